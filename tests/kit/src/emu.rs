@@ -1,0 +1,52 @@
+//! The `emu` binary of this build. The plugins lie beside it in the profile's folder, which is where
+//! it looks first, so a test has only to find the binary.
+
+use crate::process::{self, Console, Finished};
+use crate::{Result, error};
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+/// The shared libraries that a test of the aarch64 `virt` board needs beside `emu`.
+pub const PLUGINS: [&str; 2] = ["libemu_target_aarch64_v9_plugin.so", "libemu_machine_virt_plugin.so"];
+
+/// The folder of this build: `target/<profile>`, which holds the test executable's `deps`.
+pub fn profile_dir() -> Result<PathBuf> {
+    let Ok(test) = std::env::current_exe() else {
+        return error("the test executable does not know where it is: set EMU_BIN");
+    };
+    let dir = test.ancestors().skip(1).find(|d| !matches!(d.file_name(), Some(n) if n == "deps" || n == "examples"));
+    dir.map_or_else(|| error("the test executable lies in no folder"), |d| Ok(d.to_path_buf()))
+}
+
+/// The binary: `EMU_BIN`, or that of this profile with its plugins.
+pub fn binary() -> Result<PathBuf> {
+    if let Some(binary) = std::env::var_os("EMU_BIN") {
+        return Ok(binary.into());
+    }
+    let dir = profile_dir()?;
+    for name in ["emu"].iter().chain(&PLUGINS) {
+        if !dir.join(name).is_file() {
+            let profile = dir.file_name().and_then(OsStr::to_str).unwrap_or("debug");
+            let flag = if profile == "release" { " --release" } else { "" };
+            return error(format!("{} is not built: run `cargo build{flag}` first", dir.join(name).display()));
+        }
+    }
+    Ok(dir.join("emu"))
+}
+
+/// A command that runs it; add arguments.
+pub fn command() -> Result<Command> {
+    Ok(Command::new(binary()?))
+}
+
+/// Runs `emu` to its end, or kills it at the limit.
+pub fn run<S: AsRef<OsStr>>(arguments: &[S], limit: Duration) -> Result<Finished> {
+    process::run(command()?.args(arguments), limit)
+}
+
+/// Starts `emu` with its console on pipes.
+pub fn console<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Console> {
+    Console::start(command()?.args(arguments))
+}

@@ -1,0 +1,95 @@
+//! QEMU as the oracle: found through the package cache, run by its own dynamic loader.
+
+use crate::packages::{debian, debian_with_dependencies};
+use crate::{Error, Result, process};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// A QEMU binary and what it takes to run it.
+#[derive(Clone, Debug)]
+pub struct Qemu {
+    binary: PathBuf,
+    /// The root of the unpacked packages, when the binary is not one of the host's.
+    root: Option<PathBuf>,
+    is_static: bool,
+}
+
+fn suite() -> String {
+    std::env::var("EMU_TEST_QEMU_SUITE").unwrap_or_else(|_| "bookworm-backports".into())
+}
+
+/// Library folders of an unpacked amd64 root, old and merged layout.
+const LIBRARIES: [&str; 4] =
+    ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio", "lib64"];
+
+/// `qemu-system-aarch64`: `EMU_TEST_QEMU`, or that of package qemu-system-arm. Found once a process.
+pub fn system_aarch64() -> Result<Qemu> {
+    static FOUND: OnceLock<Result<Qemu>> = OnceLock::new();
+    let find = || {
+        if let Some(binary) = std::env::var_os("EMU_TEST_QEMU") {
+            return Ok(Qemu { binary: binary.into(), root: None, is_static: true });
+        }
+        let root = debian_with_dependencies(&suite(), "amd64", "qemu-system-arm")?;
+        let binary = existing(root.join("usr/bin/qemu-system-aarch64"))?;
+        Ok(Qemu { binary, root: Some(root), is_static: false })
+    };
+    FOUND.get_or_init(find).clone()
+}
+
+/// `qemu-aarch64` (user mode), the static binary of qemu-user-static or, in later suites, qemu-user.
+pub fn user_aarch64() -> Result<Qemu> {
+    static FOUND: OnceLock<Result<Qemu>> = OnceLock::new();
+    let find = || {
+        let old = debian(&suite(), "amd64", "qemu-user-static")
+            .and_then(|root| existing(root.join("usr/bin/qemu-aarch64-static")));
+        let binary = match old {
+            Ok(binary) => binary,
+            Err(first) => debian(&suite(), "amd64", "qemu-user")
+                .and_then(|root| existing(root.join("usr/bin/qemu-aarch64")))
+                .map_err(|_| first)?,
+        };
+        Ok(Qemu { binary, root: None, is_static: true })
+    };
+    FOUND.get_or_init(find).clone()
+}
+
+fn existing(path: PathBuf) -> Result<PathBuf> {
+    if path.is_file() { Ok(path) } else { Err(Error(format!("the package has no {}", path.display()))) }
+}
+
+impl Qemu {
+    /// The binary itself.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// A command that runs it; add arguments.
+    pub fn command(&self) -> Command {
+        let root = match &self.root {
+            Some(root) if !self.is_static => root,
+            _ => return Command::new(&self.binary),
+        };
+        let libraries: Vec<String> =
+            LIBRARIES.iter().map(|d| root.join(d).display().to_string()).collect();
+        // By the root's own loader and C library: they need not be the host's.
+        let loader = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"]
+            .map(|d| root.join(d).join("ld-linux-x86-64.so.2"));
+        let loader = loader.iter().find(|l| l.exists()).unwrap_or(&loader[0]);
+        let mut command = Command::new(loader);
+        command.arg("--library-path").arg(libraries.join(":")).arg(&self.binary);
+        command.arg("-L").arg(root.join("usr/share/qemu"));
+        command.env("QEMU_MODULE_DIR", root.join("usr/lib/x86_64-linux-gnu/qemu"));
+        command
+    }
+
+    /// The first line of `--version`.
+    pub fn version(&self) -> Result<String> {
+        let done = process::run(self.command().arg("--version"), Duration::from_secs(60))?;
+        match done.text().lines().next() {
+            Some(line) if done.code == Some(0) => Ok(line.to_owned()),
+            _ => Err(Error(format!("{} does not run: {}", self.binary.display(), done.errors()))),
+        }
+    }
+}
