@@ -196,16 +196,44 @@ impl Row {
 }
 
 fn emit_trait(out: &mut String, table: &Table, tr: &str, feature: &str) {
-    let _ = writeln!(out, "/// What a decoded instruction does: one method per decode method of the tables.\npub trait {tr} {{");
+    let _ = writeln!(out, "/// What a decoder asks of its user; the traits below it have one method per decode method of the tables.\npub trait {tr} {{");
     let _ = writeln!(out, "    /// What each method returns.\n    type Output;");
     let _ = writeln!(out, "    /// Whether a feature is implemented: asked for the gates of rows.\n    fn has(&self, feature: {feature}) -> bool;");
     let _ = writeln!(out, "    /// The word matches no row.\n    fn unallocated(&mut self, insn: u32) -> Self::Output;");
     let _ = writeln!(out, "    /// The word's row is not implemented.\n    fn unimplemented(&mut self, insn: u32, row: &'static Row) -> Self::Output;");
     let _ = writeln!(out, "    /// The word's row needs a feature that is absent.\n    fn gated_off(&mut self, insn: u32, row: &'static Row) -> Self::Output {{\n        let _ = row;\n        self.unallocated(insn)\n    }}");
-    for m in used(table) {
-        let _ = writeln!(out, "    /// {}.\n    fn {}(&mut self, insn: &{}) -> Self::Output;", m.doc, ident(&m.name), camel(&m.name));
-    }
     let _ = writeln!(out, "}}\n");
+    // A trait per table file, so that an implementation can be split the same way.
+    for (part, methods) in parts(table) {
+        let _ = writeln!(out, "/// The methods of `{part}.decode`.\npub trait {}: {tr} {{", camel(&part));
+        for m in methods {
+            let _ = writeln!(out, "    /// {}.\n    fn {}(&mut self, insn: &{}) -> Self::Output;", m.doc, ident(&m.name), camel(&m.name));
+        }
+        let _ = writeln!(out, "}}\n");
+    }
+}
+
+/// The methods that rows use, by the table file of the first row that uses each.
+fn parts(table: &Table) -> Vec<(String, Vec<&Method>)> {
+    let mut parts: Vec<(String, Vec<&Method>)> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for r in &table.rows {
+        let Action::Method(index, _) = &r.action else { continue };
+        if !seen.insert(*index) {
+            continue;
+        }
+        let stem = r.place.split(['.', ':']).next().unwrap_or("table").to_string();
+        match parts.iter_mut().find(|(p, _)| *p == stem) {
+            Some((_, methods)) => methods.push(&table.methods[*index]),
+            None => parts.push((stem, vec![&table.methods[*index]])),
+        }
+    }
+    parts
+}
+
+/// The bound that names every part: `Decode + BaseDpimm + ...`.
+fn bound(table: &Table, tr: &str) -> String {
+    parts(table).iter().fold(tr.to_string(), |b, (part, _)| format!("{b} + {}", camel(part)))
 }
 
 fn emit_gates(out: &mut String, gates: &Gates<'_>, feature: &str) {
@@ -290,6 +318,7 @@ fn emit_dispatch(out: &mut String, table: &Table, tr: &str, feature: &str) -> Ve
         }
         actions.push(action);
     }
+    let tr = bound(table, tr);
     let _ = writeln!(out, "fn dispatch<T: {tr} + ?Sized>(t: &mut T, insn: u32, row: usize) -> T::Output {{");
     let _ = writeln!(out, "    match PATTERNS[row].action {{");
     for (i, arm) in arms.iter().enumerate() {
@@ -300,6 +329,7 @@ fn emit_dispatch(out: &mut String, table: &Table, tr: &str, feature: &str) -> Ve
 }
 
 fn emit_tree(out: &mut String, table: &Table, tr: &str, actions: &[usize]) {
+    let tr = bound(table, tr);
     let _ = writeln!(
         out,
         "/// Decodes one instruction word and calls the method of its row.\n#[inline]\npub fn decode<T: {tr} + ?Sized>(t: &mut T, insn: u32) -> T::Output {{\n    match find(insn) {{\n        Some(row) => dispatch(t, insn, row),\n        None => t.unallocated(insn),\n    }}\n}}\n"
