@@ -84,11 +84,15 @@ fn used(table: &Table) -> impl Iterator<Item = &Method> {
 
 pub(crate) fn describe(table: &Table) -> String {
     let mut out = String::new();
-    for m in used(table) {
-        let _ = writeln!(out, "/// {}", m.doc);
-        let operands: Vec<String> =
-            m.operands.iter().map(|o| format!("{}: {}", ident(&o.name), if o.signed { "i32" } else { "u32" })).collect();
-        let _ = writeln!(out, "fn {}(&mut self, insn: &{} {{ {} }}) -> Self::Output;  // {} rows", ident(&m.name), camel(&m.name), operands.join(", "), m.rows);
+    for (part, methods) in parts(table) {
+        let _ = writeln!(out, "trait {}: Decode {{", camel(&part));
+        for m in methods {
+            let operands: Vec<String> =
+                m.operands.iter().map(|o| format!("{}: {}", ident(&o.name), if o.signed { "i32" } else { "u32" })).collect();
+            let _ = writeln!(out, "    /// {}. ({} rows)", m.doc, m.rows);
+            let _ = writeln!(out, "    fn {}(&mut self, insn: &{} {{ {} }}) -> Self::Output;", ident(&m.name), camel(&m.name), operands.join(", "));
+        }
+        let _ = writeln!(out, "}}\n");
     }
     out
 }
@@ -135,6 +139,7 @@ pub(crate) fn emit(table: &Table, options: &Options) -> String {
     used(table).for_each(|m| structs(&mut out, m));
     emit_types(&mut out, &feature);
     emit_trait(&mut out, table, tr, &feature);
+    emit_macro(&mut out, table);
     let gates = Gates::of(table);
     emit_gates(&mut out, &gates, &feature);
     emit_rows(&mut out, table, &gates);
@@ -234,6 +239,24 @@ fn parts(table: &Table) -> Vec<(String, Vec<&Method>)> {
 /// The bound that names every part: `Decode + BaseDpimm + ...`.
 fn bound(table: &Table, tr: &str) -> String {
     parts(table).iter().fold(tr.to_string(), |b, (part, _)| format!("{b} + {}", camel(part)))
+}
+
+/// A macro over the methods, for what wants all of them alike: a tracer, a test, a set of stubs.
+fn emit_macro(out: &mut String, table: &Table) {
+    let text = r#"/// Calls the macro `$callback` with `Part { method Operands; ... } ...`: every trait and its methods.
+#[allow(unused_macros)]
+macro_rules! decode_methods {
+    ($callback:ident) => {
+        $callback! {"#;
+    let _ = writeln!(out, "{text}");
+    for (part, methods) in parts(table) {
+        let _ = writeln!(out, "            {} {{", camel(&part));
+        for m in methods {
+            let _ = writeln!(out, "                {} {};", ident(&m.name), camel(&m.name));
+        }
+        let _ = writeln!(out, "            }}");
+    }
+    let _ = writeln!(out, "        }}\n    }};\n}}\n#[allow(unused_imports)]\npub(crate) use decode_methods;\n");
 }
 
 fn emit_gates(out: &mut String, gates: &Gates<'_>, feature: &str) {
