@@ -47,6 +47,9 @@ pub struct CpuHeader {
     pub reserved: [u64; 16],
 }
 
+// SAFETY: the pointers are to the host's and the target's per-machine records, which any thread may use.
+unsafe impl Send for CpuHeader {}
+
 /// The bit of `fp_flags` that a saturating op sets.
 pub const FP_FLAG_SATURATED: u32 = 1 << 8;
 

@@ -1,0 +1,3 @@
+//! Helpers of the base instructions.
+
+crate::helper::helpers! { 0; }

@@ -1,0 +1,3 @@
+//! Helpers of the SIMD and floating-point instructions.
+
+crate::helper::helpers! { super::base::COUNT; }
