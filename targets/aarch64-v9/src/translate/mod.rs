@@ -65,7 +65,8 @@ pub fn translate(arch: &Aarch64, request: &BlockRequest<'_>, buf: &mut IrBuf) ->
         if !t.begin_insn(info.insns == 1) {
             break;
         }
-        decode::decode(&mut t, t.insn);
+        let insn = t.insn;
+        decode::decode(&mut t, insn);
         if t.ended {
             break;
         }
