@@ -1,0 +1,169 @@
+//! A case: the code, the state before it, and the image that holds many of them.
+
+use crate::layout::{self, record};
+use crate::operands::{self, LANES, Lanes};
+use crate::runner;
+use emu_a64_asm::image;
+use emu_test_kit::Rng;
+
+/// Vector register files and memory templates that the cases of one seed share: they are drawn once,
+/// so that a case needs only their numbers.
+pub struct Pools {
+    /// Files of 32 vector registers with the lanes that they were drawn for.
+    pub vectors: Vec<(Lanes, Box<[u128; 32]>)>,
+    /// Contents of the compared memory regions.
+    pub memory: Vec<Vec<u8>>,
+}
+
+/// Vector files for each kind of lanes.
+const FILES_PER_KIND: usize = 96;
+const TEMPLATES: usize = 8;
+
+impl Pools {
+    /// The pools of a seed.
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed).fork(0x706f_6f6c);
+        let mut vectors = Vec::new();
+        for lanes in LANES {
+            for _ in 0..FILES_PER_KIND {
+                let file = std::array::from_fn(|_| operands::vector(&mut rng, lanes));
+                vectors.push((lanes, Box::new(file)));
+            }
+        }
+        let memory = (0..TEMPLATES)
+            .map(|i| {
+                let mut bytes = Vec::with_capacity(layout::MEMORY_LEN);
+                while bytes.len() < layout::MEMORY_LEN {
+                    let lanes = if i == 0 { Lanes::Integers(64) } else { *rng.pick(&LANES) };
+                    bytes.extend_from_slice(&operands::vector(&mut rng, lanes).to_le_bytes());
+                }
+                bytes
+            })
+            .collect();
+        Self { vectors, memory }
+    }
+
+    /// The number of a vector file, with those lanes if they are given.
+    pub fn pick_vectors(&self, rng: &mut Rng, lanes: Option<Lanes>) -> usize {
+        let kind = match lanes {
+            Some(lanes) => LANES.iter().position(|l| *l == lanes).unwrap_or(0) as u64,
+            None => rng.below(LANES.len() as u64),
+        };
+        kind as usize * FILES_PER_KIND + rng.below(FILES_PER_KIND as u64) as usize
+    }
+}
+
+/// One case.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What it tests: the encoding's name, or `sequence`.
+    pub name: &'static str,
+    /// Its number among the cases of that name.
+    pub index: u64,
+    /// X0 to X30.
+    pub x: [u64; 31],
+    /// SP_EL0.
+    pub sp: u64,
+    /// N, Z, C and V in bits 3 to 0.
+    pub nzcv: u64,
+    /// FPCR.
+    pub fpcr: u64,
+    /// FPSR.
+    pub fpsr: u64,
+    /// Number of the vector file in the pools.
+    pub vectors: usize,
+    /// Number of the memory template in the pools.
+    pub memory: usize,
+    /// The code, which ends in the SVC that leaves it.
+    pub code: Vec<u32>,
+    /// The word of `code` at which it is entered.
+    pub entry: usize,
+    /// A register that receives the address of a word of `code`.
+    pub code_address: Option<(usize, usize)>,
+}
+
+/// PSTATE for EL0t with D, A, I and F masked.
+const SPSR_EL0: u64 = 0x3c0;
+
+/// SVC that ends a case.
+pub const EXIT: u32 = 0xd400_0001 | (layout::EXIT_SVC as u32) << 5;
+
+impl Case {
+    /// The instruction words under test, without the exits around them.
+    pub fn words(&self) -> impl Iterator<Item = u32> {
+        let is_exit = |w: &u32| w & 0xffe0_001f == 0xd400_0001 && w >> 13 & 0xff == 0x7f;
+        self.code.iter().copied().filter(move |w| !is_exit(w))
+    }
+}
+
+/// An image and where its cases lie.
+pub struct Image {
+    /// The bytes of the file.
+    pub bytes: Vec<u8>,
+    /// For each case, the address at which EL0 sees the first word of its code.
+    pub code: Vec<u64>,
+}
+
+/// Builds the `Image` that runs these cases.
+///
+/// # Panics
+/// When the image would be larger than its mapping.
+pub fn build(cases: &[Case], pools: &Pools, verbose: bool) -> Image {
+    let align16 = |n: usize| n.next_multiple_of(16);
+    let memory_at = align16(layout::PARAMETERS + 16);
+    let vectors_at = memory_at + layout::MEMORY_LEN * pools.memory.len();
+    let records_at = vectors_at + 512 * pools.vectors.len();
+    let code_at = records_at + record::LEN as usize * cases.len();
+    let mut bytes = image::wrap(&runner::assemble(records_at as u64, cases.len() as u64), 0, 16);
+    bytes.resize(memory_at, 0);
+    for template in &pools.memory {
+        bytes.extend_from_slice(template);
+    }
+    for (_, file) in &pools.vectors {
+        for v in file.iter() {
+            bytes.extend_from_slice(&v.to_le_bytes());
+        }
+    }
+    let mut code = Vec::with_capacity(cases.len());
+    let mut next = code_at;
+    for case in cases {
+        let at = layout::CODE + next as u64;
+        code.push(at);
+        next += 4 * case.code.len();
+        let mut x = case.x;
+        if let Some((register, word)) = case.code_address {
+            x[register] = at + 4 * word as u64;
+        }
+        let start = bytes.len();
+        let vectors = vectors_at + 512 * case.vectors;
+        let memory = memory_at + layout::MEMORY_LEN * case.memory;
+        for value in x.into_iter().chain([
+            case.sp,
+            at + 4 * case.entry as u64,
+            SPSR_EL0 | case.nzcv << 28,
+            case.fpcr,
+            case.fpsr,
+            vectors as u64,
+            memory as u64,
+            u64::from(verbose),
+            0,
+        ]) {
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
+        assert_eq!(bytes.len() - start, record::LEN as usize);
+    }
+    for case in cases {
+        for word in &case.code {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+    }
+    assert!((bytes.len() as u64) < layout::CODE_LEN, "too many cases for one image");
+    Image { bytes: with_size(bytes), code }
+}
+
+/// Sets the header's image_size to what the file has become.
+fn with_size(mut bytes: Vec<u8>) -> Vec<u8> {
+    let size = bytes.len() as u64;
+    bytes[16..24].copy_from_slice(&size.to_le_bytes());
+    bytes
+}

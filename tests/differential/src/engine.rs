@@ -1,0 +1,217 @@
+//! Running an image under an emulator and reading what the runner printed.
+
+use crate::case::{self, Case, Image, Pools};
+use crate::layout::{self, state};
+use emu_test_kit::{Error, Result, emu, process, qemu};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// An emulator with its CPU model.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// What to call it in reports.
+    pub name: String,
+    kind: Kind,
+    limit: Duration,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Qemu { qemu: qemu::Qemu, cpu: String },
+    Emu { binary: PathBuf, cpu: String },
+    /// Words of a command line; `{image}` stands for the image's path.
+    Custom(Vec<String>),
+}
+
+/// What the runner printed for one case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The hash of the final state.
+    pub hash: u32,
+    /// ESR_EL1.EC.
+    pub class: u8,
+}
+
+/// Exception classes that this crate looks at.
+pub mod ec {
+    /// Unknown reason: UNDEFINED.
+    pub const UNKNOWN: u8 = 0x00;
+    /// SVC from AArch64: the normal end of a case.
+    pub const SVC: u8 = 0x15;
+    /// Data abort from EL0.
+    pub const DATA_ABORT: u8 = 0x24;
+}
+
+/// The whole final state of one case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The saved registers, as words (see [`state`]).
+    pub registers: Vec<u64>,
+    /// The memory regions, one after the other.
+    pub memory: Vec<u64>,
+}
+
+impl State {
+    /// The word at an offset of [`state`].
+    pub fn at(&self, offset: u32) -> u64 {
+        self.registers[offset as usize / 8]
+    }
+
+    /// ESR_EL1.EC.
+    pub fn class(&self) -> u8 {
+        (self.at(state::ESR) >> 26 & 0x3f) as u8
+    }
+}
+
+const STATE_WORDS: usize = state::LEN as usize / 8;
+const MEMORY_WORDS: usize = layout::MEMORY_LEN / 8;
+
+/// After so many ends in the middle of an image the rest is given up.
+const RESTARTS: usize = 12;
+
+impl Engine {
+    /// QEMU's `virt` board with that `-cpu`.
+    pub fn qemu(cpu: &str) -> Result<Self> {
+        let qemu = qemu::system_aarch64()?;
+        let name = format!("{} -cpu {cpu}", qemu.version()?);
+        Ok(Self { name, kind: Kind::Qemu { qemu, cpu: cpu.into() }, limit: Duration::from_secs(120) })
+    }
+
+    /// The `emu` of this build, with that `-cpu`.
+    pub fn emu(cpu: &str) -> Result<Self> {
+        let binary = emu::binary()?;
+        let name = format!("emu -cpu {cpu}");
+        Ok(Self { name, kind: Kind::Emu { binary, cpu: cpu.into() }, limit: Duration::from_secs(300) })
+    }
+
+    /// Any command line; `{image}` stands for the image's path. The console must be standard output.
+    pub fn custom(command: &str) -> Self {
+        let words = command.split_whitespace().map(str::to_owned).collect();
+        Self { name: command.into(), kind: Kind::Custom(words), limit: Duration::from_secs(300) }
+    }
+
+    /// The same with another time limit for one run.
+    #[must_use]
+    pub fn with_limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    fn command(&self, image: &Path) -> Command {
+        match &self.kind {
+            Kind::Qemu { qemu, cpu } => {
+                let mut command = qemu.command();
+                command.args(["-M", "virt", "-cpu", cpu, "-m", "512M", "-net", "none", "-no-reboot"]);
+                command.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
+                command.arg("-kernel").arg(image);
+                command
+            }
+            Kind::Emu { binary, cpu } => {
+                let mut command = Command::new(binary);
+                command.args(["-M", "virt", "-cpu", cpu, "-m", "512M", "-nographic", "-kernel"]);
+                command.arg(image);
+                command
+            }
+            Kind::Custom(words) => {
+                let image = image.display().to_string();
+                let mut words = words.iter().map(|w| w.replace("{image}", &image));
+                let mut command = Command::new(words.next().unwrap_or_default());
+                command.args(words);
+                command
+            }
+        }
+    }
+
+    /// Runs an image and returns the lines between the runner's first and last, and whether the last
+    /// one came.
+    fn console(&self, image: &Image) -> Result<(Vec<String>, bool, String)> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("emu-differential-{}-{number}.img", std::process::id()));
+        std::fs::write(&path, &image.bytes).map_err(|e| Error(format!("cannot write {}: {e}", path.display())))?;
+        let done = process::run(&mut self.command(&path), self.limit);
+        let _ = std::fs::remove_file(&path);
+        let done = done?;
+        let text = done.text();
+        let mut lines = text.lines().map(str::trim_end).skip_while(|l| *l != layout::BEGIN);
+        if lines.next().is_none() {
+            let tail: String = text.chars().take(400).collect();
+            return Err(Error(format!(
+                "{}: the runner did not start (exit code {:?}, timed out: {}); output: {tail:?}; stderr: {}",
+                self.name, done.code, done.timed_out, done.errors()
+            )));
+        }
+        let mut got = Vec::new();
+        let mut ended = false;
+        for line in lines {
+            if line == layout::END {
+                ended = true;
+                break;
+            }
+            got.push(line.to_owned());
+        }
+        let why = if done.timed_out { "did not finish in time".into() } else { format!("exit code {:?}; {}", done.code, done.errors()) };
+        Ok((got, ended, why))
+    }
+
+    /// Runs all the cases. A case with which the emulator stopped has no line; the rest is then run
+    /// from the next one on.
+    pub fn run(&self, cases: &[Case], pools: &Pools) -> Result<Vec<Option<Line>>> {
+        let mut all = Vec::with_capacity(cases.len());
+        for _ in 0..RESTARTS {
+            let rest = &cases[all.len()..];
+            let (lines, ended, why) = self.console(&case::build(rest, pools, false))?;
+            all.extend(lines.iter().map_while(|l| parse_line(l)).map(Some));
+            if ended && all.len() == cases.len() {
+                return Ok(all);
+            }
+            if all.len() >= cases.len() {
+                return Err(Error(format!("{}: more lines than cases", self.name)));
+            }
+            let stopped = &cases[all.len()];
+            eprintln!("{}: stopped in {} case {}: {}", self.name, stopped.name, stopped.index, why.trim());
+            all.push(None);
+            if all.len() == cases.len() {
+                return Ok(all);
+            }
+        }
+        Err(Error(format!("{}: gave up after it stopped {RESTARTS} times; {} of {} cases ran", self.name, all.len(), cases.len())))
+    }
+
+    /// Runs the cases and returns their whole final states.
+    pub fn states(&self, cases: &[Case], pools: &Pools) -> Result<Vec<Option<State>>> {
+        let mut all = Vec::with_capacity(cases.len());
+        let block = 1 + STATE_WORDS + MEMORY_WORDS;
+        for _ in 0..RESTARTS {
+            let (lines, _, _) = self.console(&case::build(&cases[all.len()..], pools, true))?;
+            for chunk in lines.chunks_exact(block) {
+                let words: Option<Vec<u64>> =
+                    chunk[1..].iter().map(|l| u64::from_str_radix(l, 16).ok()).collect();
+                let Some(mut registers) = words else { break };
+                let memory = registers.split_off(STATE_WORDS);
+                all.push(Some(State { registers, memory }));
+            }
+            if all.len() >= cases.len() {
+                break;
+            }
+            all.push(None);
+            if all.len() == cases.len() {
+                break;
+            }
+        }
+        all.resize(cases.len(), None);
+        Ok(all)
+    }
+}
+
+fn parse_line(line: &str) -> Option<Line> {
+    if line.len() != 10 {
+        return None;
+    }
+    Some(Line {
+        hash: u32::from_str_radix(line.get(..8)?, 16).ok()?,
+        class: u8::from_str_radix(line.get(8..)?, 16).ok()?,
+    })
+}

@@ -1,0 +1,101 @@
+//! Differential tests of A64 against an independent emulator (QEMU from Debian's packages).
+//!
+//! One bare-metal guest, assembled here, runs under both. It executes thousands of cases at EL0, each
+//! from a full set of registers, and prints a hash of the final state of each; where the two outputs
+//! differ, the case is run again alone with its whole state printed. A hash covers X0 to X30, SP,
+//! PSTATE, FPCR, FPSR, V0 to V31, ELR, ESR and FAR of the exception that ended the case, and the
+//! memory around the addresses that the cases use.
+//!
+//! - [`encoding`]: all encodings, from Arm's machine-readable specification, and which are left out.
+//! - [`generate`], [`sequence`]: cases of one instruction, and of 5 to 30.
+//! - [`operands`], [`memory`]: biased values; addresses and what is CONSTRAINED UNPREDICTABLE.
+//! - [`case`], [`layout`], [`runner`]: the image, where things lie in it, and the guest program.
+//! - [`engine`], [`compare`]: running it, and judging.
+//!
+//! The example `diff` is the developer's tool: `cargo run --release -p emu-test-differential --example
+//! diff -- --filter ADD_ --cases 100`.
+
+pub mod case;
+pub mod compare;
+pub mod encoding;
+pub mod engine;
+pub mod generate;
+pub mod layout;
+pub mod memory;
+pub mod operands;
+pub mod runner;
+pub mod sequence;
+
+use case::{Case, Pools};
+use compare::Report;
+use emu_test_kit::Result;
+use encoding::{Encoding, Options};
+use engine::{Engine, ec};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The encodings to test: the testable ones that the target's decode tables give to a method, or all
+/// testable ones when there are no tables.
+pub fn candidates(options: Options) -> Vec<&'static Encoding> {
+    let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../targets/aarch64-v9/decode");
+    let rows: Option<BTreeSet<String>> = encoding::implemented_rows(&tables);
+    encoding::testable(options)
+        .filter(|e| e.class == encoding::EXTRA || rows.as_ref().is_none_or(|r| r.contains(e.name)))
+        .collect()
+}
+
+/// Tests `cases` cases of each encoding.
+pub fn singles(
+    oracle: &Engine,
+    tested: &Engine,
+    encodings: &[&'static Encoding],
+    cases: u64,
+    seed: u64,
+) -> Result<Report> {
+    let pools = Pools::new(seed);
+    let list: Vec<Case> = encodings
+        .iter()
+        .flat_map(|e| (0..cases).map(|i| generate::single(e, i, seed, &pools)))
+        .collect();
+    let outcomes = compare::run_both(oracle, tested, &list, &pools)?;
+    compare::judge(oracle, tested, &list, &outcomes, &pools)
+}
+
+/// The words for sequences: those that complete alone under the oracle.
+pub fn vocabulary(
+    oracle: &Engine,
+    encodings: &[&'static Encoding],
+    seed: u64,
+) -> Result<sequence::Vocabulary> {
+    const WORDS: u64 = 8;
+    let pools = Pools::new(seed);
+    let list: Vec<Case> = encodings
+        .iter()
+        .flat_map(|e| (0..WORDS).map(|i| generate::single(e, i, !seed, &pools)))
+        .collect();
+    let lines = oracle.run(&list, &pools)?;
+    let mut vocabulary = sequence::Vocabulary::default();
+    for (i, encoding) in encodings.iter().enumerate() {
+        let range = i * WORDS as usize..(i + 1) * WORDS as usize;
+        let words = range
+            .filter(|&k| lines[k].is_some_and(|l| l.class == ec::SVC))
+            .map(|k| list[k].code[list[k].entry])
+            .collect();
+        vocabulary.add(encoding, words);
+    }
+    Ok(vocabulary)
+}
+
+/// Tests the sequences with these numbers.
+pub fn sequences(
+    oracle: &Engine,
+    tested: &Engine,
+    vocabulary: &sequence::Vocabulary,
+    numbers: std::ops::Range<u64>,
+    seed: u64,
+) -> Result<Report> {
+    let pools = Pools::new(seed);
+    let list: Vec<Case> = numbers.map(|i| sequence::sequence(i, seed, vocabulary, &pools)).collect();
+    let outcomes = compare::run_both(oracle, tested, &list, &pools)?;
+    compare::judge(oracle, tested, &list, &outcomes, &pools)
+}
