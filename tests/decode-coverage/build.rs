@@ -25,11 +25,20 @@ fn main() {
             return;
         }
     }
-    let list: Vec<String> = files.iter().map(|f| format!("{:?}", f.display().to_string())).collect();
-    fs::write(out.join("tables.rs"), format!("&[{}]", list.join(", "))).expect("OUT_DIR is writable");
+    let list: Vec<String> = files
+        .iter()
+        .map(|f| format!("{:?}", f.display().to_string()))
+        .collect();
+    fs::write(out.join("tables.rs"), format!("&[{}]", list.join(", ")))
+        .expect("OUT_DIR is writable");
 
     let mut encodings = String::from("&[\n");
-    walk(&crate_source(&manifest).join("A64.rs"), "aarchmrs_instructions::A64", "", &mut encodings);
+    walk(
+        &crate_source(&manifest).join("A64.rs"),
+        "aarchmrs_instructions::A64",
+        "",
+        &mut encodings,
+    );
     encodings.push(']');
     fs::write(out.join("encodings.rs"), encodings).expect("OUT_DIR is writable");
 }
@@ -38,15 +47,26 @@ fn main() {
 fn crate_source(manifest: &Path) -> PathBuf {
     let cargo = env::var_os("CARGO").expect("cargo sets it");
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
+        .args(["metadata", "--format-version=1", "--filter-platform"])
+        .arg(env::var_os("TARGET").expect("cargo sets it"))
+        .arg("--manifest-path")
         .arg(manifest.join("Cargo.toml"))
         .output()
         .expect("cargo metadata runs");
-    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "cargo metadata: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
     let end = text
         .match_indices("/Cargo.toml\"")
-        .find(|(at, _)| text[..*at].rsplit('"').next().is_some_and(|p| p.contains("/aarchmrs-instructions-")))
+        .find(|(at, _)| {
+            text[..*at]
+                .rsplit('"')
+                .next()
+                .is_some_and(|p| p.contains("/aarchmrs-instructions-"))
+        })
         .map(|(at, _)| at)
         .expect("aarchmrs-instructions is a dependency");
     let start = text[..end].rfind('"').expect("a path is quoted") + 1;
@@ -57,14 +77,33 @@ fn crate_source(manifest: &Path) -> PathBuf {
 /// no module declares are not part of the crate.
 fn walk(file: &Path, module: &str, class: &str, out: &mut String) {
     let text = fs::read_to_string(file).expect("a source file of the crate");
-    for line in text.lines() {
-        let Some(line) = line.strip_prefix("pub mod ") else { continue };
+    for (at, _) in text.match_indices("pub mod ") {
+        let (line, body) = text[at + "pub mod ".len()..]
+            .split_once('\n')
+            .expect("a line ends");
         if let Some(name) = line.strip_suffix(';') {
-            walk(&file.with_extension("").join(name).with_extension("rs"), &format!("{module}::{name}"), &format!("{class}/{name}"), out);
+            let file = file.with_extension("").join(name).with_extension("rs");
+            walk(
+                &file,
+                &format!("{module}::{name}"),
+                &format!("{class}/{name}"),
+                out,
+            );
         } else if let Some(name) = line.strip_suffix(" {") {
             let m = format!("{module}::{name}");
             let class = class.trim_start_matches('/');
-            let _ = writeln!(out, "    Encoding {{ name: {m}::NAME, class: {class:?}, mask: {m}::OPCODE_MASK, bits: {m}::OPCODE }},");
+            let body = body.split("\n}").next().unwrap_or_default();
+            let fields: String = body
+                .split("pub const FIELD_")
+                .skip(1)
+                .filter_map(|f| f.split_once("_OFFSET").map(|(name, _)| name))
+                .filter(|name| !name.contains(char::is_whitespace))
+                .map(|f| format!("({f:?}, {m}::FIELD_{f}_OFFSET, {m}::FIELD_{f}_WIDTH), "))
+                .collect();
+            let _ = writeln!(
+                out,
+                "    Encoding {{ name: {m}::NAME, class: {class:?}, mask: {m}::OPCODE_MASK, bits: {m}::OPCODE, fields: &[{fields}] }},"
+            );
         }
     }
 }

@@ -20,11 +20,16 @@ impl Gate {
     /// Parses an expression; the error says what is wrong, without a place.
     pub fn parse(text: &str) -> Result<Gate, String> {
         let tokens = tokens(text)?;
-        let mut parser = Parser { tokens: &tokens, at: 0 };
+        let mut parser = Parser {
+            tokens: &tokens,
+            at: 0,
+        };
         let gate = parser.or()?;
         match parser.peek() {
             None => Ok(gate),
-            Some(t) => Err(format!("`{t}` does not fit in the gate `{text}`; join names with `&` or `|`")),
+            Some(t) => Err(format!(
+                "`{t}` does not fit in the gate `{text}`; join names with `&` or `|`"
+            )),
         }
     }
 
@@ -125,7 +130,11 @@ fn tokens(text: &str) -> Result<Vec<String>, String> {
         match c {
             '&' | '|' | '!' | '(' | ')' => out.push(c.to_string()),
             c if c.is_whitespace() => {}
-            c => return Err(format!("`{c}` has no meaning in the gate `{text}`; use FEAT_ names with `&`, `|`, `!` and parentheses")),
+            c => {
+                return Err(format!(
+                    "`{c}` has no meaning in the gate `{text}`; use FEAT_ names with `&`, `|`, `!` and parentheses"
+                ));
+            }
         }
     }
     Ok(out)
@@ -153,7 +162,11 @@ impl<'a> Parser<'a> {
             self.at += 1;
             v.push(self.and()?);
         }
-        Ok(if v.len() == 1 { v.remove(0) } else { Gate::Or(v) })
+        Ok(if v.len() == 1 {
+            v.remove(0)
+        } else {
+            Gate::Or(v)
+        })
     }
 
     fn and(&mut self) -> Result<Gate, String> {
@@ -162,7 +175,11 @@ impl<'a> Parser<'a> {
             self.at += 1;
             v.push(self.unary()?);
         }
-        Ok(if v.len() == 1 { v.remove(0) } else { Gate::And(v) })
+        Ok(if v.len() == 1 {
+            v.remove(0)
+        } else {
+            Gate::And(v)
+        })
     }
 
     fn unary(&mut self) -> Result<Gate, String> {
@@ -177,7 +194,9 @@ impl<'a> Parser<'a> {
             }
             Some(name) => match name.strip_prefix("FEAT_") {
                 Some(short) if !short.is_empty() => Ok(Gate::Feature(short.into())),
-                _ => Err(format!("`{name}` is not a feature; a gate is made of FEAT_ names")),
+                _ => Err(format!(
+                    "`{name}` is not a feature; a gate is made of FEAT_ names"
+                )),
             },
             None => Err("a gate ends early; a FEAT_ name is missing".into()),
         }

@@ -18,6 +18,8 @@ pub struct Encoding {
     pub mask: u32,
     /// Their values.
     pub bits: u32,
+    /// Its variable fields: name, lowest bit, width.
+    pub fields: &'static [(&'static str, u32, u32)],
 }
 
 /// Every A64 encoding of `aarchmrs-instructions`.
