@@ -56,7 +56,11 @@ pub(crate) fn sum<F: Format>(
         };
     }
     if x.is_zero() && y.is_zero() {
-        let sign = if x.sign == y.sign { x.sign } else { zero_sum_sign(rounding) };
+        let sign = if x.sign == y.sign {
+            x.sign
+        } else {
+            zero_sum_sign(rounding)
+        };
         return zero::<F>(sign);
     }
     // A lone operand is rounded again: under AH a denormal may come in and still be flushed here.
@@ -82,14 +86,22 @@ pub(crate) fn exact_sum(
     y_sig: u64,
 ) -> Option<(bool, i32, u64)> {
     let swap = x_exp < y_exp || (x_exp == y_exp && x_sig < y_sig);
-    let (sign, exp, big) = if swap { (y_sign, y_exp, y_sig) } else { (x_sign, x_exp, x_sig) };
+    let (sign, exp, big) = if swap {
+        (y_sign, y_exp, y_sig)
+    } else {
+        (x_sign, x_exp, x_sig)
+    };
     let small = if swap { x_sig } else { y_sig };
     let distance = x_exp.abs_diff(y_exp);
     // One bit of headroom for the carry; the zero bits below become guard bits, so that a sticky
     // bit is far enough down to survive the one-place normalisation it can meet.
     let big = big >> 1;
     let small = shift_right_sticky(small >> 1, distance);
-    let total = if x_sign == y_sign { big + small } else { big - small };
+    let total = if x_sign == y_sign {
+        big + small
+    } else {
+        big - small
+    };
     if total == 0 {
         return None;
     }

@@ -130,9 +130,8 @@ fn dot<F: Format<Bits = u16>>(a: [u16; 2], b: [u16; 2], mode: Mode) -> (u64, Fla
     let bits = [a[0], a[1], b[0], b[1]].map(|bits| bits as u64);
     let ops = bits.map(|bits| unpack::<F>(bits, mode, &mut flags));
     let [a0, a1, b0, b1] = ops;
-    let no_product = |x: Unpacked, y: Unpacked| {
-        (x.is_inf() && y.is_zero()) || (x.is_zero() && y.is_inf())
-    };
+    let no_product =
+        |x: Unpacked, y: Unpacked| (x.is_inf() && y.is_zero()) || (x.is_zero() && y.is_inf());
     if ops.iter().any(|op| op.is_nan()) {
         let wide = bits.map(convert_payload::<F, F32>);
         return (process_nans4::<F32>(ops, wide, mode, &mut flags), flags);
@@ -155,18 +154,14 @@ fn dot<F: Format<Bits = u16>>(a: [u16; 2], b: [u16; 2], mode: Mode) -> (u64, Fla
     };
     let rounding = mode.rounding();
     let total = match (product(a0, b0), product(a1, b1)) {
-        (Some((exp0, sig0)), Some((exp1, sig1))) => {
-            exact_sum(sign0, exp0, sig0, sign1, exp1, sig1)
-        }
+        (Some((exp0, sig0)), Some((exp1, sig1))) => exact_sum(sign0, exp0, sig0, sign1, exp1, sig1),
         (Some((exp, sig)), None) => Some((sign0, exp, sig)),
         (None, Some((exp, sig))) => Some((sign1, exp, sig)),
         (None, None) if sign0 == sign1 => return (zero::<F32>(sign0), flags),
         (None, None) => None,
     };
     let bits = match total {
-        Some((sign, exp, sig)) => {
-            round_pack::<F32>(sign, exp, sig, mode, rounding, &mut flags)
-        }
+        Some((sign, exp, sig)) => round_pack::<F32>(sign, exp, sig, mode, rounding, &mut flags),
         None => zero::<F32>(zero_sum_sign(rounding)),
     };
     (bits, flags)

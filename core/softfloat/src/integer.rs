@@ -53,7 +53,14 @@ fn pack_integer<F: Format>(sign: bool, magnitude: u64, mode: Mode) -> u64 {
     let shift = magnitude.leading_zeros();
     let exp = 63 - shift as i32;
     let mut none = Flags::NONE; // exact, so it stays empty
-    round_pack::<F>(sign, exp, magnitude << shift, mode, Rounding::TowardZero, &mut none)
+    round_pack::<F>(
+        sign,
+        exp,
+        magnitude << shift,
+        mode,
+        Rounding::TowardZero,
+        &mut none,
+    )
 }
 
 /// FPRoundInt: rounds to an integral value in the same format. Raises Inexact only if `exact`
@@ -140,22 +147,44 @@ pub fn to_int<F: Format>(
         Class::Infinity => None,
         Class::QuietNan | Class::SignalingNan => {
             flags |= Flags::INVALID;
-            return (if mode.contains(Mode::NAN_TO_MAX) { max } else { 0 }, flags);
+            return (
+                if mode.contains(Mode::NAN_TO_MAX) {
+                    max
+                } else {
+                    0
+                },
+                flags,
+            );
         }
     };
     if let Some((magnitude, exact)) = rounded {
-        let fits = if x.sign { magnitude <= min } else { magnitude < top };
+        let fits = if x.sign {
+            magnitude <= min
+        } else {
+            magnitude < top
+        };
         if fits {
             if !exact {
                 flags |= Flags::INEXACT;
             }
             let magnitude = magnitude as u64;
-            let value = if x.sign { magnitude.wrapping_neg() } else { magnitude };
+            let value = if x.sign {
+                magnitude.wrapping_neg()
+            } else {
+                magnitude
+            };
             return (value & size.mask(), flags);
         }
     }
     flags |= Flags::INVALID;
-    (if x.sign { (min as u64).wrapping_neg() & size.mask() } else { max }, flags)
+    (
+        if x.sign {
+            (min as u64).wrapping_neg() & size.mask()
+        } else {
+            max
+        },
+        flags,
+    )
 }
 
 /// FPToFixedJS (FJCVTZS): a double truncated to 32 bits modulo 2^32, and the Z flag, which says

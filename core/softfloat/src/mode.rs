@@ -160,9 +160,8 @@ impl Mode {
     pub const RPRES: Mode = Mode(1 << 27);
 
     /// A profile for instruction sets with one canonical NaN and tininess after rounding.
-    pub const CANONICAL: Mode = Mode(
-        Mode::DN.0 | Mode::TININESS_AFTER.0 | Mode::NAN_TO_MAX.0 | Mode::NUMBER_MINMAX.0,
-    );
+    pub const CANONICAL: Mode =
+        Mode(Mode::DN.0 | Mode::TININESS_AFTER.0 | Mode::NAN_TO_MAX.0 | Mode::NUMBER_MINMAX.0);
 
     /// The bits of an FPCR that mean the same here.
     pub const FPCR_MASK: u32 = Mode::FIZ.0
@@ -230,7 +229,9 @@ impl Mode {
     #[inline]
     pub(crate) const fn estimate_mode(self) -> Mode {
         if self.ah() {
-            self.with(Mode::FIZ).with(Mode::FZ).with_rounding(Rounding::TiesEven)
+            self.with(Mode::FIZ)
+                .with(Mode::FZ)
+                .with_rounding(Rounding::TiesEven)
         } else {
             self
         }

@@ -13,12 +13,7 @@ use crate::unpack::{Unpacked, is_denormal, note_denormal, unpack};
 /// A quiet NaN addend with an infinity times zero gives the default NaN and Invalid, except under
 /// AH, where the addend goes through quietly.
 #[inline]
-pub fn mul_add<F: Format>(
-    addend: F::Bits,
-    a: F::Bits,
-    b: F::Bits,
-    mode: Mode,
-) -> (F::Bits, Flags) {
+pub fn mul_add<F: Format>(addend: F::Bits, a: F::Bits, b: F::Bits, mode: Mode) -> (F::Bits, Flags) {
     let bits = [F::widen(addend), F::widen(a), F::widen(b)];
     let (bits, flags) = mul_add_bits::<F>(bits, mode);
     (F::narrow(bits), flags)
@@ -47,7 +42,10 @@ pub fn mul_add_h(addend: u32, a: u16, b: u16, mode: Mode) -> (u32, Flags) {
     if c.is_nan() || x.is_nan() || y.is_nan() {
         let wide = |bits: u16| convert_payload::<F16, F32>(bits as u64);
         let bits = [addend as u64, wide(a), wide(b)];
-        return (nan_mul_add::<F32>([c, x, y], bits, mode, &mut flags) as u32, flags);
+        return (
+            nan_mul_add::<F32>([c, x, y], bits, mode, &mut flags) as u32,
+            flags,
+        );
     }
     let (result, valid) = fused::<F32>(c, x, y, mode, mode.rounding(), &mut flags);
     note_denormal::<F32>(valid && is_denormal(c), mode, &mut flags);
@@ -66,7 +64,11 @@ fn nan_mul_add<F: Format>(
     let no_product = (x.is_inf() && y.is_zero()) || (x.is_zero() && y.is_inf());
     // Here the addend is the only NaN; a signaling one has raised Invalid already and is returned.
     let quiet_addend = c.class == crate::unpack::Class::QuietNan;
-    if no_product && quiet_addend && !mode.ah() { invalid::<F>(mode, flags) } else { result }
+    if no_product && quiet_addend && !mode.ah() {
+        invalid::<F>(mode, flags)
+    } else {
+        result
+    }
 }
 
 /// `c + x * y` for operands that are not NaNs, and whether it was a valid operation.
@@ -103,7 +105,11 @@ pub(crate) fn fused<F: Format>(
     } else if product_inf {
         infinity::<F>(sign)
     } else if c.is_zero() {
-        zero::<F>(if c.sign == sign { sign } else { zero_sum_sign(rounding) })
+        zero::<F>(if c.sign == sign {
+            sign
+        } else {
+            zero_sum_sign(rounding)
+        })
     } else {
         round_pack::<F>(c.sign, c.exp, c.sig, mode, rounding, flags)
     };
@@ -123,10 +129,18 @@ fn exact_wide_sum(c: Unpacked, sign: bool, exp: i32, product: u128) -> Option<(b
         (c.sign, c.exp, addend, product)
     };
     let small = shift_right_sticky_u128(small, exp.abs_diff(c.exp));
-    let total = if sign == c.sign { big + small } else { big - small };
+    let total = if sign == c.sign {
+        big + small
+    } else {
+        big - small
+    };
     if total == 0 {
         return None;
     }
     let shift = total.leading_zeros();
-    Some((out_sign, out_exp + 1 - shift as i32, high_sticky(total << shift)))
+    Some((
+        out_sign,
+        out_exp + 1 - shift as i32,
+        high_sticky(total << shift),
+    ))
 }

@@ -8,7 +8,11 @@ use crate::mode::{Flags, Mode, Rounding};
 pub(crate) fn shift_right_sticky(value: u64, distance: u32) -> u64 {
     if distance < 64 {
         // Masking keeps the left shift defined at distance 0, where nothing is lost.
-        let lost = if distance == 0 { 0 } else { value << (64 - distance) };
+        let lost = if distance == 0 {
+            0
+        } else {
+            value << (64 - distance)
+        };
         value >> distance | (lost != 0) as u64
     } else {
         (value != 0) as u64
@@ -19,7 +23,11 @@ pub(crate) fn shift_right_sticky(value: u64, distance: u32) -> u64 {
 #[inline(always)]
 pub(crate) fn shift_right_sticky_u128(value: u128, distance: u32) -> u128 {
     if distance < 128 {
-        let lost = if distance == 0 { 0 } else { value << (128 - distance) };
+        let lost = if distance == 0 {
+            0
+        } else {
+            value << (128 - distance)
+        };
         value >> distance | (lost != 0) as u128
     } else {
         (value != 0) as u128
@@ -105,7 +113,11 @@ fn overflow<F: Format>(sign: bool, rounding: Rounding, flags: &mut Flags) -> u64
         Rounding::TowardMinus => sign,
         Rounding::TowardZero | Rounding::ToOdd => false,
     };
-    if to_infinity { infinity::<F>(sign) } else { max_normal::<F>(sign) }
+    if to_infinity {
+        infinity::<F>(sign)
+    } else {
+        max_normal::<F>(sign)
+    }
 }
 
 /// The result is below the smallest normal number before rounding.

@@ -50,7 +50,10 @@ impl Unpacked {
     /// This operand with its sign flipped if `flip`.
     #[inline(always)]
     pub fn flipped(self, flip: bool) -> Unpacked {
-        Unpacked { sign: self.sign ^ flip, ..self }
+        Unpacked {
+            sign: self.sign ^ flip,
+            ..self
+        }
     }
 }
 
@@ -91,7 +94,11 @@ fn unpack_special<F: Format>(
     } else if frac == 0 {
         Class::Zero
     } else if F::HALF {
-        if mode.contains(Mode::FZ16) { Class::Zero } else { Class::Denormal }
+        if mode.contains(Mode::FZ16) {
+            Class::Zero
+        } else {
+            Class::Denormal
+        }
     } else if mode.contains(Mode::FZ) && !mode.ah() {
         *flags |= Flags::INPUT_DENORMAL;
         Class::Zero
@@ -103,7 +110,12 @@ fn unpack_special<F: Format>(
     if class == Class::Denormal {
         normalised::<F>(sign, frac)
     } else {
-        Unpacked { class, sign, exp: 0, sig: 0 }
+        Unpacked {
+            class,
+            sign,
+            exp: 0,
+            sig: 0,
+        }
     }
 }
 
@@ -111,7 +123,12 @@ fn unpack_special<F: Format>(
 fn normalised<F: Format>(sign: bool, frac: u64) -> Unpacked {
     let shift = frac.leading_zeros();
     let exp = F::MIN_EXP + (63 - shift as i32) - F::FRAC_BITS as i32;
-    Unpacked { class: Class::Denormal, sign, exp, sig: frac << shift }
+    Unpacked {
+        class: Class::Denormal,
+        sign,
+        exp,
+        sig: frac << shift,
+    }
 }
 
 /// The alternative half-precision format: exponent 31 is an ordinary one.
@@ -121,11 +138,21 @@ pub(crate) fn unpack_alternative_half<F: Format>(bits: u64) -> Unpacked {
     let frac = bits & F::FRAC_MASK;
     if exp != 0 {
         let sig = 1 << 63 | frac << (63 - F::FRAC_BITS);
-        Unpacked { class: Class::Normal, sign, exp: exp as i32 - F::BIAS, sig }
+        Unpacked {
+            class: Class::Normal,
+            sign,
+            exp: exp as i32 - F::BIAS,
+            sig,
+        }
     } else if frac != 0 {
         normalised::<F>(sign, frac)
     } else {
-        Unpacked { class: Class::Zero, sign, exp: 0, sig: 0 }
+        Unpacked {
+            class: Class::Zero,
+            sign,
+            exp: 0,
+            sig: 0,
+        }
     }
 }
 

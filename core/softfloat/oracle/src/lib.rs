@@ -63,7 +63,10 @@ pub struct Operations {
     pub from_i64: fn(i64, State) -> (u64, Flags),
 }
 
-const ANY: State = State { rounding: Rounding::TiesEven, tininess_after: false };
+const ANY: State = State {
+    rounding: Rounding::TiesEven,
+    tininess_after: false,
+};
 
 macro_rules! operations {
     ($name:ident, $ty:ident, $bits:ty, $add:ident $sub:ident $mul:ident $div:ident $sqrt:ident
@@ -85,9 +88,7 @@ macro_rules! operations {
                 mul: |a, b, s| run(s, || unsafe { c::$mul(f(a), f(b)) }.v as u64),
                 div: |a, b, s| run(s, || unsafe { c::$div(f(a), f(b)) }.v as u64),
                 sqrt: |a, s| run(s, || unsafe { c::$sqrt(f(a)) }.v as u64),
-                mul_add: |z, a, b, s| {
-                    run(s, || unsafe { c::$mul_add(f(a), f(b), f(z)) }.v as u64)
-                },
+                mul_add: |z, a, b, s| run(s, || unsafe { c::$mul_add(f(a), f(b), f(z)) }.v as u64),
                 eq: |a, b| run(ANY, || unsafe { c::$eq(f(a), f(b)) }),
                 eq_signaling: |a, b| run(ANY, || unsafe { c::$eqs(f(a), f(b)) }),
                 lt: |a, b| run(ANY, || unsafe { c::$lt(f(a), f(b)) }),
@@ -96,9 +97,15 @@ macro_rules! operations {
                 round_to_int: |a, r, exact| {
                     run(ANY, || unsafe { c::$rti(f(a), number(r), exact) }.v as u64)
                 },
-                to_u32: |a, r| run(ANY, || unsafe { c::$u32(f(a), number(r), true) } as u32 as u64),
+                to_u32: |a, r| {
+                    run(ANY, || unsafe { c::$u32(f(a), number(r), true) } as u32
+                        as u64)
+                },
                 to_u64: |a, r| run(ANY, || unsafe { c::$u64(f(a), number(r), true) } as u64),
-                to_i32: |a, r| run(ANY, || unsafe { c::$i32(f(a), number(r), true) } as u32 as u64),
+                to_i32: |a, r| {
+                    run(ANY, || unsafe { c::$i32(f(a), number(r), true) } as u32
+                        as u64)
+                },
                 to_i64: |a, r| run(ANY, || unsafe { c::$i64(f(a), number(r), true) } as u64),
                 from_u64: |a, s| run(s, || unsafe { c::$fu64(a) }.v as u64),
                 from_i64: |a, s| run(s, || unsafe { c::$fi64(a) }.v as u64),

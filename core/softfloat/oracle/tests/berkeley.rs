@@ -18,13 +18,29 @@ fn states() -> impl Iterator<Item = (State, Mode)> {
     Rounding::ALL.into_iter().flat_map(|rounding| {
         [false, true].map(|tininess_after| {
             let mode = Mode::IEEE.with_rounding(rounding);
-            let mode = if tininess_after { mode | Mode::TININESS_AFTER } else { mode };
-            (State { rounding, tininess_after }, mode)
+            let mode = if tininess_after {
+                mode | Mode::TININESS_AFTER
+            } else {
+                mode
+            };
+            (
+                State {
+                    rounding,
+                    tininess_after,
+                },
+                mode,
+            )
         })
     })
 }
 
-fn check<F: Format>(what: &str, ops: &[u64], mode: Mode, ours: (F::Bits, Flags), theirs: (u64, Flags)) {
+fn check<F: Format>(
+    what: &str,
+    ops: &[u64],
+    mode: Mode,
+    ours: (F::Bits, Flags),
+    theirs: (u64, Flags),
+) {
     let value = F::widen(ours.0);
     let same = value == theirs.0 || (is_nan::<F>(value) && is_nan::<F>(theirs.0));
     assert!(
@@ -44,11 +60,41 @@ fn arithmetic<F: Format>(name: &str, theirs: &Operations) {
         let a = random.operand::<F>();
         let b = random.near::<F>(a);
         let (x, y) = (F::narrow(a), F::narrow(b));
-        check::<F>("add", &[a, b], mode, e::add::<F>(x, y, mode), (theirs.add)(a, b, state));
-        check::<F>("sub", &[a, b], mode, e::sub::<F>(x, y, mode), (theirs.sub)(a, b, state));
-        check::<F>("mul", &[a, b], mode, e::mul::<F>(x, y, mode), (theirs.mul)(a, b, state));
-        check::<F>("div", &[a, b], mode, e::div::<F>(x, y, mode), (theirs.div)(a, b, state));
-        check::<F>("sqrt", &[a], mode, e::sqrt::<F>(x, mode), (theirs.sqrt)(a, state));
+        check::<F>(
+            "add",
+            &[a, b],
+            mode,
+            e::add::<F>(x, y, mode),
+            (theirs.add)(a, b, state),
+        );
+        check::<F>(
+            "sub",
+            &[a, b],
+            mode,
+            e::sub::<F>(x, y, mode),
+            (theirs.sub)(a, b, state),
+        );
+        check::<F>(
+            "mul",
+            &[a, b],
+            mode,
+            e::mul::<F>(x, y, mode),
+            (theirs.mul)(a, b, state),
+        );
+        check::<F>(
+            "div",
+            &[a, b],
+            mode,
+            e::div::<F>(x, y, mode),
+            (theirs.div)(a, b, state),
+        );
+        check::<F>(
+            "sqrt",
+            &[a],
+            mode,
+            e::sqrt::<F>(x, mode),
+            (theirs.sqrt)(a, state),
+        );
         let (product, _) = e::mul::<F>(x, y, Mode::IEEE);
         let c = random.near::<F>(F::widen(product));
         check::<F>(
@@ -80,15 +126,33 @@ fn comparisons<F: Format>(name: &str, theirs: &Operations) {
     let mut random = Random::new(name, 2);
     for _ in 0..CASES {
         let a = random.operand::<F>();
-        let b = if random.below(4) == 0 { a } else { random.near::<F>(a) };
+        let b = if random.below(4) == 0 {
+            a
+        } else {
+            random.near::<F>(a)
+        };
         let (x, y, mode) = (F::narrow(a), F::narrow(b), Mode::IEEE);
         let (quiet, quiet_flags) = e::compare::<F>(x, y, mode);
         let (loud, loud_flags) = e::compare_signaling::<F>(x, y, mode);
         assert_eq!(quiet, loud);
-        assert_eq!(((quiet == Relation::Equal), quiet_flags), (theirs.eq)(a, b), "{a:x} {b:x}");
-        assert_eq!(((loud == Relation::Equal), loud_flags), (theirs.eq_signaling)(a, b));
-        assert_eq!(((loud == Relation::Less), loud_flags), (theirs.lt)(a, b), "{a:x} {b:x}");
-        assert_eq!(((quiet == Relation::Less), quiet_flags), (theirs.lt_quiet)(a, b));
+        assert_eq!(
+            ((quiet == Relation::Equal), quiet_flags),
+            (theirs.eq)(a, b),
+            "{a:x} {b:x}"
+        );
+        assert_eq!(
+            ((loud == Relation::Equal), loud_flags),
+            (theirs.eq_signaling)(a, b)
+        );
+        assert_eq!(
+            ((loud == Relation::Less), loud_flags),
+            (theirs.lt)(a, b),
+            "{a:x} {b:x}"
+        );
+        assert_eq!(
+            ((quiet == Relation::Less), quiet_flags),
+            (theirs.lt_quiet)(a, b)
+        );
         assert_eq!(e::ge::<F>(y, x, mode), (theirs.le)(a, b), "{a:x} {b:x}");
         assert_eq!(e::gt::<F>(y, x, mode), (theirs.lt)(a, b), "{a:x} {b:x}");
         assert_eq!(e::eq::<F>(x, y, mode), (theirs.eq)(a, b));
@@ -122,7 +186,13 @@ fn integers<F: Format>(name: &str, theirs: &Operations) {
         for exact in [false, true] {
             let ours = e::round_to_int::<F>(x, mode, rounding, exact);
             let their = (theirs.round_to_int)(a, rounding, exact);
-            check::<F>("round_to_int", &[a], mode.with_rounding(rounding), ours, their);
+            check::<F>(
+                "round_to_int",
+                &[a],
+                mode.with_rounding(rounding),
+                ours,
+                their,
+            );
         }
         let conversions = [
             (false, IntSize::Int32, theirs.to_u32),
@@ -135,13 +205,26 @@ fn integers<F: Format>(name: &str, theirs: &Operations) {
             let their = convert(a, rounding);
             let what = format!("{a:x} to {size:?} signed {is_signed} {rounding:?}");
             assert_eq!(ours.1, their.1, "{what}");
-            assert!(ours.1.contains(Flags::INVALID) || ours.0 == their.0, "{what}");
+            assert!(
+                ours.1.contains(Flags::INVALID) || ours.0 == their.0,
+                "{what}"
+            );
         }
         let (state, mode) = states[i as usize % states.len()];
         let value = random.next() as i64 >> random.below(64);
-        let value = if random.below(2) == 0 { value } else { value & (-1 << random.below(64)) };
+        let value = if random.below(2) == 0 {
+            value
+        } else {
+            value & (-1 << random.below(64))
+        };
         let ours = e::from_i64::<F>(value, 0, mode, state.rounding);
-        check::<F>("from_i64", &[value as u64], mode, ours, (theirs.from_i64)(value, state));
+        check::<F>(
+            "from_i64",
+            &[value as u64],
+            mode,
+            ours,
+            (theirs.from_i64)(value, state),
+        );
         let ours = e::from_u64::<F>(value as u64, 0, mode, state.rounding);
         let their = (theirs.from_u64)(value as u64, state);
         check::<F>("from_u64", &[value as u64], mode, ours, their);

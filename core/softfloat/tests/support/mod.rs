@@ -10,7 +10,9 @@ pub struct Random(u64);
 impl Random {
     /// A generator whose seed is printed, and taken from `EMU_TEST_SEED` if that is set.
     pub fn new(name: &str, default_seed: u64) -> Random {
-        let seed = std::env::var("EMU_TEST_SEED").ok().and_then(|s| s.parse().ok());
+        let seed = std::env::var("EMU_TEST_SEED")
+            .ok()
+            .and_then(|s| s.parse().ok());
         let seed = seed.unwrap_or(default_seed);
         println!("{name}: EMU_TEST_SEED={seed}");
         Random(seed)
@@ -25,7 +27,7 @@ impl Random {
     }
 
     pub fn below(&mut self, n: u64) -> u64 {
-        (self.next() as u128 * n as u128 >> 64) as u64
+        ((self.next() as u128 * n as u128) >> 64) as u64
     }
 
     /// A fraction with a liking for runs of ones and zeros, which is where rounding is decided.
