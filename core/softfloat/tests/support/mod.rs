@@ -8,13 +8,16 @@ use emu_softfloat::Format;
 pub struct Random(u64);
 
 impl Random {
-    /// A generator whose seed is printed, and taken from `EMU_TEST_SEED` if that is set.
+    /// A generator whose seed is printed, and taken from `EMU_SEED` if that is set.
     pub fn new(name: &str, default_seed: u64) -> Random {
-        let seed = std::env::var("EMU_TEST_SEED")
+        let seed = std::env::var("EMU_SEED")
             .ok()
-            .and_then(|s| s.parse().ok());
+            .and_then(|s| match s.strip_prefix("0x") {
+                Some(hex) => u64::from_str_radix(hex, 16).ok(),
+                None => s.parse().ok(),
+            });
         let seed = seed.unwrap_or(default_seed);
-        println!("{name}: EMU_TEST_SEED={seed}");
+        println!("{name}: EMU_SEED={seed}");
         Random(seed)
     }
 
