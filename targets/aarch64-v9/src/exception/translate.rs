@@ -1,0 +1,59 @@
+//! Translation of the instructions that make exceptions or return from them.
+
+use crate::decode;
+use crate::helper::system;
+use crate::translate::Translator;
+
+/// SVC.
+pub fn svc(t: &mut Translator<'_>, i: &decode::Svc) {
+    t.call_and_end(system::SVC, &[], u64::from(i.imm16));
+}
+
+/// HVC.
+pub fn hvc(t: &mut Translator<'_>, i: &decode::Hvc) {
+    t.call_and_end(system::HVC, &[], u64::from(i.imm16));
+}
+
+/// SMC.
+pub fn smc(t: &mut Translator<'_>, i: &decode::Smc) {
+    t.call_and_end(system::SMC, &[], u64::from(i.imm16));
+}
+
+/// BRK.
+pub fn brk(t: &mut Translator<'_>, i: &decode::Brk) {
+    t.call_and_end(system::BRK, &[], u64::from(i.imm16));
+}
+
+/// HLT: halting debug is off, so it is UNDEFINED.
+pub fn hlt(t: &mut Translator<'_>, _: &decode::Hlt) {
+    t.undefined();
+}
+
+/// DCPS1, DCPS2, DCPS3: UNDEFINED outside of Debug state.
+pub fn dcps(t: &mut Translator<'_>, _: &decode::Dcps) {
+    t.undefined();
+}
+
+/// ERET.
+pub fn eret(t: &mut Translator<'_>, _: &decode::Eret) {
+    if t.key.el() == 0 {
+        return t.undefined();
+    }
+    let pc = t.ir.get(emu_plugins_api::ir::Ty::I64, emu_plugins_api::ir::Shape::SCALAR, crate::sysreg::offset_of("ELR_EL1"));
+    eret_to(t, pc);
+}
+
+/// The exception return to an address: what ERETAA and ERETAB do once they have authenticated ELR_ELx.
+pub fn eret_to(t: &mut Translator<'_>, target: emu_plugins_api::ir::Val) {
+    t.call_and_end(system::ERET, &[target], 0);
+}
+
+/// DRPS: UNDEFINED outside of Debug state.
+pub fn drps(t: &mut Translator<'_>, _: &decode::Drps) {
+    t.undefined();
+}
+
+/// ERETAA, ERETAB. (Until pointer authentication exists: UNDEFINED.)
+pub fn eret_auth(t: &mut Translator<'_>, _: &decode::EretAuth) {
+    t.undefined();
+}
