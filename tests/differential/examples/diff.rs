@@ -3,17 +3,18 @@
 //! ```text
 //! diff [--filter TEXT]... [--cases N] [--seed S] [--case I] [--sequences N] [--all]
 //!      [--cpu MODEL] [--tested qemu:MODEL | --tested "COMMAND {image}"] [--oracle qemu:MODEL]
-//!      [--show N] [--list] [--pauth]
+//!      [--show N] [--list] [--pauth] [--exact]
 //! ```
 //! `--filter` keeps the encodings whose name or class contains one of the texts (in any case). By
 //! default those that the decode tables implement are taken; `--all` takes all testable ones. `--case`
 //! runs only the case of that number, with its whole final state. The emulator under test is the `emu`
-//! of the same cargo profile, or `EMU_BIN`.
+//! of the same cargo profile, or `EMU_BIN`. `older:MODEL` is the QEMU of a stable suite. `--exact` judges
+//! UNDEFINED too (see `singles_exactly`).
 
 use emu_test_differential::case::Pools;
 use emu_test_differential::encoding::{self, Encoding, Options};
 use emu_test_differential::engine::Engine;
-use emu_test_differential::{candidates, compare, generate, sequences, singles, vocabulary};
+use emu_test_differential::{candidates, compare, generate, sequences, singles, singles_exactly, vocabulary};
 use emu_test_kit::{Error, Result, rng};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -30,6 +31,7 @@ struct Arguments {
     oracle: Option<String>,
     show: usize,
     list: bool,
+    exact: bool,
     options: Options,
 }
 
@@ -46,6 +48,7 @@ fn parse() -> Result<Arguments> {
         oracle: None,
         show: 10,
         list: false,
+        exact: false,
         options: Options::default(),
     };
     let mut words = std::env::args().skip(1);
@@ -66,6 +69,7 @@ fn parse() -> Result<Arguments> {
             "--oracle" => a.oracle = Some(value()?),
             "--show" => a.show = number(value()?)? as usize,
             "--list" => a.list = true,
+            "--exact" => a.exact = true,
             "--pauth" => a.options.pauth = true,
             _ => return Err(Error(format!("{flag} is no option; the options are at the top of examples/diff.rs"))),
         }
@@ -75,10 +79,11 @@ fn parse() -> Result<Arguments> {
 
 fn engine(text: &str) -> Result<Engine> {
     match text.split_once(':') {
+        Some(("older", cpu)) => Engine::older_qemu(cpu),
         Some(("qemu", cpu)) => Engine::qemu(cpu),
         Some(("emu", cpu)) => Engine::emu(cpu),
         _ if text.contains("{image}") => Ok(Engine::custom(text)),
-        _ => Err(Error(format!("{text} is neither qemu:MODEL nor emu:MODEL nor a command with {{image}}"))),
+        _ => Err(Error(format!("{text} is neither qemu:MODEL nor older:MODEL nor emu:MODEL nor a command with {{image}}"))),
     }
 }
 
@@ -121,6 +126,7 @@ fn run(a: &Arguments) -> Result<usize> {
             println!("{} encodings in sequences", vocabulary.len());
             sequences(&oracle, &tested, &vocabulary, 0..count, a.seed)?
         }
+        None if a.exact => singles_exactly(&oracle, &tested, &chosen, a.cases, a.seed)?,
         None => singles(&oracle, &tested, &chosen, a.cases, a.seed)?,
     };
     for text in report.shown.iter().take(a.show) {
@@ -131,6 +137,12 @@ fn run(a: &Arguments) -> Result<usize> {
     if !failing.is_empty() {
         println!("mismatches in {}: {}", failing.len(), failing.join(" "));
         println!("(--show N for more, --filter NAME --case I for one)");
+    }
+    if !report.unknown.is_empty() {
+        println!("{} encodings are UNDEFINED in the oracle in every case, and not judged", report.unknown.len());
+        if report.unknown.len() <= 20 {
+            println!("  {}", report.unknown.join(" "));
+        }
     }
     if report.partial_stores > 0 {
         println!("{} aborted stores had done different parts, which is allowed", report.partial_stores);

@@ -1,6 +1,6 @@
 //! Comparing two emulators over a list of cases, and telling what differs.
 
-use crate::case::{Case, Pools};
+use crate::case::{Case, EXIT, Pools};
 use crate::encoding::{ALL, EXTRAS, Encoding};
 use crate::engine::{Engine, Line, State, ec};
 use crate::layout::{REGIONS, state};
@@ -13,8 +13,9 @@ use std::process::Command;
 /// Cases to an image: what fits its mapping with room to spare.
 const CHUNK: usize = 40_000;
 
-/// Mismatches of one name that are looked at in full.
+/// Mismatches of one name that are looked at in full; of sequences more.
 const SHOWN_PER_NAME: usize = 2;
+const SHOWN_SEQUENCES: usize = 12;
 /// Mismatches that are looked at in full at most.
 const SHOWN: usize = 300;
 
@@ -42,6 +43,15 @@ pub fn run_both(oracle: &Engine, tested: &Engine, cases: &[Case], pools: &Pools)
     Ok(all)
 }
 
+/// Runs the cases under the oracle alone.
+pub fn run_oracle(oracle: &Engine, cases: &[Case], pools: &Pools) -> Result<Vec<Option<Line>>> {
+    let mut all = Vec::with_capacity(cases.len());
+    for chunk in cases.chunks(CHUNK) {
+        all.extend(oracle.run(chunk, pools)?);
+    }
+    Ok(all)
+}
+
 /// Counts for one encoding (or for the sequences).
 #[derive(Clone, Debug, Default)]
 pub struct Count {
@@ -64,6 +74,8 @@ pub struct Report {
     pub partial_stores: usize,
     /// Mismatches, each described.
     pub shown: Vec<String>,
+    /// Encodings that the oracle does not know: each case was UNDEFINED there, and none was judged.
+    pub unknown: Vec<&'static str>,
 }
 
 impl Report {
@@ -77,16 +89,16 @@ impl Report {
         self.names.iter().filter(|(_, c)| c.mismatches > 0).map(|(n, _)| *n).collect()
     }
 
-    /// A table: a line a class with the number of encodings, the least cases of one encoding, all
-    /// cases, those UNDEFINED in the oracle and the mismatches; then the sum.
+    /// A table: a line a class with the number of encodings, those of them that are always UNDEFINED in
+    /// the oracle, the least cases of one of the others that are not, all cases, those that ran to the end, and the mismatches; then the sum.
     pub fn table(&self) -> String {
         #[derive(Default)]
         struct Row {
             encodings: usize,
-            least: usize,
+            undefined: usize,
+            least: Option<usize>,
             cases: usize,
             completed: usize,
-            unknown: usize,
             mismatches: usize,
         }
         let mut rows: BTreeMap<&str, Row> = BTreeMap::new();
@@ -94,23 +106,27 @@ impl Report {
             let class = find(name).map_or("sequence", |e| e.class);
             for key in [class, "~ all"] {
                 let row = rows.entry(key).or_default();
-                row.least = if row.encodings == 0 { count.cases } else { row.least.min(count.cases) };
+                let defined = count.cases - count.undefined;
+                if defined == 0 {
+                    row.undefined += 1;
+                } else {
+                    row.least = Some(row.least.map_or(defined, |l| l.min(defined)));
+                }
                 row.encodings += 1;
                 row.cases += count.cases;
                 row.completed += count.completed;
-                row.unknown += usize::from(count.undefined == count.cases);
                 row.mismatches += count.mismatches;
             }
         }
         let mut out = format!(
-            "{:34} {:>9} {:>9} {:>8} {:>9} {:>16} {:>10}\n",
-            "class", "encodings", "min cases", "cases", "completed", "undef. in oracle", "mismatches"
+            "{:32} {:>9} {:>9} {:>11} {:>8} {:>9} {:>10}\n",
+            "class", "encodings", "undefined", "min defined", "cases", "completed", "mismatches"
         );
         for (class, r) in rows {
             let _ = writeln!(
                 out,
-                "{class:34} {:9} {:9} {:8} {:9} {:16} {:10}",
-                r.encodings, r.least, r.cases, r.completed, r.unknown, r.mismatches
+                "{class:32} {:9} {:9} {:11} {:8} {:9} {:10}",
+                r.encodings, r.undefined, r.least.unwrap_or(0), r.cases, r.completed, r.mismatches
             );
         }
         out
@@ -122,9 +138,6 @@ fn find(name: &str) -> Option<&'static Encoding> {
 }
 
 /// Judges the outcomes; the mismatches are run again, alone and verbose, and described.
-///
-/// An encoding that is UNDEFINED in the oracle for every one of its cases is not judged: the oracle
-/// does not know it.
 pub fn judge(
     oracle: &Engine,
     tested: &Engine,
@@ -143,11 +156,9 @@ pub fn judge(
     }
     let mut suspects: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (i, (case, outcome)) in cases.iter().zip(outcomes).enumerate() {
-        let count = report.names.entry(case.name).or_default();
-        let known = count.undefined < count.cases || case.name.starts_with("UDF");
         let agree = outcome.oracle.is_some() && outcome.oracle == outcome.tested;
-        if known && !agree {
-            count.mismatches += 1;
+        if !agree {
+            report.names.entry(case.name).or_default().mismatches += 1;
             suspects.entry(case.name).or_default().push(i);
         }
     }
@@ -157,8 +168,9 @@ pub fn judge(
         class(outcomes[*i].oracle) && class(outcomes[*i].tested)
     };
     let mut chosen: Vec<usize> = suspects.values().flatten().copied().filter(aborted).take(SHOWN).collect();
-    for list in suspects.values() {
-        chosen.extend(list.iter().filter(|i| !aborted(i)).take(SHOWN_PER_NAME));
+    for (name, list) in &suspects {
+        let shown = if *name == "sequence" { SHOWN_SEQUENCES } else { SHOWN_PER_NAME };
+        chosen.extend(list.iter().filter(|i| !aborted(i)).take(shown));
     }
     chosen.truncate(2 * SHOWN);
     let again: Vec<Case> = chosen.iter().map(|i| cases[*i].clone()).collect();
@@ -176,7 +188,11 @@ pub fn judge(
                 count.mismatches -= 1;
             }
         } else {
-            report.shown.push(describe(case, pools, a.as_ref(), b.as_ref()));
+            let mut text = describe(case, pools, a.as_ref(), b.as_ref());
+            if case.name == "sequence" {
+                text += &first_difference(oracle, tested, case, pools)?;
+            }
+            report.shown.push(text);
         }
     }
     Ok(report)
@@ -187,6 +203,42 @@ pub fn judge(
 fn is_partial_store(a: &State, b: &State) -> bool {
     let write_not_read = a.at(state::ESR) >> 6 & 1 == 1;
     a.registers == b.registers && a.class() == ec::DATA_ABORT && write_not_read && a.memory != b.memory
+}
+
+/// Runs the sequence's beginnings of every length (the rest of its words replaced by the exit, so that
+/// branches still land on one) and describes the first that differs: its last instruction is to blame.
+fn first_difference(oracle: &Engine, tested: &Engine, case: &Case, pools: &Pools) -> Result<String> {
+    let beginnings: Vec<Case> = (1..case.code.len())
+        .map(|len| {
+            let mut part = case.clone();
+            part.code[len..].fill(EXIT);
+            part
+        })
+        .collect();
+    let outcomes = run_both(oracle, tested, &beginnings, pools)?;
+    let Some(at) = outcomes.iter().position(|o| o.oracle.is_none() || o.oracle != o.tested) else {
+        return Ok("  no beginning of it differs\n".into());
+    };
+    let mut steps = vec![beginnings[at].clone()];
+    if at > 0 {
+        steps.push(beginnings[at - 1].clone());
+    }
+    let (a, b) = (oracle.states(&steps, pools)?, tested.states(&steps, pools)?);
+    let word = case.code[at];
+    let mut out = format!("  first difference at word {at}: {word:08x}  {}\n", disassemble(&[word])[0]);
+    if let (Some(a), Some(b)) = (&a[0], &b[0]) {
+        differences(&mut out, a, b);
+    }
+    if let Some(Some(before)) = a.get(1) {
+        out += "  before it:";
+        let registers = [word & 31, word >> 5 & 31, word >> 16 & 31, word >> 10 & 31];
+        for r in registers.iter().filter(|r| **r < 31) {
+            let v = state::V + 16 * r;
+            let _ = write!(out, "\n    x{r} {:016x}    v{r} {:016x}{:016x}", before.registers[*r as usize], before.at(v + 8), before.at(v));
+        }
+        let _ = writeln!(out, "\n    SPSR {:x} FPCR {:x} FPSR {:x} SP {:x}", before.at(state::SPSR), before.at(state::FPCR), before.at(state::FPSR), before.at(state::SP));
+    }
+    Ok(out)
 }
 
 /// The case and what differs.

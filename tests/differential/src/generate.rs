@@ -1,7 +1,7 @@
 //! Single-instruction cases: a random word of an encoding and a state that suits it.
 
 use crate::case::{Case, EXIT, Pools};
-use crate::encoding::{EXTRA, Encoding};
+use crate::encoding::{self, EXTRA, Encoding};
 use crate::memory;
 use crate::operands::{self, Lanes, Spot};
 use emu_test_kit::Rng;
@@ -49,6 +49,9 @@ fn draw(e: &Encoding, rng: &mut Rng) -> u32 {
             rng.u32()
         };
         word = field.set(word, value);
+    }
+    if e.class == "ldst/comswappr" && !rng.one_in(8) {
+        word &= !(1 << 16 | 1); // odd registers are UNDEFINED
     }
     if e.class == "ldst/ldst_regoff" {
         // The other values of `option` are UNDEFINED; one in sixteen is enough.
@@ -130,6 +133,36 @@ fn lanes_of(e: &Encoding, rng: &mut Rng) -> Option<Lanes> {
     None
 }
 
+/// FEAT_MOPS: prologue, main and epilogue in a row, since what the registers hold between them is
+/// IMPLEMENTATION DEFINED. Both sides are assumed to choose the algorithm of option A.
+fn memory_operation(case: &mut Case, parts: [&Encoding; 3], rng: &mut Rng) {
+    let is_set = parts[0].name.starts_with("SET");
+    let mut registers: Vec<u32> = (0..31).collect();
+    rng.shuffle(&mut registers);
+    let (rd, rs, rn) = (registers[0], registers[1], registers[2]);
+    let size = match rng.below(8) {
+        0 => 0,
+        1..4 => rng.below(20),
+        _ => rng.below(200),
+    };
+    case.x[rd as usize] = operands::address(rng, Spot::Inside);
+    case.x[rn as usize] = size;
+    if !is_set {
+        case.x[rs as usize] = operands::address(rng, Spot::Inside);
+    }
+    case.code = parts
+        .iter()
+        .map(|e| {
+            let set = |word, name, value| e.field(name).map_or(word, |f| f.set(word, value));
+            let word = draw(e, rng);
+            // The other values of sz are UNDEFINED.
+            let sz = u32::from(e.name == parts[0].name && rng.one_in(32));
+            set(set(set(set(word, "sz", sz), "Rd", rd), "Rs", rs), "Rn", rn)
+        })
+        .collect();
+    case.code.push(EXIT);
+}
+
 /// Landing places before and behind a branch.
 const SLOTS: usize = 8;
 
@@ -146,6 +179,10 @@ pub fn single(e: &'static Encoding, index: u64, seed: u64, pools: &Pools) -> Cas
     let mut case = random_state(e.name, index, rng, pools, lanes);
     if e.is_branch() {
         branch(&mut case, e, word, rng);
+        return case;
+    }
+    if let Some(parts) = (e.class == "ldst/memcms").then(|| encoding::memory_operation(e)).flatten() {
+        memory_operation(&mut case, parts, rng);
         return case;
     }
     if e.is_memory() {
@@ -172,7 +209,37 @@ pub fn single(e: &'static Encoding, index: u64, seed: u64, pools: &Pools) -> Cas
         word = field.set(word, (rng.below(64) as u32).wrapping_sub(32));
     }
     case.code = vec![word, EXIT];
+    if let Some(signing) = signing_prefix(e, word)
+        && !rng.one_in(4)
+    {
+        case.code.insert(0, signing);
+    }
     case
+}
+
+/// For an instruction that authenticates a pointer, the one that signs it with the same key and
+/// modifier; without it (as some cases are) authentication fails.
+fn signing_prefix(e: &Encoding, word: u32) -> Option<u32> {
+    let (low, rn) = (word & 31, word >> 5 & 31);
+    let pac = |key: u32, zero: bool, d: u32, n: u32| {
+        if zero { 0xdac1_23e0 | key << 10 | d } else { 0xdac1_0000 | key << 10 | n << 5 | d }
+    };
+    let n = e.name;
+    match e.class {
+        "dpreg/dp_1src" if n.starts_with("AUT") && word & 0xffff_0000 == 0xdac1_0000 => Some(word & !(1 << 12)),
+        // AUTIASP, AUTIB1716 and the like.
+        "control/hints" if n.starts_with("AUT") => Some(word & !(1 << 7)),
+        // LDRAA and LDRAB: key DA or DB, modifier zero.
+        "ldst/ldst_pac" => Some(pac(2 | word >> 23 & 1, true, rn, 0)),
+        "control/branch_reg" if n.starts_with("RETAA") || n.starts_with("RETAB") => {
+            Some(pac(word >> 10 & 1, false, 30, 31))
+        }
+        "control/branch_reg" if n.starts_with("BRA") || n.starts_with("BLRA") => {
+            let zero = word >> 24 & 1 == 0;
+            Some(pac(word >> 10 & 1, zero, rn, low))
+        }
+        _ => None,
+    }
 }
 
 /// A branch among landing places. Its displacement, or the register that it takes, is made to lead to
@@ -203,8 +270,14 @@ fn branch(case: &mut Case, e: &Encoding, mut word: u32, rng: &mut Rng) {
             }
         }
     }
-    case.code = code;
     case.entry = SLOTS;
+    if let Some(signing) = signing_prefix(e, word)
+        && !rng.one_in(4)
+    {
+        code[SLOTS - 1] = signing;
+        case.entry -= 1;
+    }
+    case.code = code;
 }
 
 #[cfg(test)]
@@ -220,8 +293,10 @@ mod tests {
         for e in encoding::testable(Options { pauth: true }) {
             for index in 0..3 {
                 let case = single(e, index, 5, &pools);
-                let word = case.code[case.entry];
-                assert_eq!(word & e.mask, e.value, "{}", e.name);
+                let signed = signing_prefix(e, case.code[case.entry + 1]) == Some(case.code[case.entry]);
+                let word = case.code[case.entry + usize::from(signed)];
+                let first = if e.class == "ldst/memcms" { encoding::memory_operation(e).unwrap()[0] } else { e };
+                assert_eq!(word & first.mask, first.value, "{}", e.name);
                 let again = single(e, index, 5, &pools);
                 assert_eq!((case.code, case.x, case.sp), (again.code, again.x, again.sp));
             }

@@ -392,8 +392,8 @@ fn hash(a: &mut Asm, address: u64, len: u64) {
     for _ in 0..4 {
         a.ldp(X4, X5, Addr::Post(X2, 16));
         for word in [X4, X5] {
-            a.ror(X8, X8, 23);
-            a.eor(X8, X8, word, 0);
+            // EOR X8, word, X8, ROR #23
+            a.word(0xcac0_0000 | 8 << 16 | 23 << 10 | word.num() << 5 | 8);
             a.mul(X8, X8, X9);
         }
     }

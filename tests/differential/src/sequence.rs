@@ -39,7 +39,7 @@ impl Vocabulary {
         let class = encoding.class;
         let unfit = encoding.is_branch()
             || encoding.name.contains("_SYS")
-            || matches!(class, "control/exception" | "ldst/ldstexclr" | "ldst/ldstexclp" | "ldst/ldst_pac")
+            || matches!(class, "control/exception" | "ldst/ldstexclr" | "ldst/ldstexclp" | "ldst/ldst_pac" | "ldst/memcms")
             || class == crate::encoding::EXTRA && !encoding.name.starts_with("MRS_");
         if unfit || words.is_empty() {
             return;

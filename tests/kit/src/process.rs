@@ -153,17 +153,27 @@ impl Console {
     }
 
     /// Waits for the end; kills at the limit.
-    pub fn wait(mut self, limit: Duration) -> Finished {
+    pub fn wait(self, limit: Duration) -> Finished {
+        self.wait_while_talking(limit, limit)
+    }
+
+    /// Waits for the end; kills at the limit, or when nothing was printed for so long.
+    pub fn wait_while_talking(mut self, limit: Duration, silence: Duration) -> Finished {
         let until = Instant::now() + limit;
         let mut status: Option<ExitStatus> = None;
         let mut pause = Duration::from_micros(200);
-        while Instant::now() < until {
+        let (mut printed, mut quiet_since) = (0, Instant::now());
+        while Instant::now() < until && quiet_since.elapsed() < silence {
             if let Ok(Some(s)) = self.child.try_wait() {
                 status = Some(s);
                 break;
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(10));
+            let now = self.stdout.with(|s| s.0.len());
+            if now != printed {
+                (printed, quiet_since) = (now, Instant::now());
+            }
         }
         let timed_out = status.is_none();
         if timed_out {
@@ -202,9 +212,14 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 
 /// Runs the command to its end with no input, or kills it at the limit.
 pub fn run(command: &mut Command, limit: Duration) -> Result<Finished> {
+    run_while_talking(command, limit, limit)
+}
+
+/// Runs the command with no input, and kills it at the limit, or when it printed nothing for so long.
+pub fn run_while_talking(command: &mut Command, limit: Duration, silence: Duration) -> Result<Finished> {
     let mut console = Console::start(command)?;
     console.stdin = None;
-    Ok(console.wait(limit))
+    Ok(console.wait_while_talking(limit, silence))
 }
 
 #[cfg(test)]
@@ -230,6 +245,15 @@ mod tests {
         assert!(done.timed_out && done.code.is_none());
         assert_eq!(done.text(), "begin\n");
         assert!(done.took < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn kills_what_falls_silent() {
+        let mut script = sh("echo a; sleep 0.2; echo b; exec sleep 60");
+        let console = Console::start(&mut script).unwrap();
+        let done = console.wait_while_talking(Duration::from_secs(50), Duration::from_secs(1));
+        assert!(done.timed_out && done.took < Duration::from_secs(20));
+        assert_eq!(done.text(), "a\nb\n");
     }
 
     #[test]

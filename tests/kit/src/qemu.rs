@@ -2,9 +2,10 @@
 
 use crate::packages::{debian, debian_with_dependencies};
 use crate::{Error, Result, process};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// A QEMU binary and what it takes to run it.
@@ -16,43 +17,55 @@ pub struct Qemu {
     is_static: bool,
 }
 
-fn suite() -> String {
+/// The suite of the QEMU packages: `EMU_TEST_QEMU_SUITE`, or the newest that does not move.
+pub fn default_suite() -> String {
     std::env::var("EMU_TEST_QEMU_SUITE").unwrap_or_else(|_| "bookworm-backports".into())
+}
+
+/// The suite with the newest QEMU, for what the default one does not know: `EMU_TEST_QEMU_NEWEST`, or
+/// Debian's unstable suite.
+pub fn newest_suite() -> String {
+    std::env::var("EMU_TEST_QEMU_NEWEST").unwrap_or_else(|_| "sid".into())
 }
 
 /// Library folders of an unpacked amd64 root, old and merged layout.
 const LIBRARIES: [&str; 4] =
     ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio", "lib64"];
 
-/// `qemu-system-aarch64`: `EMU_TEST_QEMU`, or that of package qemu-system-arm. Found once a process.
+/// `qemu-system-aarch64`: `EMU_TEST_QEMU`, or that of package qemu-system-arm in the default suite.
 pub fn system_aarch64() -> Result<Qemu> {
-    static FOUND: OnceLock<Result<Qemu>> = OnceLock::new();
-    let find = || {
-        if let Some(binary) = std::env::var_os("EMU_TEST_QEMU") {
-            return Ok(Qemu { binary: binary.into(), root: None, is_static: true });
-        }
-        let root = debian_with_dependencies(&suite(), "amd64", "qemu-system-arm")?;
-        let binary = existing(root.join("usr/bin/qemu-system-aarch64"))?;
-        Ok(Qemu { binary, root: Some(root), is_static: false })
-    };
-    FOUND.get_or_init(find).clone()
+    match std::env::var_os("EMU_TEST_QEMU") {
+        Some(binary) => Ok(Qemu { binary: binary.into(), root: None, is_static: true }),
+        None => system_aarch64_of(&default_suite()),
+    }
+}
+
+/// `qemu-system-aarch64` of package qemu-system-arm in that suite. Found once a process.
+pub fn system_aarch64_of(suite: &str) -> Result<Qemu> {
+    static FOUND: Mutex<BTreeMap<String, Qemu>> = Mutex::new(BTreeMap::new());
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(qemu) = found.get(suite) {
+        return Ok(qemu.clone());
+    }
+    let root = debian_with_dependencies(suite, "amd64", "qemu-system-arm")?;
+    let binary = existing(root.join("usr/bin/qemu-system-aarch64"))?;
+    let qemu = Qemu { binary, root: Some(root), is_static: false };
+    found.insert(suite.into(), qemu.clone());
+    Ok(qemu)
 }
 
 /// `qemu-aarch64` (user mode), the static binary of qemu-user-static or, in later suites, qemu-user.
 pub fn user_aarch64() -> Result<Qemu> {
-    static FOUND: OnceLock<Result<Qemu>> = OnceLock::new();
-    let find = || {
-        let old = debian(&suite(), "amd64", "qemu-user-static")
-            .and_then(|root| existing(root.join("usr/bin/qemu-aarch64-static")));
-        let binary = match old {
-            Ok(binary) => binary,
-            Err(first) => debian(&suite(), "amd64", "qemu-user")
-                .and_then(|root| existing(root.join("usr/bin/qemu-aarch64")))
-                .map_err(|_| first)?,
-        };
-        Ok(Qemu { binary, root: None, is_static: true })
+    let suite = default_suite();
+    let old = debian(&suite, "amd64", "qemu-user-static")
+        .and_then(|root| existing(root.join("usr/bin/qemu-aarch64-static")));
+    let binary = match old {
+        Ok(binary) => binary,
+        Err(first) => debian(&suite, "amd64", "qemu-user")
+            .and_then(|root| existing(root.join("usr/bin/qemu-aarch64")))
+            .map_err(|_| first)?,
     };
-    FOUND.get_or_init(find).clone()
+    Ok(Qemu { binary, root: None, is_static: true })
 }
 
 fn existing(path: PathBuf) -> Result<PathBuf> {
