@@ -4,14 +4,15 @@
 //! diff [--filter TEXT]... [--cases N] [--seed S] [--case I] [--sequences N] [--all]
 //!      [--cpu MODEL] [--tested qemu:MODEL | --tested "COMMAND {image}"] [--oracle qemu:MODEL]
 //!      [--show N] [--list] [--pauth] [--exact]
+//!      [--fpcr MASK]
 //! ```
 //! `--filter` keeps the encodings whose name or class contains one of the texts (in any case). By
 //! default those that the decode tables implement are taken; `--all` takes all testable ones. `--case`
 //! runs only the case of that number, with its whole final state. The emulator under test is the `emu`
 //! of the same cargo profile, or `EMU_BIN`. `older:MODEL` is the QEMU of a stable suite. `--exact` judges
-//! UNDEFINED too (see `singles_exactly`).
+//! UNDEFINED too (see `singles_exactly`). `--fpcr 0x7` draws FEAT_AFP's bits of FPCR too, `0x2000` EBF.
 
-use emu_test_differential::case::Pools;
+use emu_test_differential::case::{Pools, Settings};
 use emu_test_differential::encoding::{self, Encoding, Options};
 use emu_test_differential::engine::Engine;
 use emu_test_differential::{candidates, compare, generate, sequences, singles, singles_exactly, vocabulary};
@@ -22,7 +23,7 @@ use std::time::Instant;
 struct Arguments {
     filters: Vec<String>,
     cases: u64,
-    seed: u64,
+    settings: Settings,
     case: Option<u64>,
     sequences: Option<u64>,
     all: bool,
@@ -39,7 +40,7 @@ fn parse() -> Result<Arguments> {
     let mut a = Arguments {
         filters: Vec::new(),
         cases: 100,
-        seed: rng::seed_from_env().unwrap_or(1),
+        settings: Settings::from(rng::seed_from_env().unwrap_or(1)),
         case: None,
         sequences: None,
         all: false,
@@ -60,7 +61,7 @@ fn parse() -> Result<Arguments> {
         match flag.as_str() {
             "--filter" | "-f" => a.filters.push(value()?.to_lowercase()),
             "--cases" | "-n" => a.cases = number(value()?)?,
-            "--seed" | "-s" => a.seed = number(value()?)?,
+            "--seed" | "-s" => a.settings.seed = number(value()?)?,
             "--case" => a.case = Some(number(value()?)?),
             "--sequences" => a.sequences = Some(number(value()?)?),
             "--all" => a.all = true,
@@ -69,6 +70,7 @@ fn parse() -> Result<Arguments> {
             "--oracle" => a.oracle = Some(value()?),
             "--show" => a.show = number(value()?)? as usize,
             "--list" => a.list = true,
+            "--fpcr" => a.settings.more_fpcr = number(value()?)?,
             "--exact" => a.exact = true,
             "--pauth" => a.options.pauth = true,
             _ => return Err(Error(format!("{flag} is no option; the options are at the top of examples/diff.rs"))),
@@ -115,19 +117,19 @@ fn run(a: &Arguments) -> Result<usize> {
     }
     let oracle = a.oracle.as_deref().map_or_else(|| Engine::qemu(&a.cpu), engine)?;
     let tested = a.tested.as_deref().map_or_else(|| Engine::emu(&a.cpu), engine)?;
-    println!("oracle: {}\ntested: {}\nseed:   {:#x}", oracle.name, tested.name, a.seed);
+    println!("oracle: {}\ntested: {}\nseed:   {:#x}", oracle.name, tested.name, a.settings.seed);
     if let Some(index) = a.case {
         return one(a, &oracle, &tested, &chosen, index);
     }
     let start = Instant::now();
     let report = match a.sequences {
         Some(count) => {
-            let vocabulary = vocabulary(&oracle, &chosen, a.seed)?;
+            let vocabulary = vocabulary(&oracle, &chosen, a.settings)?;
             println!("{} encodings in sequences", vocabulary.len());
-            sequences(&oracle, &tested, &vocabulary, 0..count, a.seed)?
+            sequences(&oracle, &tested, &vocabulary, 0..count, a.settings)?
         }
-        None if a.exact => singles_exactly(&oracle, &tested, &chosen, a.cases, a.seed)?,
-        None => singles(&oracle, &tested, &chosen, a.cases, a.seed)?,
+        None if a.exact => singles_exactly(&oracle, &tested, &chosen, a.cases, a.settings)?,
+        None => singles(&oracle, &tested, &chosen, a.cases, a.settings)?,
     };
     for text in report.shown.iter().take(a.show) {
         println!("\n{text}");
@@ -153,13 +155,13 @@ fn run(a: &Arguments) -> Result<usize> {
 
 /// One case of each chosen encoding, in full.
 fn one(a: &Arguments, oracle: &Engine, tested: &Engine, chosen: &[&'static Encoding], index: u64) -> Result<usize> {
-    let pools = Pools::new(a.seed);
+    let pools = Pools::new(a.settings);
     let cases: Vec<_> = match a.sequences {
         Some(_) => {
-            let vocabulary = vocabulary(oracle, chosen, a.seed)?;
-            vec![emu_test_differential::sequence::sequence(index, a.seed, &vocabulary, &pools)]
+            let vocabulary = vocabulary(oracle, chosen, a.settings)?;
+            vec![emu_test_differential::sequence::sequence(index, &vocabulary, &pools)]
         }
-        None => chosen.iter().map(|e| generate::single(e, index, a.seed, &pools)).collect(),
+        None => chosen.iter().map(|e| generate::single(e, index, &pools)).collect(),
     };
     let (x, y) = (oracle.states(&cases, &pools)?, tested.states(&cases, &pools)?);
     let mut different = 0;

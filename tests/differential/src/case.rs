@@ -6,9 +6,27 @@ use crate::runner;
 use emu_a64_asm::image;
 use emu_test_kit::Rng;
 
+/// What a run's cases depend on beside their number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The seed.
+    pub seed: u64,
+    /// Bits of FPCR that are drawn too, for cores that have them: 0x7 for FEAT_AFP's FIZ, AH and NEP,
+    /// 0x2000 for FEAT_EBF16's EBF.
+    pub more_fpcr: u64,
+}
+
+impl From<u64> for Settings {
+    fn from(seed: u64) -> Self {
+        Self { seed, more_fpcr: 0 }
+    }
+}
+
 /// Vector register files and memory templates that the cases of one seed share: they are drawn once,
 /// so that a case needs only their numbers.
 pub struct Pools {
+    /// What they were drawn for.
+    pub settings: Settings,
     /// Files of 32 vector registers with the lanes that they were drawn for.
     pub vectors: Vec<(Lanes, Box<[u128; 32]>)>,
     /// Contents of the compared memory regions.
@@ -20,9 +38,10 @@ const FILES_PER_KIND: usize = 96;
 const TEMPLATES: usize = 8;
 
 impl Pools {
-    /// The pools of a seed.
-    pub fn new(seed: u64) -> Self {
-        let mut rng = Rng::new(seed).fork(0x706f_6f6c);
+    /// The pools of a seed (or of settings).
+    pub fn new(settings: impl Into<Settings>) -> Self {
+        let settings = settings.into();
+        let mut rng = Rng::new(settings.seed).fork(0x706f_6f6c);
         let mut vectors = Vec::new();
         for lanes in LANES {
             for _ in 0..FILES_PER_KIND {
@@ -40,7 +59,7 @@ impl Pools {
                 bytes
             })
             .collect();
-        Self { vectors, memory }
+        Self { settings, vectors, memory }
     }
 
     /// The number of a vector file, with those lanes if they are given.

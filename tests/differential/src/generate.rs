@@ -74,7 +74,7 @@ pub fn random_state(name: &'static str, index: u64, rng: &mut Rng, pools: &Pools
         x: std::array::from_fn(|_| operands::integer(rng, 64)),
         sp: operands::integer(rng, 64),
         nzcv: rng.below(16),
-        fpcr: operands::fpcr(rng),
+        fpcr: operands::fpcr(rng, pools.settings.more_fpcr),
         fpsr: operands::fpsr(rng),
         vectors: pools.pick_vectors(rng, lanes),
         memory: rng.below(pools.memory.len() as u64) as usize,
@@ -172,8 +172,8 @@ fn landing(slot: usize) -> u32 {
 }
 
 /// Case `index` of an encoding.
-pub fn single(e: &'static Encoding, index: u64, seed: u64, pools: &Pools) -> Case {
-    let rng = &mut case_rng(seed, e.name, index);
+pub fn single(e: &'static Encoding, index: u64, pools: &Pools) -> Case {
+    let rng = &mut case_rng(pools.settings.seed, e.name, index);
     let mut word = word(e, rng);
     let lanes = lanes_of(e, rng);
     let mut case = random_state(e.name, index, rng, pools, lanes);
@@ -197,7 +197,7 @@ pub fn single(e: &'static Encoding, index: u64, seed: u64, pools: &Pools) -> Cas
     }
     if e.class == EXTRA && e.name.starts_with("MSR_FP") {
         let rt = (word & 31) as usize;
-        let mask = if e.name == "MSR_FPCR" { operands::FPCR_MASK } else { operands::FPSR_MASK };
+        let mask = if e.name == "MSR_FPCR" { operands::FPCR_MASK | pools.settings.more_fpcr } else { operands::FPSR_MASK };
         if rt < 31 {
             case.x[rt] &= mask;
         }
@@ -292,12 +292,12 @@ mod tests {
         let mut count = 0;
         for e in encoding::testable(Options { pauth: true }) {
             for index in 0..3 {
-                let case = single(e, index, 5, &pools);
+                let case = single(e, index, &pools);
                 let signed = signing_prefix(e, case.code[case.entry + 1]) == Some(case.code[case.entry]);
                 let word = case.code[case.entry + usize::from(signed)];
                 let first = if e.class == "ldst/memcms" { encoding::memory_operation(e).unwrap()[0] } else { e };
                 assert_eq!(word & first.mask, first.value, "{}", e.name);
-                let again = single(e, index, 5, &pools);
+                let again = single(e, index, &pools);
                 assert_eq!((case.code, case.x, case.sp), (again.code, again.x, again.sp));
             }
             count += 1;
@@ -325,7 +325,7 @@ mod tests {
         let pools = Pools::new(7);
         for e in encoding::testable(Options::default()).filter(|e| e.is_branch()) {
             for index in 0..100 {
-                let case = single(e, index, 7, &pools);
+                let case = single(e, index, &pools);
                 assert_eq!(case.code.len(), 17);
                 for name in ["imm26", "imm19", "imm14", "imm9"] {
                     if let Some(f) = e.field(name) {

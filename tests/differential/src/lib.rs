@@ -26,7 +26,7 @@ pub mod operands;
 pub mod runner;
 pub mod sequence;
 
-use case::{Case, Pools};
+use case::{Case, Pools, Settings};
 use compare::Report;
 use emu_test_kit::Result;
 use encoding::{Encoding, Options};
@@ -44,15 +44,19 @@ pub fn candidates(options: Options) -> Vec<&'static Encoding> {
         .collect()
 }
 
+/// Cases of one encoding with the oracle's lines.
+type Tried = Vec<(Case, Option<Line>)>;
+
 /// The cases of these numbers of each encoding with the oracle's lines.
 fn try_all(
     oracle: &Engine,
     encodings: &[&'static Encoding],
     numbers: std::ops::Range<u64>,
-    seed: u64,
     pools: &Pools,
-) -> Result<Vec<Vec<(Case, Option<Line>)>>> {
-    let of = |e: &&'static Encoding| numbers.clone().map(|i| generate::single(e, i, seed, pools)).collect::<Vec<_>>();
+) -> Result<Vec<Tried>> {
+    let of = |e: &&'static Encoding| -> Vec<Case> {
+        numbers.clone().map(|i| generate::single(e, i, pools)).collect()
+    };
     let list: Vec<Case> = encodings.iter().flat_map(of).collect();
     let lines = compare::run_oracle(oracle, &list, pools)?;
     let mut pairs = list.into_iter().zip(lines);
@@ -71,14 +75,14 @@ pub fn singles(
     tested: &Engine,
     encodings: &[&'static Encoding],
     cases: u64,
-    seed: u64,
+    settings: impl Into<Settings>,
 ) -> Result<Report> {
-    let pools = Pools::new(seed);
+    let pools = Pools::new(settings);
     let is_undefined = |l: &Option<Line>| l.is_some_and(|l| l.class == ec::UNKNOWN);
     let mut chosen = Vec::with_capacity(encodings.len() * (cases + UNDEFINED_KEPT) as usize);
     let mut unknown = Vec::new();
     let mut again = Vec::new();
-    for (e, tried) in encodings.iter().zip(try_all(oracle, encodings, 0..2 * cases, seed, &pools)?) {
+    for (e, tried) in encodings.iter().zip(try_all(oracle, encodings, 0..2 * cases, &pools)?) {
         let defined = tried.iter().filter(|(_, l)| !is_undefined(l)).count() as u64;
         if defined == 0 && !ALWAYS_UNDEFINED.iter().any(|p| e.name.starts_with(p)) {
             unknown.push(e.name);
@@ -94,7 +98,7 @@ pub fn singles(
         }
     }
     // Few words of some encodings are defined: draw on.
-    for tried in try_all(oracle, &again, 2 * cases..20 * cases, seed, &pools)? {
+    for tried in try_all(oracle, &again, 2 * cases..20 * cases, &pools)? {
         let some = tried.iter().filter(|(_, l)| !is_undefined(l));
         chosen.extend(some.take(cases as usize).map(|(c, _)| c.clone()));
     }
@@ -116,12 +120,12 @@ pub fn singles_exactly(
     tested: &Engine,
     encodings: &[&'static Encoding],
     cases: u64,
-    seed: u64,
+    settings: impl Into<Settings>,
 ) -> Result<Report> {
-    let pools = Pools::new(seed);
+    let pools = Pools::new(settings);
     let list: Vec<Case> = encodings
         .iter()
-        .flat_map(|e| (0..cases).map(|i| generate::single(e, i, seed, &pools)))
+        .flat_map(|e| (0..cases).map(|i| generate::single(e, i, &pools)))
         .collect();
     let outcomes = compare::run_both(oracle, tested, &list, &pools)?;
     compare::judge(oracle, tested, &list, &outcomes, &pools)
@@ -131,13 +135,13 @@ pub fn singles_exactly(
 pub fn vocabulary(
     oracle: &Engine,
     encodings: &[&'static Encoding],
-    seed: u64,
+    settings: impl Into<Settings>,
 ) -> Result<sequence::Vocabulary> {
     const WORDS: u64 = 8;
-    let pools = Pools::new(seed);
+    let pools = Pools::new(settings);
     let list: Vec<Case> = encodings
         .iter()
-        .flat_map(|e| (0..WORDS).map(|i| generate::single(e, i, !seed, &pools)))
+        .flat_map(|e| (0..WORDS).map(|i| generate::single(e, u64::MAX - i, &pools)))
         .collect();
     let lines = oracle.run(&list, &pools)?;
     let mut vocabulary = sequence::Vocabulary::default();
@@ -158,10 +162,10 @@ pub fn sequences(
     tested: &Engine,
     vocabulary: &sequence::Vocabulary,
     numbers: std::ops::Range<u64>,
-    seed: u64,
+    settings: impl Into<Settings>,
 ) -> Result<Report> {
-    let pools = Pools::new(seed);
-    let list: Vec<Case> = numbers.map(|i| sequence::sequence(i, seed, vocabulary, &pools)).collect();
+    let pools = Pools::new(settings);
+    let list: Vec<Case> = numbers.map(|i| sequence::sequence(i, vocabulary, &pools)).collect();
     let outcomes = compare::run_both(oracle, tested, &list, &pools)?;
     compare::judge(oracle, tested, &list, &outcomes, &pools)
 }

@@ -95,12 +95,14 @@ pub fn vector(rng: &mut Rng, lanes: Lanes) -> u128 {
     (0..128 / bits).fold(0, |v, i| v | u128::from(value(rng, bits)) << (i * bits))
 }
 
-/// FPCR: rounding mode, FZ, DN, FZ16 and AHP. AH, FIZ, NEP (FEAT_AFP) and EBF (FEAT_EBF16) stay 0:
-/// they are RES0 where the feature is absent. Trap enables stay 0: they are RAZ/WI on both sides.
-pub fn fpcr(rng: &mut Rng) -> u64 {
+/// FPCR: rounding mode, FZ, DN, FZ16 and AHP, and the bits of `more`. AH, FIZ, NEP (FEAT_AFP) and EBF
+/// (FEAT_EBF16) are RES0 where the feature is absent, so they are not drawn unless asked for. Trap
+/// enables stay 0: they are RAZ/WI on both sides.
+pub fn fpcr(rng: &mut Rng, more: u64) -> u64 {
     let bit = |rng: &mut Rng, n: u32, one_in: u64| u64::from(rng.one_in(one_in)) << n;
     let mode = rng.below(4) << 22;
-    mode | bit(rng, 24, 4) | bit(rng, 25, 4) | bit(rng, 19, 6) | bit(rng, 26, 8)
+    let extra = rng.u64() & more;
+    extra | mode | bit(rng, 24, 4) | bit(rng, 25, 4) | bit(rng, 19, 6) | bit(rng, 26, 8)
 }
 
 /// The writable bits of FPCR that every core has.

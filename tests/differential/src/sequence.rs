@@ -153,9 +153,9 @@ fn exclusive_pair(rng: &mut Rng, code: &mut Vec<u32>) {
     code.push(0x0800_7c00 | size | order(rng) | status << 16 | base | value);
 }
 
-/// Sequence `index` of a seed.
-pub fn sequence(index: u64, seed: u64, vocabulary: &Vocabulary, pools: &Pools) -> Case {
-    let rng = &mut case_rng(seed, "sequence", index);
+/// Sequence `index` of the pools' seed.
+pub fn sequence(index: u64, vocabulary: &Vocabulary, pools: &Pools) -> Case {
+    let rng = &mut case_rng(pools.settings.seed, "sequence", index);
     let mut case = random_state("sequence", index, rng, pools, None);
     for base in BASES.iter().filter(|b| **b < 31) {
         case.x[*base as usize] = operands::address(rng, Spot::Inside);
@@ -207,7 +207,7 @@ mod tests {
         assert!(vocabulary.len() > 1500);
         let pools = Pools::new(1);
         for index in 0..500 {
-            let case = sequence(index, 1, &vocabulary, &pools);
+            let case = sequence(index, &vocabulary, &pools);
             let len = case.code.len() - 1;
             assert!((5..=30).contains(&len));
             assert_eq!(case.code[len], EXIT);

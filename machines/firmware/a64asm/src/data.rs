@@ -118,7 +118,7 @@ impl Asm {
 
     fn wide(&mut self, op: u32, rd: Reg, imm: u16, lsl: u32) {
         self.check(lsl < rd.bits() && lsl.is_multiple_of(16), || format!("shift by {lsl}"));
-        self.word(op | rd.sf() | (lsl / 16 & 3) << 21 | u32::from(imm) << 5 | rd.num());
+        self.word(op | rd.sf() | (lsl / 16 % 4) << 21 | u32::from(imm) << 5 | rd.num());
     }
 
     /// MOVZ with LSL of 0, 16, 32 or 48.
