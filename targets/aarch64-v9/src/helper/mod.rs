@@ -3,6 +3,8 @@
 //! A helper is a safe function on [`State`](crate::state::State); the table wraps it in the C signature.
 
 pub mod base;
+pub mod mops;
+pub mod pauth;
 pub mod simd;
 pub mod system;
 

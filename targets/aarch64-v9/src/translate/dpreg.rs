@@ -1,97 +1,334 @@
-//! (stubs until written)
+//! Data processing, register (`decode/base_dpreg.decode`).
 
 use crate::decode::*;
+use crate::helper::{base, pauth};
+use crate::state::offset;
+use crate::sysreg::PauthKey;
 use crate::translate::Translator;
+use emu_plugins_api::ir::{Code, Shape, Ty, Val};
+
+impl Translator<'_> {
+    /// ExtendReg(): `option` 0 UXTB to 7 SXTX, then a left shift.
+    pub(crate) fn extend_reg(&mut self, ty: Ty, m: u32, option: u32, shift: u32) -> Val {
+        let value = if ty == Ty::I64 { self.x(m) } else { self.w(m) };
+        let bits = (8 << (option & 3)).min(ty.bits());
+        let value = if bits == ty.bits() {
+            value
+        } else if option & 4 == 0 {
+            self.ir.extract(ty, value, 0, bits)
+        } else {
+            self.ir.sextract(ty, value, 0, bits)
+        };
+        self.shift_const(ty, 0, value, shift)
+    }
+
+    fn ccmp(&mut self, sf: u32, op: u32, n: u32, b: Val, cond: u32, nzcv: u32) {
+        let ty = Self::ty(sf);
+        let a = self.r(sf, n);
+        let holds = self.cond(cond);
+        let result = if op == 1 { self.ir.sub(ty, a, b) } else { self.ir.add(ty, a, b) };
+        let flags = self.add_sub_flags(ty, op == 1, a, b, result);
+        let merged: [Val; 4] = std::array::from_fn(|i| {
+            // holds ? flag : constant, without a select.
+            if nzcv >> (3 - i) & 1 == 1 { self.ir.orn(Ty::I1, flags[i], holds) } else { self.ir.and(Ty::I1, flags[i], holds) }
+        });
+        self.set_nzcv(merged[0], merged[1], merged[2], merged[3]);
+    }
+
+    fn crc(&mut self, polynomial: u64, sz: u32, m: u32, n: u32, d: u32) {
+        let ty = [Ty::I8, Ty::I16, Ty::I32, Ty::I64][(sz & 3) as usize];
+        let acc = self.w(n);
+        let value = self.x(m);
+        let value = self.ir.trunc(ty, Ty::I64, value);
+        let result = self.ir.op(Code::Crc32, Ty::I32, Shape::SCALAR, &[acc, value], u32::from(ty.0), polynomial);
+        self.set_w(d, result);
+    }
+
+    /// AddPAC() or Auth() with the key, or the value itself when SCTLR_ELx disables the key.
+    pub(crate) fn pointer_auth(&mut self, key: PauthKey, authenticate: bool, combined: bool, pointer: Val, modifier: Val) -> Val {
+        if self.key.pauth() >> key as u32 & 1 == 0 {
+            return pointer;
+        }
+        if authenticate {
+            self.call(base::PAC_AUTH, &[pointer, modifier], key as u64 | u64::from(combined) << 8)
+        } else {
+            self.call(base::PAC_ADD, &[pointer, modifier], key as u64)
+        }
+    }
+
+    fn unary(&mut self, sf: u32, n: u32, d: u32, code: Code) {
+        let ty = Self::ty(sf);
+        let a = self.r(sf, n);
+        let result = self.ir.un(code, ty, Shape::SCALAR, a);
+        self.set_r(sf, d, result);
+    }
+
+    fn binary(&mut self, sf: u32, m: u32, n: u32, d: u32, code: Code) {
+        let ty = Self::ty(sf);
+        let (a, b) = (self.r(sf, n), self.r(sf, m));
+        let result = self.ir.bin(code, ty, Shape::SCALAR, a, b);
+        self.set_r(sf, d, result);
+    }
+
+    /// Bit `bit` of a value as i1.
+    pub(crate) fn bit(&mut self, ty: Ty, v: Val, bit: u32) -> Val {
+        let low = if bit == 0 { v } else { self.ir.extract(ty, v, bit, 1) };
+        self.ir.trunc(Ty::I1, ty, low)
+    }
+}
 
 impl BaseDpreg for Translator<'_> {
-    fn udiv(&mut self, _: &Udiv) {
-        self.undefined();
+    fn udiv(&mut self, i: &Udiv) {
+        self.binary(i.sf, i.rm, i.rn, i.rd, Code::UDiv);
     }
-    fn sdiv(&mut self, _: &Sdiv) {
-        self.undefined();
+    fn sdiv(&mut self, i: &Sdiv) {
+        self.binary(i.sf, i.rm, i.rn, i.rd, Code::SDiv);
     }
-    fn shift_var(&mut self, _: &ShiftVar) {
-        self.undefined();
+    fn shift_var(&mut self, i: &ShiftVar) {
+        let ty = Self::ty(i.sf);
+        let (a, b) = (self.r(i.sf, i.rn), self.r(i.sf, i.rm));
+        let result = self.shift(ty, i.op2, a, b);
+        self.set_r(i.sf, i.rd, result);
     }
-    fn crc32(&mut self, _: &Crc32) {
-        self.undefined();
+    fn crc32(&mut self, i: &Crc32) {
+        self.crc(0, i.sz, i.rm, i.rn, i.rd);
     }
-    fn crc32c(&mut self, _: &Crc32c) {
-        self.undefined();
+    fn crc32c(&mut self, i: &Crc32c) {
+        self.crc(1, i.sz, i.rm, i.rn, i.rd);
     }
-    fn minmax_reg(&mut self, _: &MinmaxReg) {
-        self.undefined();
+    fn minmax_reg(&mut self, i: &MinmaxReg) {
+        let ty = Self::ty(i.sf);
+        let (a, b) = (self.r(i.sf, i.rn), self.r(i.sf, i.rm));
+        let result = self.minmax(ty, i.opc, a, b);
+        self.set_r(i.sf, i.rd, result);
     }
-    fn pacga(&mut self, _: &Pacga) {
-        self.undefined();
+    fn pacga(&mut self, i: &Pacga) {
+        let (n, m) = (self.x(i.rn), self.x_sp(i.rm));
+        let result = self.call(base::PAC_GENERIC, &[n, m], 0);
+        self.set_x(i.rd, result);
     }
-    fn rbit(&mut self, _: &Rbit) {
-        self.undefined();
+
+    fn rbit(&mut self, i: &Rbit) {
+        self.unary(i.sf, i.rn, i.rd, Code::RBit);
     }
-    fn rev16(&mut self, _: &Rev16) {
-        self.undefined();
+    fn rev16(&mut self, i: &Rev16) {
+        let ty = Self::ty(i.sf);
+        let a = self.r(i.sf, i.rn);
+        let mask = self.ir.iconst(ty, 0x00ff_00ff_00ff_00ff);
+        let high = self.shift_const(ty, 1, a, 8);
+        let high = self.ir.and(ty, high, mask);
+        let low = self.ir.and(ty, a, mask);
+        let low = self.shift_const(ty, 0, low, 8);
+        let result = self.ir.or(ty, high, low);
+        self.set_r(i.sf, i.rd, result);
     }
-    fn rev(&mut self, _: &Rev) {
-        self.undefined();
+    fn rev(&mut self, i: &Rev) {
+        self.unary(i.sf, i.rn, i.rd, Code::BSwap);
     }
-    fn clz(&mut self, _: &Clz) {
-        self.undefined();
+    fn rev32(&mut self, i: &Rev32) {
+        let a = self.x(i.rn);
+        let swapped = self.ir.bswap(Ty::I64, a);
+        let result = self.shift_const(Ty::I64, 3, swapped, 32);
+        self.set_x(i.rd, result);
     }
-    fn cls(&mut self, _: &Cls) {
-        self.undefined();
+    fn clz(&mut self, i: &Clz) {
+        self.unary(i.sf, i.rn, i.rd, Code::Clz);
     }
-    fn ctz(&mut self, _: &Ctz) {
-        self.undefined();
+    fn cls(&mut self, i: &Cls) {
+        self.unary(i.sf, i.rn, i.rd, Code::Cls);
     }
-    fn cnt(&mut self, _: &Cnt) {
-        self.undefined();
+    fn ctz(&mut self, i: &Ctz) {
+        self.unary(i.sf, i.rn, i.rd, Code::Ctz);
     }
-    fn abs(&mut self, _: &Abs) {
-        self.undefined();
+    fn cnt(&mut self, i: &Cnt) {
+        self.unary(i.sf, i.rn, i.rd, Code::Cnt);
     }
-    fn rev32(&mut self, _: &Rev32) {
-        self.undefined();
+    fn abs(&mut self, i: &Abs) {
+        self.unary(i.sf, i.rn, i.rd, Code::Abs);
     }
-    fn pauth_1src(&mut self, _: &Pauth1src) {
-        self.undefined();
+
+    fn pauth_1src(&mut self, i: &Pauth1src) {
+        let key = pauth::key(i.d == 1, i.b == 1);
+        let pointer = self.x(i.rd);
+        let modifier = if i.z == 1 { self.ir.c64(0) } else { self.x_sp(i.rn) };
+        let result = self.pointer_auth(key, i.a == 1, false, pointer, modifier);
+        self.set_x(i.rd, result);
     }
-    fn xpac(&mut self, _: &Xpac) {
-        self.undefined();
+    fn xpac(&mut self, i: &Xpac) {
+        let pointer = self.x(i.rd);
+        let result = self.call(base::PAC_STRIP, &[pointer], u64::from(i.d));
+        self.set_x(i.rd, result);
     }
-    fn logical_shifted(&mut self, _: &LogicalShifted) {
-        self.undefined();
+
+    fn logical_shifted(&mut self, i: &LogicalShifted) {
+        if i.sf == 0 && i.imm6 & 0x20 != 0 {
+            return self.undefined();
+        }
+        let ty = Self::ty(i.sf);
+        let b = self.r(i.sf, i.rm);
+        let b = self.shift_const(ty, i.shift, b, i.imm6);
+        let result = if i.opc == 1 && i.rn == 31 {
+            // MOV and MVN (register).
+            if i.n == 1 { self.ir.not(ty, b) } else { b }
+        } else {
+            let a = self.r(i.sf, i.rn);
+            match (i.opc, i.n) {
+                (1, 0) => self.ir.or(ty, a, b),
+                (1, _) => self.ir.orn(ty, a, b),
+                (2, 0) => self.ir.xor(ty, a, b),
+                (2, _) => {
+                    let b = self.ir.not(ty, b);
+                    self.ir.xor(ty, a, b)
+                }
+                (_, 0) => self.ir.and(ty, a, b),
+                (_, _) => self.ir.andn(ty, a, b),
+            }
+        };
+        if i.opc == 3 {
+            self.set_logical_flags(ty, result);
+        }
+        self.set_r(i.sf, i.rd, result);
     }
-    fn add_sub_shifted(&mut self, _: &AddSubShifted) {
-        self.undefined();
+
+    fn add_sub_shifted(&mut self, i: &AddSubShifted) {
+        if i.shift == 3 || i.sf == 0 && i.imm6 & 0x20 != 0 {
+            return self.undefined();
+        }
+        let ty = Self::ty(i.sf);
+        let a = self.r(i.sf, i.rn);
+        let b = self.r(i.sf, i.rm);
+        let b = self.shift_const(ty, i.shift, b, i.imm6);
+        let result = self.add_sub(ty, i.op == 1, i.s == 1, a, b);
+        self.set_r(i.sf, i.rd, result);
     }
-    fn add_sub_ext(&mut self, _: &AddSubExt) {
-        self.undefined();
+
+    fn add_sub_ext(&mut self, i: &AddSubExt) {
+        if i.imm3 > 4 {
+            return self.undefined();
+        }
+        let ty = Self::ty(i.sf);
+        let a = self.r_sp(i.sf, i.rn);
+        let b = self.extend_reg(ty, i.rm, i.option, i.imm3);
+        let result = self.add_sub(ty, i.op == 1, i.s == 1, a, b);
+        if i.s == 1 { self.set_r(i.sf, i.rd, result) } else { self.set_r_sp(i.sf, i.rd, result) }
     }
-    fn adc_sbc(&mut self, _: &AdcSbc) {
-        self.undefined();
+
+    fn adc_sbc(&mut self, i: &AdcSbc) {
+        let ty = Self::ty(i.sf);
+        let a = self.r(i.sf, i.rn);
+        let b = self.r(i.sf, i.rm);
+        let b = if i.op == 1 { self.ir.not(ty, b) } else { b };
+        let carry = self.flag(offset::CF);
+        let result = self.ir.adc(ty, a, b, carry);
+        if i.s == 1 {
+            let (n, z) = self.nz(ty, result);
+            let c = self.ir.carry(ty, a, b, carry);
+            let v = self.ir.overflow(ty, a, b, carry);
+            self.set_nzcv(n, z, c, v);
+        }
+        self.set_r(i.sf, i.rd, result);
     }
-    fn rmif(&mut self, _: &Rmif) {
-        self.undefined();
+
+    fn rmif(&mut self, i: &Rmif) {
+        let value = self.x(i.rn);
+        let value = self.shift_const(Ty::I64, 3, value, i.imm6);
+        for (bit, flag) in [offset::VF, offset::CF, offset::ZF, offset::NF].into_iter().enumerate() {
+            if i.mask >> bit & 1 == 1 {
+                let v = self.bit(Ty::I64, value, bit as u32);
+                self.set_flag(flag, v);
+            }
+        }
     }
-    fn setf(&mut self, _: &Setf) {
-        self.undefined();
+
+    fn setf(&mut self, i: &Setf) {
+        let msb = if i.sz == 1 { 15 } else { 7 };
+        let value = self.w(i.rn);
+        let n = self.bit(Ty::I32, value, msb);
+        let above = self.bit(Ty::I32, value, msb + 1);
+        let field = self.ir.extract(Ty::I32, value, 0, msb + 1);
+        let zero = self.ir.iconst(Ty::I32, 0);
+        let z = self.ir.eq(Ty::I32, field, zero);
+        let v = self.ir.xor(Ty::I1, above, n);
+        self.set_flag(offset::NF, n);
+        self.set_flag(offset::ZF, z);
+        self.set_flag(offset::VF, v);
     }
-    fn ccmp_reg(&mut self, _: &CcmpReg) {
-        self.undefined();
+
+    fn ccmp_reg(&mut self, i: &CcmpReg) {
+        let b = self.r(i.sf, i.rm);
+        self.ccmp(i.sf, i.op, i.rn, b, i.cond, i.nzcv);
     }
-    fn ccmp_imm(&mut self, _: &CcmpImm) {
-        self.undefined();
+    fn ccmp_imm(&mut self, i: &CcmpImm) {
+        let b = self.ir.iconst(Self::ty(i.sf), u64::from(i.imm5));
+        self.ccmp(i.sf, i.op, i.rn, b, i.cond, i.nzcv);
     }
-    fn cond_select(&mut self, _: &CondSelect) {
-        self.undefined();
+
+    fn cond_select(&mut self, i: &CondSelect) {
+        let ty = Self::ty(i.sf);
+        let holds = self.cond(i.cond);
+        let result = match (i.op, i.op2, i.rn, i.rm) {
+            // CSET and CSETM.
+            (0, 1, 31, 31) => {
+                let other = self.ir.not(Ty::I1, holds);
+                self.ir.zext(ty, Ty::I1, other)
+            }
+            (1, 0, 31, 31) => {
+                let other = self.ir.not(Ty::I1, holds);
+                self.ir.sext(ty, Ty::I1, other)
+            }
+            _ => {
+                let a = self.r(i.sf, i.rn);
+                let b = self.r(i.sf, i.rm);
+                let b = match (i.op, i.op2) {
+                    (0, 1) => {
+                        let one = self.ir.iconst(ty, 1);
+                        self.ir.add(ty, b, one)
+                    }
+                    (1, 0) => self.ir.not(ty, b),
+                    (1, _) => self.ir.neg(ty, b),
+                    _ => b,
+                };
+                self.ir.select(ty, holds, a, b)
+            }
+        };
+        self.set_r(i.sf, i.rd, result);
     }
-    fn madd(&mut self, _: &Madd) {
-        self.undefined();
+
+    fn madd(&mut self, i: &Madd) {
+        let ty = Self::ty(i.sf);
+        let (a, b) = (self.r(i.sf, i.rn), self.r(i.sf, i.rm));
+        let product = self.ir.mul(ty, a, b);
+        let result = self.accumulate(ty, i.o0, i.ra, product);
+        self.set_r(i.sf, i.rd, result);
     }
-    fn maddl(&mut self, _: &Maddl) {
-        self.undefined();
+    fn maddl(&mut self, i: &Maddl) {
+        let (a, b) = (self.w(i.rn), self.w(i.rm));
+        let (a, b) = if i.u == 1 {
+            (self.ir.zext(Ty::I64, Ty::I32, a), self.ir.zext(Ty::I64, Ty::I32, b))
+        } else {
+            (self.ir.sext(Ty::I64, Ty::I32, a), self.ir.sext(Ty::I64, Ty::I32, b))
+        };
+        let product = self.ir.mul(Ty::I64, a, b);
+        let result = self.accumulate(Ty::I64, i.o0, i.ra, product);
+        self.set_x(i.rd, result);
     }
-    fn mulh(&mut self, _: &Mulh) {
-        self.undefined();
+    fn mulh(&mut self, i: &Mulh) {
+        let (a, b) = (self.x(i.rn), self.x(i.rm));
+        let result = if i.u == 1 { self.ir.mulhu(Ty::I64, a, b) } else { self.ir.mulhs(Ty::I64, a, b) };
+        self.set_x(i.rd, result);
+    }
+}
+
+impl Translator<'_> {
+    /// R[a] plus or (`o0` 1) minus a product.
+    fn accumulate(&mut self, ty: Ty, o0: u32, a: u32, product: Val) -> Val {
+        match (o0, a) {
+            (0, 31) => product,
+            (_, 31) => self.ir.neg(ty, product),
+            _ => {
+                let acc = self.r(u32::from(ty == Ty::I64), a);
+                if o0 == 0 { self.ir.add(ty, acc, product) } else { self.ir.sub(ty, acc, product) }
+            }
+        }
     }
 }
