@@ -3,7 +3,7 @@
 //!
 //! Signature letters, operands before `>` and result after it:
 //! `T` the op's type and shape; `E` one scalar of the op's element type; `B` i1; `W` i32; `D` i64; `Q` 128 bits; `H` a vector of half as wide
-//! elements; `S` a vector with the op's shape and any element type; `U` any scalar or vector, whose type (low byte) and shape (next byte)
+//! elements (for `vl` a whole vector whose upper half is zero); `S` a vector with the op's shape and any element type; `U` any scalar or vector, whose type (low byte) and shape (next byte)
 //! are in `aux`; `F` the op's shape and the element type in `imm` bits 16 to 23; `-` none.
 
 use crate::{Shape, Ty};
@@ -175,7 +175,7 @@ op_table! {
     GetLane    "get_lane" "T>E" [VECTOR] "Element `imm`.";
     SetLane    "set_lane" "TE>T" [VECTOR] "a with element `imm` replaced by b.";
     VResize    "resize" "U>T" [VECTOR] "The low bytes of a vector or scalar a (`aux` its type and shape), zero-extended or cut to the result's length.";
-    Zip1       "zip1" "TT>T" [VECTOR] "Interleaves the low halves: a0 b0 a1 b1 ...";
+    Zip1       "zip1" "TT>T" [VECTOR] "Interleaves the low halves: a0 b0 a1 b1 ... Of an odd number of elements (i128 in `vl`) the last result element is 0 and the last operand elements do not take part, here and in the next five rows.";
     Zip2       "zip2" "TT>T" [VECTOR] "Interleaves the high halves.";
     Uzp1       "uzp1" "TT>T" [VECTOR] "Even elements of a, then of b.";
     Uzp2       "uzp2" "TT>T" [VECTOR] "Odd elements of a, then of b.";
@@ -218,8 +218,8 @@ op_table! {
     UShlV      "ushlv" "TT>T" [] "Unsigned shift left by the signed low byte of b, right if negative; `aux` = 1 rounds.";
     SQShlV     "sqshlv" "TT>T" [STICKY] "`sshlv` that saturates; `aux` = 1 rounds.";
     UQShlV     "uqshlv" "TT>T" [STICKY] "`ushlv` that saturates; `aux` = 1 rounds.";
-    Widen      "widen" "S>T" [VECTOR] "Extends half-width elements of a to T's; `aux` bit 0: signed; bit 1: of the high half of a (128-bit a), else of the low.";
-    Narrow     "narrow" "T>H" [VECTOR STICKY] "T's elements shifted right by `imm`, each cut to half width: the 64-bit (for v128 T) vector of them. `aux` bits 0-1: 0 truncate, 1 signed to signed, 2 unsigned to unsigned, 3 signed to unsigned saturation; bit 2: round; bit 3: shift arithmetically.";
+    Widen      "widen" "S>T" [VECTOR] "Extends half-width elements of a to T's; `aux` bit 0: signed; bit 1: of the high half of a, else of the low.";
+    Narrow     "narrow" "T>H" [VECTOR STICKY] "T's elements shifted right by `imm`, each cut to half width: the 64-bit (for v128 T) vector of them. `aux` bits 0-1: 0 truncate, 1 signed to signed, 2 unsigned to unsigned, 3 signed to unsigned saturation; bit 2: round; bit 3: shift arithmetically (only asked for truncation: the shift of signed elements, 1 and 3, always is, that of 2 never).";
     MulL       "mull" "SS>T" [VECTOR] "Products of half-width elements in full width; `aux` as in `widen`.";
     SQDMulL    "sqdmull" "SS>T" [STICKY] "Saturating 2*a*b of half-width signed elements; `aux` bit 1: high half. Scalar when T is scalar.";
     PMul       "pmul" "TT>T" [VECTOR] "Carry-less product, low half, of bytes.";
@@ -230,7 +230,7 @@ op_table! {
     ReduceSMin "reduce_smin" "T>E" [VECTOR] "Signed minimum of all elements.";
     ReduceUMax "reduce_umax" "T>E" [VECTOR] "Unsigned maximum of all elements.";
     ReduceUMin "reduce_umin" "T>E" [VECTOR] "Unsigned minimum of all elements.";
-    Dot4       "dot4" "SST>T" [VECTOR] "c + the sum of products of four neighbouring bytes of a and b for each 32-bit element; `aux` bit 0: a signed; bit 1: b signed.";
+    Dot4       "dot4" "SST>T" [VECTOR] "c + the sum of products of four neighbouring bytes of a and b for each 32-bit element; `aux` bit 0: a signed; bit 1: b signed. With 64-bit elements, of four neighbouring i16.";
     MatMul8    "matmul8" "SST>T" [VECTOR] "c + the 2x8 by 8x2 byte matrix product; `aux` as in `dot4`. T is i32 x v128.";
     AesEnc     "aes_enc" "TT>T" [VECTOR] "AESE: ShiftRows and SubBytes of a ^ b.";
     AesDec     "aes_dec" "TT>T" [VECTOR] "AESD: inverse ShiftRows and SubBytes of a ^ b.";
@@ -242,13 +242,13 @@ op_table! {
     FMul       "fmul" "TT>T" [STICKY FP] "a * b.";
     FDiv       "fdiv" "TT>T" [STICKY FP] "a / b.";
     FSqrt      "fsqrt" "T>T" [STICKY FP] "Square root.";
-    FMulAdd    "fmuladd" "TTT>T" [STICKY FP] "c + a * b, rounded once. `imm` bit 0 negates a (its sign bit, before any NaN is chosen), bit 1 negates c.";
+    FMulAdd    "fmuladd" "TTT>T" [STICKY FP] "c + a * b, rounded once. `imm` bit 0 negates a (FPNeg, before any NaN is chosen: under FPCR.AH a NaN keeps its sign), bit 1 negates c.";
     FMulX      "fmulx" "TT>T" [STICKY FP] "a * b, with 0 * infinity = 2.";
     FMax       "fmax" "TT>T" [STICKY FP] "Maximum; a NaN operand gives a NaN.";
     FMin       "fmin" "TT>T" [STICKY FP] "Minimum; a NaN operand gives a NaN.";
     FMaxNm     "fmaxnm" "TT>T" [STICKY FP] "maxNum of IEEE 754-2008.";
     FMinNm     "fminnm" "TT>T" [STICKY FP] "minNum of IEEE 754-2008.";
-    FAbd       "fabd" "TT>T" [STICKY FP] "Absolute value of a - b.";
+    FAbd       "fabd" "TT>T" [STICKY FP] "Absolute value (FPAbs: under FPCR.AH a NaN keeps its sign) of a - b.";
     FRelation  "frelation" "TT>W" [STICKY FP SCALAR] "0 equal, 1 less, 2 greater, 3 unordered; `imm` = 1: a quiet NaN is invalid too.";
     FCmEq      "fcmeq" "TT>T" [STICKY FP] "All ones where a == b (quiet).";
     FCmGe      "fcmge" "TT>T" [STICKY FP] "All ones where a >= b (signalling); `imm` = 1: of the absolute values.";
@@ -256,8 +256,8 @@ op_table! {
     FRoundInt  "fround_int" "T>T" [STICKY FP] "To an integral value by rounding `imm` & 7 (0 even, 1 up, 2 down, 3 zero, 4 away); bit 3: report inexact.";
     FRoundIntN "fround_intn" "T>T" [STICKY FP] "FRINT32/64: `imm` & 7 the rounding, bits 8-15 the integer size; out of range gives the minimum integer.";
     FToInt     "ftoint" "F>T" [STICKY FP] "From the float type in `imm` bits 16-23 to the integer T, per element when T is a vector of equal width: `imm` & 7 the rounding, bit 3: unsigned, bits 8-15 the number of fraction bits.";
-    IntToF     "inttof" "F>T" [STICKY FP] "From the integer type in `imm` bits 16-23 to the float T: bit 3: unsigned, bits 8-15 the number of fraction bits.";
-    FConvert   "fconvert" "F>T" [STICKY FP SCALAR] "Between float formats, from the type in `imm` bits 16-23.";
+    IntToF     "inttof" "F>T" [STICKY FP] "From the integer type in `imm` bits 16-23 to the float T, rounded as the mode says: bit 3: unsigned, bits 8-15 the number of fraction bits.";
+    FConvert   "fconvert" "F>T" [STICKY FP SCALAR] "Between float formats, from the type in `imm` bits 16-23, rounded as the mode says (FCVTXN: to odd); f32 to bf16 is BFCVT.";
     FWiden     "fwiden" "S>T" [STICKY FP VECTOR] "Half-width floats of a converted to T's; `imm` bit 0: of the high half.";
     FNarrow    "fnarrow" "T>H" [STICKY FP VECTOR] "T's floats converted to half width: the 64-bit (for v128 T) vector of them; `imm` = 1: to bfloat16 rather than f16.";
     FRecpE     "frecpe" "T>T" [STICKY FP] "FRECPE's estimate.";
@@ -268,7 +268,7 @@ op_table! {
     URecpE     "urecpe" "T>T" [VECTOR] "URECPE on 32-bit elements.";
     URsqrtE    "ursqrte" "T>T" [VECTOR] "URSQRTE on 32-bit elements.";
     FToJs      "ftojs" "D>D" [STICKY FP SCALAR] "FJCVTZS of the binary64 a: the 32-bit result, bit 32 set when it is exact (PSTATE.Z).";
-    FMulAddH   "fmuladdh" "SST>T" [STICKY FP VECTOR] "FMLAL: c + a * b of f16 elements widened to T = f32; `aux` mode; `imm` bit 0: negate a; bit 1: elements of the high half.";
+    FMulAddH   "fmuladdh" "SST>T" [STICKY FP VECTOR] "FMLAL: c + a * b of f16 elements widened to T = f32; `aux` mode; `imm` bit 0: negate a (FPNeg); bit 1: elements of the high half.";
     BfDot      "bfdot" "SST>T" [FP VECTOR] "BFDOT: two-way bfloat16 dot product added to c, T = f32.";
     BfMmla     "bfmmla" "SST>T" [FP VECTOR] "BFMMLA: 2x4 by 4x2 bfloat16 matrix product added to c, T = f32 x v128.";
     BfMlal     "bfmlal" "SST>T" [STICKY FP VECTOR] "BFMLALB/T: `imm` 0 the even, 1 the odd bfloat16 elements, multiplied and added to c, T = f32.";
