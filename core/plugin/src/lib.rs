@@ -1,1 +1,13 @@
-//! (skeleton)
+//! Finds, checks and loads plugins, and knows what they offer.
+//!
+//! The order in which places are searched is [`places`]; what a file must be before any of its code is trusted is in `load`. Everything
+//! that can be wrong with a file ends in one sentence that names the file and what to do about it.
+
+mod catalogue;
+mod load;
+mod nearest;
+mod places;
+
+pub use catalogue::{Catalogue, Discovery, Plugin};
+pub use nearest::nearest;
+pub use places::{Origin, Place, places};

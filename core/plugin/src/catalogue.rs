@@ -1,0 +1,170 @@
+//! What all plugins together offer.
+
+use crate::load::load;
+use crate::nearest::nearest;
+use crate::places::{Origin, Place, candidates, places};
+use emu_plugins_api::{HostServices, MachineEntry, TargetEntry};
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// A loaded plugin.
+#[derive(Clone, Debug)]
+pub struct Plugin {
+    /// Its file.
+    pub path: PathBuf,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// Every target and machine there is.
+pub struct Catalogue {
+    plugins: Vec<Plugin>,
+    targets: Vec<(usize, TargetEntry)>,
+    machines: Vec<(usize, MachineEntry)>,
+    warnings: Vec<String>,
+    places: Vec<Place>,
+}
+
+/// What discovery needs to know.
+pub struct Discovery<'a> {
+    /// `--plugin-path`, in order.
+    pub explicit: &'a [PathBuf],
+    /// What the host does for plugins.
+    pub services: &'static HostServices,
+    /// The level from which plugins' log records are passed on.
+    pub log_level: log::LevelFilter,
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+impl Catalogue {
+    /// Searches all places and loads what is there. The error is a sentence for each thing wrong with what the user asked for by name;
+    /// what is wrong elsewhere is kept as warnings.
+    pub fn discover(discovery: &Discovery<'_>) -> Result<Catalogue, Vec<String>> {
+        let mut found =
+            Catalogue { plugins: Vec::new(), targets: Vec::new(), machines: Vec::new(), warnings: Vec::new(), places: places(discovery.explicit) };
+        let mut errors = Vec::new();
+        let mut files: HashSet<PathBuf> = HashSet::new();
+        let mut names: HashSet<OsString> = HashSet::new();
+        for place in found.places.clone() {
+            let list = match candidates(&place) {
+                Ok(list) => list,
+                Err(e) => {
+                    errors.push(format!("{} cannot be listed ({e}); correct the plugin path", place.path.display()));
+                    continue;
+                }
+            };
+            let mut names_here = Vec::new();
+            for file in list {
+                // Absolute: the loader searches the system's folders for a bare name.
+                let file = std::path::absolute(&file).unwrap_or(file);
+                let identity = file.canonicalize().unwrap_or_else(|_| file.clone());
+                let name = file.file_name().unwrap_or_default().to_owned();
+                let hidden = place.origin == Origin::Searched && names.contains(&name);
+                names_here.push(name);
+                if hidden || !files.insert(identity) {
+                    log::debug!("{} is hidden by an earlier place or loaded already", file.display());
+                    continue;
+                }
+                let wrong = match load(&file, discovery.services, discovery.log_level) {
+                    Ok(opened) => {
+                        log::debug!(
+                            "{}: {} targets, {} machines, built with {:?}",
+                            file.display(),
+                            opened.targets.len(),
+                            opened.machines.len(),
+                            opened.requirements
+                        );
+                        found.add(Plugin { path: file, origin: place.origin }, opened.targets, opened.machines)
+                    }
+                    Err(refused) => {
+                        log::info!("{}: {}", file.display(), refused.detail);
+                        vec![refused.sentence]
+                    }
+                };
+                if place.origin == Origin::Searched && wrong.iter().all(|w| !w.starts_with(DUPLICATE)) {
+                    found.warnings.extend(wrong);
+                } else {
+                    errors.extend(wrong);
+                }
+            }
+            names.extend(names_here);
+        }
+        if errors.is_empty() { Ok(found) } else { Err(errors) }
+    }
+
+    /// Takes in what a plugin offers; a sentence for each name that another plugin has already.
+    fn add(&mut self, plugin: Plugin, targets: Vec<TargetEntry>, machines: Vec<MachineEntry>) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let number = self.plugins.len();
+        for entry in targets {
+            match self.targets.iter().find(|(_, t)| t.name == entry.name) {
+                Some((other, _)) => wrong.push(duplicate("target", &entry.name, &self.plugins[*other].path, &plugin.path)),
+                None => self.targets.push((number, entry)),
+            }
+        }
+        for entry in machines {
+            match self.machines.iter().find(|(_, m)| m.name == entry.name) {
+                Some((other, _)) => wrong.push(duplicate("machine", &entry.name, &self.plugins[*other].path, &plugin.path)),
+                None => self.machines.push((number, entry)),
+            }
+        }
+        self.plugins.push(plugin);
+        wrong
+    }
+
+    /// Loaded plugins in the order of the search.
+    pub fn plugins(&self) -> &[Plugin] {
+        &self.plugins
+    }
+    /// What is wrong with files that nobody asked for by name.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+    /// All targets, with the file that each comes from.
+    pub fn targets(&self) -> impl Iterator<Item = (&TargetEntry, &Path)> {
+        self.targets.iter().map(|(n, t)| (t, self.plugins[*n].path.as_path()))
+    }
+    /// All machines, with the file that each comes from.
+    pub fn machines(&self) -> impl Iterator<Item = (&MachineEntry, &Path)> {
+        self.machines.iter().map(|(n, m)| (m, self.plugins[*n].path.as_path()))
+    }
+    /// The target of that name; the error says which there are.
+    pub fn target(&self, name: &str) -> Result<&TargetEntry, String> {
+        let names = || self.targets.iter().map(|(_, t)| t.name.as_str());
+        self.targets.iter().map(|(_, t)| t).find(|t| t.name == name).ok_or_else(|| self.missing("target", name, names))
+    }
+    /// The machine of that name; the error says which there are.
+    pub fn machine(&self, name: &str) -> Result<&MachineEntry, String> {
+        let names = || self.machines.iter().map(|(_, m)| m.name.as_str());
+        self.machines.iter().map(|(_, m)| m).find(|m| m.name == name).ok_or_else(|| self.missing("machine", name, names))
+    }
+
+    fn missing<'a, I: Iterator<Item = &'a str>>(&'a self, what: &str, name: &str, names: impl Fn() -> I) -> String {
+        let mut text = format!("no plugin offers the {what} '{name}'");
+        if names().next().is_some() {
+            if let Some(near) = nearest(name, names()) {
+                text += &format!("; did you mean '{near}'?");
+            }
+            text += &format!(" (there are: {})", list(names()));
+        } else {
+            let searched: Vec<String> = self.places.iter().map(|p| p.path.display().to_string()).collect();
+            text += &format!("; there are no {what}s at all. Build the plugins with `cargo build --release`, or name their folder with --plugin-path. Searched: {}", searched.join(", "));
+        }
+        for warning in &self.warnings {
+            text += &format!("\n  note: {warning}");
+        }
+        text
+    }
+}
+
+/// How the sentence about a duplicate begins: it is an error also where the search found it, since nobody could say which one runs.
+const DUPLICATE: &str = "two plugins offer";
+
+fn duplicate(what: &str, name: &str, one: &Path, other: &Path) -> String {
+    format!("{DUPLICATE} the {what} '{name}': {} and {}; remove one of them", one.display(), other.display())
+}

@@ -1,0 +1,47 @@
+//! Opens one file: first the plain symbol `emu_plugin_abi`, whose words say whether the rest can be understood, then the root module.
+#![allow(unsafe_code)] // dlopen and the call of a foreign symbol.
+
+use emu_plugins_api::{HostServices, OpenedPlugin, Requirements, check_words, open};
+use std::path::Path;
+
+/// Why a file was refused: a sentence that begins with the file's name, and everything else that is known.
+pub(crate) struct Refused {
+    pub sentence: String,
+    pub detail: String,
+}
+
+/// Opens the plugin at an absolute path. Never unloads it, not even when it is refused: what its constructors left behind may be in use.
+pub(crate) fn load(path: &Path, services: &'static HostServices, level: log::LevelFilter) -> Result<OpenedPlugin, Refused> {
+    let refuse = |sentence: String, detail: String| Refused { sentence: format!("{} {sentence}", path.display()), detail };
+    if let Err(e) = std::fs::File::open(path) {
+        let detail = e.to_string();
+        return Err(match e.kind() {
+            std::io::ErrorKind::NotFound => refuse("does not exist; correct the plugin path".into(), detail),
+            _ => refuse(format!("cannot be read ({e}); correct its permissions or the plugin path"), detail),
+        });
+    }
+    // SAFETY: initialisers of the library run; whoever puts a file on the plugin path asks for that, as with any plugin.
+    let library = match unsafe { libloading::Library::new(path) } {
+        Ok(library) => library,
+        Err(e) => {
+            let detail = e.to_string();
+            let reason = std::error::Error::source(&e).map_or_else(|| detail.clone(), ToString::to_string);
+            // The loader's own text repeats the path.
+            let reason = reason.rsplit_once(&format!("{}: ", path.display())).map_or(reason.as_str(), |(_, r)| r).to_owned();
+            return Err(refuse(format!("is not a library that this system can load ({reason}); remove it from the plugin path"), detail));
+        }
+    };
+    let words = {
+        // SAFETY: the symbol has this type in every library that exports it; the magic word in what it returns confirms that.
+        match unsafe { library.get::<extern "C" fn() -> Requirements>(b"emu_plugin_abi\0") } {
+            Ok(abi) => abi(),
+            Err(e) => {
+                std::mem::forget(library);
+                return Err(refuse("is not an emu plugin (it has no emu_plugin_abi); remove it from the plugin path".into(), e.to_string()));
+            }
+        }
+    };
+    std::mem::forget(library);
+    check_words(&words).map_err(|sentence| refuse(sentence, format!("{words:?}")))?;
+    open(path, services, level).map_err(|e| refuse(e.sentence, e.detail))
+}
