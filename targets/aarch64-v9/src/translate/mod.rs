@@ -16,6 +16,7 @@ mod simd_ldst;
 mod simd_shift;
 mod simd_three;
 mod simd_two;
+mod vector;
 
 use crate::Aarch64;
 use crate::decode::{self, Decode, Row};
