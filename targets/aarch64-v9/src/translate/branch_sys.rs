@@ -64,7 +64,7 @@ impl Translator<'_> {
         self.end();
     }
 
-    fn compare(&mut self, ty: Ty, cc: u32, a: Val, b: Val) -> Val {
+    fn compare_cc(&mut self, ty: Ty, cc: u32, a: Val, b: Val) -> Val {
         match cc {
             0 => self.ir.slt(ty, b, a),
             1 => self.ir.sle(ty, b, a),
@@ -113,14 +113,14 @@ impl BaseBranchSys for Translator<'_> {
     }
     fn cb_reg(&mut self, i: &CbReg) {
         let (a, b) = (self.r(i.sf, i.rt), self.r(i.sf, i.rm));
-        let cond = self.compare(Self::ty(i.sf), i.cc, a, b);
+        let cond = self.compare_cc(Self::ty(i.sf), i.cc, a, b);
         self.branch_if(cond, i.imm9);
     }
     fn cb_reg_narrow(&mut self, i: &CbRegNarrow) {
         let ty = if i.h == 1 { Ty::I16 } else { Ty::I8 };
         let (a, b) = (self.w(i.rt), self.w(i.rm));
         let (a, b) = (self.ir.trunc(ty, Ty::I32, a), self.ir.trunc(ty, Ty::I32, b));
-        let cond = self.compare(ty, i.cc, a, b);
+        let cond = self.compare_cc(ty, i.cc, a, b);
         self.branch_if(cond, i.imm9);
     }
     fn cb_imm(&mut self, i: &CbImm) {
@@ -130,7 +130,7 @@ impl BaseBranchSys for Translator<'_> {
         let cond = match i.cc {
             1 => self.ir.slt(ty, a, b),
             3 => self.ir.ult(ty, a, b),
-            cc => self.compare(ty, cc, a, b),
+            cc => self.compare_cc(ty, cc, a, b),
         };
         self.branch_if(cond, i.imm9);
     }
@@ -327,7 +327,7 @@ impl BaseBranchSys for Translator<'_> {
     }
     fn tbz(&mut self, i: &Tbz) {
         let value = self.x(i.rt);
-        let set = self.bit(Ty::I64, value, i.bit);
+        let set = self.bit_of(Ty::I64, value, i.bit);
         let cond = if i.op == 1 { set } else { self.ir.not(Ty::I1, set) };
         self.branch_if(cond, i.imm14);
     }

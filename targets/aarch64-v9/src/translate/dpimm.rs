@@ -60,10 +60,10 @@ impl Translator<'_> {
             return v;
         }
         let amount = self.ir.iconst(ty, u64::from(amount));
-        self.shift(ty, kind, v, amount)
+        self.shift_by(ty, kind, v, amount)
     }
     /// A shift by a value, modulo the width: `kind` 0 LSL, 1 LSR, 2 ASR, 3 ROR.
-    pub(crate) fn shift(&mut self, ty: Ty, kind: u32, v: Val, amount: Val) -> Val {
+    pub(crate) fn shift_by(&mut self, ty: Ty, kind: u32, v: Val, amount: Val) -> Val {
         match kind {
             0 => self.ir.shl(ty, v, amount),
             1 => self.ir.lshr(ty, v, amount),
@@ -72,7 +72,7 @@ impl Translator<'_> {
         }
     }
     /// SMAX (`opc` 0), UMAX (1), SMIN (2), UMIN (3).
-    pub(crate) fn minmax(&mut self, ty: Ty, opc: u32, a: Val, b: Val) -> Val {
+    pub(crate) fn minmax_int(&mut self, ty: Ty, opc: u32, a: Val, b: Val) -> Val {
         match opc {
             0 => self.ir.smax(ty, a, b),
             1 => self.ir.umax(ty, a, b),
@@ -108,7 +108,7 @@ impl BaseDpimm for Translator<'_> {
         let a = self.r(i.sf, i.rn);
         let imm = if i.opc & 1 == 0 { i64::from(i.imm8 as u8 as i8) as u64 } else { u64::from(i.imm8) };
         let b = self.ir.iconst(ty, imm);
-        let result = self.minmax(ty, i.opc, a, b);
+        let result = self.minmax_int(ty, i.opc, a, b);
         self.set_r(i.sf, i.rd, result);
     }
 

@@ -56,14 +56,14 @@ impl Translator<'_> {
         }
     }
 
-    fn unary(&mut self, sf: u32, n: u32, d: u32, code: Code) {
+    fn unary_r(&mut self, sf: u32, n: u32, d: u32, code: Code) {
         let ty = Self::ty(sf);
         let a = self.r(sf, n);
         let result = self.ir.un(code, ty, Shape::SCALAR, a);
         self.set_r(sf, d, result);
     }
 
-    fn binary(&mut self, sf: u32, m: u32, n: u32, d: u32, code: Code) {
+    fn binary_r(&mut self, sf: u32, m: u32, n: u32, d: u32, code: Code) {
         let ty = Self::ty(sf);
         let (a, b) = (self.r(sf, n), self.r(sf, m));
         let result = self.ir.bin(code, ty, Shape::SCALAR, a, b);
@@ -71,7 +71,7 @@ impl Translator<'_> {
     }
 
     /// Bit `bit` of a value as i1.
-    pub(crate) fn bit(&mut self, ty: Ty, v: Val, bit: u32) -> Val {
+    pub(crate) fn bit_of(&mut self, ty: Ty, v: Val, bit: u32) -> Val {
         let low = if bit == 0 { v } else { self.ir.extract(ty, v, bit, 1) };
         self.ir.trunc(Ty::I1, ty, low)
     }
@@ -79,15 +79,15 @@ impl Translator<'_> {
 
 impl BaseDpreg for Translator<'_> {
     fn udiv(&mut self, i: &Udiv) {
-        self.binary(i.sf, i.rm, i.rn, i.rd, Code::UDiv);
+        self.binary_r(i.sf, i.rm, i.rn, i.rd, Code::UDiv);
     }
     fn sdiv(&mut self, i: &Sdiv) {
-        self.binary(i.sf, i.rm, i.rn, i.rd, Code::SDiv);
+        self.binary_r(i.sf, i.rm, i.rn, i.rd, Code::SDiv);
     }
     fn shift_var(&mut self, i: &ShiftVar) {
         let ty = Self::ty(i.sf);
         let (a, b) = (self.r(i.sf, i.rn), self.r(i.sf, i.rm));
-        let result = self.shift(ty, i.op2, a, b);
+        let result = self.shift_by(ty, i.op2, a, b);
         self.set_r(i.sf, i.rd, result);
     }
     fn crc32(&mut self, i: &Crc32) {
@@ -99,7 +99,7 @@ impl BaseDpreg for Translator<'_> {
     fn minmax_reg(&mut self, i: &MinmaxReg) {
         let ty = Self::ty(i.sf);
         let (a, b) = (self.r(i.sf, i.rn), self.r(i.sf, i.rm));
-        let result = self.minmax(ty, i.opc, a, b);
+        let result = self.minmax_int(ty, i.opc, a, b);
         self.set_r(i.sf, i.rd, result);
     }
     fn pacga(&mut self, i: &Pacga) {
@@ -109,7 +109,7 @@ impl BaseDpreg for Translator<'_> {
     }
 
     fn rbit(&mut self, i: &Rbit) {
-        self.unary(i.sf, i.rn, i.rd, Code::RBit);
+        self.unary_r(i.sf, i.rn, i.rd, Code::RBit);
     }
     fn rev16(&mut self, i: &Rev16) {
         let ty = Self::ty(i.sf);
@@ -123,7 +123,7 @@ impl BaseDpreg for Translator<'_> {
         self.set_r(i.sf, i.rd, result);
     }
     fn rev(&mut self, i: &Rev) {
-        self.unary(i.sf, i.rn, i.rd, Code::BSwap);
+        self.unary_r(i.sf, i.rn, i.rd, Code::BSwap);
     }
     fn rev32(&mut self, i: &Rev32) {
         let a = self.x(i.rn);
@@ -132,19 +132,19 @@ impl BaseDpreg for Translator<'_> {
         self.set_x(i.rd, result);
     }
     fn clz(&mut self, i: &Clz) {
-        self.unary(i.sf, i.rn, i.rd, Code::Clz);
+        self.unary_r(i.sf, i.rn, i.rd, Code::Clz);
     }
     fn cls(&mut self, i: &Cls) {
-        self.unary(i.sf, i.rn, i.rd, Code::Cls);
+        self.unary_r(i.sf, i.rn, i.rd, Code::Cls);
     }
     fn ctz(&mut self, i: &Ctz) {
-        self.unary(i.sf, i.rn, i.rd, Code::Ctz);
+        self.unary_r(i.sf, i.rn, i.rd, Code::Ctz);
     }
     fn cnt(&mut self, i: &Cnt) {
-        self.unary(i.sf, i.rn, i.rd, Code::Cnt);
+        self.unary_r(i.sf, i.rn, i.rd, Code::Cnt);
     }
     fn abs(&mut self, i: &Abs) {
-        self.unary(i.sf, i.rn, i.rd, Code::Abs);
+        self.unary_r(i.sf, i.rn, i.rd, Code::Abs);
     }
 
     fn pauth_1src(&mut self, i: &Pauth1src) {
@@ -234,7 +234,7 @@ impl BaseDpreg for Translator<'_> {
         let value = self.shift_const(Ty::I64, 3, value, i.imm6);
         for (bit, flag) in [offset::VF, offset::CF, offset::ZF, offset::NF].into_iter().enumerate() {
             if i.mask >> bit & 1 == 1 {
-                let v = self.bit(Ty::I64, value, bit as u32);
+                let v = self.bit_of(Ty::I64, value, bit as u32);
                 self.set_flag(flag, v);
             }
         }
@@ -243,8 +243,8 @@ impl BaseDpreg for Translator<'_> {
     fn setf(&mut self, i: &Setf) {
         let msb = if i.sz == 1 { 15 } else { 7 };
         let value = self.w(i.rn);
-        let n = self.bit(Ty::I32, value, msb);
-        let above = self.bit(Ty::I32, value, msb + 1);
+        let n = self.bit_of(Ty::I32, value, msb);
+        let above = self.bit_of(Ty::I32, value, msb + 1);
         let field = self.ir.extract(Ty::I32, value, 0, msb + 1);
         let zero = self.ir.iconst(Ty::I32, 0);
         let z = self.ir.eq(Ty::I32, field, zero);
@@ -298,7 +298,7 @@ impl BaseDpreg for Translator<'_> {
         let ty = Self::ty(i.sf);
         let (a, b) = (self.r(i.sf, i.rn), self.r(i.sf, i.rm));
         let product = self.ir.mul(ty, a, b);
-        let result = self.accumulate(ty, i.o0, i.ra, product);
+        let result = self.multiply_add(ty, i.o0, i.ra, product);
         self.set_r(i.sf, i.rd, result);
     }
     fn maddl(&mut self, i: &Maddl) {
@@ -309,7 +309,7 @@ impl BaseDpreg for Translator<'_> {
             (self.ir.sext(Ty::I64, Ty::I32, a), self.ir.sext(Ty::I64, Ty::I32, b))
         };
         let product = self.ir.mul(Ty::I64, a, b);
-        let result = self.accumulate(Ty::I64, i.o0, i.ra, product);
+        let result = self.multiply_add(Ty::I64, i.o0, i.ra, product);
         self.set_x(i.rd, result);
     }
     fn mulh(&mut self, i: &Mulh) {
@@ -321,7 +321,7 @@ impl BaseDpreg for Translator<'_> {
 
 impl Translator<'_> {
     /// R[a] plus or (`o0` 1) minus a product.
-    fn accumulate(&mut self, ty: Ty, o0: u32, a: u32, product: Val) -> Val {
+    fn multiply_add(&mut self, ty: Ty, o0: u32, a: u32, product: Val) -> Val {
         match (o0, a) {
             (0, 31) => product,
             (_, 31) => self.ir.neg(ty, product),
