@@ -1,1 +1,24 @@
-//! (skeleton)
+//! Execution: a machine made of plugins, its CPUs as host threads (or one thread that runs them in turn, deterministically), time, timers,
+//! translated code, and the services that plugins call.
+//!
+//! * `machine`: what exists, how it is made, reset and ended.
+//! * `vcpu`: one CPU's loop: requests, timers, interrupts, then blocks until somebody asks for attention.
+//! * `memory`: guest accesses of a running block: the cached translation, else the slow path, else a fault.
+//! * `code`: blocks by physical page; what happens when code is written.
+//! * `clock`: the one source of time, and all timers.
+//! * `services`: the C functions behind [`emu_plugins_api::HostServices`].
+//!
+//! There is no lock that all CPUs share on a common path. A CPU's caches are touched by its own thread only; others post requests, which it
+//! takes when it next looks at `exit_request`.
+#![allow(unsafe_code)] // CPU state and guest RAM are raw memory; every block says why it is sound.
+
+mod clock;
+mod code;
+mod machine;
+mod memory;
+mod services;
+mod vcpu;
+
+pub use clock::Clock;
+pub use machine::{Exit, Machine, MachineSpec, Streams, TraceOptions};
+pub use services::services;

@@ -1,0 +1,669 @@
+//! A machine: what it is made of, how it starts, resets and ends.
+
+use crate::clock::{Clock, Owner, Time};
+use crate::code::CodeIndex;
+use crate::services::services;
+use crate::vcpu::{Request, Vcpu};
+use emu_mem::{AddressSpace, Window};
+use emu_plugins_api::{
+    ArchitectureHandle, BoardHandle, DeviceHandle, KeyValue, MachineConfig, MachineEntry, Slice, Str, SystemEvent, TargetConfig, TargetEntry,
+};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+
+/// Largest amount of translated code in bytes before all of it is dropped.
+const CODE_LIMIT: usize = 384 << 20;
+
+/// What is to be traced, and where to.
+#[derive(Clone, Default)]
+pub struct TraceOptions {
+    /// Guest instructions as they are translated.
+    pub in_asm: bool,
+    /// Their IR.
+    pub op: bool,
+    /// Faults and interrupts.
+    pub int: bool,
+    /// Every block entered.
+    pub exec: bool,
+    /// Only addresses in these ranges (first, last); empty: all.
+    pub filter: Vec<(u64, u64)>,
+    /// Where text goes; nothing is traced without.
+    pub sink: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+}
+
+impl TraceOptions {
+    pub(crate) fn any_translation(&self) -> bool {
+        (self.in_asm || self.op) && self.sink.is_some()
+    }
+}
+
+/// The host's byte streams, by name ("serial0").
+pub trait Streams: Send + Sync + 'static {
+    /// A device asks for a stream; false if there is none of that name.
+    fn open(&self, name: &str) -> bool;
+    /// Output of the guest. Called on a CPU's thread while the device is busy: input given from here arrives after the device's access.
+    fn write(&self, name: &str, data: &[u8]);
+}
+
+/// What to make.
+pub struct MachineSpec<'a> {
+    /// The target.
+    pub target: &'a TargetEntry,
+    /// The machine.
+    pub machine: &'a MachineEntry,
+    /// CPU model.
+    pub cpu: String,
+    /// Its options.
+    pub cpu_options: Vec<(String, String)>,
+    /// Number of CPUs.
+    pub cpus: u32,
+    /// RAM in bytes.
+    pub ram_bytes: u64,
+    /// Machine options.
+    pub machine_options: Vec<(String, String)>,
+    /// "kernel", "initrd", "dtb", "append", "bios", ...
+    pub images: Vec<(String, String)>,
+    /// Where time comes from.
+    pub clock: Clock,
+    /// Traces.
+    pub log: TraceOptions,
+    /// A reset ends the run.
+    pub no_reboot: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// The guest turned the machine off, with this code.
+    PowerOff(u32),
+    /// The guest reset the machine, and that ends the run.
+    Reset,
+    /// Somebody on the host ended it, with this code.
+    Quit(i32),
+    /// The machine cannot go on; the sentence says why.
+    Crash(String),
+}
+
+struct DeviceRecord {
+    handle: DeviceHandle,
+    window: Option<Arc<Window>>,
+}
+
+struct StreamRecord {
+    name: String,
+    device: u64,
+    input: Mutex<VecDeque<u8>>,
+    waiting: AtomicBool,
+}
+
+#[derive(Default)]
+struct Control {
+    /// The run shall end.
+    exit: Option<Exit>,
+    /// A system reset is wanted.
+    reset: bool,
+    /// CPU threads that wait at the pause point.
+    paused: usize,
+    /// Counts resets, so that threads know when to go on.
+    generation: u64,
+    ended: bool,
+}
+
+/// A machine. Machines live as long as the process: plugins hold pointers to them.
+pub struct Machine {
+    /// The target's instance.
+    pub arch: ArchitectureHandle,
+    /// Physical memory.
+    pub space: AddressSpace,
+    /// CPUs.
+    pub cpus: Vec<Arc<Vcpu>>,
+    /// Time and timers.
+    pub time: Time,
+    /// Translated code.
+    pub code: CodeIndex,
+    /// Traces.
+    pub trace: TraceOptions,
+    board: OnceLock<BoardHandle>,
+    devices: Mutex<Vec<DeviceRecord>>,
+    streams: Mutex<Vec<Arc<StreamRecord>>>,
+    any_waiting: AtomicBool,
+    host: Arc<dyn Streams>,
+    no_reboot: bool,
+    built: AtomicBool,
+    control: Mutex<Control>,
+    changed: Condvar,
+    /// Not zero: CPU threads go to the pause point.
+    stop: AtomicBool,
+    /// Under icount: the CPU whose slice it is, and where its slice ends.
+    current: AtomicI64,
+    slice_end: AtomicU64,
+}
+
+fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+fn pairs(list: &[(String, String)]) -> Vec<KeyValue<'_>> {
+    list.iter().map(|(k, v)| KeyValue { key: Str::new(k), value: Str::new(v) }).collect()
+}
+
+impl Machine {
+    /// Makes a machine: target, memory, devices, loaded images, first CPU ready to run. The error is one sentence for the user.
+    pub fn create(spec: &MachineSpec<'_>, host: Arc<dyn Streams>) -> Result<Arc<Machine>, String> {
+        let (options, images) = (pairs(&spec.machine_options), pairs(&spec.images));
+        let mut config = MachineConfig {
+            target: Str::new(&spec.target.name),
+            cpu: Str::new(&spec.cpu),
+            cpus: spec.cpus,
+            reserved: 0,
+            ram_bytes: spec.ram_bytes,
+            options: Slice::new(&options),
+            images: Slice::new(&images),
+            cpu_properties: Slice::new(&[]),
+            inputs: Slice::new(&[]),
+            outputs: Slice::new(&[]),
+        };
+        // SAFETY: the entry came from an opened plugin, which is never unloaded.
+        let demanded = unsafe { BoardHandle::cpu_options(spec.machine.vtable(), &config) };
+        let all_options: Vec<_> = spec.cpu_options.iter().cloned().chain(demanded).collect();
+        let target_options = pairs(&all_options);
+        let target_config = TargetConfig { model: Str::new(&spec.cpu), options: Slice::new(&target_options), cpus: spec.cpus, reserved: 0 };
+        // SAFETY: as above.
+        let arch = unsafe { ArchitectureHandle::create(spec.target.vtable(), &target_config) }?;
+        let layout = *arch.layout();
+        let cpus = (0..spec.cpus).map(|i| Arc::new(Vcpu::new(i, layout.size as usize))).collect();
+        let machine = Arc::new(Machine {
+            arch,
+            space: AddressSpace::new(),
+            cpus,
+            time: Time::new(spec.clock),
+            code: CodeIndex::new(CODE_LIMIT),
+            trace: spec.log.clone(),
+            board: OnceLock::new(),
+            devices: Mutex::default(),
+            streams: Mutex::default(),
+            any_waiting: AtomicBool::new(false),
+            host,
+            no_reboot: spec.no_reboot,
+            built: AtomicBool::new(false),
+            control: Mutex::default(),
+            changed: Condvar::new(),
+            stop: AtomicBool::new(false),
+            current: AtomicI64::new(-1),
+            slice_end: AtomicU64::new(u64::MAX),
+        });
+        // Plugins keep pointers to it.
+        std::mem::forget(machine.clone());
+        for cpu in &machine.cpus {
+            cpu.reset(&machine);
+        }
+        let properties: Vec<(String, String)> = arch.properties().into_iter().collect();
+        let properties = pairs(&properties);
+        config.cpu_properties = Slice::new(&properties);
+        config.inputs = layout.inputs;
+        config.outputs = layout.outputs;
+        let ctx = Arc::as_ptr(&machine).cast_mut().cast();
+        // SAFETY: the machine was leaked above, so context and table outlive everything.
+        let board = unsafe { BoardHandle::create(spec.machine.vtable(), &config, services(), ctx) }?;
+        let _ = machine.board.set(board);
+        machine.space.freeze();
+        machine.built.store(true, Ordering::SeqCst);
+        Ok(machine)
+    }
+
+    /// Runs the machine until it ends.
+    pub fn run(self: &Arc<Self>) -> Exit {
+        let exit = if self.time.is_deterministic() { self.run_in_turn() } else { self.run_threads() };
+        lock(&self.control).ended = true;
+        exit
+    }
+
+    fn run_threads(self: &Arc<Self>) -> Exit {
+        let threads: Vec<_> = self
+            .cpus
+            .iter()
+            .map(|cpu| {
+                let (cpu, machine) = (cpu.clone(), self.clone());
+                std::thread::Builder::new().name(format!("cpu{}", cpu.index)).stack_size(4 << 20).spawn(move || cpu.thread(&machine))
+            })
+            .collect();
+        let timers = {
+            let machine = self.clone();
+            std::thread::Builder::new().name("timers".into()).spawn(move || machine.timer_thread())
+        };
+        let exit = self.wait_for_events(threads.iter().flatten().count());
+        self.time.stop();
+        for thread in threads.into_iter().flatten() {
+            let _ = thread.join();
+        }
+        if let Ok(t) = timers {
+            let _ = t.join();
+        }
+        exit
+    }
+
+    /// Waits on the thread that called `run`; resets happen here, while all CPUs are paused.
+    fn wait_for_events(self: &Arc<Self>, threads: usize) -> Exit {
+        let mut c = lock(&self.control);
+        loop {
+            if let Some(exit) = c.exit.clone() {
+                self.stop_cpus();
+                return exit;
+            }
+            if c.reset {
+                self.stop_cpus();
+                while c.paused < threads {
+                    c = self.changed.wait(c).unwrap_or_else(|e| e.into_inner());
+                }
+                c.reset = false;
+                drop(c);
+                let again = self.reset();
+                c = lock(&self.control);
+                if let Err(e) = again {
+                    c.exit = Some(Exit::Crash(e));
+                }
+                c.generation += 1;
+                self.stop.store(false, Ordering::SeqCst);
+                self.changed.notify_all();
+                continue;
+            }
+            c = self.changed.wait(c).unwrap_or_else(|e| e.into_inner());
+        }
+    }
+
+    fn stop_cpus(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.cpus.iter().for_each(|c| c.kick());
+    }
+
+    /// Where CPU threads come between runs: waits while the machine is paused; true when the thread shall end.
+    pub fn pause_point(&self, cpu: &Vcpu) -> bool {
+        let _ = cpu;
+        if !self.stop.load(Ordering::SeqCst) {
+            return false;
+        }
+        let mut c = lock(&self.control);
+        let generation = c.generation;
+        c.paused += 1;
+        self.changed.notify_all();
+        while c.exit.is_none() && c.generation == generation {
+            c = self.changed.wait(c).unwrap_or_else(|e| e.into_inner());
+        }
+        c.paused -= 1;
+        c.exit.is_some()
+    }
+
+    /// System reset, while no CPU runs.
+    fn reset(&self) -> Result<(), String> {
+        self.time.clear();
+        for cpu in &self.cpus {
+            cpu.reset(self);
+        }
+        let devices: Vec<DeviceHandle> = lock(&self.devices).iter().map(|d| d.handle).collect();
+        devices.iter().for_each(DeviceHandle::reset);
+        self.code.clear();
+        // The machine loads its images again as it did when it was made: into read-only memory too.
+        self.built.store(false, Ordering::SeqCst);
+        let again = self.board().map_or(Ok(()), BoardHandle::restart);
+        self.built.store(true, Ordering::SeqCst);
+        again
+    }
+
+    /// Runs all CPUs in turn on this thread. Everything that happens is a function of the images, the options and the seed.
+    fn run_in_turn(self: &Arc<Self>) -> Exit {
+        let mut next = 0usize;
+        loop {
+            {
+                let mut c = lock(&self.control);
+                if let Some(exit) = c.exit.clone() {
+                    return exit;
+                }
+                if std::mem::take(&mut c.reset) {
+                    drop(c);
+                    if let Err(e) = self.reset() {
+                        return Exit::Crash(e);
+                    }
+                    next = 0;
+                }
+            }
+            self.deliver_input();
+            self.fire_timers();
+            let n = self.cpus.len();
+            let ready = (0..n).map(|i| (next + i) % n).find(|&i| {
+                self.cpus[i].exit_request().store(0, Ordering::SeqCst);
+                self.current.store(i as i64, Ordering::SeqCst);
+                self.cpus[i].attend(self)
+            });
+            let now = self.time.now(0);
+            let deadline = self.time.next_deadline();
+            match (ready, deadline) {
+                (Some(i), _) => {
+                    next = (i + 1) % n;
+                    // Slices of uneven length, so that other seeds give other interleavings.
+                    let quantum = if n == 1 { 20_000 + self.time.random() % 20_000 } else { 2_000 + self.time.random() % 6_000 };
+                    let until = deadline.map_or(u64::MAX, |d| (d.saturating_sub(now) >> self.time.shift()).max(1));
+                    self.run_slice(i, quantum.min(until));
+                }
+                (None, Some(d)) => {
+                    self.current.store(-1, Ordering::SeqCst);
+                    self.time.skip_to(d);
+                }
+                (None, None) => {
+                    self.current.store(-1, Ordering::SeqCst);
+                    // Only input can change anything now.
+                    let c = lock(&self.control);
+                    if c.exit.is_none() && !c.reset && !self.any_waiting.load(Ordering::SeqCst) {
+                        let wait = std::time::Duration::from_millis(100);
+                        drop(self.changed.wait_timeout(c, wait));
+                    }
+                }
+            }
+        }
+    }
+
+    fn run_slice(&self, i: usize, budget: u64) {
+        let cpu = &self.cpus[i];
+        // SAFETY: this thread runs all CPUs.
+        let start = unsafe { (*cpu.header()).insns };
+        cpu.slice_start.store(start, Ordering::Relaxed);
+        let mut left = budget;
+        self.slice_end.store(start + budget, Ordering::Relaxed);
+        // A timer armed inside the slice may end it early (`cut_slice`); the loop then goes on to the new end.
+        while left > 0 {
+            cpu.run(self, left);
+            // SAFETY: as above.
+            let at = unsafe { (*cpu.header()).insns };
+            let end = self.slice_end.load(Ordering::Relaxed);
+            // SAFETY: as above.
+            let halted = unsafe { (*cpu.header()).halted } != 0;
+            if at >= end || halted || cpu.exit_request().load(Ordering::Relaxed) & 2 == 0 {
+                break;
+            }
+            cpu.exit_request().fetch_and(!2, Ordering::Relaxed);
+            left = end - at;
+        }
+        // SAFETY: as above.
+        let done = unsafe { (*cpu.header()).insns } - start;
+        self.current.store(-1, Ordering::SeqCst);
+        self.time.executed(done);
+    }
+
+    /// Under icount: a timer was armed for `deadline`; the current slice ends there at the latest.
+    pub fn cut_current_slice(&self, deadline: u64) {
+        if let Some(cpu) = usize::try_from(self.current.load(Ordering::SeqCst)).ok().and_then(|i| self.cpus.get(i)) {
+            self.cut_slice(cpu, deadline);
+        }
+    }
+
+    /// See `cut_current_slice`.
+    pub fn cut_slice(&self, cpu: &Vcpu, deadline: u64) {
+        if deadline == u64::MAX {
+            return;
+        }
+        // SAFETY: under icount all CPUs run on this thread.
+        let at = unsafe { (*cpu.header()).insns };
+        let until = at + (deadline.saturating_sub(self.now()) >> self.time.shift()).max(1);
+        if until < self.slice_end.load(Ordering::Relaxed) {
+            self.slice_end.store(until, Ordering::Relaxed);
+            cpu.exit_request().fetch_or(2, Ordering::Relaxed);
+        }
+    }
+
+    /// The machine's time in ns.
+    pub fn now(&self) -> u64 {
+        self.time.now(self.slice_progress())
+    }
+    /// Seconds since 1970.
+    pub fn wall(&self) -> u64 {
+        self.time.wall(self.slice_progress())
+    }
+    fn slice_progress(&self) -> u64 {
+        match usize::try_from(self.current.load(Ordering::Relaxed)).ok().and_then(|i| self.cpus.get(i)) {
+            // SAFETY: under icount (only then is there a current CPU) this thread runs it.
+            Some(cpu) => unsafe { (*cpu.header()).insns }.wrapping_sub(cpu.slice_start.load(Ordering::Relaxed)),
+            None => 0,
+        }
+    }
+
+    fn timer_thread(&self) {
+        while self.time.sleep() {
+            self.fire_timers();
+            self.deliver_input();
+        }
+    }
+
+    fn fire_timers(&self) {
+        for owner in self.time.due(self.time.now(0)) {
+            match owner {
+                Owner::Device(id, timer) => {
+                    if let Some(d) = self.device(id) {
+                        d.timer(timer);
+                    }
+                }
+                Owner::Cpu(cpu, id) => {
+                    if let Some(v) = self.cpus.get(cpu as usize) {
+                        v.due_timers.fetch_or(1 << (id & 7), Ordering::SeqCst);
+                        v.kick();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs the callbacks of a CPU's timers that are due, on its thread.
+    pub fn run_cpu_timers(&self, cpu: &Vcpu) {
+        let due = cpu.due_timers.swap(0, Ordering::SeqCst);
+        for id in 0..8 {
+            if due >> id & 1 == 1 {
+                // SAFETY: this is the CPU's thread.
+                unsafe { self.arch.timer(cpu.header(), id) };
+            }
+        }
+    }
+
+    /// The board, once it is made.
+    pub fn board(&self) -> Option<&BoardHandle> {
+        self.board.get()
+    }
+    /// True while the guest may run; before, and during a reset, writes are those of a loader.
+    pub fn is_built(&self) -> bool {
+        self.built.load(Ordering::Relaxed)
+    }
+    /// Adds a device; its handle, or 0 when it overlaps.
+    pub fn add_device(&self, handle: DeviceHandle, base: u64, size: u64, backed: bool) -> u64 {
+        let mut window = None;
+        if size != 0 {
+            if let Err(e) = self.space.map_device(base, size, handle, backed) {
+                log::error!("cannot map {} at {base:#x}: {e:?}", handle.name());
+                return 0;
+            }
+            window = self.space.windows().into_iter().find(|w| w.base == base);
+        }
+        let mut list = lock(&self.devices);
+        list.push(DeviceRecord { handle, window });
+        list.len() as u64
+    }
+    fn device(&self, id: u64) -> Option<DeviceHandle> {
+        lock(&self.devices).get((id as usize).checked_sub(1)?).map(|d| d.handle)
+    }
+    /// The window of a device.
+    pub fn window_of(&self, id: u64) -> Option<Arc<Window>> {
+        lock(&self.devices).get((id as usize).checked_sub(1)?)?.window.clone()
+    }
+    /// All devices, for snapshots and listings.
+    pub fn devices(&self) -> Vec<DeviceHandle> {
+        lock(&self.devices).iter().map(|d| d.handle).collect()
+    }
+
+    /// A page of RAM that holds code was written.
+    pub fn code_written(&self, window: &Window, page: u64) {
+        self.invalidate(window.base + page);
+    }
+    /// Code of a physical page has changed.
+    pub fn invalidate(&self, pa: u64) {
+        let pa = pa & !4095;
+        if let Some(hit) = self.space.find(pa) {
+            if let Some(ram) = &hit.window.ram {
+                ram.clear_code(hit.offset);
+            }
+        }
+        self.code.invalidate(pa);
+    }
+    /// Code is about to be made from a physical page: stores to it must be seen from now on.
+    pub fn revoke_write(&self, by: &Vcpu, pa: u64) {
+        by.revoke_write(pa);
+        for other in self.cpus.iter().filter(|o| o.index != by.index) {
+            other.post(Request::RevokeWrite(pa));
+        }
+    }
+    /// Waits until the other CPUs have taken what this one posted.
+    pub fn wait_for_requests(&self, by: &Vcpu) {
+        if self.time.is_deterministic() {
+            return;
+        }
+        for other in self.cpus.iter().filter(|o| o.index != by.index) {
+            let ticket = other.ticket();
+            let mut spins = 0u32;
+            while !other.is_quiet(ticket) && !self.stop.load(Ordering::Relaxed) {
+                // The other may be waiting for this one in the same way.
+                by.serve(self);
+                spins += 1;
+                if spins > 64 {
+                    std::thread::yield_now();
+                } else {
+                    std::hint::spin_loop();
+                }
+            }
+        }
+    }
+
+    /// A device asks for a stream.
+    pub fn stream_open(&self, device: u64, name: &str) -> u64 {
+        if !self.host.open(name) {
+            return 0;
+        }
+        let mut list = lock(&self.streams);
+        list.push(Arc::new(StreamRecord { name: name.into(), device, input: Mutex::default(), waiting: AtomicBool::new(false) }));
+        list.len() as u64
+    }
+    /// Output of a device.
+    pub fn stream_write(&self, stream: u64, data: &[u8]) {
+        let record = lock(&self.streams).get((stream as usize).wrapping_sub(1)).cloned();
+        if let Some(r) = record {
+            self.host.write(&r.name, data);
+        }
+    }
+    /// Queues host input for a stream; any thread.
+    pub fn input(&self, name: &str, data: &[u8]) {
+        let record = lock(&self.streams).iter().find(|s| s.name == name).cloned();
+        if let Some(r) = record {
+            lock(&r.input).extend(data);
+            r.waiting.store(true, Ordering::SeqCst);
+            self.any_waiting.store(true, Ordering::SeqCst);
+            self.time.wake();
+            self.changed.notify_all();
+        }
+    }
+    /// After an access to a device: input that it did not take before may fit now.
+    #[inline]
+    pub fn after_device(&self, _device: &DeviceHandle) {
+        if self.any_waiting.load(Ordering::Relaxed) {
+            self.deliver_input();
+        }
+    }
+    fn deliver_input(&self) {
+        if !self.any_waiting.load(Ordering::SeqCst) {
+            return;
+        }
+        let streams: Vec<_> = lock(&self.streams).iter().filter(|s| s.waiting.load(Ordering::SeqCst)).cloned().collect();
+        let mut left = false;
+        for s in streams {
+            let Some(device) = self.device(s.device) else { continue };
+            let mut input = lock(&s.input);
+            let taken = device.receive(input.make_contiguous()).min(input.len());
+            input.drain(..taken);
+            s.waiting.store(!input.is_empty(), Ordering::SeqCst);
+            left |= !input.is_empty();
+        }
+        self.any_waiting.store(left, Ordering::SeqCst);
+    }
+
+    /// The guest turns the machine off or resets it.
+    pub fn system_event(&self, event: SystemEvent, code: u32) {
+        let exit = match event {
+            SystemEvent::RESET if self.no_reboot => Some(Exit::Reset),
+            SystemEvent::RESET => None,
+            SystemEvent::CRASH => Some(Exit::Crash(format!("the guest reported a crash (code {code})"))),
+            _ => Some(Exit::PowerOff(code)),
+        };
+        match exit {
+            Some(exit) => self.end(exit),
+            None => {
+                lock(&self.control).reset = true;
+                self.stop.store(true, Ordering::SeqCst);
+                self.changed.notify_all();
+                self.cpus.iter().for_each(|c| c.kick());
+                if self.time.is_deterministic() {
+                    self.stop.store(false, Ordering::SeqCst);
+                }
+            }
+        }
+    }
+    fn end(&self, exit: Exit) {
+        let mut c = lock(&self.control);
+        c.exit.get_or_insert(exit);
+        self.changed.notify_all();
+        drop(c);
+        self.stop.store(true, Ordering::SeqCst);
+        self.cpus.iter().for_each(|c| c.kick());
+    }
+    /// Ends the run from the host's side; any thread.
+    pub fn quit(&self, code: i32) {
+        self.end(Exit::Quit(code));
+    }
+    /// Ends the run because it cannot go on.
+    pub fn crash(&self, why: String) {
+        log::error!("{why}");
+        self.end(Exit::Crash(why));
+    }
+
+    /// Writes a line of trace.
+    pub fn trace(&self, text: &str) {
+        if let Some(sink) = &self.trace.sink {
+            sink(text);
+        }
+    }
+    pub(crate) fn trace_translation(&self, cpu: u32, pc: u64, mode: u64, code: &[u8], ops: &[emu_ir::Op]) {
+        if !self.trace.filter.is_empty() && !self.trace.filter.iter().any(|(a, b)| *a <= pc && pc <= *b) {
+            return;
+        }
+        let mut text = format!("block: cpu {cpu} pc {pc:#018x} mode {mode:#x}\n");
+        if self.trace.in_asm {
+            let mut at = 0;
+            while at < code.len() {
+                let (line, n) = self.arch.disassemble(pc + at as u64, &code[at..]);
+                let n = if n == 0 { code.len() - at } else { n };
+                text += &format!("  {:#018x}: {line}\n", pc + at as u64);
+                at += n;
+            }
+        }
+        if self.trace.op {
+            text += &emu_ir::print(ops);
+        }
+        self.trace(&text);
+    }
+    /// Counters, for `--stats`.
+    pub fn statistics(&self) -> String {
+        let load = |a: &AtomicU64| a.load(Ordering::Relaxed);
+        let executed: u64 = self.cpus.iter().map(|c| load(&c.published)).sum();
+        format!(
+            "instructions executed: {executed}\nblocks translated: {}\ninstructions translated: {}\npages of code invalidated: {}\ncode cache flushes: {}\naccesses to nothing: {}\n",
+            load(&self.code.translated),
+            load(&self.code.insns),
+            load(&self.code.invalidated),
+            load(&self.code.flushed),
+            load(&self.space.unassigned),
+        )
+    }
+}

@@ -1,0 +1,541 @@
+//! One CPU: its loop, its caches, and how others reach it.
+
+use crate::code::Block;
+use crate::machine::Machine;
+use crate::memory::Running;
+use emu_interp::{End, Fault};
+use emu_ir::{MemFlags, OwnedIrBuf, exit, verify};
+use emu_mem::{PAGE_SIZE, Tlb};
+use emu_plugins_api::{Access, AccessKind, BlockRequest, CpuHeader, Slice, TlbFlush, Translation, attr, fault, irq, perm};
+use std::alloc::Layout;
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::Thread;
+
+/// Views that any target may have.
+pub const MAX_VIEWS: usize = 16;
+const JUMP_BITS: u32 = 12;
+/// The header's `halted` values.
+pub const WAITS: u32 = 1;
+pub const OFF: u32 = 3;
+
+/// What another thread wants of a CPU.
+pub enum Request {
+    /// Forget translations.
+    Flush(TlbFlush),
+    /// Stores to this physical page take the slow path again.
+    RevokeWrite(u64),
+    /// Begin execution (power on).
+    Start(u64, u64),
+}
+
+struct Jump {
+    pc: u64,
+    mode: u64,
+    epoch: u64,
+    block: Option<Arc<Block>>,
+}
+
+struct FetchPage {
+    page: u64,
+    mode: u64,
+    epoch: u64,
+    pa: u64,
+    attrs: u8,
+}
+
+/// What belongs to a CPU's thread alone. Services that a helper calls come back here while a block runs, hence the cells: no reference into
+/// them is held across a call that can reach the services.
+struct Caches {
+    tlbs: Vec<Tlb>,
+    jumps: Vec<Jump>,
+    fetch: Vec<FetchPage>,
+    epoch: u64,
+    asid: u32,
+    slots: Vec<u64>,
+    buf: OwnedIrBuf,
+    code: Vec<u8>,
+}
+
+/// A CPU.
+pub struct Vcpu {
+    pub index: u32,
+    cpu: *mut CpuHeader,
+    layout: Layout,
+    caches: UnsafeCell<Caches>,
+    requests: Mutex<Vec<Request>>,
+    /// Requests posted and done, for those who wait for completion.
+    posted: AtomicU64,
+    done: AtomicU64,
+    /// The thread runs guest code (and will look at requests only at its next check).
+    running: AtomicBool,
+    /// Powered on, as `cpu_power` answers.
+    pub power: AtomicU32,
+    thread: OnceLock<Thread>,
+    /// Instructions retired, as last published.
+    pub published: AtomicU64,
+    /// Under icount: instructions at the start of the slice.
+    pub slice_start: AtomicU64,
+    /// Timers (a bit each) whose callbacks are to run.
+    pub due_timers: AtomicU32,
+}
+
+// SAFETY: `cpu` and `caches` are used by the CPU's own thread only (or while that thread is stopped); the rest is atomic or locked.
+unsafe impl Send for Vcpu {}
+// SAFETY: as above.
+unsafe impl Sync for Vcpu {}
+
+impl Vcpu {
+    /// A CPU in the state that `reset` will give it.
+    pub fn new(index: u32, bytes: usize) -> Vcpu {
+        let layout = Layout::from_size_align(bytes.max(size_of::<CpuHeader>()), 64).unwrap_or_else(|_| Layout::new::<CpuHeader>());
+        // SAFETY: the size is not zero; zeroes are a valid header and, by the target's contract, a valid state.
+        let cpu = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<CpuHeader>();
+        assert!(!cpu.is_null(), "the host is out of memory");
+        let empty = || Jump { pc: 0, mode: 0, epoch: 0, block: None };
+        let caches = Caches {
+            tlbs: (0..MAX_VIEWS).map(|_| Tlb::new()).collect(),
+            jumps: (0..1 << JUMP_BITS).map(|_| empty()).collect(),
+            fetch: (0..256).map(|_| FetchPage { page: 1, mode: 0, epoch: 0, pa: 0, attrs: 0 }).collect(),
+            epoch: 1,
+            asid: 0,
+            slots: vec![0; 1 << 12],
+            buf: OwnedIrBuf::new(0),
+            code: Vec::with_capacity(PAGE_SIZE as usize),
+        };
+        Vcpu {
+            index,
+            cpu,
+            layout,
+            caches: UnsafeCell::new(caches),
+            requests: Mutex::default(),
+            posted: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+            running: AtomicBool::new(false),
+            power: AtomicU32::new(0),
+            thread: OnceLock::new(),
+            published: AtomicU64::new(0),
+            slice_start: AtomicU64::new(0),
+            due_timers: AtomicU32::new(0),
+        }
+    }
+    /// The CPU's memory. Only its own thread may use what is not atomic.
+    pub fn header(&self) -> *mut CpuHeader {
+        self.cpu
+    }
+    /// The atomics of the header, for any thread.
+    pub fn exit_request(&self) -> &AtomicU32 {
+        // SAFETY: the header lives as long as `self`; only the address of an atomic member is taken.
+        unsafe { &*core::ptr::addr_of!((*self.cpu).exit_request) }
+    }
+    /// The levels of the input lines.
+    pub fn lines(&self) -> &AtomicU32 {
+        // SAFETY: as above.
+        unsafe { &*core::ptr::addr_of!((*self.cpu).lines) }
+    }
+    /// The event register.
+    pub fn event(&self) -> &AtomicU32 {
+        // SAFETY: as above.
+        unsafe { &*core::ptr::addr_of!((*self.cpu).event) }
+    }
+    #[allow(clippy::mut_from_ref)]
+    fn caches(&self) -> &mut Caches {
+        // SAFETY: only the CPU's thread calls this, and no caller keeps the reference across a call that can reach the services.
+        unsafe { &mut *self.caches.get() }
+    }
+    /// The cache of a view.
+    #[allow(clippy::mut_from_ref)]
+    #[inline(always)]
+    pub fn tlb(&self, view: usize) -> &mut Tlb {
+        // SAFETY: as in `caches`; views are four bits.
+        unsafe { (&mut *self.caches.get()).tlbs.get_unchecked_mut(view & (MAX_VIEWS - 1)) }
+    }
+    /// Current address space identifier.
+    pub fn asid(&self) -> u32 {
+        self.caches().asid
+    }
+    /// The address space has changed: what is not global of the others is forgotten.
+    pub fn set_asid(&self, asid: u32) {
+        let c = self.caches();
+        c.epoch += 1;
+        if c.asid != asid {
+            c.asid = asid;
+            c.tlbs.iter_mut().for_each(|t| t.flush_asid(None));
+        }
+    }
+    /// Forgets translations.
+    pub fn flush(&self, f: &TlbFlush) {
+        use emu_plugins_api::FlushKind as K;
+        let c = self.caches();
+        c.epoch += 1;
+        for (view, tlb) in c.tlbs.iter_mut().enumerate() {
+            if f.views >> view & 1 == 0 {
+                continue;
+            }
+            match f.kind {
+                K::ASID => tlb.flush_asid(Some(f.asid)),
+                K::VA | K::VA_ALL_ASIDS => tlb.flush_range(f.va, f.last),
+                _ => tlb.flush(),
+            }
+        }
+    }
+    /// Looked-up blocks and fetched pages are looked up again.
+    pub fn forget_jumps(&self) {
+        self.caches().epoch += 1;
+    }
+    /// Stores to a physical page take the slow path again.
+    pub fn revoke_write(&self, pa: u64) {
+        self.caches().tlbs.iter_mut().for_each(|t| t.revoke_write(pa));
+    }
+
+    /// Makes the CPU look at what there is to look at; any thread.
+    pub fn kick(&self) {
+        self.exit_request().store(1, Ordering::SeqCst);
+        if let Some(t) = self.thread.get() {
+            t.unpark();
+        }
+    }
+    /// Posts a request and kicks; any thread. The ticket is for `is_done`.
+    pub fn post(&self, request: Request) -> u64 {
+        let mut list = self.requests.lock().unwrap_or_else(|e| e.into_inner());
+        list.push(request);
+        let ticket = self.posted.fetch_add(1, Ordering::SeqCst) + 1;
+        drop(list);
+        self.kick();
+        ticket
+    }
+    /// True when everything posted so far has been taken, or will be before the CPU runs guest code again.
+    pub fn is_quiet(&self, ticket: u64) -> bool {
+        self.done.load(Ordering::SeqCst) >= ticket || !self.running.load(Ordering::SeqCst)
+    }
+    /// Number of requests posted so far.
+    pub fn ticket(&self) -> u64 {
+        self.posted.load(Ordering::SeqCst)
+    }
+    /// Takes all requests.
+    pub fn serve(&self, machine: &Machine) {
+        if self.posted.load(Ordering::SeqCst) == self.done.load(Ordering::SeqCst) {
+            return;
+        }
+        let list = std::mem::take(&mut *self.requests.lock().unwrap_or_else(|e| e.into_inner()));
+        let n = list.len() as u64;
+        for request in list {
+            match request {
+                Request::Flush(f) => self.flush(&f),
+                Request::RevokeWrite(pa) => self.revoke_write(pa),
+                // SAFETY: this is the CPU's thread.
+                Request::Start(pc, arg) => unsafe {
+                    machine.arch.reset(self.cpu);
+                    machine.arch.start(self.cpu, pc, arg);
+                    (*self.cpu).halted = 0;
+                },
+            }
+        }
+        self.done.fetch_add(n, Ordering::SeqCst);
+    }
+
+    /// Forgets everything and puts the CPU into power-on state, off. While its thread is stopped.
+    pub fn reset(&self, machine: &Machine) {
+        let dropped = std::mem::take(&mut *self.requests.lock().unwrap_or_else(|e| e.into_inner())).len() as u64;
+        self.done.fetch_add(dropped, Ordering::SeqCst);
+        self.flush(&TlbFlush { kind: emu_plugins_api::FlushKind::ALL, asid: 0, va: 0, last: u64::MAX, views: u32::MAX, broadcast: 0 });
+        self.lines().store(0, Ordering::SeqCst);
+        self.event().store(0, Ordering::SeqCst);
+        // SAFETY: the thread is stopped; the memory has the size of the target's layout.
+        unsafe {
+            (*self.cpu).index = self.index;
+            (*self.cpu).services = crate::services::services();
+            (*self.cpu).host = core::ptr::from_ref(machine).cast_mut().cast();
+            (*self.cpu).instance = machine.arch.instance();
+            machine.arch.reset(self.cpu);
+            (*self.cpu).halted = OFF;
+        }
+        self.power.store(0, Ordering::SeqCst);
+    }
+
+    /// The loop of a CPU's own thread (host clock).
+    pub fn thread(self: &Arc<Self>, machine: &Arc<Machine>) {
+        let _ = self.thread.set(std::thread::current());
+        loop {
+            self.exit_request().store(0, Ordering::SeqCst);
+            if machine.pause_point(self) {
+                return;
+            }
+            if self.attend(machine) {
+                self.run(machine, u64::MAX);
+            } else if self.exit_request().load(Ordering::SeqCst) == 0 {
+                std::thread::park();
+            }
+        }
+    }
+
+    /// Requests, timers, interrupts: true if the CPU can run guest code.
+    pub fn attend(&self, machine: &Machine) -> bool {
+        self.serve(machine);
+        // SAFETY: this is the CPU's thread.
+        let h = unsafe { &mut *self.cpu };
+        if h.halted == OFF {
+            return false;
+        }
+        machine.run_cpu_timers(self);
+        let lines = self.lines().load(Ordering::SeqCst);
+        if lines != 0 {
+            // SAFETY: as above.
+            let answer = unsafe { machine.arch.interrupt(self.cpu, lines) };
+            if answer & (irq::TAKEN | irq::WAKE) != 0 {
+                h.halted = 0;
+            }
+        }
+        h.halted == 0
+    }
+
+    /// Runs blocks until somebody asks for attention, the CPU halts, or `budget` instructions are done.
+    pub fn run(&self, machine: &Machine, budget: u64) {
+        self.running.store(true, Ordering::SeqCst);
+        // Whoever posted before `running` became true saw it false and relies on this.
+        self.serve(machine);
+        // SAFETY: this is the CPU's thread.
+        let stop = unsafe { (*self.cpu).insns }.saturating_add(budget);
+        let mut r = Running { machine, vcpu: self, cpu: self.cpu, insns: 0, block_insns: 0 };
+        while self.exit_request().load(Ordering::Relaxed) == 0 {
+            // SAFETY: as above; the values are read before anything else can touch the header.
+            let (pc, mode, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key, (*self.cpu).insns) };
+            let left = stop - insns;
+            if left == 0 {
+                break;
+            }
+            let block = match self.block(machine, pc, mode, left) {
+                Ok(block) => block,
+                Err(f) => {
+                    self.deliver(machine, pc, 0, f);
+                    continue;
+                }
+            };
+            r.insns = insns;
+            r.block_insns = 0;
+            if machine.trace.exec {
+                machine.trace(&format!("exec: cpu {} pc {pc:#018x} mode {mode:#x}\n", self.index));
+            }
+            let c = self.caches();
+            if c.slots.len() < block.slots as usize {
+                c.slots.resize(block.slots as usize, 0);
+            }
+            let mut slots = std::mem::take(&mut c.slots);
+            let outcome = emu_interp::run(&block.steps, &mut slots, block.vl, &mut r);
+            self.caches().slots = slots;
+            // SAFETY: this is the CPU's thread.
+            let h = unsafe { &mut *self.cpu };
+            let all = insns + u64::from(outcome.insns);
+            match outcome.end {
+                End::Goto(pc) | End::Jump(pc) => (h.pc, h.insns) = (pc, all),
+                End::Exit(pc, reason) => {
+                    (h.pc, h.insns) = (pc, all);
+                    if self.leave(machine, reason) {
+                        break;
+                    }
+                }
+                End::Helper => {
+                    // The instruction that left counts as retired: an exception-generating one has done its work, a faulting one will run again.
+                    h.insns = all;
+                    if self.interrupts(machine) {
+                        continue;
+                    }
+                }
+                End::Fault(pc, info, f) => {
+                    h.insns = all - 1;
+                    h.pc = pc;
+                    self.deliver(machine, pc, info, f);
+                    // A fault counts too, or a guest whose vector faults could run for ever within no time.
+                    h.insns = all;
+                }
+            }
+        }
+        // SAFETY: as above.
+        self.published.store(unsafe { (*self.cpu).insns }, Ordering::Relaxed);
+        self.running.store(false, Ordering::SeqCst);
+    }
+
+    fn interrupts(&self, machine: &Machine) -> bool {
+        let lines = self.lines().load(Ordering::Relaxed);
+        // SAFETY: this is the CPU's thread.
+        lines != 0 && unsafe { machine.arch.interrupt(self.cpu, lines) } & irq::TAKEN != 0
+    }
+
+    /// An `exit` op: true if the loop must be left.
+    fn leave(&self, machine: &Machine, reason: u32) -> bool {
+        // SAFETY: this is the CPU's thread.
+        let h = unsafe { &mut *self.cpu };
+        match reason {
+            exit::WAIT => {
+                h.halted = WAITS;
+                true
+            }
+            exit::WAIT_EVENT => {
+                if self.event().swap(0, Ordering::SeqCst) == 0 {
+                    // Waiting for an event may end at any time; the exclusive monitors of others are not watched, so it ends at once.
+                    if machine.time.is_deterministic() {
+                        return true;
+                    }
+                    std::thread::yield_now();
+                }
+                self.interrupts(machine);
+                false
+            }
+            exit::YIELD => {
+                if machine.time.is_deterministic() {
+                    return true;
+                }
+                std::thread::yield_now();
+                false
+            }
+            _ => {
+                self.interrupts(machine);
+                false
+            }
+        }
+    }
+
+    /// Gives a fault to the target.
+    fn deliver(&self, machine: &Machine, pc: u64, info: u32, f: Fault) {
+        if machine.trace.int {
+            machine.trace(&format!("int: cpu {} pc {pc:#x} fault {:#x} at {:#x} size {} kind {}\n", self.index, f.fault, f.va, f.size, f.kind));
+        }
+        let access = Access {
+            va: f.va,
+            size: f.size,
+            kind: AccessKind(f.kind),
+            view: f.flags.view_index() as u8,
+            reserved: 0,
+            mem_flags: f.flags.0,
+            insn_info: info,
+        };
+        // SAFETY: this is the CPU's thread.
+        unsafe { machine.arch.raise(self.cpu, &access, f.fault) };
+    }
+
+    #[inline]
+    fn block(&self, machine: &Machine, pc: u64, mode: u64, left: u64) -> Result<Arc<Block>, Fault> {
+        let c = self.caches();
+        let i = ((pc >> 2 ^ pc >> (2 + JUMP_BITS)) ^ mode) as usize & ((1 << JUMP_BITS) - 1);
+        let j = &c.jumps[i];
+        if j.pc == pc && j.mode == mode && j.epoch == c.epoch {
+            if let Some(b) = &j.block {
+                if b.valid.load(Ordering::Acquire) && u64::from(b.insns) <= left {
+                    return Ok(b.clone());
+                }
+            }
+        }
+        self.find_block(machine, pc, mode, left, i)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_block(&self, machine: &Machine, pc: u64, mode: u64, left: u64, slot: usize) -> Result<Arc<Block>, Fault> {
+        let (pa, attrs) = self.fetch(machine, pc, mode)?;
+        // Guarded pages are translated apart: the attribute is part of the block, so it is put into the key's unused top byte.
+        let key = mode ^ u64::from(attrs & attr::GUARDED) << 62;
+        let whole = match machine.code.find(pa, pc, key) {
+            Some(b) => b,
+            None => self.translate(machine, pc, mode, key, pa, attrs, 64)?,
+        };
+        if u64::from(whole.insns) > left {
+            // Too long for what is left of the slice: a shorter one, made for the occasion.
+            let block = self.translate_ops(machine, pc, mode, pa, attrs, left as u32)?;
+            return Ok(Arc::new(block));
+        }
+        let c = self.caches();
+        c.jumps[slot] = Jump { pc, mode, epoch: c.epoch, block: Some(whole.clone()) };
+        Ok(whole)
+    }
+
+    /// Physical address and attributes of an instruction.
+    fn fetch(&self, machine: &Machine, pc: u64, mode: u64) -> Result<(u64, u8), Fault> {
+        let page = pc & !(PAGE_SIZE - 1);
+        let align = u64::from(machine.arch.layout().insn_bytes.max(1)) - 1;
+        let c = self.caches();
+        let i = (pc >> 12 ^ mode) as usize & 255;
+        let e = &c.fetch[i];
+        if e.page == page && e.mode == mode && e.epoch == c.epoch && pc & align == 0 {
+            return Ok((e.pa | pc & (PAGE_SIZE - 1), e.attrs));
+        }
+        let epoch = c.epoch;
+        let failed = |fault| Fault { va: pc, size: align as u32 + 1, kind: AccessKind::FETCH.0, flags: MemFlags::NONE, fault };
+        let access = Access { va: pc, size: align as u32 + 1, kind: AccessKind::FETCH, view: 0, reserved: 0, mem_flags: 0, insn_info: 0 };
+        let mut out = Translation::default();
+        // SAFETY: this is the CPU's thread.
+        let f = unsafe { machine.arch.walk(self.cpu, &access, &mut out) };
+        if f != fault::NONE {
+            return Err(failed(f));
+        }
+        if out.perms & perm::EXEC == 0 {
+            return Err(failed(fault::BUS));
+        }
+        let pa = out.pa & !(PAGE_SIZE - 1);
+        self.caches().fetch[i] = FetchPage { page, mode, epoch, pa, attrs: out.attrs };
+        Ok((pa | pc & (PAGE_SIZE - 1), out.attrs))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn translate(&self, machine: &Machine, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8, max: u32) -> Result<Arc<Block>, Fault> {
+        let mut block = self.translate_ops(machine, pc, mode, pa, attrs, max)?;
+        block.mode = key;
+        let direct = machine.space.find(pa).is_some_and(|h| h.window.writable().is_some() || h.window.read_only);
+        // Code in a device's window is not watched for changes: it is used once.
+        Ok(if direct { machine.code.insert(pa, block) } else { Arc::new(block) })
+    }
+
+    fn translate_ops(&self, machine: &Machine, pc: u64, mode: u64, pa: u64, attrs: u8, max: u32) -> Result<Block, Fault> {
+        let insn_bytes = u64::from(machine.arch.layout().insn_bytes.max(1));
+        let failed = |fault| Fault { va: pc, size: insn_bytes as u32, kind: AccessKind::FETCH.0, flags: MemFlags::NONE, fault };
+        let Some(hit) = machine.space.find(pa) else { return Err(failed(fault::BUS)) };
+        let mut bytes = PAGE_SIZE - (pa & (PAGE_SIZE - 1));
+        match hit.window.readable() {
+            Some(ram) => {
+                if ram.set_code(hit.offset) {
+                    machine.revoke_write(self, pa & !(PAGE_SIZE - 1));
+                }
+            }
+            None => bytes = insn_bytes,
+        }
+        let c = self.caches();
+        let mut code = std::mem::take(&mut c.code);
+        code.resize(bytes.min(u64::from(max) * 4 + 16).max(insn_bytes) as usize, 0);
+        if code.len() as u64 > bytes {
+            code.truncate(bytes as usize);
+        }
+        let f = machine.space.read(pa, &mut code);
+        if f != fault::NONE {
+            self.caches().code = code;
+            return Err(failed(f));
+        }
+        let vl = machine.arch.vector_bytes(mode);
+        let buf = &mut self.caches().buf;
+        buf.clear();
+        buf.vl = vl;
+        let request =
+            BlockRequest { pc, mode_key: mode, code: Slice::new(&code), next_page: Slice::new(&[]), max_insns: max.max(1), page_attrs: attrs.into() };
+        let info = machine.arch.translate(&request, buf);
+        let layout = machine.arch.layout();
+        let checked = verify(buf.ops(), buf.next_slot, vl, layout.size.into(), layout.helpers.get().len() as u32);
+        if machine.trace.any_translation() {
+            machine.trace_translation(self.index, pc, mode, &code[..(info.bytes as usize).min(code.len())], buf.ops());
+        }
+        if let Err(e) = checked {
+            machine.crash(format!("the target plugin made an invalid block at {pc:#x}: {e}\n{}", emu_ir::print(buf.ops())));
+            self.caches().code = code;
+            return Err(failed(fault::BUS));
+        }
+        let steps = emu_interp::prepare(buf.ops()).into_boxed_slice();
+        let block = Block { va: pc, mode, steps, slots: buf.next_slot + 2, vl, insns: info.insns.max(1), valid: AtomicBool::new(true) };
+        self.caches().code = code;
+        Ok(block)
+    }
+}
+
+impl Drop for Vcpu {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this layout.
+        unsafe { std::alloc::dealloc(self.cpu.cast(), self.layout) }
+    }
+}
