@@ -16,6 +16,8 @@ mod simd_ldst;
 mod simd_shift;
 mod simd_three;
 mod simd_two;
+#[cfg(test)]
+mod tests;
 mod vector;
 
 use crate::Aarch64;
