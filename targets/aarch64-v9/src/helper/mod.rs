@@ -3,6 +3,7 @@
 //! A helper is a safe function on [`State`](crate::state::State); the table wraps it in the C signature.
 
 pub mod base;
+pub mod crypto;
 pub mod mops;
 pub mod pauth;
 pub mod simd;
