@@ -1,0 +1,263 @@
+//! Makes the machine that the command line asks for, runs it, and says how it ended.
+
+use crate::choose::{Choice, choose, implied_target};
+use crate::flags::{FLAGS, Kind};
+use crate::lists::{List, Only, list, machine_help};
+use crate::logging::{Logging, help as log_help};
+use crate::values;
+use clap::ArgMatches;
+use emu_exec::{Clock, Exit, Machine, MachineSpec};
+use emu_host::{Guest, Script, Step, StreamSpec, Streams, TimeLimit, parse_duration, terminal, unescape};
+use emu_plugin::{Catalogue, Discovery};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What stops a command before a machine runs: sentences, one a mistake.
+pub type Mistakes = Vec<String>;
+
+fn one(sentence: impl Into<String>) -> Mistakes {
+    vec![sentence.into()]
+}
+
+/// The matches, with the questions that this program asks of them.
+struct Args(ArgMatches);
+
+impl Args {
+    fn raw(&self, name: &str) -> impl Iterator<Item = &OsString> {
+        self.0.get_many(name).into_iter().flatten()
+    }
+    /// All values as text.
+    fn all(&self, name: &str) -> Result<Vec<String>, Mistakes> {
+        self.raw(name).map(|v| v.to_str().map(str::to_owned).ok_or_else(|| one(format!("-{name} {}: the value is not UTF-8", v.display())))).collect()
+    }
+    /// The value that counts: the last.
+    fn last(&self, name: &str) -> Result<Option<String>, Mistakes> {
+        Ok(self.all(name)?.pop())
+    }
+    fn on(&self, name: &str) -> bool {
+        self.0.get_count(name) > 0
+    }
+    fn given(&self, name: &str) -> bool {
+        self.0.contains_id(name) && (self.raw_or_count(name))
+    }
+    fn raw_or_count(&self, name: &str) -> bool {
+        crate::flags::flag(name).is_some_and(|f| if f.value.is_empty() { self.on(name) } else { self.raw(name).next().is_some() })
+    }
+    /// --expect and --send in the order of the command line.
+    fn script(&self) -> Result<Option<Script>, Mistakes> {
+        let mut steps = Vec::new();
+        for (name, make) in [("expect", Step::Expect as fn(Vec<u8>) -> Step), ("send", Step::Send)] {
+            let places = self.0.indices_of(name).into_iter().flatten();
+            for (place, text) in places.zip(self.all(name)?) {
+                let bytes = unescape(&text).map_err(|e| one(format!("--{name}: {e}")))?;
+                if bytes.is_empty() {
+                    return Err(one(format!("--{name} needs a text that is not empty")));
+                }
+                steps.push((place, make(bytes)));
+            }
+        }
+        steps.sort_by_key(|(place, _)| *place);
+        let steps: Vec<Step> = steps.into_iter().map(|(_, s)| s).collect();
+        Ok((!steps.is_empty()).then(|| Script::new(steps)))
+    }
+}
+
+/// Looks at the flags that emu only knows by name.
+fn foreign(args: &Args) -> Result<(), Mistakes> {
+    let mut mistakes = Vec::new();
+    for flag in FLAGS.iter().filter(|f| args.given(f.name)) {
+        let shown = flag.aliases.first().unwrap_or(&flag.name);
+        match flag.kind {
+            Kind::Works | Kind::Silent => {}
+            Kind::NoEffect => log::warn!("-{shown} has no effect"),
+            Kind::OnlyNone => {
+                if let Some(value) = args.all(flag.name)?.iter().find(|v| *v != "none") {
+                    mistakes.push(format!("-{shown} {value}: only 'none' is implemented"));
+                }
+            }
+            Kind::Missing(why) => mistakes.push(format!("-{shown}: {why}")),
+        }
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
+}
+
+struct Console(Arc<Streams>);
+
+impl emu_exec::Streams for Console {
+    fn open(&self, name: &str) -> bool {
+        self.0.has(name)
+    }
+    fn write(&self, name: &str, data: &[u8]) {
+        self.0.write(name, data);
+    }
+}
+
+struct Running(Arc<Machine>);
+
+impl Guest for Running {
+    fn input(&self, stream: &str, data: &[u8]) {
+        self.0.input(stream, data);
+    }
+    fn quit(&self, code: i32) {
+        self.0.quit(code);
+    }
+}
+
+/// Does what the matches say. The exit code, or what is wrong with the command.
+pub fn run(matches: ArgMatches, program: &str) -> Result<i32, Mistakes> {
+    let args = Args(matches);
+    let mut logging = Logging::default();
+    for text in args.all("log")? {
+        if text.split(',').any(|t| t == "help" || t == "?") {
+            print!("{}", log_help());
+            return Ok(0);
+        }
+        logging.add(&text).map_err(one)?;
+    }
+    for text in args.all("dfilter")? {
+        for range in text.split(',') {
+            logging.trace.filter.push(values::range(range).map_err(one)?);
+        }
+    }
+    logging.install(args.raw("log-file").last().map(PathBuf::from).as_deref()).map_err(one)?;
+    logging.warnings.iter().for_each(|w| log::warn!("{w}"));
+    foreign(&args)?;
+
+    let explicit: Vec<PathBuf> = args.raw("plugin-path").flat_map(std::env::split_paths).filter(|p| !p.as_os_str().is_empty()).collect();
+    let discovery = Discovery { explicit: &explicit, services: emu_exec::services(), log_level: log::max_level() };
+    let catalogue = Catalogue::discover(&discovery)?;
+    catalogue.warnings().iter().for_each(|w| log::warn!("{w}"));
+
+    let machines = args.all("machine")?;
+    let (asked, cpu) = (args.last("target")?, args.last("cpu")?);
+    let implied = implied_target(program);
+    if print_lists(&args, &catalogue, &machines, cpu.as_deref(), asked.as_deref().or(implied))? {
+        return Ok(0);
+    }
+    let choice = choose(&catalogue, &machines, cpu.as_deref(), asked.as_deref(), implied).map_err(one)?;
+    let spec = spec(&args, choice, logging.trace)?;
+    let limit = args.last("timeout")?.map(|t| parse_duration(&t).map_err(|e| one(format!("--timeout: {e}")))).transpose()?;
+    let streams = Arc::new(Streams::open(&serial_lines(&args)?, args.script()?).map_err(one)?);
+    let machine = Machine::create(&spec, Arc::new(Console(Arc::clone(&streams)))).map_err(one)?;
+    Ok(watch(&machine, &streams, limit, args.on("stats")))
+}
+
+fn print_lists(args: &Args, catalogue: &Catalogue, machines: &[String], cpu: Option<&str>, target: Option<&str>) -> Result<bool, Mistakes> {
+    let machine = machines.last().map(|m| values::named("-M", "type", m)).transpose().map_err(one)?.unwrap_or_default();
+    let json = args.on("json");
+    let name = (!machine.name.is_empty()).then_some(machine.name.as_str());
+    let asked: Vec<List> = List::FLAGS.iter().filter(|(flag, _)| args.on(flag)).map(|(_, l)| *l).collect();
+    let cpu_help = cpu.is_some_and(|c| c.split(',').any(|p| p == "help" || p == "?"));
+    if asked.is_empty() && !machine.help && !cpu_help {
+        return if json { Err(one("--json belongs to a list, such as --list-machines")) } else { Ok(false) };
+    }
+    // A list narrowed to what does not exist would be empty without a reason.
+    target.map(|t| catalogue.target(t)).transpose().map_err(one)?;
+    let entry = name.map(|n| catalogue.machine(n)).transpose().map_err(one)?;
+    let only = Only { target, machine: name };
+    for which in &asked {
+        print!("{}", list(catalogue, *which, only, json));
+    }
+    if !asked.is_empty() {
+        return Ok(true);
+    }
+    match (machine.help, entry) {
+        (true, Some(entry)) => print!("{}", machine_help(entry)),
+        (true, None) => print!("{}", list(catalogue, List::Machines, only, json)),
+        // -cpu help: of the targets that the machine takes.
+        (false, entry) => match (target, entry) {
+            (None, Some(entry)) => {
+                for t in entry.targets.iter().filter(|t| catalogue.targets().any(|(e, _)| e.name == **t)) {
+                    print!("{}", list(catalogue, List::Cpus, Only { target: Some(t), machine: None }, json));
+                }
+            }
+            _ => print!("{}", list(catalogue, List::Cpus, Only { target, machine: None }, json)),
+        },
+    }
+    Ok(true)
+}
+
+fn spec<'a>(args: &Args, choice: Choice<'a>, log: emu_exec::TraceOptions) -> Result<MachineSpec<'a>, Mistakes> {
+    let machine = choice.machine;
+    let cpus = args.last("smp")?.map_or(Ok(1), |t| values::cpus(&t, &machine.name, machine.max_cpus)).map_err(one)?;
+    let ram_bytes = args.last("memory")?.map_or(Ok(machine.default_ram), |t| values::memory(&t)).map_err(one)?;
+    let clock = args.last("icount")?.map_or(Ok(Clock::Host), |t| values::icount(&t)).map_err(one)?;
+    args.last("accel")?.map_or(Ok(()), |t| values::accel(&t)).map_err(one)?;
+    let mut images = Vec::new();
+    for name in ["kernel", "initrd", "append", "dtb", "bios"] {
+        images.extend(args.last(name)?.map(|value| (name.to_owned(), value)));
+    }
+    let given = |name: &str| images.iter().any(|(n, _)| n == name);
+    for name in ["initrd", "append"] {
+        if given(name) && !given("kernel") && !given("bios") {
+            return Err(one(format!("-{name} belongs to a kernel; add -kernel FILE")));
+        }
+    }
+    Ok(MachineSpec {
+        target: choice.target,
+        machine,
+        cpu: choice.cpu,
+        cpu_options: choice.cpu_options,
+        cpus,
+        ram_bytes,
+        machine_options: choice.machine_options,
+        images,
+        clock,
+        log,
+        no_reboot: args.on("no-reboot"),
+    })
+}
+
+fn serial_lines(args: &Args) -> Result<Vec<StreamSpec>, Mistakes> {
+    let mut lines = Vec::new();
+    for text in args.all("serial")? {
+        lines.push(StreamSpec::parse(&text).map_err(one)?);
+    }
+    if lines.is_empty() {
+        lines.push(StreamSpec::Stdio { mux: true });
+    }
+    Ok(lines)
+}
+
+/// Runs the machine and says how it ended; the exit code.
+fn watch(machine: &Arc<Machine>, streams: &Arc<Streams>, limit: Option<Duration>, stats: bool) -> i32 {
+    let guest = Arc::new(Running(Arc::clone(machine)));
+    streams.attach(guest.clone());
+    let timer = limit.map(|l| (TimeLimit::start(l, guest), l));
+    let exit = machine.run();
+    terminal::restore();
+    if stats {
+        eprint!("{}", machine.statistics());
+    }
+    let (code, sentence) = ending(&exit, streams, timer.filter(|(t, _)| t.reached()).map(|(_, l)| l));
+    if let Some(sentence) = sentence {
+        let last = streams.last_line().map(|l| format!("; the last line on the console was: {l}")).unwrap_or_default();
+        eprintln!("error: {sentence}{last}");
+    }
+    code
+}
+
+/// Exit code and, where something went wrong, the sentence.
+fn ending(exit: &Exit, streams: &Streams, timed_out: Option<Duration>) -> (i32, Option<String>) {
+    let waiting = streams.waits_for();
+    let quit_by_user = matches!(exit, Exit::Quit(_)) && timed_out.is_none();
+    if let (Some(limit), Exit::Quit(code)) = (timed_out, exit)
+        && *code != 0
+    {
+        let waited = waiting.map(|w| format!(" while waiting for {w:?}")).unwrap_or_default();
+        return (*code, Some(format!("the time limit of {limit:?} has passed{waited}")));
+    }
+    if let Exit::Crash(why) = exit {
+        return (1, Some(format!("the machine stopped: {why}")));
+    }
+    if let Some(text) = waiting.filter(|_| !quit_by_user) {
+        return (1, Some(format!("the guest ended before {text:?} appeared")));
+    }
+    match exit {
+        Exit::PowerOff(code) => ((*code & 0xff) as i32, None),
+        Exit::Quit(code) => (*code, None),
+        Exit::Reset | Exit::Crash(_) => (0, None),
+    }
+}
