@@ -1,16 +1,212 @@
-//! Memory copy and memory set (FEAT_MOPS).
+//! Memory copy and memory set (FEAT_MOPS), algorithm option A.
+//!
+//! Option A keeps in Xn the bytes that remain: negative while a copy or set goes forwards (Xd and Xs hold the ends of the buffers), positive
+//! for a copy that goes backwards (they hold the starts). IMPLEMENTATION DEFINED: the prologue moves nothing, the main instruction all that
+//! it can, the epilogue what is left; none of them raises an exception for a size or an alignment. Registers are updated after each step of
+//! at most a page, so a fault or an interrupt finds a state from which the instruction goes on.
 
+use crate::exception::{self, syndrome::ec};
+use crate::mode::ModeKey;
 use crate::state::State;
-use emu_plugins_api::HelperReturn;
+use emu_plugins_api::ir::MemFlags;
+use emu_plugins_api::{Access, AccessKind, HelperReturn};
+use std::sync::atomic::Ordering;
 
-/// CPY*.
-pub fn copy(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
-    crate::exception::undefined(cpu);
+/// The step, no larger than the smallest page.
+const STEP: u64 = 4096;
+/// A look at requests from other threads is due after that many steps.
+const STEPS_BEFORE_LOOK: u32 = 64;
+
+const PROLOGUE: u32 = 0;
+const EPILOGUE: u32 = 2;
+
+/// The fields of the instruction.
+#[derive(Clone, Copy)]
+struct Fields {
+    word: u32,
+    d: usize,
+    s: usize,
+    n: usize,
+    /// Bits 15 to 12.
+    options: u32,
+    /// Prologue, main, epilogue.
+    stage: u32,
+}
+
+impl Fields {
+    fn new(word: u32, set: bool) -> Fields {
+        let field = |lsb: u32| (word >> lsb & 31) as usize;
+        let options = word >> 12 & 15;
+        let stage = if set { options >> 2 } else { word >> 22 & 3 };
+        Fields { word, d: field(0), s: field(16), n: field(5), options, stage }
+    }
+    /// An access of `size` bytes by the instruction.
+    fn access(self, cpu: &State, va: u64, size: u64, unprivileged: bool) -> Access {
+        let key = ModeKey(cpu.header.mode_key);
+        let view = if unprivileged { key.unpriv_view() } else { key.view() };
+        Access {
+            va,
+            size: size as u32,
+            kind: AccessKind::READ,
+            view: view as u8,
+            reserved: 0,
+            mem_flags: MemFlags::view(view).0,
+            insn_info: self.word,
+        }
+    }
+}
+
+/// Bytes from `va` to the next multiple of the step.
+fn to_boundary(va: u64) -> u64 {
+    STEP - va % STEP
+}
+
+/// Bytes below `end` down to the last multiple of the step before it.
+fn from_boundary(end: u64) -> u64 {
+    end.wrapping_sub(1) % STEP + 1
+}
+
+/// Raises the Memory Copy and Memory Set exception: PSTATE.C says that a prologue of option B came before.
+fn wrong_option(cpu: &mut State, f: Fields, set: bool) -> HelperReturn {
+    // MemInst, Options, FromEpilogue, WrongOption, OptionA, and the three register numbers.
+    let options = if set { f.options & 3 } else { f.options };
+    let iss = u32::from(set) << 24
+        | options << 19
+        | u32::from(f.stage == EPILOGUE) << 18
+        | 1 << 17
+        | 1 << 16
+        | (f.d as u32) << 10
+        | (f.s as u32) << 5
+        | f.n as u32;
+    exception::take_sync(cpu, ec::MOPS, iss, None);
     HelperReturn::exit()
 }
 
-/// SET*.
-pub fn set(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
-    crate::exception::undefined(cpu);
-    HelperReturn::exit()
+fn clear_flags(cpu: &mut State) {
+    (cpu.nf, cpu.zf, cpu.cf, cpu.vf) = (0, 0, 0, 0);
+}
+
+/// True when the loop must be left, to come back to the same instruction, for the dispatcher to look at requests.
+fn must_look(cpu: &State, steps: &mut u32) -> bool {
+    *steps += 1;
+    *steps % STEPS_BEFORE_LOOK == 0 && cpu.header.exit_request.load(Ordering::Relaxed) != 0
+}
+
+/// CPYFP, CPYP: which way the copy goes, and Option A's arguments.
+fn copy_prologue(cpu: &mut State, f: Fields) {
+    const LIMIT_FORWARD: u64 = i64::MAX as u64;
+    const LIMIT: u64 = 0x007f_ffff_ffff_ffff;
+    let either_way = f.word >> 26 & 1 == 1;
+    let size = cpu.x[f.n].min(if either_way { LIMIT } else { LIMIT_FORWARD });
+    let address = |x: u64| x & (u64::MAX >> 8);
+    let (to, from) = (cpu.x[f.d], cpu.x[f.s]);
+    let source_end = address(from.wrapping_add(size));
+    let backward = either_way && address(from) < address(to) && source_end > address(to);
+    if backward {
+        cpu.x[f.n] = size;
+    } else {
+        cpu.x[f.d] = to.wrapping_add(size);
+        cpu.x[f.s] = from.wrapping_add(size);
+        cpu.x[f.n] = size.wrapping_neg();
+    }
+    clear_flags(cpu);
+}
+
+/// CPYFP, CPYFM, CPYFE, CPYP, CPYM, CPYE.
+pub fn copy(cpu: &mut State, _: u64, _: u64, _: u64, word: u64) -> HelperReturn {
+    let f = Fields::new(word as u32, false);
+    if f.stage == PROLOGUE {
+        copy_prologue(cpu, f);
+        return HelperReturn::value(0);
+    }
+    if cpu.cf != 0 {
+        return wrong_option(cpu, f, false);
+    }
+    let mut data = [0u8; STEP as usize];
+    let mut steps = 0;
+    loop {
+        let remaining = cpu.x[f.n] as i64;
+        if remaining == 0 {
+            return HelperReturn::value(0);
+        }
+        let (to, from) = (cpu.x[f.d], cpu.x[f.s]);
+        let count = remaining.unsigned_abs();
+        // Forwards (negative) the buffers are X[d] + X[n] on; backwards they end at X[d] + X[n].
+        let (to, from) = (to.wrapping_add(remaining as u64), from.wrapping_add(remaining as u64));
+        let (to, from, step) = if remaining < 0 {
+            (to, from, count.min(to_boundary(to)).min(to_boundary(from)))
+        } else {
+            let step = count.min(from_boundary(to)).min(from_boundary(from));
+            (to.wrapping_sub(step), from.wrapping_sub(step), step)
+        };
+        let bytes = &mut data[..step as usize];
+        let mut access = f.access(cpu, from, step, f.options & 2 != 0);
+        if let Err(fault) = cpu.header.virtual_read(&mut access, bytes) {
+            exception::raise_access(cpu, &access, fault);
+            return HelperReturn::exit();
+        }
+        let mut access = f.access(cpu, to, step, f.options & 1 != 0);
+        if let Err(fault) = cpu.header.virtual_write(&mut access, bytes) {
+            exception::raise_access(cpu, &access, fault);
+            return HelperReturn::exit();
+        }
+        cpu.x[f.n] = if remaining < 0 { cpu.x[f.n].wrapping_add(step) } else { cpu.x[f.n] - step };
+        if must_look(cpu, &mut steps) {
+            return HelperReturn::exit();
+        }
+    }
+}
+
+/// SETP, SETM, SETE.
+pub fn set(cpu: &mut State, _: u64, _: u64, _: u64, word: u64) -> HelperReturn {
+    let f = Fields::new(word as u32, true);
+    if f.stage == PROLOGUE {
+        let size = cpu.x[f.n].min(i64::MAX as u64);
+        cpu.x[f.d] = cpu.x[f.d].wrapping_add(size);
+        cpu.x[f.n] = size.wrapping_neg();
+        clear_flags(cpu);
+        return HelperReturn::value(0);
+    }
+    if cpu.cf != 0 {
+        return wrong_option(cpu, f, true);
+    }
+    let value = if f.s == 31 { 0 } else { cpu.x[f.s] as u8 };
+    let data = [value; STEP as usize];
+    let mut steps = 0;
+    // A positive size is not of Option A's making (CONSTRAINED UNPREDICTABLE): nothing is left to set.
+    while (cpu.x[f.n] as i64) < 0 {
+        let to = cpu.x[f.d].wrapping_add(cpu.x[f.n]);
+        let step = cpu.x[f.n].wrapping_neg().min(to_boundary(to));
+        let mut access = f.access(cpu, to, step, f.options & 1 != 0);
+        if let Err(fault) = cpu.header.virtual_write(&mut access, &data[..step as usize]) {
+            exception::raise_access(cpu, &access, fault);
+            return HelperReturn::exit();
+        }
+        cpu.x[f.n] = cpu.x[f.n].wrapping_add(step);
+        if must_look(cpu, &mut steps) {
+            return HelperReturn::exit();
+        }
+    }
+    HelperReturn::value(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_end_at_page_boundaries() {
+        assert_eq!((to_boundary(0), to_boundary(1), to_boundary(0xfff), to_boundary(0x1000)), (4096, 4095, 1, 4096));
+        assert_eq!((from_boundary(0x1000), from_boundary(0x1001), from_boundary(0xfff)), (4096, 1, 4095));
+        assert_eq!(from_boundary(0), 4096);
+    }
+
+    #[test]
+    fn fields_of_instructions() {
+        // CPYEWN [x3]!, [x4]!, x5! and SETMTN [x1]!, x2!, x9.
+        let f = Fields::new(0x1d80_0400 | 4 << 16 | 4 << 12 | 5 << 5 | 3, false);
+        assert_eq!((f.d, f.s, f.n, f.options, f.stage), (3, 4, 5, 4, EPILOGUE));
+        let f = Fields::new(0x19c0_0400 | 9 << 16 | 7 << 12 | 2 << 5 | 1, true);
+        assert_eq!((f.d, f.s, f.n, f.options & 3, f.stage), (1, 9, 2, 3, 1));
+    }
 }

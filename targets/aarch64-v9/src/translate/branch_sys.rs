@@ -294,13 +294,10 @@ impl BaseBranchSys for Translator<'_> {
         exception::translate::eret(self, i);
     }
     fn eret_auth(&mut self, i: &EretAuth) {
-        let elr = match self.key.el() {
-            0 => return self.undefined(),
-            1 => "ELR_EL1",
-            2 => "ELR_EL2",
-            _ => "ELR_EL3",
-        };
-        let pointer = self.ir.get(Ty::I64, Shape::SCALAR, sysreg::offset_of(elr));
+        if self.key.el() == 0 {
+            return self.undefined();
+        }
+        let pointer = self.ir.get(Ty::I64, Shape::SCALAR, sysreg::offset_of("ELR_EL1"));
         let modifier = self.x_sp(31);
         let target = self.pointer_auth(pauth::key(false, i.m == 1), true, true, pointer, modifier);
         exception::translate::eret_to(self, target);
