@@ -101,7 +101,7 @@ impl Translator<'_> {
         }
     }
     /// Post-index: adds X[m], or the transfer size for 31.
-    fn post_index(&mut self, post: u32, base: Val, rn: u32, rm: u32, bytes: u32) {
+    fn structure_post_index(&mut self, post: u32, base: Val, rn: u32, rm: u32, bytes: u32) {
         if post == 1 {
             let step = if rm == 31 { self.ir.c64(u64::from(bytes)) } else { self.x(rm) };
             let next = self.ir.add(Ty::I64, base, step);
@@ -134,7 +134,7 @@ impl AdvsimdLdst for Translator<'_> {
                 self.ir.op(Code::Store, ty, shape, &[base, v], flags, u64::from(k * bytes));
             }
         }
-        self.post_index(i.post, base, i.rn, i.rm, regs * bytes);
+        self.structure_post_index(i.post, base, i.rn, i.rm, regs * bytes);
     }
     fn simd_ldst_single(&mut self, i: &SimdLdstSingle) {
         let selem = (i.opcode & 1) << 1 | i.r;
@@ -164,7 +164,7 @@ impl AdvsimdLdst for Translator<'_> {
                 self.ir.store(ty, base, i64::from(k << size), e, flags);
             }
         }
-        self.post_index(i.post, base, i.rn, i.rm, regs << size);
+        self.structure_post_index(i.post, base, i.rn, i.rm, regs << size);
     }
     fn simd_ld_rep(&mut self, i: &SimdLdRep) {
         if !self.simd(false) {
@@ -179,7 +179,7 @@ impl AdvsimdLdst for Translator<'_> {
             let v = if ty == Ty::I64 && i.q == 0 { e } else { self.ir.op(Code::Dup, ty, shape, &[e], 0, 0) };
             self.set_vec(ty, shape, i.rt + k, v);
         }
-        self.post_index(i.post, base, i.rn, i.rm, regs << i.size);
+        self.structure_post_index(i.post, base, i.rn, i.rm, regs << i.size);
     }
     fn stl1_simd(&mut self, i: &Stl1Simd) {
         if self.simd(false) {
