@@ -144,3 +144,131 @@ pub(crate) fn exec(code: Code, op: &Op, slots: &mut [u64], e: Extent) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vector;
+    use emu_ir::Shape;
+
+    fn run(code: Code, aux: u32, imm: u64, a: u64, b: u64) -> [u64; 2] {
+        let mut slots = [a, b, 0, 0];
+        let op = Op { code: code as u16, ty: Ty::I64, shape: Shape::SCALAR, dst: 2, a: 0, b: 1, c: emu_ir::NONE, aux, imm };
+        assert!(vector::exec(&op, &mut slots, 0, &mut 0));
+        [slots[2], slots[3]]
+    }
+
+    /// An AES op on every 16 bytes of a vector.
+    fn aes(code: Code, shape: Shape, a: &[u8], b: &[u8]) -> Vec<u8> {
+        let words = |bytes: &[u8]| bytes.chunks(8).map(|c| u64::from_le_bytes(c.try_into().expect("words"))).collect::<Vec<u64>>();
+        let n = a.len() / 8;
+        let mut slots = [words(a), words(b), vec![0; n]].concat();
+        let op =
+            Op { code: code as u16, ty: Ty::I8, shape, dst: 2 * n as u32, a: 0, b: n as u32, c: emu_ir::NONE, aux: 0, imm: 0 };
+        assert!(vector::exec(&op, &mut slots, a.len() as u32, &mut 0));
+        slots[2 * n..].iter().flat_map(|w| w.to_le_bytes()).collect()
+    }
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).expect("hexadecimal")).collect()
+    }
+
+    /// FIPS 197, 5.2, with SubWord from AESE of a state whose rows are constant, where ShiftRows does nothing.
+    fn expand_key(key: &[u8]) -> Vec<Vec<u8>> {
+        let nk = key.len() / 4;
+        let mut words: Vec<[u8; 4]> = key.chunks(4).map(|w| w.try_into().expect("words")).collect();
+        let sub_word = |w: [u8; 4]| -> [u8; 4] { aes(Code::AesEnc, Shape::V128, &w.repeat(4), &[0; 16])[..4].try_into().expect("a word") };
+        let mut round_constant = 1u8;
+        for i in nk..4 * (nk + 7) {
+            let mut t = words[i - 1];
+            if i % nk == 0 {
+                t.rotate_left(1);
+                t = sub_word(t);
+                t[0] ^= round_constant;
+                round_constant = (round_constant << 1) ^ if round_constant & 0x80 != 0 { 0x1b } else { 0 };
+            } else if nk > 6 && i % nk == 4 {
+                t = sub_word(t);
+            }
+            words.push(std::array::from_fn(|k| words[i - nk][k] ^ t[k]));
+        }
+        words.chunks(4).map(|round| round.concat()).collect()
+    }
+
+    /// FIPS 197, appendices B and C.
+    #[test]
+    fn fips_197_examples() {
+        let examples = [
+            ("2b7e151628aed2a6abf7158809cf4f3c", "3243f6a8885a308d313198a2e0370734", "3925841d02dc09fbdc118597196a0b32"),
+            ("000102030405060708090a0b0c0d0e0f", "00112233445566778899aabbccddeeff", "69c4e0d86a7b0430d8cdb78070b4c55a"),
+            ("000102030405060708090a0b0c0d0e0f1011121314151617", "00112233445566778899aabbccddeeff", "dda97ca4864cdfe06eaf70a0ec0d7191"),
+            (
+                "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+                "00112233445566778899aabbccddeeff",
+                "8ea2b7ca516745bfeafc49904b496089",
+            ),
+        ];
+        for (key, plain, cipher) in examples {
+            let (keys, plain, cipher) = (expand_key(&hex(key)), hex(plain), hex(cipher));
+            let xor = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| a ^ b).collect::<Vec<u8>>();
+            let (last, rest) = keys.split_last().expect("keys");
+            for (shape, copies) in [(Shape::V128, 1), (Shape::VL, 3)] {
+                let mut state = plain.repeat(copies);
+                for (i, key) in rest.iter().enumerate() {
+                    state = aes(Code::AesEnc, shape, &state, &key.repeat(copies));
+                    if i + 1 < rest.len() {
+                        state = aes(Code::AesMc, shape, &state, &state);
+                    }
+                }
+                state = xor(&state, &last.repeat(copies));
+                assert_eq!(state, cipher.repeat(copies));
+                // The equivalent inverse cipher, 5.3.5.
+                for (i, key) in keys.iter().enumerate().skip(1).rev() {
+                    let key = if i == rest.len() { key.clone() } else { aes(Code::AesImc, Shape::V128, key, key) };
+                    state = aes(Code::AesDec, shape, &state, &key.repeat(copies));
+                    if i > 1 {
+                        state = aes(Code::AesImc, shape, &state, &state);
+                    }
+                }
+                assert_eq!(xor(&state, &keys[0].repeat(copies)), plain.repeat(copies));
+            }
+        }
+    }
+
+    #[test]
+    fn aes_needs_whole_blocks() {
+        let op = Op { code: Code::AesMc as u16, ty: Ty::I8, shape: Shape::V64, dst: 1, a: 0, b: 0, c: 0, aux: 0, imm: 0 };
+        let mut slots = [1, 2];
+        assert!(!vector::exec(&op, &mut slots, 0, &mut 0));
+        assert_eq!(slots, [1, 2]);
+    }
+
+    #[test]
+    fn check_values_of_the_crcs() {
+        for (imm, want) in [(0, 0xcbf4_3926), (1, 0xe306_9283)] {
+            let types = [(Ty::I8, 1), (Ty::I16, 2), (Ty::I32, 4), (Ty::I64, 8)];
+            for (ty, len) in types {
+                let mut crc = u64::from(u32::MAX);
+                let text = b"123456789";
+                let (whole, rest) = text.split_at(text.len() / len * len);
+                for chunk in whole.chunks(len) {
+                    let data = chunk.iter().rev().fold(0, |data, byte| data << 8 | u64::from(*byte));
+                    crc = run(Code::Crc32, u32::from(ty.0), imm, crc, data)[0];
+                }
+                for byte in rest {
+                    crc = run(Code::Crc32, u32::from(Ty::I8.0), imm, crc, u64::from(*byte))[0];
+                }
+                assert_eq!(crc ^ u64::from(u32::MAX), want, "{ty:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn carry_less_products() {
+        let mut rng = vector::tests::Rng::new("carry_less_products");
+        for _ in 0..2000 {
+            let (a, b) = (rng.ints(64), rng.ints(64));
+            let want = (0..64).filter(|i| b >> i & 1 == 1).fold(0, |product, i| product ^ u128::from(a) << i);
+            assert_eq!(run(Code::ClMul, 0, 0, a, b), [want as u64, (want >> 64) as u64], "{a:#x} {b:#x}");
+        }
+    }
+}

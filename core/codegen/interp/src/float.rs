@@ -7,9 +7,6 @@ use crate::vector::Extent;
 use emu_ir::{Code, Op, Shape, Ty};
 use emu_softfloat::{self as sf, BF16, F16, F32, F64, Flags, Format, IntSize, Mode, Relation, Rounding};
 
-#[cfg(test)]
-mod tests;
-
 /// Runs `$body` with `$F` as the format that `$ty` names; `$else` for other types.
 macro_rules! by_format {
     ($ty:expr, $F:ident => $body:expr, _ => $else:expr) => {
@@ -37,6 +34,10 @@ macro_rules! by_format {
         by_format!($ty, $F => $body, _ => false)
     };
 }
+
+// After the macro, which the tests use.
+#[cfg(test)]
+mod tests;
 
 const fn width<F: Format>() -> u32 {
     F::EXP_BITS + F::FRAC_BITS + 1
@@ -142,7 +143,7 @@ fn scalar<F: Format>(code: Code, op: &Op, slots: &mut [u64], fp_flags: &mut u32)
     }
 }
 
-/// The format `f` after which no accuracy is lost: the conversion between any two, BFCVT for binary32 to bfloat16.
+/// Conversion between any two formats (BFCVT from binary32 to bfloat16); `None` if one is not a format.
 #[inline]
 fn convert(from: Ty, to: Ty, bits: u64, mode: Mode) -> Option<(u64, Flags)> {
     if (from, to) == (Ty::F32, Ty::BF16) {

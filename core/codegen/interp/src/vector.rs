@@ -10,7 +10,7 @@
 mod element;
 mod permute;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::{crypto, float};
 use element::{Cut, Element};
@@ -369,6 +369,9 @@ fn widening128(code: Code, op: &Op, slots: &mut [u64], e: Extent) -> bool {
     let signed = op.aux & 1 != 0;
     let wide = |x: u64| if signed { x as i64 as u128 } else { u128::from(x) };
     let pairs = e.words / 2;
+    if pairs == 0 {
+        return false;
+    }
     let first = if op.aux & 2 != 0 { pairs } else { 0 };
     for i in 0..pairs {
         let x = slots[op.a as usize + first + i];
@@ -381,5 +384,5 @@ fn widening128(code: Code, op: &Op, slots: &mut [u64], e: Extent) -> bool {
         slots[op.dst as usize + 2 * i] = result as u64;
         slots[op.dst as usize + 2 * i + 1] = (result >> 64) as u64;
     }
-    matches!(code, Code::Widen | Code::MulL | Code::PMulL)
+    true
 }

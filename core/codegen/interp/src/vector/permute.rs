@@ -116,6 +116,10 @@ pub(super) fn exec(code: Code, op: &Op, slots: &mut [u64], e: Extent, vl: u32) -
         return false;
     }
     let lanes = words * 64 / bits as usize;
+    // An i128 element in 64 bits.
+    if lanes == 0 && !matches!(code, Code::VResize | Code::Ext | Code::Tbl) {
+        return false;
+    }
     // An odd element at the end of the quadword permutations of a vector length that is not a multiple of 256 bits is zero.
     let pairs = lanes / 2;
     let paired = |i: usize| i < 2 * pairs;
@@ -156,11 +160,9 @@ pub(super) fn exec(code: Code, op: &Op, slots: &mut [u64], e: Extent, vl: u32) -
         Code::Trn2 => return permute(op, slots, words, |i| paired(i).then_some((i % 2 == 1, i | 1))),
         Code::Ext => ext(op, slots, words),
         Code::Rev => {
-            let per = (op.aux / bits).max(1) as usize;
-            return permute(op, slots, words, |i| {
-                let from = i ^ (per - 1);
-                (from < lanes).then_some((false, from))
-            });
+            // The number of elements in a container is a power of two, so reversal inverts the low bits of the index.
+            let per = ((op.aux / bits).max(1) as usize).min(lanes);
+            return permute(op, slots, words, |i| Some((false, i ^ (per - 1))).filter(|(_, from)| *from < lanes));
         }
         Code::Tbl => tbl(op, slots, words),
         _ => return false,
