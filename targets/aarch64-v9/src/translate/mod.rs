@@ -14,6 +14,8 @@ mod mops;
 mod simd_elem;
 mod simd_ldst;
 mod simd_shift;
+#[cfg(test)]
+mod simd_tests;
 mod simd_three;
 mod simd_two;
 #[cfg(test)]

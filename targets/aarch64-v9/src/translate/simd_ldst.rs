@@ -183,7 +183,7 @@ impl AdvsimdLdst for Translator<'_> {
     }
     fn stl1_simd(&mut self, i: &Stl1Simd) {
         if self.simd(false) {
-            let flags = self.mem().with(MemFlags::RELEASE).with(MemFlags::WITHIN16);
+            let flags = self.ordered_flags(Ty::I64, MemFlags::RELEASE);
             let base = self.base_address(i.rn);
             let e = self.lane(Ty::I64, i.rt, i.q);
             self.ir.store(Ty::I64, base, 0, e, flags);
@@ -191,7 +191,7 @@ impl AdvsimdLdst for Translator<'_> {
     }
     fn ldap1_simd(&mut self, i: &Ldap1Simd) {
         if self.simd(false) {
-            let flags = self.mem().with(MemFlags::ACQUIRE_PC).with(MemFlags::WITHIN16);
+            let flags = self.ordered_flags(Ty::I64, MemFlags::ACQUIRE_PC);
             let base = self.base_address(i.rn);
             let e = self.ir.load(Ty::I64, base, 0, flags);
             let old = self.v(i.rt);
