@@ -346,7 +346,8 @@ impl MemFlags {
     pub const BIG_ENDIAN: MemFlags = MemFlags(1 << 8);
     /// The whole access is single-copy atomic if it does not cross a 16-byte boundary (else if it is aligned).
     pub const ATOMIC16: MemFlags = MemFlags(1 << 9);
-    /// A vector whose elements are each single-copy atomic when aligned (no more is promised).
+    /// A vector whose elements are each single-copy atomic when aligned (no more is promised); `ALIGNED` then asks for a multiple of the
+    /// element's size.
     pub const PER_ELEMENT: MemFlags = MemFlags(1 << 10);
     /// The allocation tag is checked.
     pub const TAG_CHECK: MemFlags = MemFlags(1 << 11);
