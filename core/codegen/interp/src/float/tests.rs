@@ -179,7 +179,7 @@ fn model(op: &Op, vl: u32, [a, b, c]: [&[u64]; 3]) -> Option<(Vec<u64>, Flags)> 
             Some(vec![noted(Some((u64::from(low) + if exact { 1 << 32 } else { 0 }, more)))?])
         }
         Code::FToInt if scalar => Some(vec![noted(by_format!(from, F => to_integer::<F>(op.imm, bits, mode, a[0]), _ => None))?]),
-        Code::FToInt if from.bits() == bits => {
+        Code::FToInt if from.is_float() && from.bits() == bits => {
             let one = |x| by_format!(from, F => to_integer::<F>(op.imm, bits, mode, x), _ => None);
             numbers(a, bits).into_iter().map(|x| noted(one(x))).collect()
         }

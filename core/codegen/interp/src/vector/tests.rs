@@ -156,7 +156,7 @@ fn integer_ops_follow_the_formulas() {
             let (bits, bytes) = (ty.bits(), if shape == Shape::SCALAR { ty.bytes() } else { shape.bytes(vl) });
             // A static argument that every element meets needs fewer rounds than operands that only sometimes do.
             let arguments = statics(code, bits, bytes, &mut rng);
-            let rounds = (600 / arguments.len().max(1) / (1 + bytes as usize / 8)).max(4);
+            let rounds = (300 / arguments.len().max(1) / (1 + bytes as usize / 8)).max(4);
             for ((aux, imm), _) in arguments.into_iter().flat_map(|s| (0..rounds).map(move |r| (s, r))) {
                 let op = Op { code: code as u16, ty, shape, dst: 0, a: 0, b: 0, c: 0, aux, imm };
                 let element = rng.pick(&[8, bits.min(64), bits.min(64), (bits / 2).clamp(8, 64)]);
@@ -259,4 +259,68 @@ fn corner_cases() {
     assert_eq!(one(Code::SQDMulL, Ty::I32, 0, 0, 0x8000, 0x8000, 0), (0x7fff_ffff, sat));
     assert_eq!(one(Code::SUQAdd, Ty::I8, 0, 0, 0x80, 0xff, 0), (0x7f, 0));
     assert_eq!(one(Code::USQAdd, Ty::I8, 0, 0, 5, 0xf0, 0), (0, sat));
+}
+
+/// Whatever the verifier lets through runs without a panic (the arithmetic checks of a debug build included), also where it means nothing.
+#[test]
+fn no_verified_op_panics() {
+    let mut rng = Rng::new("no_verified_op_panics");
+    let mut seen = std::collections::HashMap::<u16, u32>::new();
+    for _ in 0..400_000 {
+        let code = rng.pick(Code::ALL);
+        let vl = rng.pick(&[0, 16, 24, 32, 48, 256]);
+        let aux = match rng.below(3) {
+            0 => rng.below(16) as u32,
+            1 => rng.below(10) as u32 | (rng.below(5) as u32) << 8,
+            _ => rng.next() as u32,
+        };
+        let imm = match rng.below(4) {
+            0 => rng.next(),
+            1 => rng.below(70),
+            2 => rng.below(4),
+            _ => rng.below(10) << 16 | rng.pick(&[0, 1, 32, 64, 255]) << 8 | rng.below(16),
+        };
+        let shape = Shape(rng.below(u64::from(Shape::COUNT)) as u8);
+        let op = Op { code: code as u16, ty: Ty(rng.below(10) as u8), shape, dst: 0, a: 0, b: 0, c: 0, aux, imm };
+        let info = &OPS[code as usize];
+        if info.flags & (emu_ir::READS | emu_ir::WRITES | emu_ir::EFFECT | emu_ir::STATE | emu_ir::EXITS) != 0 || code == Code::Const128 {
+            continue;
+        }
+        if is_verified(&op, vl) {
+            let element = rng.pick(&[8, 16, 32, 64]);
+            let handled = run(&op, vl, || rng.ints(element)).is_some();
+            *seen.entry(op.code).or_default() += u32::from(handled);
+        }
+    }
+    for code in integer_rows().into_iter().chain((Code::FAdd as usize..=Code::BfMlal as usize).map(|i| Code::ALL[i])) {
+        assert!(seen.get(&(code as u16)).is_some_and(|runs| *runs > 0), "{code:?} was never handled");
+    }
+}
+
+/// Whether a block of this op, with operands as its row demands them, passes the verifier.
+fn is_verified(op: &Op, vl: u32) -> bool {
+    let mut block = vec![];
+    let (mut op, mut slots) = (*op, 0);
+    for (width, slot) in operand_widths(&op).into_iter().zip([&mut op.a, &mut op.b, &mut op.c]) {
+        *slot = NONE;
+        if let Some(width) = width {
+            let (ty, shape) = match width {
+                emu_ir::Width::Bits(bits) => match Ty::int(bits) {
+                    Some(ty) => (ty, Shape::SCALAR),
+                    None => return false,
+                },
+                emu_ir::Width::Vl => (Ty::I8, Shape::VL),
+                emu_ir::Width::Pl => (Ty::I8, Shape::PL),
+            };
+            *slot = slots;
+            block.push(Op { code: Code::Get as u16, ty, shape, dst: slots, a: NONE, b: NONE, c: NONE, aux: 0, imm: 0 });
+            slots += width.slots(vl).max(1);
+        }
+    }
+    let Some(result) = result_width(&op) else { return false };
+    op.dst = slots;
+    slots += result.slots(vl).max(1);
+    block.push(op);
+    block.push(Op { code: Code::Goto as u16, ty: Ty::I64, shape: Shape::SCALAR, dst: NONE, a: NONE, b: NONE, c: NONE, aux: 0, imm: 0 });
+    emu_ir::verify(&block, slots, vl, 1024, 0).is_ok()
 }
