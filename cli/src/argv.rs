@@ -109,7 +109,7 @@ mod tests {
         let argv = normalise(&command(), ["-M", "virt", "-append", "-x", "-expect", "a", "-send", "-b", "-no-reboot"].map(OsString::from)).unwrap();
         let m = command().no_binary_name(true).try_get_matches_from(argv).unwrap();
         assert_eq!(m.get_one::<OsString>("append").unwrap(), "-x");
-        assert_eq!(m.get_count("no-reboot"), 1);
+        assert!(m.get_flag("no-reboot"));
         assert!(m.indices_of("expect").unwrap().next() < m.indices_of("send").unwrap().next());
     }
 }

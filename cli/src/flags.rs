@@ -55,7 +55,7 @@ const BOOT: &str = "What to start";
 const CONSOLE: &str = "Console and scripts";
 const RUN: &str = "Execution";
 const LOOK: &str = "Looking inside";
-const LISTS: &str = "Lists and plugins";
+const LISTS: &str = "Lists, plugins, help";
 
 const NO_DISKS: &str = "disks are not implemented yet; a root file system can be given as -initrd";
 const NO_NETWORK: &str = "networks are not implemented yet; -nic none says that there is none";
@@ -137,11 +137,6 @@ pub static FLAGS: &[Flag] = &[
     quiet("pidfile", "FILE", Missing("process id files are not implemented")),
 ];
 
-/// The row of that full name.
-pub fn flag(name: &str) -> Option<&'static Flag> {
-    FLAGS.iter().find(|f| f.name == name)
-}
-
 /// The parser.
 pub fn command() -> Command {
     let mut command = Command::new("emu")
@@ -151,8 +146,8 @@ pub fn command() -> Command {
         .after_help(AFTER_HELP)
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .arg(Arg::new("help").long("help").short('h').action(ArgAction::Help).help("This text"))
-        .arg(Arg::new("version").long("version").short('V').action(ArgAction::Version).help("The version"));
+        .arg(Arg::new("help").long("help").short('h').action(ArgAction::Help).help("This text").help_heading(LISTS))
+        .arg(Arg::new("version").long("version").short('V').action(ArgAction::Version).help("The version").help_heading(LISTS));
     for flag in FLAGS {
         let mut arg = Arg::new(flag.name).long(flag.name).help(flag.help).hide(flag.help.is_empty());
         for alias in flag.aliases {
@@ -163,7 +158,7 @@ pub fn command() -> Command {
             };
         }
         arg = if flag.value.is_empty() {
-            arg.action(ArgAction::Count)
+            arg.action(ArgAction::SetTrue).overrides_with(flag.name)
         } else {
             arg.action(ArgAction::Append).value_name(flag.value).value_parser(clap::value_parser!(std::ffi::OsString))
         };
@@ -176,10 +171,18 @@ pub fn command() -> Command {
 }
 
 const AFTER_HELP: &str = "\
-Every flag may be written with one dash or two. Sizes, options and names are those known from QEMU.
-Exit codes: what the guest says when it powers off (0), 1 the guest crashed or ended before --expect was satisfied,
-2 something is wrong with the command line or a file, 124 --timeout, 125 emu or a plugin panicked.
-Environment: EMU_PLUGIN_PATH (like --plugin-path), EMU_LOG or RUST_LOG (log filter, such as debug).";
+Every flag may be written with one dash or two; names and values are those known from QEMU.
+
+Exit codes:
+  what the guest says when it powers off (0)
+  1    the guest crashed, or ended before --expect was satisfied
+  2    something is wrong with the command line or a file
+  124  --timeout
+  125  emu or a plugin panicked
+
+Environment:
+  EMU_PLUGIN_PATH    like --plugin-path
+  EMU_LOG, RUST_LOG  log filter, such as debug";
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! Makes the machine that the command line asks for, runs it, and says how it ended.
 
 use crate::choose::{Choice, choose, implied_target};
-use crate::flags::{FLAGS, Kind};
+use crate::flags::{FLAGS, Flag, Kind};
 use crate::lists::{List, Only, list, machine_help};
 use crate::logging::{Logging, help as log_help};
 use crate::values;
@@ -37,13 +37,10 @@ impl Args {
         Ok(self.all(name)?.pop())
     }
     fn on(&self, name: &str) -> bool {
-        self.0.get_count(name) > 0
+        self.0.get_flag(name)
     }
-    fn given(&self, name: &str) -> bool {
-        self.0.contains_id(name) && (self.raw_or_count(name))
-    }
-    fn raw_or_count(&self, name: &str) -> bool {
-        crate::flags::flag(name).is_some_and(|f| if f.value.is_empty() { self.on(name) } else { self.raw(name).next().is_some() })
+    fn given(&self, flag: &Flag) -> bool {
+        if flag.value.is_empty() { self.on(flag.name) } else { self.raw(flag.name).next().is_some() }
     }
     /// --expect and --send in the order of the command line.
     fn script(&self) -> Result<Option<Script>, Mistakes> {
@@ -67,7 +64,7 @@ impl Args {
 /// Looks at the flags that emu only knows by name.
 fn foreign(args: &Args) -> Result<(), Mistakes> {
     let mut mistakes = Vec::new();
-    for flag in FLAGS.iter().filter(|f| args.given(f.name)) {
+    for flag in FLAGS.iter().filter(|f| args.given(f)) {
         let shown = flag.aliases.first().unwrap_or(&flag.name);
         match flag.kind {
             Kind::Works | Kind::Silent => {}

@@ -1,2 +1,78 @@
-//! Development tasks.
-fn main() {}
+//! `cargo xtask test`: builds everything and runs every test, with the time of each part. `cargo xtask soak`: the random tests, longer.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+const USAGE: &str = "\
+usage: cargo xtask test [ARGUMENT...]   build emu and all plugins, then run all tests (arguments go to the test runner)
+       cargo xtask soak [ARGUMENT...]   the same tests with more random cases (EMU_DIFF_SCALE, by default 20 times as many)
+";
+
+/// Settings of a soak, where the environment does not say otherwise.
+const SOAK: [(&str, &str); 2] = [("EMU_DIFF_SCALE", "20"), ("EMU_FUZZ_SCALE", "20")];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_path_buf()
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// A part of a run, and how long it took.
+struct Part {
+    took: Duration,
+    passed: bool,
+}
+
+fn part(name: &str, command: &mut Command) -> Part {
+    let start = Instant::now();
+    let words: Vec<String> = command.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
+    eprintln!("== {name}: cargo {}", words.join(" "));
+    let passed = match command.status() {
+        Ok(status) => status.success(),
+        Err(e) => {
+            eprintln!("error: {} does not start: {e}", command.get_program().display());
+            false
+        }
+    };
+    Part { took: start.elapsed(), passed }
+}
+
+/// True if `cargo nextest` is installed.
+fn has_nextest() -> bool {
+    cargo().args(["nextest", "--version"]).output().is_ok_and(|o| o.status.success())
+}
+
+fn test(arguments: &[String], environment: &[(&str, &str)]) -> bool {
+    let build = part("build", cargo().args(["build", "--release", "--workspace"]));
+    eprintln!("== build took {:.0} s", build.took.as_secs_f64());
+    if !build.passed {
+        return false;
+    }
+    // nextest runs tests of all programs beside each other and times each; its summary, like cargo's, is the last thing printed.
+    let runner: &[&str] = if has_nextest() { &["nextest", "run"] } else { &["test"] };
+    let mut tests = cargo();
+    tests.args(runner).args(["--release", "--workspace", "--no-fail-fast"]).args(arguments).env_remove("EMU_PLUGIN_PATH");
+    for (name, value) in environment.iter().filter(|(name, _)| std::env::var_os(name).is_none()) {
+        tests.env(name, value);
+    }
+    part("tests", &mut tests).passed
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os().skip(1).map(|a| OsStr::to_string_lossy(&a).into_owned()).collect();
+    let passed = match arguments.split_first() {
+        Some((first, rest)) if first == "test" => test(rest, &[]),
+        Some((first, rest)) if first == "soak" => test(rest, &SOAK),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -145,12 +145,12 @@ mod tests {
         let env = Environment {
             exe: Some("/opt/bin/emu".into()),
             plugin_path: Some("/p1:/p2::/p1".into()),
-            home: Some("/home/u".into()),
+            home: Some("/h/u".into()),
             data_home: None,
             data_dirs: Some("/usr/share:relative".into()),
         };
         let got: Vec<String> = ordered(&["/x.so".into()], &env).iter().map(|p| p.path.display().to_string()).collect();
-        let want = ["/x.so", "/p1", "/p2", "/opt/bin", "/opt/lib/emu/plugins", "/home/u/.local/share/emu/plugins", "/usr/share/emu/plugins"];
+        let want = ["/x.so", "/p1", "/p2", "/opt/bin", "/opt/lib/emu/plugins", "/h/u/.local/share/emu/plugins", "/usr/share/emu/plugins"];
         assert_eq!(got, want);
     }
 
