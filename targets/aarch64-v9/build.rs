@@ -1,10 +1,14 @@
-//! Compiles `decode/*.decode` and the list of feature names.
+//! Compiles `decode/*.decode`, `sysreg/*.sysreg` and the list of feature names.
+
+#[path = "sysreg/compile.rs"]
+mod sysreg;
 
 use std::path::PathBuf;
 
 fn main() {
     println!("cargo::rerun-if-changed=decode");
     println!("cargo::rerun-if-changed=models/features.csv");
+    println!("cargo::rerun-if-changed=sysreg");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let mut tables: Vec<PathBuf> = std::fs::read_dir("decode")
         .expect("the decode folder is beside this script")
@@ -20,6 +24,7 @@ fn main() {
             std::process::exit(1);
         }
     }
+    std::fs::write(out.join("sysregs.rs"), sysreg::compile(std::path::Path::new("sysreg"))).expect("OUT_DIR can be written");
     let csv = std::fs::read_to_string("models/features.csv").expect("models/features.csv can be read");
     let names: Vec<&str> = csv
         .lines()

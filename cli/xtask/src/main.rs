@@ -54,14 +54,22 @@ fn test(arguments: &[String], environment: &[(&str, &str)]) -> bool {
     if !build.passed {
         return false;
     }
-    // nextest runs tests of all programs beside each other and times each; its summary, like cargo's, is the last thing printed.
-    let runner: &[&str] = if has_nextest() { &["nextest", "run"] } else { &["test"] };
+    // nextest runs the tests of all programs beside each other and times each, but leaves examples in documents to cargo. Its summary, like
+    // cargo's, is the last thing printed.
+    let nextest = has_nextest();
+    let runner: &[&str] = if nextest { &["nextest", "run"] } else { &["test"] };
+    let mut documents = true;
+    if nextest && arguments.is_empty() {
+        let docs = part("examples in documents", cargo().args(["test", "--doc", "--release", "--workspace", "--quiet", "--no-fail-fast"]));
+        eprintln!("== examples in documents took {:.0} s", docs.took.as_secs_f64());
+        documents = docs.passed;
+    }
     let mut tests = cargo();
     tests.args(runner).args(["--release", "--workspace", "--no-fail-fast"]).args(arguments).env_remove("EMU_PLUGIN_PATH");
     for (name, value) in environment.iter().filter(|(name, _)| std::env::var_os(name).is_none()) {
         tests.env(name, value);
     }
-    part("tests", &mut tests).passed
+    part("tests", &mut tests).passed && documents
 }
 
 fn main() -> ExitCode {

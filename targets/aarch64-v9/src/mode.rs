@@ -2,6 +2,9 @@
 //!
 //! One list of fields; `refresh_mode` computes the key from the state, the translator reads it. BTYPE lives only here.
 
+use crate::state::State;
+use crate::sysreg::word;
+
 macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident $set:ident: $lsb:literal, $width:literal;)*) => {
         impl ModeKey {
@@ -54,6 +57,12 @@ fields! {
     step with_step: 25, 2;
     /// PSTATE.IL is set: every instruction is an illegal execution state exception.
     illegal with_illegal: 27, 1;
+    /// SCTLR_ELx.nAA: an ordered access may cross a 16-byte boundary (FEAT_LSE2).
+    naa with_naa: 28, 1;
+    /// The memory copy and memory set instructions may execute (SCTLR_EL1.MSCEn at EL0).
+    mops with_mops: 29, 1;
+    /// PSTATE.SP.
+    spsel with_spsel: 30, 1;
     /// FPCR.RMode.
     rmode with_rmode: 32, 2;
     /// FPCR.FZ.
@@ -76,4 +85,104 @@ fields! {
     el0_access with_el0_access: 42, 4;
     /// SCTLR_EL1.{nTWI, nTWE} at EL0: bit 0 WFI traps, bit 1 WFE traps.
     wfx_trap with_wfx_trap: 46, 2;
+}
+
+/// Bits of SCTLR_EL1.
+#[allow(missing_docs)] // The names say all.
+pub mod sctlr {
+    pub const M: u64 = 1 << 0;
+    pub const A: u64 = 1 << 1;
+    pub const C: u64 = 1 << 2;
+    pub const SA: u64 = 1 << 3;
+    pub const SA0: u64 = 1 << 4;
+    pub const NAA: u64 = 1 << 6;
+    pub const UMA: u64 = 1 << 9;
+    pub const EN_RCTX: u64 = 1 << 10;
+    pub const I: u64 = 1 << 12;
+    pub const EN_DB: u64 = 1 << 13;
+    pub const DZE: u64 = 1 << 14;
+    pub const UCT: u64 = 1 << 15;
+    pub const NTWI: u64 = 1 << 16;
+    pub const NTWE: u64 = 1 << 18;
+    pub const WXN: u64 = 1 << 19;
+    pub const TSCXT: u64 = 1 << 20;
+    pub const SPAN: u64 = 1 << 23;
+    pub const E0E: u64 = 1 << 24;
+    pub const EE: u64 = 1 << 25;
+    pub const UCI: u64 = 1 << 26;
+    pub const EN_DA: u64 = 1 << 27;
+    pub const EN_IB: u64 = 1 << 30;
+    pub const EN_IA: u64 = 1 << 31;
+    pub const CMOW: u64 = 1 << 32;
+    pub const MSCEN: u64 = 1 << 33;
+    pub const BT0: u64 = 1 << 35;
+    pub const BT1: u64 = 1 << 36;
+    pub const DSSBS: u64 = 1 << 44;
+    pub const EPAN: u64 = 1 << 57;
+    pub const NMI: u64 = 1 << 61;
+    pub const SPINTMASK: u64 = 1 << 62;
+}
+
+/// Privilege views of data accesses.
+pub mod view {
+    /// EL0, and unprivileged accesses of EL1.
+    pub const EL0: u32 = 0;
+    /// EL1 without PAN.
+    pub const EL1: u32 = 1;
+    /// EL1 with PAN: what EL0 can access is out of reach.
+    pub const EL1_PAN: u32 = 2;
+}
+
+impl ModeKey {
+    /// The key that a state asks for.
+    pub fn compute(cpu: &State) -> ModeKey {
+        let sctlr = cpu.sctlr();
+        let bit = |value: u64, i: u32| (value >> i) as u32 & 1;
+        let flag = |mask: u64| u32::from(sctlr & mask != 0);
+        let el0 = cpu.el == 0;
+        let at = |for_el0: u64, for_el1: u64| flag(if el0 { for_el0 } else { for_el1 });
+        let view = match (el0, cpu.pan) {
+            (true, _) => view::EL0,
+            (_, 0) => view::EL1,
+            _ => view::EL1_PAN,
+        };
+        let fpen = (cpu.sysreg[word::CPACR_EL1] >> 20) as u32 & 3;
+        let fp_trap = match fpen {
+            3 => 0,
+            1 if !el0 => 0,
+            _ => 1 | 1 << 1,
+        };
+        let tcr = cpu.sysreg[word::TCR_EL1];
+        let tbi_insn = (bit(tcr, 37) & !bit(tcr, 51)) | (bit(tcr, 38) & !bit(tcr, 52)) << 1;
+        let el0_access = if el0 { flag(sctlr::DZE) | flag(sctlr::UCT) << 1 | flag(sctlr::UCI) << 2 | flag(sctlr::UMA) << 3 } else { 0xf };
+        let step = if crate::exception::step::enabled(cpu) { 1 | u32::from(cpu.ss & 1) << 1 } else { 0 };
+        let fpcr = cpu.fpcr;
+        ModeKey(cpu.header.mode_key & 3)
+            .with_el(u32::from(cpu.el))
+            .with_view(view)
+            .with_unpriv_view(if !el0 && cpu.uao != 0 { view } else { view::EL0 })
+            .with_fp_trap(fp_trap)
+            .with_align_check(flag(sctlr::A))
+            .with_sp_check(at(sctlr::SA0, sctlr::SA))
+            .with_big_endian(at(sctlr::E0E, sctlr::EE))
+            .with_pauth(flag(sctlr::EN_IA) | flag(sctlr::EN_IB) << 1 | flag(sctlr::EN_DA) << 2 | flag(sctlr::EN_DB) << 3)
+            .with_tbi_insn(tbi_insn)
+            .with_bt(at(sctlr::BT0, sctlr::BT1))
+            .with_step(step)
+            .with_illegal(u32::from(cpu.il & 1))
+            .with_naa(flag(sctlr::NAA))
+            .with_mops(if el0 { flag(sctlr::MSCEN) } else { 1 })
+            .with_spsel(u32::from(cpu.spsel))
+            .with_rmode((fpcr >> 22) as u32 & 3)
+            .with_fz(bit(fpcr, 24))
+            .with_dn(bit(fpcr, 25))
+            .with_fz16(bit(fpcr, 19))
+            .with_ahp(bit(fpcr, 26))
+            .with_ah(bit(fpcr, 1))
+            .with_fiz(bit(fpcr, 0))
+            .with_nep(bit(fpcr, 2))
+            .with_ebf(bit(fpcr, 13))
+            .with_el0_access(el0_access)
+            .with_wfx_trap(if el0 { (flag(sctlr::NTWI) | flag(sctlr::NTWE) << 1) ^ 3 } else { 0 })
+    }
 }

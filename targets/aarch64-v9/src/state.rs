@@ -4,6 +4,8 @@
 //! flags a byte each, the vector registers. Everything that decides how code is translated is also in `header.mode_key`, which
 //! [`crate::mode::ModeKey`] computes; whoever changes such state calls [`State::refresh_mode`].
 
+use crate::mode::ModeKey;
+use crate::sysreg::word;
 use emu_plugins_api::{CpuHeader, CpuState};
 
 /// Number of 64-bit words of plain system register storage.
@@ -85,6 +87,16 @@ pub mod offset {
     pub const CF: u32 = offset_of!(State, cf) as u32;
     /// PSTATE.V.
     pub const VF: u32 = offset_of!(State, vf) as u32;
+    /// PSTATE.{D,A,I,F}, a byte.
+    pub const DAIF: u32 = offset_of!(State, daif) as u32;
+    /// PSTATE.PAN, a byte.
+    pub const PAN: u32 = offset_of!(State, pan) as u32;
+    /// PSTATE.SS, a byte.
+    pub const SS: u32 = offset_of!(State, ss) as u32;
+    /// SP_EL0 while it is not the current stack pointer.
+    pub const SP_EL0: u32 = offset_of!(State, sp_el) as u32;
+    /// FPCR.
+    pub const FPCR: u32 = offset_of!(State, fpcr) as u32;
     /// Word n of the system register storage.
     pub const fn sysreg(n: u32) -> u32 {
         offset_of!(State, sysreg) as u32 + n * 8
@@ -95,7 +107,82 @@ pub mod offset {
     pub const FP_FLAGS: u32 = offset_of!(emu_plugins_api::CpuHeader, fp_flags) as u32;
 }
 
+/// Bits of SPSR_ELx and PSTATE as SPSR_ELx holds it.
+pub mod spsr {
+    /// Condition flags.
+    pub const NZCV: u64 = 0xf << 28;
+    /// TCO.
+    pub const TCO: u64 = 1 << 25;
+    /// DIT.
+    pub const DIT: u64 = 1 << 24;
+    /// UAO.
+    pub const UAO: u64 = 1 << 23;
+    /// PAN.
+    pub const PAN: u64 = 1 << 22;
+    /// Software step.
+    pub const SS: u64 = 1 << 21;
+    /// Illegal execution state.
+    pub const IL: u64 = 1 << 20;
+    /// All interrupts masked (FEAT_NMI).
+    pub const ALLINT: u64 = 1 << 13;
+    /// Speculative store bypass safe.
+    pub const SSBS: u64 = 1 << 12;
+    /// Lowest bit of BTYPE.
+    pub const BTYPE_LSB: u32 = 10;
+    /// Lowest bit of DAIF.
+    pub const DAIF_LSB: u32 = 6;
+    /// M[4]: AArch32.
+    pub const AARCH32: u64 = 1 << 4;
+}
+
 impl State {
+    /// The condition flags, N being bit 3.
+    pub fn nzcv(&self) -> u32 {
+        u32::from(self.nf) << 3 | u32::from(self.zf) << 2 | u32::from(self.cf) << 1 | u32::from(self.vf)
+    }
+    /// Writes the condition flags, N being bit 3.
+    pub fn set_nzcv(&mut self, nzcv: u32) {
+        let bit = |i: u32| (nzcv >> i & 1) as u8;
+        (self.nf, self.zf, self.cf, self.vf) = (bit(3), bit(2), bit(1), bit(0));
+    }
+    /// The stack pointer in use: an index of `sp_el`.
+    pub fn sp_index(&self) -> usize {
+        if self.spsel & 1 == 0 { 0 } else { usize::from(self.el & 3) }
+    }
+    /// Changes EL and SPSel, and with them the stack pointer in `x[31]`.
+    pub fn set_el_and_sp(&mut self, el: u8, spsel: u8) {
+        let old = self.sp_index();
+        self.sp_el[old] = self.x[31];
+        (self.el, self.spsel) = (el & 3, spsel & 1);
+        self.x[31] = self.sp_el[self.sp_index()];
+    }
+    /// PSTATE as SPSR_ELx would hold it (GetPSRFromPSTATE).
+    pub fn pstate(&self) -> u64 {
+        let bit = |v: u8, mask: u64| if v != 0 { mask } else { 0 };
+        u64::from(self.nzcv()) << 28
+            | bit(self.tco, spsr::TCO)
+            | bit(self.dit, spsr::DIT)
+            | bit(self.uao, spsr::UAO)
+            | bit(self.pan, spsr::PAN)
+            | bit(self.ss, spsr::SS)
+            | bit(self.il, spsr::IL)
+            | bit(self.allint, spsr::ALLINT)
+            | bit(self.ssbs, spsr::SSBS)
+            | u64::from(ModeKey(self.header.mode_key).btype()) << spsr::BTYPE_LSB
+            | u64::from(self.daif & 0xf) << spsr::DAIF_LSB
+            | u64::from(self.el & 3) << 2
+            | u64::from(self.spsel & 1)
+    }
+    /// Sets BTYPE, which lives in the mode key.
+    pub fn set_btype(&mut self, btype: u32) {
+        self.header.mode_key = ModeKey(self.header.mode_key).with_btype(btype).0;
+    }
+    /// SCTLR_ELx of the translation regime in use.
+    pub fn sctlr(&self) -> u64 {
+        self.sysreg[word::SCTLR_EL1]
+    }
     /// Computes the mode key again from everything that it depends on; BTYPE, which lives only there, stays.
-    pub fn refresh_mode(&mut self) {}
+    pub fn refresh_mode(&mut self) {
+        self.header.mode_key = ModeKey::compute(self).0;
+    }
 }

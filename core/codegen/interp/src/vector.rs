@@ -104,7 +104,11 @@ pub fn exec(op: &Op, slots: &mut [u64], vl: u32, fp_flags: &mut u32) -> bool {
         }
         Code::Crc32 | Code::ClMul => return crypto::exec(code, op, slots, e),
         _ if code as u16 >= Code::FAdd as u16 && code as u16 <= Code::BfMlal as u16 => {
-            return op.shape != Shape::PL && float::exec(code, op, slots, e, fp_flags);
+            return match op.shape {
+                Shape::SCALAR => float::exec_scalar_fp(op, slots, fp_flags),
+                Shape::PL => false,
+                _ => float::exec(code, op, slots, e, fp_flags),
+            };
         }
         // Only the ops above work on predicates.
         _ if op.shape == Shape::PL => return false,

@@ -47,3 +47,21 @@ pub mod ec {
     /// BRK in AArch64 state.
     pub const BRK: u32 = 0x3c;
 }
+
+/// ISS of a trapped access to SIMD and floating-point registers, and the part of trapped WFx that they share: CV 1, COND 0b1110.
+pub const CONDITION_ALWAYS: u32 = 1 << 24 | 0xe << 20;
+
+/// ISS of a trapped MSR, MRS or system instruction; `key` is the encoding as in [`crate::sysreg::key`].
+pub fn system_register(key: u16, rt: u32, is_read: bool) -> u32 {
+    let key = u32::from(key);
+    let (op0, op1, crn, crm, op2) = (key >> 14, key >> 11 & 7, key >> 7 & 15, key >> 3 & 15, key & 7);
+    op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | rt << 5 | crm << 1 | u32::from(is_read)
+}
+
+/// ISS of a trapped WFI (`ti` 0), WFE (1), WFIT (2) or WFET (3); the latter two with their register.
+pub fn wfx(ti: u32, register: Option<u32>) -> u32 {
+    CONDITION_ALWAYS | ti | register.map_or(0, |r| r << 5 | 1 << 2)
+}
+
+/// ISS of a software step exception: ISV, and that the stepped instruction was no load-exclusive (EX is not tracked).
+pub const SOFTWARE_STEP: u32 = 1 << 24 | 0x22;

@@ -39,7 +39,7 @@ pub fn eret(t: &mut Translator<'_>, _: &decode::Eret) {
     if t.key.el() == 0 {
         return t.undefined();
     }
-    let pc = t.ir.get(emu_plugins_api::ir::Ty::I64, emu_plugins_api::ir::Shape::SCALAR, crate::sysreg::offset_of("ELR_EL1"));
+    let pc = t.ir.get(emu_plugins_api::ir::Ty::I64, emu_plugins_api::ir::Shape::SCALAR, crate::sysreg::word_offset(crate::sysreg::word::ELR_EL1));
     eret_to(t, pc);
 }
 

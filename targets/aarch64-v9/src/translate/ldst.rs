@@ -72,9 +72,8 @@ impl Translator<'_> {
         }
     }
 
-    /// Flags of an access of that type that orders others or is atomic: aligned, or under FEAT_LSE2 within 16 bytes.
-    pub(crate) fn ordered_flags(&self, ty: Ty, order: MemFlags) -> MemFlags {
-        let flags = self.mem().with(order);
+    /// AArch64.UnalignedAccessFaults() of an access that must not be split: aligned, or under FEAT_LSE2 within 16 bytes.
+    fn unsplit(&self, ty: Ty, flags: MemFlags) -> MemFlags {
         if ty == Ty::I8 {
             flags
         } else if self.feature(Feature::LSE2) {
@@ -83,20 +82,21 @@ impl Translator<'_> {
             flags.with(MemFlags::ALIGNED)
         }
     }
-    /// Flags of an atomic read-modify-write.
+    /// Flags of a load-acquire or store-release, which SCTLR_ELx.nAA lets cross a 16-byte boundary under FEAT_LSE2.
+    pub(crate) fn ordered_flags(&self, ty: Ty, order: MemFlags) -> MemFlags {
+        let flags = self.mem().with(order);
+        if self.feature(Feature::LSE2) && self.key.naa() == 1 { flags.with(MemFlags::ATOMIC16) } else { self.unsplit(ty, flags) }
+    }
+    /// Flags of an atomic read-modify-write or an exclusive access.
     pub(crate) fn atomic_flags(&self, ty: Ty, acquire: bool, release: bool) -> MemFlags {
-        let mut order = MemFlags::NONE;
+        let mut flags = self.mem();
         if acquire {
-            order = order.with(MemFlags::ACQUIRE);
+            flags = flags.with(MemFlags::ACQUIRE);
         }
         if release {
-            order = order.with(MemFlags::RELEASE);
+            flags = flags.with(MemFlags::RELEASE);
         }
-        self.ordered_flags(ty, order)
-    }
-    fn exclusive_flags(&self, order: bool, flag: MemFlags) -> MemFlags {
-        let flags = self.mem().with(MemFlags::ALIGNED);
-        if order { flags.with(flag) } else { flags }
+        self.unsplit(ty, flags)
     }
 
     /// X[n] cut to an access of that type.
@@ -214,15 +214,17 @@ impl BaseLdst for Translator<'_> {
         let address = self.base_address(i.rn);
         let (first, second) = (self.r(i.sz, i.rt), self.r(i.sz, i.rt2));
         let value = self.join_pair(ty, first, second);
-        let flags = self.exclusive_flags(i.o0 == 1, MemFlags::RELEASE);
-        let failed = self.ir.store_ex(Self::pair_ty(ty), address, value, flags);
+        let wide = Self::pair_ty(ty);
+        let flags = self.atomic_flags(wide, false, i.o0 == 1);
+        let failed = self.ir.store_ex(wide, address, value, flags);
         self.set_wide(Ty::I1, i.rs, failed);
     }
     fn ldxp(&mut self, i: &Ldxp) {
         let ty = Self::ty(i.sz);
         let address = self.base_address(i.rn);
-        let flags = self.exclusive_flags(i.o0 == 1, MemFlags::ACQUIRE);
-        let value = self.ir.load_ex(Self::pair_ty(ty), address, flags);
+        let wide = Self::pair_ty(ty);
+        let flags = self.atomic_flags(wide, i.o0 == 1, false);
+        let value = self.ir.load_ex(wide, address, flags);
         let (first, second) = self.split_pair(ty, value);
         self.set_wide(ty, i.rt, first);
         self.set_wide(ty, i.rt2, second);
@@ -231,14 +233,14 @@ impl BaseLdst for Translator<'_> {
         let ty = access_ty(i.size);
         let address = self.base_address(i.rn);
         let value = self.x_narrow(ty, i.rt);
-        let flags = self.exclusive_flags(i.o0 == 1, MemFlags::RELEASE);
+        let flags = self.atomic_flags(ty, false, i.o0 == 1);
         let failed = self.ir.store_ex(ty, address, value, flags);
         self.set_wide(Ty::I1, i.rs, failed);
     }
     fn ldxr(&mut self, i: &Ldxr) {
         let ty = access_ty(i.size);
         let address = self.base_address(i.rn);
-        let flags = self.exclusive_flags(i.o0 == 1, MemFlags::ACQUIRE);
+        let flags = self.atomic_flags(ty, i.o0 == 1, false);
         let value = self.ir.load_ex(ty, address, flags);
         self.set_wide(ty, i.rt, value);
     }

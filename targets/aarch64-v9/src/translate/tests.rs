@@ -56,13 +56,15 @@ fn random_key(random: &mut Random) -> ModeKey {
     let r = random.next();
     // Reserved bits and what `begin_block` acts on stay zero.
     ModeKey(r & 0x0001_ffff_0000_0000)
-        .with_el(r as u32 & 3)
+        .with_el(r as u32 & 1)
         .with_view((r >> 2) as u32 & 7)
         .with_unpriv_view((r >> 5) as u32 & 7)
         .with_align_check((r >> 8) as u32 & 1)
         .with_sp_check((r >> 9) as u32 & 1)
         .with_big_endian((r >> 10) as u32 & 1)
         .with_pauth((r >> 11) as u32 & 15)
+        .with_naa((r >> 18) as u32 & 1)
+        .with_mops((r >> 19) as u32 & 1)
         .with_fp_trap(if r >> 15 & 7 == 0 { 3 } else { 0 })
 }
 
