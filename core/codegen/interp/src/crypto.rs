@@ -7,7 +7,7 @@ use emu_ir::{Code, Op, Ty};
 
 /// Product by x in AES's field, of the bytes of a word.
 const fn times_x(word: u32) -> u32 {
-    (word & 0x7f7f_7f7f) << 1 ^ (word >> 7 & 0x0101_0101) * 0x1b
+    ((word & 0x7f7f_7f7f) << 1) ^ ((word >> 7 & 0x0101_0101) * 0x1b)
 }
 
 const fn field_product(a: u8, b: u8) -> u8 {
@@ -126,7 +126,7 @@ pub(crate) fn exec(code: Code, op: &Op, slots: &mut [u64], e: Extent) -> bool {
         }
         _ => {}
     }
-    if e.scalar || e.words % 2 != 0 {
+    if e.scalar || !e.words.is_multiple_of(2) {
         return false;
     }
     let block = |slots: &[u64], at: usize| u128::from(slots[at]) | u128::from(slots[at + 1]) << 64;

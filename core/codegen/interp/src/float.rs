@@ -298,7 +298,7 @@ fn pair(word: u64, at: u32) -> [u16; 2] {
 
 /// BFMMLA on each 128 bits: row r of a times row s of b is added to element (r, s); a row of a or b is a word, as is one of c.
 fn bf_matmul(op: &Op, slots: &mut [u64], e: Extent, mode: Mode) -> bool {
-    if op.ty != Ty::F32 || e.words % 2 != 0 {
+    if op.ty != Ty::F32 || !e.words.is_multiple_of(2) {
         return false;
     }
     for i in 0..e.words {

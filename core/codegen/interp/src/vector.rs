@@ -62,7 +62,7 @@ impl Extent {
     #[inline(always)]
     pub(crate) fn put_half_word(slots: &mut [u64], dst: u32, i: usize, half: u64) {
         let at = dst as usize + i / 2;
-        slots[at] = if i % 2 == 0 { half } else { slots[at] | half << 32 };
+        slots[at] = if i.is_multiple_of(2) { half } else { slots[at] | half << 32 };
     }
 
     /// Clears the upper half of a narrowing op's result, which only a `vl` vector has.
@@ -264,7 +264,7 @@ fn lanewise<L: Element>(code: Code, op: &Op, slots: &mut [u64], e: Extent, fp_fl
         Code::ReduceUMax => reduce(op, slots, e, |a: L, b| a.max(b)),
         Code::ReduceUMin => reduce(op, slots, e, |a: L, b| a.min(b)),
         Code::Dot4 if L::BITS >= 32 => map3(op, slots, e, |a: L, b, c| dot4(a, b, c, op.aux)),
-        Code::MatMul8 if L::BITS == 32 && e.words % 2 == 0 => {
+        Code::MatMul8 if L::BITS == 32 && e.words.is_multiple_of(2) => {
             for i in (0..e.words).step_by(2) {
                 matmul8(op, slots, i);
             }

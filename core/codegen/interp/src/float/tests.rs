@@ -15,7 +15,7 @@ fn number(rng: &mut Rng, ty: Ty) -> u64 {
     };
     let top = 1u64 << (bits - 1);
     let infinity = (top - 1) >> fraction << fraction;
-    let one = (infinity >> fraction) / 2 << fraction;
+    let one = ((infinity >> fraction) / 2) << fraction;
     let magnitude = match rng.below(14) {
         0 => 0,
         1 => infinity,
@@ -162,13 +162,11 @@ fn model(op: &Op, vl: u32, [a, b, c]: [&[u64]; 3]) -> Option<(Vec<u64>, Flags)> 
     let mut out_bits = bits;
     let result: Option<Vec<u64>> = match code {
         Code::FRelation => {
-            let compare: fn(u64, u64, Ty, bool, Mode) -> Option<(Relation, Flags)> = |a, b, ty, signal, mode| {
-                by_format!(ty, F => {
-                    let (x, y) = (F::narrow(a), F::narrow(b));
-                    Some(if signal { sf::compare_signaling::<F>(x, y, mode) } else { sf::compare::<F>(x, y, mode) })
-                }, _ => None)
-            };
-            let (relation, more) = compare(a[0], b[0], ty, op.imm == 1, mode)?;
+            let relation = by_format!(ty, F => {
+                let (x, y) = (F::narrow(a[0]), F::narrow(b[0]));
+                Some(if op.imm == 1 { sf::compare_signaling::<F>(x, y, mode) } else { sf::compare::<F>(x, y, mode) })
+            }, _ => None);
+            let (relation, more) = relation?;
             out_bits = 32;
             let order = [Relation::Equal, Relation::Less, Relation::Greater, Relation::Unordered];
             Some(vec![noted(Some((order.iter().position(|r| *r == relation)? as u64, more)))?])
@@ -392,4 +390,61 @@ fn a_scalar_is_one_number() {
     let invalid = u32::from(Flags::INVALID.bits());
     assert!(crate::vector::exec(&Op { shape: Shape::V64, ..op }, &mut slots, 0, &mut flags));
     assert_eq!((slots[2], flags), (0x7fc0_0000_3f80_0000, invalid));
+}
+
+/// Values written down by hand from the instructions' descriptions.
+#[test]
+fn corner_cases() {
+    let run = |code: Code, ty: Ty, shape: Shape, imm: u64, operands: [[u64; 2]; 3]| {
+        let mut slots = [operands[0], operands[1], operands[2], [0; 2], [0; 2]].concat();
+        let mut flags = 0;
+        let op = Op { code: code as u16, ty, shape, dst: 6, a: 0, b: 2, c: 4, aux: 0, imm };
+        assert!(crate::vector::exec(&op, &mut slots, 16, &mut flags), "{code:?}");
+        ([slots[6], slots[7]], flags)
+    };
+    let f64 = |code, imm, a: f64, b: f64| run(code, Ty::F64, Shape::SCALAR, imm, [[a.to_bits(), 0], [b.to_bits(), 0], [0, 0]]);
+    let (invalid, inexact) = (u32::from(Flags::INVALID.bits()), u32::from(Flags::INEXACT.bits()));
+    assert_eq!(f64(Code::FMulX, 0, -0.0, f64::INFINITY).0[0], (-2f64).to_bits());
+    assert_eq!(f64(Code::FMul, 0, -0.0, f64::INFINITY), ([f64::NAN.to_bits() & !(1 << 63), 0], invalid));
+    assert_eq!(f64(Code::FRelation, 0, 1.0, f64::NAN), ([3, 0], 0));
+    assert_eq!(f64(Code::FRelation, 1, 1.0, f64::NAN), ([3, 0], invalid));
+    assert_eq!([f64(Code::FRelation, 0, 1.0, 2.0).0[0], f64(Code::FRelation, 0, 2.0, 1.0).0[0], f64(Code::FRelation, 0, 0.0, -0.0).0[0]], [1, 2, 0]);
+    assert_eq!(f64(Code::FCmGe, 0, -3.0, 2.0).0[0], 0);
+    assert_eq!(f64(Code::FCmGe, 1, -3.0, 2.0).0[0], u64::MAX);
+    assert_eq!(f64(Code::FCmEq, 0, f64::NAN, 2.0), ([0, 0], 0));
+    assert_eq!(f64(Code::FCmGt, 0, f64::NAN, 2.0), ([0, 0], invalid));
+    // FRINTI does not report, FRINTX does; FRINT32Z out of range gives the minimum.
+    assert_eq!(f64(Code::FRoundInt, 0, 2.5, 0.0), ([2f64.to_bits(), 0], 0));
+    assert_eq!(f64(Code::FRoundInt, 8, 2.5, 0.0), ([2f64.to_bits(), 0], inexact));
+    assert_eq!(f64(Code::FRoundInt, 4, 2.5, 0.0), ([3f64.to_bits(), 0], 0));
+    assert_eq!(f64(Code::FRoundIntN, 3 | 32 << 8, 2_147_483_648.0, 0.0), ([(-2_147_483_648f64).to_bits(), 0], invalid));
+    // FCVTZS to fixed point with 4 fraction bits, FCVTZU of a negative number, SCVTF and UCVTF of all ones.
+    let to = |ty, imm: u64, a: f64| run(Code::FToInt, ty, Shape::SCALAR, imm | u64::from(Ty::F64.0) << 16, [[a.to_bits(), 0], [0; 2], [0; 2]]);
+    assert_eq!(to(Ty::I32, 3 | 4 << 8, -1.5), ([0xffff_ffe8, 0], 0));
+    assert_eq!(to(Ty::I64, 3 | 8, -1.5), ([0, 0], invalid));
+    assert_eq!(to(Ty::I32, 3, 1e10), ([0x7fff_ffff, 0], invalid));
+    let from = |imm: u64, a: u64| run(Code::IntToF, Ty::F64, Shape::SCALAR, imm | u64::from(Ty::I32.0) << 16, [[a, 0], [0; 2], [0; 2]]).0[0];
+    assert_eq!(from(0, 0xffff_ffff), (-1f64).to_bits());
+    assert_eq!(from(8, 0xffff_ffff), 4_294_967_295f64.to_bits());
+    assert_eq!(from(2 << 8, 0xffff_ffff), (-0.25f64).to_bits());
+    // FJCVTZS: modulo 2^32, and Z only for what is exact and in range.
+    assert_eq!(f64(Code::FToJs, 0, 5.0, 0.0), ([1 << 32 | 5, 0], 0));
+    assert_eq!(f64(Code::FToJs, 0, 5.5, 0.0), ([5, 0], inexact));
+    assert_eq!(f64(Code::FToJs, 0, 4_294_967_301.0, 0.0), ([5, 0], invalid));
+    // FCVTL2 and FCVTN of a vector; FCVTN's `vl` form clears the upper half.
+    let halves = [0x4400_4200_4000_3c00, 0x4800_4700_4600_4500];
+    let four = |v: [f32; 4]| [0, 2].map(|i| u64::from(v[i].to_bits()) | u64::from(v[i + 1].to_bits()) << 32);
+    assert_eq!(run(Code::FWiden, Ty::F32, Shape::V128, 0, [halves, [0; 2], [0; 2]]).0, four([1.0, 2.0, 3.0, 4.0]));
+    assert_eq!(run(Code::FWiden, Ty::F32, Shape::V128, 1, [halves, [0; 2], [0; 2]]).0, four([5.0, 6.0, 7.0, 8.0]));
+    assert_eq!(run(Code::FNarrow, Ty::F32, Shape::VL, 0, [four([1.0, 2.0, 3.0, 4.0]), [0; 2], [0; 2]]).0, [halves[0], 0]);
+    // FMLAL and FMLSL2: c plus or minus products of halves.
+    let [c, ones] = [four([100.0; 4]), [0x3c00_3c00_3c00_3c00; 2]];
+    assert_eq!(run(Code::FMulAddH, Ty::F32, Shape::V128, 0, [halves, ones, c]).0, four([101.0, 102.0, 103.0, 104.0]));
+    assert_eq!(run(Code::FMulAddH, Ty::F32, Shape::V128, 3, [halves, ones, c]).0, four([95.0, 94.0, 93.0, 92.0]));
+    // bfloat16 1 to 8; 2x4 times its own transpose; dot products; even and odd products.
+    let brains = [0x4080_4040_4000_3f80, 0x4100_40e0_40c0_40a0];
+    assert_eq!(run(Code::BfMmla, Ty::F32, Shape::V128, 0, [brains, brains, c]).0, four([130.0, 170.0, 170.0, 274.0]));
+    assert_eq!(run(Code::BfDot, Ty::F32, Shape::V128, 0, [brains, brains, c]).0, four([105.0, 125.0, 161.0, 213.0]));
+    assert_eq!(run(Code::BfMlal, Ty::F32, Shape::V128, 0, [brains, brains, c]).0, four([101.0, 109.0, 125.0, 149.0]));
+    assert_eq!(run(Code::BfMlal, Ty::F32, Shape::V128, 1, [brains, brains, c]).0, four([104.0, 116.0, 136.0, 164.0]));
 }

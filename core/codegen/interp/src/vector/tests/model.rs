@@ -259,7 +259,7 @@ fn between_widths(code: Code, op: &Op, [a, b, c]: [&[u64]; 3], len: u32) -> Opti
             };
             elements(c, bits, len).into_iter().enumerate().map(|e| sum(e).low() & mask(bits)).collect()
         }
-        Code::MatMul8 if bits == 32 && len % 16 == 0 => {
+        Code::MatMul8 if bits == 32 && len.is_multiple_of(16) => {
             let (x, y) = (elements(a, 8, len), elements(b, 8, len));
             let sum = |(e, c): (usize, u128)| {
                 let (base, row, column) = (e / 4 * 16, e / 2 % 2 * 8, e % 2 * 8);
