@@ -61,7 +61,16 @@ pub fn translate(arch: &Aarch64, request: &BlockRequest<'_>, buf: &mut IrBuf) ->
     };
     let code = request.code.get();
     let mut info = BlockInfo::default();
-    for word in code.chunks_exact(4).take(request.max_insns as usize) {
+    if request.pc & 3 != 0 {
+        t.ir.insn_start(t.pc, 0);
+        t.call_and_end(system::PC_ALIGNMENT, &[], 0);
+        return BlockInfo { bytes: code.len().min(4) as u32, insns: 1, ..info };
+    }
+    // Under software step a block is one instruction; a block that changes its own key must not be chained by that key.
+    let stepping = t.key.step() & 1 != 0;
+    let first_op = t.ir.buf().len();
+    let max_insns = if stepping { 1 } else { request.max_insns as usize };
+    for word in code.chunks_exact(4).take(max_insns) {
         t.insn = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
         t.pc = request.pc.wrapping_add(u64::from(info.bytes));
         t.ir.insn_start(t.pc, t.insn);
@@ -79,6 +88,9 @@ pub fn translate(arch: &Aarch64, request: &BlockRequest<'_>, buf: &mut IrBuf) ->
     if !t.ended {
         let next = request.pc.wrapping_add(u64::from(info.bytes));
         t.ir.goto(next, false);
+    }
+    if stepping || ModeKey(request.mode_key).btype() != 0 {
+        crate::exception::step::rewrite_exits(&mut t, first_op, stepping);
     }
     info
 }
