@@ -47,16 +47,39 @@ impl Translator<'_> {
         self.ir.set(Ty::I64, Shape::SCALAR, offset::MODE_KEY, key);
     }
 
+    /// AArch64.BranchAddr(): a tag that is ignored does not reach the program counter.
+    fn branch_addr(&mut self, target: Val) -> Val {
+        let tbi = self.key.tbi_insn();
+        if tbi == 0 {
+            return target;
+        }
+        let extended = self.ir.sextract(Ty::I64, target, 0, 56);
+        if tbi == 3 {
+            return extended;
+        }
+        let upper = self.bit_of(Ty::I64, target, 55);
+        if tbi == 2 { self.ir.select(Ty::I64, upper, extended, target) } else { self.ir.select(Ty::I64, upper, target, extended) }
+    }
+
     /// BR and BRAA: BTypeNext is 3 from a guarded page unless the register is X16 or X17, else 1.
     fn jump_to(&mut self, n: u32, target: Val) {
+        let target = self.branch_addr(target);
         let guarded = self.page_attrs & u32::from(attr::GUARDED) != 0;
         self.set_btype(if guarded && n != 16 && n != 17 { 3 } else { 1 });
         self.ir.jump(target, PLAIN);
         self.end();
     }
 
+    /// RET and RETAA.
+    fn return_to(&mut self, target: Val) {
+        let target = self.branch_addr(target);
+        self.ir.jump(target, RETURN);
+        self.end();
+    }
+
     /// BLR and BLRAA.
     fn call_to(&mut self, target: Val) {
+        let target = self.branch_addr(target);
         let link = self.ir.c64(self.next_pc());
         self.set_x(30, link);
         self.set_btype(2);
@@ -281,14 +304,12 @@ impl BaseBranchSys for Translator<'_> {
     }
     fn ret(&mut self, i: &Ret) {
         let target = self.x(i.rn);
-        self.ir.jump(target, RETURN);
-        self.end();
+        self.return_to(target);
     }
     fn ret_auth(&mut self, i: &RetAuth) {
         let (pointer, modifier) = (self.x(30), self.x_sp(31));
         let target = self.pointer_auth(pauth::key(false, i.m == 1), true, true, pointer, modifier);
-        self.ir.jump(target, RETURN);
-        self.end();
+        self.return_to(target);
     }
     fn eret(&mut self, i: &Eret) {
         exception::translate::eret(self, i);
