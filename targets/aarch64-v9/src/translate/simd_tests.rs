@@ -143,6 +143,11 @@ fn nep_merges() {
         let plain = block(&model(), &[word], ModeKey::default(), 0);
         assert!(!plain.ops().iter().any(|op| op.opcode() == Some(Code::SetLane)), "{word:#x}");
     }
+    // FCMGT S0, S1, #0.0 and FADDP S0, V1.2S do not merge.
+    for word in [0x5ea0_c820, 0x7e30_d820] {
+        let buf = block(&model(), &[word], nep, 0);
+        assert!(!buf.ops().iter().any(|op| op.opcode() == Some(Code::SetLane)), "{word:#x}");
+    }
 }
 
 /// Structure loads write registers after the last load, so that a fault leaves them unchanged.

@@ -295,7 +295,8 @@ impl AdvsimdTwoReg for Translator<'_> {
                 _ => (Code::FCmGe, zero, n),
             };
             let r = self.fp(code, ty, shape, &[a, b], 0);
-            self.set_fp(ty, shape, i.rd, i.rd, r);
+            // FPCR.NEP has no say in the comparisons with zero.
+            self.set_vec(ty, shape, i.rd, r);
         }
     }
     fn simd_fabs_neg(&mut self, i: &SimdFabsNeg) {
