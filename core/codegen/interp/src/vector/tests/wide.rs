@@ -28,11 +28,16 @@ impl Z {
         self.add(other.neg())
     }
     pub fn mul(self, other: Z) -> Z {
-        let mut product = Z::new(0);
-        for n in (0..256).filter(|n| other.bit(*n)) {
-            product = product.add(self.shl(n));
+        let mut product = [0u32; 8];
+        for (i, x) in self.0.into_iter().enumerate() {
+            let mut carry = 0;
+            for (digit, y) in product[i..].iter_mut().zip(other.0) {
+                let sum = u64::from(x) * u64::from(y) + u64::from(*digit) + carry;
+                *digit = sum as u32;
+                carry = sum >> 32;
+            }
         }
-        product
+        Z(product)
     }
     pub fn bit(self, n: u32) -> bool {
         self.0[n as usize / 32] >> (n % 32) & 1 == 1
