@@ -1,4 +1,5 @@
 //! Scalar floating-point, and the conversions that the vector forms share.
+#![allow(clippy::too_many_arguments)] // Shared bodies take the fields of their encodings.
 
 use crate::decode::*;
 use crate::translate::Translator;
@@ -85,7 +86,7 @@ impl Translator<'_> {
         self.set_nzcv(nf, zf, cf, vf);
     }
     /// FPToFixed to a general-purpose register.
-    fn to_general(&mut self, sf: u32, ftype: u32, rmode: u32, unsigned: u32, fraction_bits: u32, rn: u32, rd: u32) {
+    fn fp_to_general(&mut self, sf: u32, ftype: u32, rmode: u32, unsigned: u32, fraction_bits: u32, rn: u32, rd: u32) {
         let from = ftype_ty(ftype);
         let n = self.v_low(from, rn);
         let r = self.fp(Code::FToInt, Self::ty(sf), Shape::SCALAR, &[n], conversion_imm(rmode, unsigned, fraction_bits, from));
@@ -108,12 +109,12 @@ impl FpScalar for Translator<'_> {
     }
     fn fp_to_fixed(&mut self, i: &FpToFixed) {
         if self.simd(i.sf == 0 && i.scale < 32) {
-            self.to_general(i.sf, i.ftype, 3, i.u, 64 - i.scale, i.rn, i.rd);
+            self.fp_to_general(i.sf, i.ftype, 3, i.u, 64 - i.scale, i.rn, i.rd);
         }
     }
     fn fp_to_int(&mut self, i: &FpToInt) {
         if self.simd(false) {
-            self.to_general(i.sf, i.ftype, i.rmode, i.u, 0, i.rn, i.rd);
+            self.fp_to_general(i.sf, i.ftype, i.rmode, i.u, 0, i.rn, i.rd);
         }
     }
     fn int_to_fp(&mut self, i: &IntToFp) {

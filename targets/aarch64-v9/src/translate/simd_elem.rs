@@ -1,4 +1,5 @@
 //! Advanced SIMD with an indexed element as the second operand.
+#![allow(clippy::too_many_arguments)] // Shared bodies take the fields of their encodings.
 
 use crate::decode::*;
 use crate::feature::Feature;

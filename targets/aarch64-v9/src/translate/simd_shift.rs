@@ -1,6 +1,7 @@
 //! Advanced SIMD shifts by immediate and conversions between floating-point and fixed-point.
 //!
 //! immh:immb holds the element size (its highest set bit) and the amount: 2 * esize - immh:immb to the right, immh:immb - esize to the left.
+#![allow(clippy::too_many_arguments)] // Shared bodies take the fields of their encodings.
 
 use crate::decode::*;
 use crate::feature::Feature;

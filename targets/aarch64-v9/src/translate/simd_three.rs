@@ -1,4 +1,5 @@
 //! Advanced SIMD with three registers: same size, different sizes, extensions, permutations, table lookup.
+#![allow(clippy::too_many_arguments)] // Shared bodies take the fields of their encodings.
 
 use crate::decode::*;
 use crate::feature::Feature;

@@ -1,4 +1,5 @@
 //! Advanced SIMD with two registers, across lanes, scalar pairwise, copies, modified immediates.
+#![allow(clippy::too_many_arguments)] // Shared bodies take the fields of their encodings.
 
 use crate::decode::*;
 use crate::translate::Translator;
