@@ -352,10 +352,24 @@ unsafe fn write16(p: *mut u8, v: u128) {
     unsafe { _mm_storeu_si128(p.cast(), core::mem::transmute::<u128, __m128i>(v)) }
 }
 
-#[target_feature(enable = "cmpxchg16b")]
+/// `lock cmpxchg16b`: the old value. Every x86-64 host since 2008 has it (x86-64-v2).
 fn exchange16(p: *mut u128, old: u128, new: u128) -> u128 {
-    // SAFETY: the callers pass 16-byte-aligned guest RAM.
-    unsafe { core::arch::x86_64::cmpxchg16b(p, old, new, Ordering::SeqCst, Ordering::SeqCst) }
+    let (low, high): (u64, u64);
+    // SAFETY: the callers pass 16-byte-aligned guest RAM. rbx, which the compiler keeps for itself, is saved in rsi around the instruction.
+    unsafe {
+        core::arch::asm!(
+            "xchg rsi, rbx",
+            "lock cmpxchg16b [rdi]",
+            "mov rbx, rsi",
+            in("rdi") p,
+            inout("rsi") new as u64 => _,
+            in("rcx") (new >> 64) as u64,
+            inout("rax") old as u64 => low,
+            inout("rdx") (old >> 64) as u64 => high,
+            options(nostack)
+        );
+    }
+    u128::from(low) | u128::from(high) << 64
 }
 
 /// Compare and swap of `size` bytes at any address inside one 16-byte block, or (misaligned across blocks, which the architecture lets tear)
