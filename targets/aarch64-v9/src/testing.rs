@@ -4,7 +4,7 @@
 use crate::Aarch64;
 use crate::state::State;
 use emu_plugins_api::{
-    Access, Architecture, CpuHeader, DeviceVtable, HostServices, KeyValue, Power, Slice, Str, SystemEvent, TargetConfig, TlbFlush,
+    Access, AccessKind, Architecture, CpuHeader, DeviceVtable, HostServices, KeyValue, Power, Slice, Str, SystemEvent, TargetConfig, TlbFlush,
 };
 use core::ffi::c_void;
 use std::collections::BTreeMap;
@@ -145,8 +145,10 @@ unsafe extern "C" fn physical_cas(ctx: *mut c_void, pa: u64, expected: u64, new:
     host.write64(pa, new);
     0
 }
-unsafe extern "C" fn virtual_access(_: *mut CpuHeader, _: *mut Access, _: *mut u8, _: usize) -> u64 {
-    emu_plugins_api::fault::BUS
+unsafe extern "C" fn virtual_access(cpu: *mut CpuHeader, access: *mut Access, data: *mut u8, len: usize) -> u64 {
+    // Virtual addresses are physical ones.
+    // SAFETY: the CPU is a live `Machine`'s, `access` the caller's, and `data` has `len` bytes.
+    unsafe { physical((*cpu).host, (*access).va, data, len, u32::from((*access).kind == AccessKind::WRITE)) }
 }
 unsafe extern "C" fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, _: u32) {
     of(cpu).code_changed.push((addr, len));

@@ -193,6 +193,26 @@ pub fn set(cpu: &mut State, _: u64, _: u64, _: u64, word: u64) -> HelperReturn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Machine, RAM, RAM_SIZE};
+
+    const D: usize = 3;
+    const S: usize = 4;
+    const N: usize = 5;
+
+    /// CPYF* or CPY* [x3]!, [x4]!, x5! of a stage.
+    fn copy_word(either_way: bool, stage: u32) -> u64 {
+        u64::from(0x1900_0400 | u32::from(either_way) << 26 | stage << 22 | (S as u32) << 16 | (N as u32) << 5 | D as u32)
+    }
+    /// SET* [x3]!, x5!, x4 of a stage.
+    fn set_word(stage: u32) -> u64 {
+        u64::from(0x19c0_0400 | (S as u32) << 16 | stage << 14 | (N as u32) << 5 | D as u32)
+    }
+    /// All three stages, each again until it is through.
+    fn run(m: &mut Machine, helper: fn(&mut State, u64, u64, u64, u64) -> HelperReturn, words: [u64; 3]) {
+        for word in words {
+            assert_eq!(helper(m, 0, 0, 0, word), HelperReturn::value(0));
+        }
+    }
 
     #[test]
     fn steps_end_at_page_boundaries() {
@@ -208,5 +228,72 @@ mod tests {
         assert_eq!((f.d, f.s, f.n, f.options, f.stage), (3, 4, 5, 4, EPILOGUE));
         let f = Fields::new(0x19c0_0400 | 9 << 16 | 7 << 12 | 2 << 5 | 1, true);
         assert_eq!((f.d, f.s, f.n, f.options & 3, f.stage), (1, 9, 2, 3, 1));
+    }
+
+    #[test]
+    fn copies_of_any_overlap_equal_memmove() {
+        let mut m = Machine::new("max", &[]);
+        let mut x = std::env::var("EMU_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_240_607u64) | 1;
+        println!("EMU_SEED={x}");
+        let mut next = move || {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            x
+        };
+        for i in 0..200 {
+            for byte in m.host().ram.iter_mut().take(0x10000) {
+                *byte = next() as u8;
+            }
+            let (from, size) = ((next() % 0x4000) as usize, (next() % 0x4000) as usize);
+            let to = if i % 2 == 0 { (next() % 0x4000) as usize } else { from + next() as usize % 64 };
+            let mut want = m.host().ram[..0x10000].to_vec();
+            want.copy_within(from..from + size, to);
+            (m.x[D], m.x[S], m.x[N]) = (RAM + to as u64, RAM + from as u64, size as u64);
+            run(&mut m, copy, [0, 1, 2].map(|stage| copy_word(true, stage)));
+            assert!(m.host().ram[..0x10000] == want[..], "case {i}: {size:#x} bytes from {from:#x} to {to:#x}");
+            assert_eq!((m.x[N], m.nf, m.zf, m.cf, m.vf), (0, 0, 0, 0, 0));
+            // Option A: forwards the addresses end behind the buffers, backwards they stay.
+            let end = if from < to && from + size > to { 0 } else { size as u64 };
+            assert_eq!((m.x[D], m.x[S]), (RAM + to as u64 + end, RAM + from as u64 + end));
+        }
+    }
+
+    #[test]
+    fn set_fills_exactly_its_bytes() {
+        let mut m = Machine::new("max", &[]);
+        (m.x[D], m.x[S], m.x[N]) = (RAM + 0x0fff, 0x1_aa, 0x2003);
+        run(&mut m, set, [0, 1, 2].map(set_word));
+        assert_eq!((m.x[D], m.x[N]), (RAM + 0x0fff + 0x2003, 0));
+        let ram = &m.host().ram;
+        assert_eq!((ram[0x0ffe], ram[0x0fff], ram[0x3001], ram[0x3002]), (0, 0xaa, 0xaa, 0));
+        assert!(ram[0x0fff..0x3002].iter().all(|b| *b == 0xaa));
+    }
+
+    #[test]
+    fn a_fault_leaves_what_remains() {
+        let mut m = Machine::new("max", &[]);
+        let end = RAM + RAM_SIZE as u64;
+        (m.x[D], m.x[S], m.x[N]) = (end - 0x1800, RAM, 0x3000);
+        m.header.pc = RAM + 0x100;
+        assert_eq!(copy(&mut m, 0, 0, 0, copy_word(false, 0)), HelperReturn::value(0));
+        assert_eq!(copy(&mut m, 0, 0, 0, copy_word(false, 1)), HelperReturn::exit());
+        // The 0x1800 bytes in RAM are done, the other 0x1800 are not.
+        assert_eq!(m.x[N] as i64, -0x1800);
+        assert_eq!(m.x[D], end + 0x1800);
+        assert_eq!(m.sysreg[crate::sysreg::word::ELR_EL1], RAM + 0x100);
+        assert_eq!(m.sysreg[crate::sysreg::word::FAR_EL1], end);
+        assert_eq!(m.sysreg[crate::sysreg::word::ESR_EL1] >> 26, u64::from(ec::DATA_ABORT + 1));
+    }
+
+    #[test]
+    fn option_b_arguments_are_refused() {
+        let mut m = Machine::new("max", &[]);
+        m.header.pc = RAM + 0x100;
+        m.cf = 1;
+        assert_eq!(set(&mut m, 0, 0, 0, set_word(EPILOGUE)), HelperReturn::exit());
+        let esr = m.sysreg[crate::sysreg::word::ESR_EL1];
+        assert_eq!(esr >> 26, u64::from(ec::MOPS));
+        assert_eq!(esr & 0x1ff_ffff, 1 << 24 | 1 << 18 | 1 << 17 | 1 << 16 | 3 << 10 | 4 << 5 | 5);
     }
 }
