@@ -13,7 +13,7 @@ crate::helper::helpers! { 0;
     /// AddPAC(pointer, modifier); the constant is the key.
     PAC_ADD: pac_add, effect::READS_STATE;
     /// Auth(pointer, modifier); the constant is the key, bit 8 set for an instruction that also uses the result.
-    PAC_AUTH: pac_auth, effect::ANY;
+    PAC_AUTH: pac_auth, effect::READS_STATE | effect::WRITES_STATE | effect::MAY_EXIT | effect::NEEDS_PC;
     /// Strip(pointer); the constant is 1 for a data pointer.
     PAC_STRIP: pac_strip, effect::READS_STATE;
     /// AddPACGA(value, modifier).
@@ -81,4 +81,60 @@ fn pac_strip(cpu: &mut State, pointer: u64, _: u64, _: u64, data: u64) -> Helper
 
 fn pac_generic(cpu: &mut State, value: u64, modifier: u64, _: u64, _: u64) -> HelperReturn {
     HelperReturn::value(pac(cpu, PauthKey::GA, value, modifier) & !0xffff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Machine, RAM};
+
+    fn write(m: &mut Machine, name: &str, value: u64) {
+        let row = sysreg::by_name(name).expect("a register");
+        assert!(sysreg::write(m, row, value), "{name}");
+    }
+
+    fn machine() -> Machine {
+        let mut m = Machine::new("max", &[]);
+        // 48-bit addresses in both halves; the upper half ignores the top byte of data addresses.
+        write(&mut m, "TCR_EL1", 16 | 16 << 16 | 2 << 30 | 1 << 38 | 1 << 52);
+        for (i, key) in ["APIAKeyLo_EL1", "APIAKeyHi_EL1", "APDBKeyLo_EL1", "APDBKeyHi_EL1", "APGAKeyLo_EL1"].into_iter().enumerate() {
+            write(&mut m, key, 0x0123_4567_89ab_cdef << i);
+        }
+        m.header.pc = RAM + 0x40;
+        m
+    }
+
+    #[test]
+    fn pac_goes_where_the_regime_has_room() {
+        let mut m = machine();
+        for (key, pointer, field) in [
+            (PauthKey::IA, 0x0000_1234_5678_9abc, 0xff7f_0000_0000_0000u64),
+            (PauthKey::IA, 0xffff_1234_5678_9abc, 0xff7f_0000_0000_0000),
+            (PauthKey::DB, 0x0000_1234_5678_9abc, 0xff7f_0000_0000_0000),
+            // Tagged: bits 63 to 56 stay.
+            (PauthKey::DB, 0x5aff_1234_5678_9abc, 0x007f_0000_0000_0000),
+        ] {
+            let signed = pac_add(&mut m, pointer, 7, 0, key as u64).value;
+            assert!(signed != pointer && (signed ^ pointer) & !field == 0, "{pointer:#x} {signed:#x}");
+            assert_eq!(pac_auth(&mut m, signed, 7, 0, key as u64), HelperReturn::value(pointer));
+            assert_eq!(pac_strip(&mut m, signed, 0, 0, u64::from(pauth::is_data(key))).value, pointer);
+        }
+    }
+
+    #[test]
+    fn a_wrong_modifier_is_a_pac_fail_exception() {
+        let mut m = machine();
+        let signed = pac_add(&mut m, 0x1000, 7, 0, PauthKey::DB as u64).value;
+        assert_eq!(pac_auth(&mut m, signed, 8, 0, PauthKey::DB as u64), HelperReturn::exit());
+        let esr = m.sysreg[sysreg::word::ESR_EL1];
+        assert_eq!((esr >> 26, esr & 0x1ff_ffff), (u64::from(ec::PAC_FAIL), 3));
+        assert_eq!(m.sysreg[sysreg::word::ELR_EL1], RAM + 0x40);
+    }
+
+    #[test]
+    fn generic_code_is_in_the_high_half() {
+        let mut m = machine();
+        let code = pac_generic(&mut m, 0x1234, 0x5678, 0, 0).value;
+        assert!(code >> 32 != 0 && code & 0xffff_ffff == 0, "{code:#x}");
+    }
 }

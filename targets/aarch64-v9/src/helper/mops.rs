@@ -89,7 +89,7 @@ fn clear_flags(cpu: &mut State) {
 /// True when the loop must be left, to come back to the same instruction, for the dispatcher to look at requests.
 fn must_look(cpu: &State, steps: &mut u32) -> bool {
     *steps += 1;
-    *steps % STEPS_BEFORE_LOOK == 0 && cpu.header.exit_request.load(Ordering::Relaxed) != 0
+    steps.is_multiple_of(STEPS_BEFORE_LOOK) && cpu.header.exit_request.load(Ordering::Relaxed) != 0
 }
 
 /// CPYFP, CPYP: which way the copy goes, and Option A's arguments.
