@@ -319,15 +319,12 @@ pub fn implemented() -> FeatureSet {
     }
     INCOMPLETE.iter().for_each(|f| set.remove(*f));
     loop {
-        // A row that is not implemented takes away the features that alone open it.
+        // A row that is not implemented takes away the features that alone open it, but not those of `SYSTEM`: a row that FEAT_FP and a newer
+        // feature open belongs to the newer one, and what is gated by FEAT_FP alone is newer than the names of features.
         let mut missing = FeatureSet::default();
         for (row, gate) in gates().filter(|(r, _)| matches!(r.status, Status::Unimplemented(_))) {
-            for f in gate.features.iter().filter(|f| set.has(**f)) {
-                let without = |g: Feature| g != *f && set.has(g);
-                if row.allowed(&|g| set.has(g)) && !row.allowed(&without) {
-                    missing.insert(*f);
-                }
-            }
+            let needed = |f: Feature| row.allowed(&|g| set.has(g)) && !row.allowed(&|g| g != f && set.has(g));
+            gate.features.iter().filter(|f| !SYSTEM.contains(f) && needed(**f)).for_each(|f| missing.insert(*f));
         }
         let before = set;
         missing.iter().for_each(|f| set.remove(f));

@@ -109,6 +109,16 @@ impl Decode for Translator<'_> {
     }
 }
 
+#[cfg(test)]
+impl<'a> Translator<'a> {
+    /// A translator of single instructions for unit tests.
+    pub(crate) fn for_tests(arch: &'a Aarch64, key: ModeKey, buf: &'a mut IrBuf) -> Translator<'a> {
+        let mut t = Translator { ir: Ir::new(buf), arch, key, pc: 0x1000, insn: 0, page_attrs: 0, ended: false };
+        t.ir.insn_start(0x1000, 0);
+        t
+    }
+}
+
 impl Translator<'_> {
     /// What comes before every instruction: illegal state, software step, BTYPE. False if the instruction must not be translated.
     fn begin_insn(&mut self, first: bool) -> bool {
