@@ -105,8 +105,8 @@ pub fn choose<'a>(
         if model.name == "host" {
             return Err("-cpu host: emu translates and does not use the host's CPU; -cpu max has every feature".to_owned());
         }
-        let near = nearest(&model.name, models()).map(|n| format!("did you mean '{n}'? ")).unwrap_or_default();
-        return Err(format!("the target '{}' has no CPU model '{}'; {near}(there are: {})", target.name, model.name, names(models())));
+        let near = nearest(&model.name, models()).map(|n| format!("; did you mean '{n}'?")).unwrap_or_default();
+        return Err(format!("the target '{}' has no CPU model '{}'{near} (there are: {})", target.name, model.name, names(models())));
     }
     Ok(Choice { machine: entry, machine_options: machine.options, target, cpu: model.name, cpu_options: model.options })
 }

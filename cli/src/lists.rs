@@ -116,7 +116,7 @@ pub fn list(catalogue: &Catalogue, which: List, only: Only<'_>, as_json: bool) -
 
 /// The options of a machine, as `-M NAME,help` shows them.
 pub fn machine_help(m: &MachineEntry) -> String {
-    let mut out = format!("{}: {}; up to {} CPUs, {} MiB unless -m says otherwise\n", m.name, m.description, m.max_cpus, m.default_ram >> 20);
+    let mut out = format!("{}: {}; at most {} CPU{}, {} MiB unless -m says otherwise\n", m.name, m.description, m.max_cpus, if m.max_cpus == 1 { "" } else { "s" }, m.default_ram >> 20);
     let rows: Vec<Vec<String>> =
         m.options.iter().map(|o| vec![format!("  {}={}", o.name, o.values), format!("[{}]", o.default), o.description.to_string()]).collect();
     out += &if rows.is_empty() { "  no options\n".to_owned() } else { table(&rows) };

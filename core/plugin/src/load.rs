@@ -13,12 +13,14 @@ pub(crate) struct Refused {
 /// Opens the plugin at an absolute path. Never unloads it, not even when it is refused: what its constructors left behind may be in use.
 pub(crate) fn load(path: &Path, services: &'static HostServices, level: log::LevelFilter) -> Result<OpenedPlugin, Refused> {
     let refuse = |sentence: String, detail: String| Refused { sentence: format!("{} {sentence}", path.display()), detail };
-    if let Err(e) = std::fs::File::open(path) {
-        let detail = e.to_string();
-        return Err(match e.kind() {
-            std::io::ErrorKind::NotFound => refuse("does not exist; correct the plugin path".into(), detail),
-            _ => refuse(format!("cannot be read ({e}); correct its permissions or the plugin path"), detail),
-        });
+    match std::fs::File::open(path) {
+        Ok(mut file) => {
+            if let Err(reason) = crate::elf::check(&mut file) {
+                return Err(refuse(format!("is not a library that this system can load ({reason}); remove it from the plugin path"), reason.into()));
+            }
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(refuse("does not exist; correct the plugin path".into(), e.to_string())),
+        Err(e) => return Err(refuse(format!("cannot be read ({e}); correct its permissions or the plugin path"), e.to_string())),
     }
     // SAFETY: initialisers of the library run; whoever puts a file on the plugin path asks for that, as with any plugin.
     let library = match unsafe { libloading::Library::new(path) } {
