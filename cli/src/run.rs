@@ -21,6 +21,11 @@ fn one(sentence: impl Into<String>) -> Mistakes {
     vec![sentence.into()]
 }
 
+/// A warning about the command line: for the terminal, wherever the log goes.
+fn warn(sentence: &str) {
+    eprintln!("warning: {sentence}");
+}
+
 /// The matches, with the questions that this program asks of them.
 struct Args(ArgMatches);
 
@@ -68,7 +73,7 @@ fn foreign(args: &Args) -> Result<(), Mistakes> {
         let shown = flag.aliases.first().unwrap_or(&flag.name);
         match flag.kind {
             Kind::Works | Kind::Silent => {}
-            Kind::NoEffect => log::warn!("-{shown} has no effect"),
+            Kind::NoEffect => warn(&format!("-{shown} has no effect")),
             Kind::OnlyNone => {
                 if let Some(value) = args.all(flag.name)?.iter().find(|v| *v != "none") {
                     mistakes.push(format!("-{shown} {value}: only 'none' is implemented"));
@@ -119,13 +124,13 @@ pub fn run(matches: ArgMatches, program: &str) -> Result<i32, Mistakes> {
         }
     }
     logging.install(args.raw("log-file").last().map(PathBuf::from).as_deref()).map_err(one)?;
-    logging.warnings.iter().for_each(|w| log::warn!("{w}"));
+    logging.warnings.iter().for_each(|w| warn(w));
     foreign(&args)?;
 
     let explicit: Vec<PathBuf> = args.raw("plugin-path").flat_map(std::env::split_paths).filter(|p| !p.as_os_str().is_empty()).collect();
     let discovery = Discovery { explicit: &explicit, services: emu_exec::services(), log_level: log::max_level() };
     let catalogue = Catalogue::discover(&discovery)?;
-    catalogue.warnings().iter().for_each(|w| log::warn!("{w}"));
+    catalogue.warnings().iter().for_each(|w| warn(w));
 
     let machines = args.all("machine")?;
     let (asked, cpu) = (args.last("target")?, args.last("cpu")?);

@@ -155,9 +155,6 @@ impl Catalogue {
             let searched: Vec<String> = self.places.iter().map(|p| p.path.display().to_string()).collect();
             text += &format!("; there are no {what}s at all. Build the plugins with `cargo build --release`, or name their folder with --plugin-path. Searched: {}", searched.join(", "));
         }
-        for warning in &self.warnings {
-            text += &format!("\n  note: {warning}");
-        }
         text
     }
 }
