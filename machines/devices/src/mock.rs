@@ -138,7 +138,7 @@ pub fn config(cpus: u32, ram_bytes: u64, options: &[(&str, &str)], images: &[(&s
         Slice::new(Box::leak(list.into_boxed_slice()))
     }
     static INPUTS: [Str<'static>; 2] = [Str::new("irq"), Str::new("fiq")];
-    static OUTPUTS: [Str<'static>; 5] = [Str::new("cntp"), Str::new("cntv"), Str::new("cnthp"), Str::new("cntps"), Str::new("pmu")];
+    static OUTPUTS: [Str<'static>; 3] = [Str::new("timer-phys"), Str::new("timer-virt"), Str::new("pmu")];
     MachineConfig {
         target: Str::new("aarch64"),
         cpu: Str::new("max"),

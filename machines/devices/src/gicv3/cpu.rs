@@ -188,7 +188,8 @@ impl Gicv3 {
         let mut s = self.lock();
         if let Some(c) = s.cpus.get_mut(cpu) {
             c.interface = CpuInterface::default();
-            self.0.update(&s);
+            s.shown[cpu] = 3;
+            self.0.update(&mut s);
         }
     }
     /// MRS of an ICC register. `None`: there is no such register, or it cannot be read.
@@ -198,8 +199,10 @@ impl Gicv3 {
             return None;
         }
         let value = s.read_icc(cpu, register);
-        if matches!(register, icc::IAR0 | icc::IAR1) {
-            self.0.update(&s);
+        match value {
+            Some(0..32) if matches!(register, icc::IAR0 | icc::IAR1) => self.0.update_cpu(&mut s, cpu),
+            Some(_) if matches!(register, icc::IAR0 | icc::IAR1) => self.0.update(&mut s),
+            _ => (),
         }
         value
     }
@@ -210,7 +213,11 @@ impl Gicv3 {
             return false;
         }
         let done = s.write_icc(cpu, register, value).is_some();
-        self.0.update(&s);
+        match register {
+            icc::EOIR0 | icc::EOIR1 | icc::DIR if value & 0xff_ffff < 32 => self.0.update_cpu(&mut s, cpu),
+            icc::EOIR0 | icc::EOIR1 | icc::DIR | icc::SGI0R | icc::SGI1R | icc::IGRPEN0 | icc::IGRPEN1 => self.0.update(&mut s),
+            _ => self.0.update_cpu(&mut s, cpu),
+        }
         done
     }
 }

@@ -51,6 +51,8 @@ struct State {
     /// GICD_IROUTER of each SPI.
     routes: Vec<u64>,
     cpus: Vec<Redistributor>,
+    /// Group of the interrupt that each CPU's lines show, to set only what changes; 2: none, 3: not known.
+    shown: Vec<u8>,
 }
 
 struct Redistributor {
@@ -79,7 +81,7 @@ impl State {
             waker: gicr::PROCESSOR_SLEEP | gicr::CHILDREN_ASLEEP,
             interface: CpuInterface::default(),
         };
-        State { ctlr: 0, spis: banks.collect(), routes: vec![0; spis], cpus: (0..cpus).map(|_| redistributor()).collect() }
+        State { ctlr: 0, spis: banks.collect(), routes: vec![0; spis], cpus: (0..cpus).map(|_| redistributor()).collect(), shown: vec![3; cpus] }
     }
     fn bank_mut(&mut self, cpu: usize, intid: u32) -> Option<&mut Bank> {
         match intid as usize / 32 {
@@ -128,11 +130,16 @@ impl State {
 }
 
 impl Shared {
-    fn update(&self, s: &State) {
-        for (i, out) in self.outputs.iter().enumerate() {
-            let group = s.signalled(i).map(|c| c.group);
-            out.irq.set(group == Some(1));
-            out.fiq.set(group == Some(0));
+    /// After a change that can matter to every CPU.
+    fn update(&self, s: &mut State) {
+        (0..self.outputs.len()).for_each(|cpu| self.update_cpu(s, cpu));
+    }
+    /// After a change that matters to one CPU only.
+    fn update_cpu(&self, s: &mut State, cpu: usize) {
+        let show = s.signalled(cpu).map_or(2, |c| c.group as u8);
+        if std::mem::replace(&mut s.shown[cpu], show) != show {
+            self.outputs[cpu].irq.set(show == 1);
+            self.outputs[cpu].fiq.set(show == 0);
         }
     }
     fn save(&self) -> Vec<u8> {
@@ -174,7 +181,7 @@ impl Shared {
         };
         let result = parse().map_err(|e| format!("{}: {e}", self.name));
         *s = if result.is_ok() { fresh } else { State::new(s.cpus.len(), s.routes.len()) };
-        self.update(&s);
+        self.update(&mut s);
         result
     }
     /// Interrupt inputs keep their levels: what drives them is reset by itself.
@@ -188,7 +195,7 @@ impl Shared {
             new.bank.level = old.bank.level;
         }
         *s = fresh;
-        self.update(&s);
+        self.update(&mut s);
     }
 }
 
@@ -214,7 +221,7 @@ impl Gicv3 {
         let mut s = self.lock();
         if let Some(bank) = s.spis.get_mut(spi / 32) {
             bank.set_level(spi % 32, level);
-            self.0.update(&s);
+            self.0.update(&mut s);
         }
     }
     /// Drives private interrupt `intid` (16 to 31) of a CPU.
@@ -222,7 +229,7 @@ impl Gicv3 {
         let mut s = self.lock();
         if let Some(c) = s.cpus.get_mut(cpu).filter(|_| (16..32).contains(&intid)) {
             c.bank.set_level(intid, level);
-            self.0.update(&s);
+            self.0.update_cpu(&mut s, cpu);
         }
     }
     /// A line that drives a shared interrupt.
@@ -251,7 +258,7 @@ impl Device for Distributor {
     fn write(&self, offset: u64, size: u32, value: u64) -> bool {
         let mut s = self.0.lock();
         s.write_distributor(offset, size, value);
-        self.0.0.update(&s);
+        self.0.0.update(&mut s);
         true
     }
     fn reset(&self) {
@@ -275,7 +282,7 @@ impl Device for Redistributors {
     fn write(&self, offset: u64, size: u32, value: u64) -> bool {
         let mut s = self.gic.lock();
         s.write_redistributor(offset, size, value);
-        self.gic.0.update(&s);
+        self.gic.0.update(&mut s);
         true
     }
     fn reset(&self) {}
