@@ -270,7 +270,7 @@ fn permissions(cpu: &State, d: u64, inherited: u64, want: Want) -> u8 {
         if el0_access {
             p |= perm::READ | if writable { perm::WRITE } else { 0 };
         }
-        if !uxn && !(wxn && el0_access) {
+        if !(uxn || wxn && el0_access) {
             p |= perm::EXEC;
         }
         return p;
