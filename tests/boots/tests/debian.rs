@@ -23,7 +23,7 @@ fn talk(mut console: Console, smp: u32) -> String {
     console.send("mount -t proc proc /proc; mount -t sysfs sys /sys; grep -c ^processor /proc/cpuinfo | sed s/^/cpus=/\n").unwrap();
     console.expect(&format!("cpus={smp}"), step).unwrap();
     // Work for the file system, the scheduler and every kind of pipe.
-    console.send("ls -lR /bin /lib | sort | tail -n 3 | wc -l | sed s/^/lines=/\n").unwrap();
+    console.send("ls -l /bin /lib /usr/bin | sort | tail -n 3 | wc -l | sed s/^/lines=/\n").unwrap();
     console.expect("lines=3", step).unwrap();
     console.send("i=0; while [ $i -lt 20 ]; do (sleep 0; true) & i=$((i+1)); done; wait; echo forked=$i\n").unwrap();
     console.expect("forked=20", step).unwrap();
