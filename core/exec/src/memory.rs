@@ -37,7 +37,7 @@ impl<'a> Running<'a> {
 
     /// Checks what can be checked without translation.
     fn check_alignment(&self, va: u64, size: u32, kind: AccessKind, flags: MemFlags) -> Result<(), Fault> {
-        let unit = if flags.has(MemFlags::PAIR) { size / 2 } else { size };
+        let unit = flags.aligned_unit(size);
         let bad = flags.has(MemFlags::ALIGNED) && va & u64::from(unit - 1) != 0
             || flags.has(MemFlags::WITHIN16) && va & 15 > 16 - u64::from(size.min(16));
         if bad { Err(self.fail(va, size, kind, flags, fault::ALIGNMENT)) } else { Ok(()) }
@@ -60,7 +60,7 @@ impl<'a> Running<'a> {
         };
         let tag = if write { entry.write } else { entry.read };
         if tag & slow::DEVICE != 0 {
-            let unit = if flags.has(MemFlags::PAIR) { size / 2 } else { size };
+            let unit = flags.aligned_unit(size);
             if va & u64::from(unit - 1) != 0 {
                 return Err(self.fail(va, size, kind, flags, fault::ALIGNMENT));
             }
@@ -169,8 +169,9 @@ impl<'a> Running<'a> {
         let second = va.wrapping_add(u64::from(first));
         let a = self.translate(va, 1, kind, flags).map_err(|f| Fault { size, ..f })?;
         let b = self.translate(second, 1, kind, flags).map_err(|f| Fault { size, ..f })?;
-        // A part that is device memory by the guest's tables faults: the access as a whole is misaligned.
-        for v in [va, second] {
+        // A part that is device memory by the guest's tables faults if the access is misaligned: only one of aligned parts can cross here.
+        let misaligned = va & u64::from(flags.aligned_unit(size) - 1) != 0;
+        for v in [va, second].into_iter().filter(|_| misaligned) {
             let t = self.vcpu.tlb(flags.view_index());
             if t.entry(v, kind == AccessKind::WRITE).is_some_and(|e| e.attrs & attr::DEVICE != 0) {
                 return Err(self.fail(v, size, kind, flags, fault::ALIGNMENT));

@@ -347,7 +347,7 @@ impl MemFlags {
     /// The whole access is single-copy atomic if it does not cross a 16-byte boundary (else if it is aligned).
     pub const ATOMIC16: MemFlags = MemFlags(1 << 9);
     /// A vector whose elements are each single-copy atomic when aligned (no more is promised); `ALIGNED` then asks for a multiple of the
-    /// element's size.
+    /// element's size. Made by [`MemFlags::per_element`].
     pub const PER_ELEMENT: MemFlags = MemFlags(1 << 10);
     /// The allocation tag is checked.
     pub const TAG_CHECK: MemFlags = MemFlags(1 << 11);
@@ -359,6 +359,20 @@ impl MemFlags {
     /// An ordinary access in the given privilege view (0 to 15), a number that the target gives meaning to.
     pub const fn view(view: u32) -> MemFlags {
         MemFlags(view & 15)
+    }
+    /// `PER_ELEMENT` with the element's size in bytes (1 to 8), which is in bits 14 and 15 as its log2: who sees the flags alone knows it.
+    pub const fn per_element(bytes: u32) -> MemFlags {
+        MemFlags(Self::PER_ELEMENT.0 | bytes.trailing_zeros() << 14)
+    }
+    /// The bytes of which the address of an access of `size` bytes is a multiple if it is aligned.
+    pub const fn aligned_unit(self, size: u32) -> u32 {
+        if self.has(Self::PAIR) {
+            size / 2
+        } else if self.has(Self::PER_ELEMENT) {
+            1 << (self.0 >> 14 & 3)
+        } else {
+            size
+        }
     }
     /// The privilege view.
     pub const fn view_index(self) -> usize {

@@ -118,7 +118,7 @@ impl AdvsimdLdst for Translator<'_> {
         }
         let (ty, shape) = (int_ty(i.size), Self::shape(i.q));
         let bytes = shape.bytes(0);
-        let flags = self.mem().with(MemFlags::PER_ELEMENT).0;
+        let flags = self.mem().with(MemFlags::per_element(1 << i.size)).0;
         let base = self.base_address(i.rn);
         if i.l == 1 {
             let memory: Vec<Val> =
