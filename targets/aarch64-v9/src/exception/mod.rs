@@ -237,6 +237,11 @@ pub fn begin_block(t: &mut Translator<'_>) -> bool {
             t.call_and_end(system::BTI_FAULT, &[], u64::from(btype));
             return false;
         }
+        // AArch64.TakeException: BRK saves the BTYPE that it was reached with.
+        const BRK: u32 = 0xd420_0000;
+        if t.insn & 0xffe0_001f == BRK {
+            return true;
+        }
         t.key = t.key.with_btype(0);
         let key = t.ir.c64(t.key.0);
         t.ir.set(Ty::I64, Shape::SCALAR, offset::MODE_KEY, key);

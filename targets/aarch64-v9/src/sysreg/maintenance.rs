@@ -130,6 +130,9 @@ fn zero_block(t: &mut Translator<'_>, x: Val) {
     let base = t.ir.and(Ty::I64, x, mask);
     let zero = t.ir.const128(0);
     let flags = t.mem();
+    // The block lies in one page. FAR_ELx of a fault is the register's value, so the first store is there.
+    let byte = t.ir.iconst(Ty::I8, 0);
+    t.ir.store(Ty::I8, x, 0, byte, flags);
     for at in (0..bytes).step_by(16) {
         t.ir.store(Ty::I128, base, at, zero, flags);
     }
