@@ -93,8 +93,8 @@ op_table! {
     // -- structure -------------------------------------------------------------------------------------------------------------------
     InsnStart  "insn_start" ">-" [STATE] "A guest instruction begins: `imm` its address, `aux` a word of the target's choice (given back with a fault).";
     Label      "label" ">-" [EFFECT] "Local label number `imm`. Values made between a forward branch to it and here are undefined after it.";
-    BrIf       "brif" "B>-" [EFFECT] "If `a`, continue at label `imm`, which lies further down in the block.";
-    Br         "br" ">-" [EFFECT ENDS] "Continue at label `imm`, which lies further down in the block.";
+    BrIf       "brif" "B>-" [EFFECT] "If `a`, continue at label `imm`, which lies further down in the same instruction.";
+    Br         "br" ">-" [EFFECT ENDS] "Continue at label `imm`, which lies further down in the same instruction.";
     Goto       "goto" ">-" [EXITS ENDS] "The block ends; the next instruction is at the constant address `imm`. `aux`: 0 plain, 1 call.";
     Branch     "branch" "B>-" [EXITS] "If `a`, the block ends and the next instruction is at the constant address `imm`.";
     Jump       "jump" "D>-" [EXITS ENDS] "The block ends; the next instruction is at address `a`. `aux`: 0 plain, 1 call, 2 return.";

@@ -1,6 +1,6 @@
 //! The verifier: one linear pass that a buffer from a plugin must survive before the interpreter or a code generator trusts it.
 //!
-//! It checks opcode and type numbers, operand widths, definition before use, labels (forward only, placed once), static arguments that
+//! It checks opcode and type numbers, operand widths, definition before use, labels (forward only, placed once, in the instruction of the branch), static arguments that
 //! index something, state offsets inside the CPU, and that control cannot run off the end.
 
 use crate::{Code, ENDS, NONE, Op, SCALAR, Shape, Ty, VECTOR, Width};
@@ -94,6 +94,7 @@ pub fn verify(ops: &[Op], slots: u32, vl: u32, state_bytes: u64, helpers: u32) -
                 pending.remove(&op.imm);
                 reachable = true;
             }
+            Some(Code::InsnStart) if !pending.is_empty() => return fail("a branch to a label leaves its instruction".into()),
             Some(Code::BrIf | Code::Br) => {
                 if labels_seen.contains(&op.imm) {
                     return fail(format!("backward branch to label {}", op.imm));
@@ -240,6 +241,7 @@ mod tests {
             ("never placed", check(|ir| { let l = ir.new_label(); ir.br(l) })),
             ("placed twice", check(|ir| { let l = ir.new_label(); ir.label(l); ir.label(l); ir.goto(0, false) })),
             ("backward", check(|ir| { let l = ir.new_label(); ir.label(l); ir.br(l) })),
+            ("leaves its instruction", check(|ir| { let l = ir.new_label(); ir.br(l); ir.insn_start(4, 0); ir.label(l); ir.goto(0, false) })),
             ("out of range", check(|ir| { ir.get(Ty::I64, Shape::SCALAR, 1020); ir.goto(0, false) })),
             ("out of range", check(|ir| { ir.call(4, &[], 0); ir.goto(0, false) })),
             ("out of range", check(|ir| { let a = one(ir); ir.extract(Ty::I64, a, 60, 8); ir.goto(0, false) })),

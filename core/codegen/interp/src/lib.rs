@@ -8,9 +8,12 @@
 #![allow(unsafe_code)] // `Step::code`.
 
 mod crypto;
+mod fast;
 mod float;
 mod scalar;
 mod vector;
+
+pub use fast::{FastBlock, prepare_fast, run_fast};
 
 use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
 
@@ -93,6 +96,9 @@ pub struct Outcome {
 pub struct Step(Op);
 
 impl Step {
+    fn of(op: Op) -> Step {
+        Step(op)
+    }
     #[inline(always)]
     fn code(&self) -> Code {
         // SAFETY: `prepare` makes steps only of ops whose number is a `Code`, which is `repr(u16)`.
