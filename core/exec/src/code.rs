@@ -4,8 +4,9 @@
 //! every later store to the page is seen. A write to the page, from whichever side, takes the page's blocks out of the index and marks them
 //! invalid; CPUs look at that mark each time they enter a block.
 
-use emu_interp::Step;
+use emu_interp::{FastBlock, Step};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -15,10 +16,8 @@ pub struct Block {
     pub va: u64,
     /// Mode key.
     pub mode: u64,
-    /// Ops, ready to run.
-    pub steps: Box<[Step]>,
-    /// Value slots needed.
-    pub slots: u32,
+    /// What runs.
+    pub body: Body,
     /// Vector length in bytes.
     pub vl: u32,
     /// Number of instructions.
@@ -27,9 +26,21 @@ pub struct Block {
     pub valid: AtomicBool,
 }
 
+/// A block's ops, ready to run one way or the other.
+pub enum Body {
+    /// For the interpreter's fast loop.
+    Fast(FastBlock),
+    /// For the plain one (`EMU_INTERP=plain`).
+    Plain(Box<[Step]>),
+}
+
 impl Block {
     fn bytes(&self) -> usize {
-        size_of::<Block>() + self.steps.len() * size_of::<Step>()
+        size_of::<Block>()
+            + match &self.body {
+                Body::Fast(b) => b.bytes(),
+                Body::Plain(steps) => size_of_val(&**steps),
+            }
     }
 }
 
@@ -40,6 +51,8 @@ const SHARDS: usize = 64;
 /// All blocks of a machine.
 pub struct CodeIndex {
     shards: [Mutex<HashMap<u64, Page>>; SHARDS],
+    /// Counts the invalidations of each shard.
+    generations: [AtomicU64; SHARDS],
     bytes: AtomicUsize,
     limit: usize,
     /// Blocks translated.
@@ -57,6 +70,7 @@ impl CodeIndex {
     pub fn new(limit: usize) -> CodeIndex {
         CodeIndex {
             shards: std::array::from_fn(|_| Mutex::default()),
+            generations: std::array::from_fn(|_| AtomicU64::new(0)),
             bytes: AtomicUsize::new(0),
             limit,
             translated: AtomicU64::new(0),
@@ -72,21 +86,41 @@ impl CodeIndex {
     pub fn find(&self, pa: u64, va: u64, mode: u64) -> Option<Arc<Block>> {
         self.shard(pa).get(&(pa >> 12))?.get(&(va, mode)).cloned()
     }
-    /// Adds a block made from physical address `pa`; if there is one already, that one stays.
-    pub fn insert(&self, pa: u64, block: Block) -> Arc<Block> {
+    /// To be asked before the bytes of a block are read, and given to `insert`.
+    pub fn generation(&self, pa: u64) -> u64 {
+        self.generations[(pa >> 12) as usize % SHARDS].load(Ordering::SeqCst)
+    }
+    /// Adds a block made from physical address `pa`; if there is one already, that one stays. If code was invalidated since `generation` was
+    /// asked for, the block may be of old bytes that nobody watches any more: it is not kept, and good for one run only.
+    pub fn insert(&self, pa: u64, block: Block, generation: u64) -> Arc<Block> {
         if self.bytes.load(Ordering::Relaxed) > self.limit {
+            // This block goes with the rest, for its generation is over.
             self.clear();
             self.flushed.fetch_add(1, Ordering::Relaxed);
         }
         self.translated.fetch_add(1, Ordering::Relaxed);
         self.insns.fetch_add(block.insns.into(), Ordering::Relaxed);
-        self.bytes.fetch_add(block.bytes(), Ordering::Relaxed);
         let key = (block.va, block.mode);
-        self.shard(pa).entry(pa >> 12).or_default().entry(key).or_insert_with(|| Arc::new(block)).clone()
+        let mut shard = self.shard(pa);
+        if self.generation(pa) != generation {
+            block.valid.store(false, Ordering::SeqCst);
+            return Arc::new(block);
+        }
+        match shard.entry(pa >> 12).or_default().entry(key) {
+            Entry::Occupied(there) => there.get().clone(),
+            Entry::Vacant(place) => {
+                self.bytes.fetch_add(block.bytes(), Ordering::Relaxed);
+                place.insert(Arc::new(block)).clone()
+            }
+        }
     }
     /// Invalidates the blocks of a physical page.
     pub fn invalidate(&self, pa: u64) {
-        let page = self.shard(pa).remove(&(pa >> 12));
+        let page = {
+            let mut shard = self.shard(pa);
+            self.generations[(pa >> 12) as usize % SHARDS].fetch_add(1, Ordering::SeqCst);
+            shard.remove(&(pa >> 12))
+        };
         if let Some(page) = page {
             self.invalidated.fetch_add(1, Ordering::Relaxed);
             self.drop_page(page);
@@ -100,8 +134,12 @@ impl CodeIndex {
     }
     /// Invalidates everything.
     pub fn clear(&self) {
-        for shard in &self.shards {
-            let pages = std::mem::take(&mut *shard.lock().unwrap_or_else(|e| e.into_inner()));
+        for (shard, generation) in self.shards.iter().zip(&self.generations) {
+            let pages = {
+                let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
+                generation.fetch_add(1, Ordering::SeqCst);
+                std::mem::take(&mut *shard)
+            };
             pages.into_values().for_each(|p| self.drop_page(p));
         }
     }
@@ -112,29 +150,43 @@ mod tests {
     use super::*;
 
     fn block(va: u64, mode: u64) -> Block {
-        Block { va, mode, steps: Box::new([]), slots: 0, vl: 0, insns: 1, valid: AtomicBool::new(true) }
+        Block { va, mode, body: Body::Plain(Box::new([])), vl: 0, insns: 1, valid: AtomicBool::new(true) }
     }
 
     #[test]
     fn finds_and_invalidates_by_page() {
         let index = CodeIndex::new(1 << 20);
-        let a = index.insert(0x1010, block(0x8010, 1));
-        let b = index.insert(0x1010, block(0x9010, 1));
-        let c = index.insert(0x2010, block(0x8010, 1));
-        assert!(Arc::ptr_eq(&a, &index.insert(0x1010, block(0x8010, 1))), "the first one stays");
+        let a = index.insert(0x1010, block(0x8010, 1), 0);
+        let b = index.insert(0x1010, block(0x9010, 1), 0);
+        let c = index.insert(0x2010, block(0x8010, 1), 0);
+        let bytes = index.bytes.load(Ordering::Relaxed);
+        assert!(Arc::ptr_eq(&a, &index.insert(0x1010, block(0x8010, 1), 0)), "the first one stays");
+        assert_eq!(index.bytes.load(Ordering::Relaxed), bytes);
         assert!(index.find(0x1010, 0x8010, 2).is_none());
         index.invalidate(0x1fff);
         assert!(index.find(0x1010, 0x8010, 1).is_none());
         assert_eq!([&a, &b, &c].map(|b| b.valid.load(Ordering::SeqCst)), [false, false, true]);
         index.clear();
         assert!(!c.valid.load(Ordering::SeqCst));
+        assert_eq!(index.bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_block_of_bytes_that_changed_meanwhile_is_not_kept() {
+        let index = CodeIndex::new(1 << 20);
+        let before = index.generation(0x1010);
+        index.invalidate(0x1000);
+        let stale = index.insert(0x1010, block(0x8010, 1), before);
+        assert!(!stale.valid.load(Ordering::SeqCst) && index.find(0x1010, 0x8010, 1).is_none());
+        let fresh = index.insert(0x1010, block(0x8010, 1), index.generation(0x1010));
+        assert!(fresh.valid.load(Ordering::SeqCst) && index.find(0x1010, 0x8010, 1).is_some());
     }
 
     #[test]
     fn stays_below_its_limit() {
         let index = CodeIndex::new(10_000);
         for i in 0..1000 {
-            index.insert(i << 12, block(i, 0));
+            index.insert(i << 12, block(i, 0), index.generation(i << 12));
         }
         assert!(index.flushed.load(Ordering::Relaxed) > 5);
         assert!(index.bytes.load(Ordering::Relaxed) <= 10_000 + size_of::<Block>());

@@ -15,6 +15,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 /// Largest amount of translated code in bytes before all of it is dropped.
 const CODE_LIMIT: usize = 384 << 20;
 
+/// Bytes of input that a device is offered at a time.
+const OFFER: usize = 256;
+
 /// What is to be traced, and where to.
 #[derive(Clone, Default)]
 pub struct TraceOptions {
@@ -124,10 +127,14 @@ pub struct Machine {
     pub code: CodeIndex,
     /// Traces.
     pub trace: TraceOptions,
+    /// Blocks run in the plain interpreter, the fast one's twin (`EMU_INTERP=plain`).
+    pub plain: bool,
     board: OnceLock<BoardHandle>,
     devices: Mutex<Vec<DeviceRecord>>,
     streams: Mutex<Vec<Arc<StreamRecord>>>,
     any_waiting: AtomicBool,
+    /// Held while input is offered to devices.
+    delivering: Mutex<()>,
     host: Arc<dyn Streams>,
     no_reboot: bool,
     built: AtomicBool,
@@ -180,10 +187,12 @@ impl Machine {
             time: Time::new(spec.clock),
             code: CodeIndex::new(CODE_LIMIT),
             trace: spec.log.clone(),
+            plain: std::env::var_os("EMU_INTERP").is_some_and(|v| v == "plain"),
             board: OnceLock::new(),
             devices: Mutex::default(),
             streams: Mutex::default(),
             any_waiting: AtomicBool::new(false),
+            delivering: Mutex::default(),
             host,
             no_reboot: spec.no_reboot,
             built: AtomicBool::new(false),
@@ -403,7 +412,7 @@ impl Machine {
         }
         // SAFETY: under icount all CPUs run on this thread.
         let at = unsafe { (*cpu.header()).insns };
-        let until = at + (deadline.saturating_sub(self.now()) >> self.time.shift()).max(1);
+        let until = at.saturating_add((deadline.saturating_sub(self.now()) >> self.time.shift()).max(1));
         if until < self.slice_end.load(Ordering::Relaxed) {
             self.slice_end.store(until, Ordering::Relaxed);
             cpu.exit_request().fetch_or(2, Ordering::Relaxed);
@@ -558,12 +567,20 @@ impl Machine {
     pub fn input(&self, name: &str, data: &[u8]) {
         let record = lock(&self.streams).iter().find(|s| s.name == name).cloned();
         if let Some(r) = record {
-            lock(&r.input).extend(data);
-            r.waiting.store(true, Ordering::SeqCst);
+            {
+                let mut input = lock(&r.input);
+                input.extend(data);
+                r.waiting.store(!input.is_empty(), Ordering::SeqCst);
+            }
             self.any_waiting.store(true, Ordering::SeqCst);
             self.time.wake();
             self.changed.notify_all();
         }
+    }
+    /// Bytes of input that a stream's device has not taken yet; whoever reads from the host waits while they are many.
+    pub fn input_pending(&self, name: &str) -> usize {
+        let record = lock(&self.streams).iter().find(|s| s.name == name).cloned();
+        record.map_or(0, |r| lock(&r.input).len())
     }
     /// After an access to a device: input that it did not take before may fit now.
     #[inline]
@@ -576,17 +593,24 @@ impl Machine {
         if !self.any_waiting.load(Ordering::SeqCst) {
             return;
         }
+        // One at a time, or bytes could overtake each other. A device that calls `input` from inside an access does not come here before the
+        // access is over, so nobody who waits here holds what `receive` needs.
+        let _turn = lock(&self.delivering);
         let streams: Vec<_> = lock(&self.streams).iter().filter(|s| s.waiting.load(Ordering::SeqCst)).cloned().collect();
-        let mut left = false;
-        for s in streams {
+        for s in &streams {
             let Some(device) = self.device(s.device) else { continue };
+            // The queue is not locked while the device is: output that a script answers locks them the other way round.
+            let offer: Vec<u8> = lock(&s.input).iter().take(OFFER).copied().collect();
+            let taken = device.receive(&offer).min(offer.len());
             let mut input = lock(&s.input);
-            let taken = device.receive(input.make_contiguous()).min(input.len());
             input.drain(..taken);
             s.waiting.store(!input.is_empty(), Ordering::SeqCst);
-            left |= !input.is_empty();
         }
-        self.any_waiting.store(left, Ordering::SeqCst);
+        // What came after the look at a stream has set the flag again by now, or is seen here.
+        self.any_waiting.store(false, Ordering::SeqCst);
+        if lock(&self.streams).iter().any(|s| s.waiting.load(Ordering::SeqCst)) {
+            self.any_waiting.store(true, Ordering::SeqCst);
+        }
     }
 
     /// The guest turns the machine off or resets it.
@@ -624,7 +648,6 @@ impl Machine {
     }
     /// Ends the run because it cannot go on.
     pub fn crash(&self, why: String) {
-        log::error!("{why}");
         self.end(Exit::Crash(why));
     }
 

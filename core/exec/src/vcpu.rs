@@ -1,6 +1,6 @@
 //! One CPU: its loop, its caches, and how others reach it.
 
-use crate::code::Block;
+use crate::code::{Block, Body};
 use crate::machine::Machine;
 use crate::memory::Running;
 use emu_interp::{End, Fault};
@@ -30,6 +30,15 @@ pub enum Request {
     Start(u64, u64),
 }
 
+/// So many requests may wait; a CPU that does not come to serve them (its thread has no host CPU) is told to forget everything instead.
+const REQUESTS_MAX: usize = 256;
+
+/// Replaces all that only make a CPU forget something by what makes it forget all.
+fn shorten(list: &mut Vec<Request>) {
+    list.retain(|r| matches!(r, Request::Start(..)));
+    list.push(Request::Flush(TlbFlush { kind: emu_plugins_api::FlushKind::ALL, asid: 0, va: 0, last: u64::MAX, views: u32::MAX, broadcast: 0 }));
+}
+
 struct Jump {
     pc: u64,
     mode: u64,
@@ -53,15 +62,21 @@ struct Caches {
     fetch: Vec<FetchPage>,
     epoch: u64,
     asid: u32,
-    slots: Vec<u64>,
     buf: OwnedIrBuf,
     code: Vec<u8>,
+    /// A block that is not in `jumps` while it runs.
+    single: Option<Arc<Block>>,
 }
+
+/// Value slots of a CPU, behind its state in the same allocation. A block that needs more is made shorter.
+const SLOTS: u32 = 1 << 14;
 
 /// A CPU.
 pub struct Vcpu {
     pub index: u32,
     cpu: *mut CpuHeader,
+    /// Byte offset from the CPU to its value slots.
+    slot_base: u32,
     layout: Layout,
     caches: UnsafeCell<Caches>,
     requests: Mutex<Vec<Request>>,
@@ -89,7 +104,8 @@ unsafe impl Sync for Vcpu {}
 impl Vcpu {
     /// A CPU in the state that `reset` will give it.
     pub fn new(index: u32, bytes: usize) -> Vcpu {
-        let layout = Layout::from_size_align(bytes.max(size_of::<CpuHeader>()), 64).unwrap_or_else(|_| Layout::new::<CpuHeader>());
+        let slot_base = bytes.max(size_of::<CpuHeader>()).next_multiple_of(64);
+        let layout = Layout::from_size_align(slot_base + SLOTS as usize * 8, 64).unwrap_or_else(|_| Layout::new::<CpuHeader>());
         // SAFETY: the size is not zero; zeroes are a valid header and, by the target's contract, a valid state.
         let cpu = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<CpuHeader>();
         assert!(!cpu.is_null(), "the host is out of memory");
@@ -100,13 +116,14 @@ impl Vcpu {
             fetch: (0..256).map(|_| FetchPage { page: 1, mode: 0, epoch: 0, pa: 0, attrs: 0 }).collect(),
             epoch: 1,
             asid: 0,
-            slots: vec![0; 1 << 12],
             buf: OwnedIrBuf::new(0),
             code: Vec::with_capacity(PAGE_SIZE as usize),
+            single: None,
         };
         Vcpu {
             index,
             cpu,
+            slot_base: slot_base as u32,
             layout,
             caches: UnsafeCell::new(caches),
             requests: Mutex::default(),
@@ -199,6 +216,9 @@ impl Vcpu {
     /// Posts a request and kicks; any thread. The ticket is for `is_done`.
     pub fn post(&self, request: Request) -> u64 {
         let mut list = self.requests.lock().unwrap_or_else(|e| e.into_inner());
+        if list.len() >= REQUESTS_MAX {
+            shorten(&mut list);
+        }
         list.push(request);
         let ticket = self.posted.fetch_add(1, Ordering::SeqCst) + 1;
         drop(list);
@@ -218,8 +238,7 @@ impl Vcpu {
         if self.posted.load(Ordering::SeqCst) == self.done.load(Ordering::SeqCst) {
             return;
         }
-        let list = std::mem::take(&mut *self.requests.lock().unwrap_or_else(|e| e.into_inner()));
-        let n = list.len() as u64;
+        let (list, ticket) = self.take_requests();
         for request in list {
             match request {
                 Request::Flush(f) => self.flush(&f),
@@ -232,13 +251,18 @@ impl Vcpu {
                 },
             }
         }
-        self.done.fetch_add(n, Ordering::SeqCst);
+        self.done.store(ticket, Ordering::SeqCst);
+    }
+    /// Everything posted, and the last one's ticket.
+    fn take_requests(&self) -> (Vec<Request>, u64) {
+        let mut list = self.requests.lock().unwrap_or_else(|e| e.into_inner());
+        (std::mem::take(&mut *list), self.posted.load(Ordering::SeqCst))
     }
 
     /// Forgets everything and puts the CPU into power-on state, off. While its thread is stopped.
     pub fn reset(&self, machine: &Machine) {
-        let dropped = std::mem::take(&mut *self.requests.lock().unwrap_or_else(|e| e.into_inner())).len() as u64;
-        self.done.fetch_add(dropped, Ordering::SeqCst);
+        let (_, ticket) = self.take_requests();
+        self.done.store(ticket, Ordering::SeqCst);
         self.flush(&TlbFlush { kind: emu_plugins_api::FlushKind::ALL, asid: 0, va: 0, last: u64::MAX, views: u32::MAX, broadcast: 0 });
         self.lines().store(0, Ordering::SeqCst);
         self.event().store(0, Ordering::SeqCst);
@@ -306,9 +330,13 @@ impl Vcpu {
                 break;
             }
             let block = match self.block(machine, pc, mode, left) {
-                Ok(block) => block,
+                // SAFETY: the block is held by `jumps` or `single`, which only this function changes, and not while the block runs.
+                Ok(block) => unsafe { &*block },
                 Err(f) => {
                     self.deliver(machine, pc, 0, f);
+                    // As below: a fault takes its time.
+                    // SAFETY: this is the CPU's thread.
+                    unsafe { (*self.cpu).insns = insns + 1 };
                     continue;
                 }
             };
@@ -317,13 +345,16 @@ impl Vcpu {
             if machine.trace.exec {
                 machine.trace(&format!("exec: cpu {} pc {pc:#018x} mode {mode:#x}\n", self.index));
             }
-            let c = self.caches();
-            if c.slots.len() < block.slots as usize {
-                c.slots.resize(block.slots as usize, 0);
-            }
-            let mut slots = std::mem::take(&mut c.slots);
-            let outcome = emu_interp::run(&block.steps, &mut slots, block.vl, &mut r);
-            self.caches().slots = slots;
+            // SAFETY: the state and the slots (of which no block has more than there are) are one allocation that only this thread uses.
+            let outcome = unsafe {
+                match &block.body {
+                    Body::Fast(body) => emu_interp::run_fast(body, self.cpu.cast(), self.slot_base, block.vl, &mut r),
+                    Body::Plain(steps) => {
+                        let slots = self.cpu.cast::<u8>().add(self.slot_base as usize).cast::<u64>();
+                        emu_interp::run(steps, core::slice::from_raw_parts_mut(slots, SLOTS as usize), block.vl, &mut r)
+                    }
+                }
+            };
             // SAFETY: this is the CPU's thread.
             let h = unsafe { &mut *self.cpu };
             let all = insns + u64::from(outcome.insns);
@@ -415,14 +446,14 @@ impl Vcpu {
     }
 
     #[inline]
-    fn block(&self, machine: &Machine, pc: u64, mode: u64, left: u64) -> Result<Arc<Block>, Fault> {
+    fn block(&self, machine: &Machine, pc: u64, mode: u64, left: u64) -> Result<*const Block, Fault> {
         let c = self.caches();
         let i = ((pc >> 2 ^ pc >> (2 + JUMP_BITS)) ^ mode) as usize & ((1 << JUMP_BITS) - 1);
         let j = &c.jumps[i];
         if j.pc == pc && j.mode == mode && j.epoch == c.epoch {
             if let Some(b) = &j.block {
                 if b.valid.load(Ordering::Acquire) && u64::from(b.insns) <= left {
-                    return Ok(b.clone());
+                    return Ok(Arc::as_ptr(b));
                 }
             }
         }
@@ -431,7 +462,7 @@ impl Vcpu {
 
     #[cold]
     #[inline(never)]
-    fn find_block(&self, machine: &Machine, pc: u64, mode: u64, left: u64, slot: usize) -> Result<Arc<Block>, Fault> {
+    fn find_block(&self, machine: &Machine, pc: u64, mode: u64, left: u64, slot: usize) -> Result<*const Block, Fault> {
         let (pa, attrs) = self.fetch(machine, pc, mode)?;
         // Guarded pages are translated apart: the attribute is part of the block, so it is put into the key's unused top byte.
         let key = mode ^ u64::from(attrs & attr::GUARDED) << 62;
@@ -442,11 +473,12 @@ impl Vcpu {
         if u64::from(whole.insns) > left {
             // Too long for what is left of the slice: a shorter one, made for the occasion.
             let block = self.translate_ops(machine, pc, mode, pa, attrs, left as u32)?;
-            return Ok(Arc::new(block));
+            return Ok(Arc::as_ptr(self.caches().single.insert(Arc::new(block))));
         }
         let c = self.caches();
-        c.jumps[slot] = Jump { pc, mode, epoch: c.epoch, block: Some(whole.clone()) };
-        Ok(whole)
+        let block = Arc::as_ptr(&whole);
+        c.jumps[slot] = Jump { pc, mode, epoch: c.epoch, block: Some(whole) };
+        Ok(block)
     }
 
     /// Physical address and attributes of an instruction.
@@ -478,11 +510,16 @@ impl Vcpu {
 
     #[allow(clippy::too_many_arguments)]
     fn translate(&self, machine: &Machine, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8, max: u32) -> Result<Arc<Block>, Fault> {
+        let generation = machine.code.generation(pa);
         let mut block = self.translate_ops(machine, pc, mode, pa, attrs, max)?;
         block.mode = key;
-        let direct = machine.space.find(pa).is_some_and(|h| h.window.writable().is_some() || h.window.read_only);
-        // Code in a device's window is not watched for changes: it is used once.
-        Ok(if direct { machine.code.insert(pa, block) } else { Arc::new(block) })
+        // Memory is watched for changes, also that behind a device while loads come from it.
+        if machine.space.find(pa).is_some_and(|h| h.window.readable().is_some()) {
+            return Ok(machine.code.insert(pa, block, generation));
+        }
+        // What a device answers is not: it is used once.
+        block.valid = AtomicBool::new(false);
+        Ok(Arc::new(block))
     }
 
     fn translate_ops(&self, machine: &Machine, pc: u64, mode: u64, pa: u64, attrs: u8, max: u32) -> Result<Block, Fault> {
@@ -510,26 +547,38 @@ impl Vcpu {
             return Err(failed(f));
         }
         let vl = machine.arch.vector_bytes(mode);
-        let buf = &mut self.caches().buf;
-        buf.clear();
-        buf.vl = vl;
-        let request =
-            BlockRequest { pc, mode_key: mode, code: Slice::new(&code), next_page: Slice::new(&[]), max_insns: max.max(1), page_attrs: attrs.into() };
-        let info = machine.arch.translate(&request, buf);
         let layout = machine.arch.layout();
-        let checked = verify(buf.ops(), buf.next_slot, vl, layout.size.into(), layout.helpers.get().len() as u32);
+        let buf = &mut self.caches().buf;
+        let mut max_insns = max.max(1);
+        let info = loop {
+            buf.clear();
+            buf.vl = vl;
+            let next_page = Slice::new(&[]);
+            let request = BlockRequest { pc, mode_key: mode, code: Slice::new(&code), next_page, max_insns, page_attrs: attrs.into() };
+            let info = machine.arch.translate(&request, buf);
+            if buf.next_slot + 2 <= SLOTS || max_insns == 1 {
+                break info;
+            }
+            max_insns /= 2;
+        };
+        let mut checked = verify(buf.ops(), buf.next_slot, vl, layout.size.into(), layout.helpers.get().len() as u32).map_err(|e| e.to_string());
+        if buf.next_slot + 2 > SLOTS {
+            checked = Err(format!("one instruction needs {} value slots", buf.next_slot));
+        }
         if machine.trace.any_translation() {
             machine.trace_translation(self.index, pc, mode, &code[..(info.bytes as usize).min(code.len())], buf.ops());
         }
+        self.caches().code = code;
         if let Err(e) = checked {
             machine.crash(format!("the target plugin made an invalid block at {pc:#x}: {e}\n{}", emu_ir::print(buf.ops())));
-            self.caches().code = code;
             return Err(failed(fault::BUS));
         }
-        let steps = emu_interp::prepare(buf.ops()).into_boxed_slice();
-        let block = Block { va: pc, mode, steps, slots: buf.next_slot + 2, vl, insns: info.insns.max(1), valid: AtomicBool::new(true) };
-        self.caches().code = code;
-        Ok(block)
+        let body = if machine.plain {
+            Body::Plain(emu_interp::prepare(buf.ops()).into_boxed_slice())
+        } else {
+            Body::Fast(emu_interp::prepare_fast(buf.ops(), buf.next_slot, vl, self.slot_base))
+        };
+        Ok(Block { va: pc, mode, body, vl, insns: info.insns.max(1), valid: AtomicBool::new(true) })
     }
 }
 
