@@ -16,7 +16,8 @@ fn machine(cpu: &str, smp: u32, kernel: &Path, initrd: &Path) -> Vec<String> {
 
 /// Talks to the shell; the console.
 fn talk(mut console: Console, smp: u32) -> String {
-    console.expect("/bin/sh: can't access tty; job control turned off", LIMIT).unwrap();
+    console.expect("job control turned off", LIMIT).unwrap();
+    console.expect("~ # ", LIMIT).unwrap();
     let step = Duration::from_secs(120);
     console.send("echo sum=$((6*7))\n").unwrap();
     console.expect("sum=42", step).unwrap();

@@ -419,8 +419,9 @@ impl Plan<'_> {
         }
     }
 
+    /// Place of an operand. (`const128` has words of its constant there, which are nobody's place.)
     fn at(&self, slot: u32) -> u32 {
-        if slot == NONE { NONE } else { self.place[slot as usize] }
+        self.place.get(slot as usize).copied().unwrap_or(NONE)
     }
 }
 

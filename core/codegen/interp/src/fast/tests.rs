@@ -176,7 +176,11 @@ fn random_op(rng: &mut Rng, ir: &mut Ir<'_>, pool: &mut Pool) {
         0..=3 => pool.long.push(ir.get(Ty::I64, s, reg)),
         4 | 5 => pool.word.push(ir.get(Ty::I32, s, reg)),
         6 | 7 => pool.one.push(ir.get(Ty::I1, s, flag)),
-        8 => pool.wide.push(ir.get(Ty::I128, s, vector)),
+        8 => {
+            pool.wide.push(ir.get(Ty::I128, s, vector));
+            let v = u128::from(rng.value()) << 64 | u128::from(rng.value());
+            pool.wide.push(ir.const128(v));
+        }
         9 => {
             let v = rng.value();
             pool.long.push(ir.iconst(Ty::I64, v));
