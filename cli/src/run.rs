@@ -102,6 +102,9 @@ impl Guest for Running {
     fn input(&self, stream: &str, data: &[u8]) {
         self.0.input(stream, data);
     }
+    fn pending(&self, stream: &str) -> usize {
+        self.0.input_pending(stream)
+    }
     fn quit(&self, code: i32) {
         self.0.quit(code);
     }

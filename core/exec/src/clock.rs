@@ -38,6 +38,8 @@ struct Queue {
     by_time: BTreeSet<(u64, Owner)>,
     by_owner: HashMap<Owner, u64>,
     stop: bool,
+    /// `wake` was called, perhaps before `sleep`.
+    woken: bool,
 }
 
 /// The clock and the timers of a machine.
@@ -152,20 +154,24 @@ impl Time {
     }
     /// Sleeps until the next deadline, a call of `wake`, or the end; false at the end. (Host clock.)
     pub fn sleep(&self) -> bool {
-        let q = self.lock();
+        let mut q = self.lock();
         if q.stop {
             return false;
         }
+        if std::mem::take(&mut q.woken) {
+            return true;
+        }
         let wait = q.by_time.first().map_or(Duration::from_secs(3600), |t| Duration::from_nanos(t.0.saturating_sub(self.now(0))));
         if !wait.is_zero() {
-            let (q, _) = self.changed.wait_timeout(q, wait).unwrap_or_else(|e| e.into_inner());
+            let (mut q, _) = self.changed.wait_timeout(q, wait).unwrap_or_else(|e| e.into_inner());
+            q.woken = false;
             return !q.stop;
         }
         true
     }
     /// Ends `sleep` now.
     pub fn wake(&self) {
-        let _q = self.lock();
+        self.lock().woken = true;
         self.changed.notify_all();
     }
     /// Ends `sleep` for good.

@@ -531,20 +531,22 @@ impl Machine {
         if self.time.is_deterministic() {
             return;
         }
+        // The others may be waiting for this one in the same way: it counts as not running, and serves before it goes on.
+        by.pause();
         for other in self.cpus.iter().filter(|o| o.index != by.index) {
             let ticket = other.ticket();
             let mut spins = 0u32;
             while !other.is_quiet(ticket) && !self.stop.load(Ordering::Relaxed) {
-                // The other may be waiting for this one in the same way.
-                by.serve(self);
                 spins += 1;
-                if spins > 64 {
-                    std::thread::yield_now();
-                } else {
-                    std::hint::spin_loop();
+                match spins {
+                    0..64 => std::hint::spin_loop(),
+                    64..80 => std::thread::yield_now(),
+                    // The other has no host CPU perhaps: leave it this one.
+                    _ => std::thread::sleep(std::time::Duration::from_micros(20)),
                 }
             }
         }
+        by.resume(self);
     }
 
     /// A device asks for a stream.

@@ -202,17 +202,30 @@ unsafe extern "C" fn map_device(ctx: *mut c_void, base: u64, size: u64, object: 
     let (m, device) = unsafe { (machine(ctx), DeviceHandle::from_raw(object, vtable)) };
     m.add_device(device, base, size, flags & 1 != 0)
 }
+/// The memory behind a device has changed in a range: what was translated from there goes.
+fn code_written_in(m: &Machine, w: &emu_mem::Window, offset: u64, len: u64) {
+    let Some(ram) = &w.ram else { return };
+    for page in (offset & !(emu_mem::PAGE_SIZE - 1)..offset + len).step_by(emu_mem::PAGE_SIZE as usize) {
+        if ram.has_code(page) {
+            m.code_written(w, page);
+        }
+    }
+}
 unsafe extern "C" fn device_direct(ctx: *mut c_void, device: u64, direct: u32) {
     // SAFETY: see above.
     let m = unsafe { machine(ctx) };
     if let Some(w) = m.window_of(device) {
-        w.direct.store(direct != 0, Ordering::Release);
-        m.code_written(&w, 0);
+        let was = w.direct.swap(direct != 0, Ordering::SeqCst);
+        if was != (direct != 0) {
+            // Every fetch reads something else now.
+            code_written_in(m, &w, 0, w.size);
+        }
     }
 }
 unsafe extern "C" fn device_backing(ctx: *mut c_void, device: u64, offset: u64, data: *mut u8, len: usize, write: u32) -> u64 {
     // SAFETY: see above.
-    let Some(w) = unsafe { machine(ctx) }.window_of(device) else { return fault::BUS };
+    let m = unsafe { machine(ctx) };
+    let Some(w) = m.window_of(device) else { return fault::BUS };
     let Some(ram) = &w.ram else { return fault::BUS };
     if len == 0 || offset > ram.size() || len as u64 > ram.size() - offset {
         return if len == 0 { fault::NONE } else { fault::BUS };
@@ -224,6 +237,9 @@ unsafe extern "C" fn device_backing(ctx: *mut c_void, device: u64, offset: u64, 
         } else {
             ram.write(offset, core::slice::from_raw_parts(data, len));
         }
+    }
+    if write != 0 {
+        code_written_in(m, &w, offset, len as u64);
     }
     fault::NONE
 }

@@ -229,6 +229,16 @@ impl Vcpu {
     pub fn is_quiet(&self, ticket: u64) -> bool {
         self.done.load(Ordering::SeqCst) >= ticket || !self.running.load(Ordering::SeqCst)
     }
+    /// The CPU's thread, in the middle of a block, does not touch guest memory before `resume`.
+    pub fn pause(&self) {
+        self.running.store(false, Ordering::SeqCst);
+    }
+    /// See `pause`.
+    pub fn resume(&self, machine: &Machine) {
+        self.running.store(true, Ordering::SeqCst);
+        // Whoever posted before `running` became true saw it false and relies on this.
+        self.serve(machine);
+    }
     /// Number of requests posted so far.
     pub fn ticket(&self) -> u64 {
         self.posted.load(Ordering::SeqCst)
@@ -316,9 +326,7 @@ impl Vcpu {
 
     /// Runs blocks until somebody asks for attention, the CPU halts, or `budget` instructions are done.
     pub fn run(&self, machine: &Machine, budget: u64) {
-        self.running.store(true, Ordering::SeqCst);
-        // Whoever posted before `running` became true saw it false and relies on this.
-        self.serve(machine);
+        self.resume(machine);
         // SAFETY: this is the CPU's thread.
         let stop = unsafe { (*self.cpu).insns }.saturating_add(budget);
         let mut r = Running { machine, vcpu: self, cpu: self.cpu, insns: 0, block_insns: 0 };

@@ -13,9 +13,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 pub trait Guest: Send + Sync {
     /// Queues input for a stream. It must not call back into the streams.
     fn input(&self, stream: &str, data: &[u8]);
+    /// Bytes of a stream's input that the guest has not taken yet.
+    fn pending(&self, stream: &str) -> usize;
     /// Ends the run.
     fn quit(&self, code: i32);
 }
+
+/// Input is not read from the host while so many bytes wait for the guest.
+const PENDING_MAX: usize = 1 << 16;
 
 /// Most of a line that is kept for messages.
 const LAST_LINE_MAX: usize = 400;
@@ -190,8 +195,14 @@ impl Streams {
             StreamSpec::Stdio { mux } => mux || terminal::is_terminal(),
             _ => false,
         };
+        let person = port.spec.is_stdio() && terminal::is_terminal();
+        let too_much = || self.guest.get().is_some_and(|g| g.pending(&port.name) > PENDING_MAX);
         let mut chunk = [0; 4096];
         loop {
+            // The writer waits, as it would for a slow line, rather than that the queue grows without bound.
+            while !person && too_much() {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
             let read = match source.read(&mut chunk) {
                 Ok(0) => return,
                 Ok(n) => &chunk[..n],
@@ -209,6 +220,8 @@ impl Streams {
             }
             for key in escape.keys(read) {
                 match key {
+                    // Somebody at a terminal must be heard when the guest is not listening: Ctrl-A x may follow.
+                    Key::Data(_) if person && too_much() => {}
                     Key::Data(data) => self.input(&port.name, data),
                     Key::Quit => {
                         if let Some(guest) = self.guest.get() {
@@ -263,6 +276,9 @@ mod tests {
     impl Guest for Recorder {
         fn input(&self, stream: &str, data: &[u8]) {
             lock(&self.0).push(format!("{stream}<{}", String::from_utf8_lossy(data)));
+        }
+        fn pending(&self, _: &str) -> usize {
+            0
         }
         fn quit(&self, code: i32) {
             lock(&self.0).push(format!("quit {code}"));
