@@ -14,11 +14,13 @@ pub struct Settings {
     /// Bits of FPCR that are drawn too, for cores that have them: 0x7 for FEAT_AFP's FIZ, AH and NEP,
     /// 0x2000 for FEAT_EBF16's EBF.
     pub more_fpcr: u64,
+    /// Bits of the runner's TCR_EL1 that are inverted: without them TBI0 (bit 37) is 1, TBI1 (bit 38) and T1SZ are 0.
+    pub tcr_flip: u64,
 }
 
 impl From<u64> for Settings {
     fn from(seed: u64) -> Self {
-        Self { seed, more_fpcr: 0 }
+        Self { seed, ..Self::default() }
     }
 }
 
@@ -133,7 +135,7 @@ pub fn build(cases: &[Case], pools: &Pools, verbose: bool) -> Image {
     let vectors_at = memory_at + layout::MEMORY_LEN * pools.memory.len();
     let records_at = vectors_at + 512 * pools.vectors.len();
     let code_at = records_at + record::LEN as usize * cases.len();
-    let mut bytes = image::wrap(&runner::assemble(records_at as u64, cases.len() as u64), 0, 16);
+    let mut bytes = image::wrap(&runner::assemble(records_at as u64, cases.len() as u64, pools.settings.tcr_flip), 0, 16);
     bytes.resize(memory_at, 0);
     for template in &pools.memory {
         bytes.extend_from_slice(template);

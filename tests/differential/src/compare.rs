@@ -1,6 +1,7 @@
 //! Comparing two emulators over a list of cases, and telling what differs.
 
 use crate::case::{Case, EXIT, Pools};
+use crate::deviation::{self, Deviation};
 use crate::encoding::{ALL, EXTRAS, Encoding};
 use crate::engine::{Engine, Line, State, ec};
 use crate::layout::{REGIONS, state};
@@ -16,8 +17,10 @@ const CHUNK: usize = 40_000;
 /// Mismatches of one name that are looked at in full; of sequences more.
 const SHOWN_PER_NAME: usize = 2;
 const SHOWN_SEQUENCES: usize = 12;
-/// Mismatches that are looked at in full at most.
+/// Other mismatches that are looked at in full at most.
 const SHOWN: usize = 300;
+/// Data aborts that are looked at in full at most: what more there are count as mismatches.
+const ABORTS: usize = 3000;
 
 /// What the two did with one case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +73,8 @@ pub struct Count {
 pub struct Report {
     /// Counts by name.
     pub names: BTreeMap<&'static str, Count>,
-    /// Aborted stores of which the emulators had done different parts, which the architecture allows.
-    pub partial_stores: usize,
+    /// Differences that are no failures, by kind.
+    pub deviations: BTreeMap<Deviation, usize>,
     /// Mismatches, each described.
     pub shown: Vec<String>,
     /// Encodings that the oracle does not know: each case was UNDEFINED there, and none was judged.
@@ -82,6 +85,12 @@ impl Report {
     /// Cases that did not agree.
     pub fn mismatches(&self) -> usize {
         self.names.values().map(|c| c.mismatches).sum()
+    }
+
+    /// A sentence for the differences that are no failures.
+    pub fn allowed(&self) -> String {
+        let kinds: Vec<String> = self.deviations.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+        if kinds.is_empty() { "no allowed differences".into() } else { format!("allowed differences: {}", kinds.join("; ")) }
     }
 
     /// Names with mismatches.
@@ -162,17 +171,15 @@ pub fn judge(
             suspects.entry(case.name).or_default().push(i);
         }
     }
-    // Data aborts first: only the whole states tell whether they are partial stores.
-    let aborted = |i: &usize| {
-        let class = |l: Option<Line>| l.is_some_and(|l| l.class == ec::DATA_ABORT);
-        class(outcomes[*i].oracle) && class(outcomes[*i].tested)
-    };
-    let mut chosen: Vec<usize> = suspects.values().flatten().copied().filter(aborted).take(SHOWN).collect();
+    // Data aborts first: only the whole states tell whether they may differ.
+    let aborted = |i: &usize| outcomes[*i].tested.is_some_and(|l: Line| l.class == ec::DATA_ABORT);
+    let mut chosen: Vec<usize> = suspects.values().flatten().copied().filter(aborted).take(ABORTS).collect();
+    let aborts = chosen.len();
     for (name, list) in &suspects {
         let shown = if *name == "sequence" { SHOWN_SEQUENCES } else { SHOWN_PER_NAME };
         chosen.extend(list.iter().filter(|i| !aborted(i)).take(shown));
     }
-    chosen.truncate(2 * SHOWN);
+    chosen.truncate(aborts + SHOWN);
     let again: Vec<Case> = chosen.iter().map(|i| cases[*i].clone()).collect();
     if again.is_empty() {
         return Ok(report);
@@ -181,28 +188,21 @@ pub fn judge(
     let b = tested.states(&again, pools)?;
     for ((case, a), b) in again.iter().zip(&a).zip(&b) {
         if let (Some(a), Some(b)) = (a, b)
-            && is_partial_store(a, b)
+            && let Some(kind) = deviation::of(a, b)
         {
-            report.partial_stores += 1;
+            *report.deviations.entry(kind).or_default() += 1;
             if let Some(count) = report.names.get_mut(case.name) {
                 count.mismatches -= 1;
             }
         } else {
             let mut text = describe(case, pools, a.as_ref(), b.as_ref());
-            if case.name == "sequence" {
+            if case.name == "sequence" && report.shown.len() < SHOWN_SEQUENCES {
                 text += &first_difference(oracle, tested, case, pools)?;
             }
             report.shown.push(text);
         }
     }
     Ok(report)
-}
-
-/// A store that aborts may have written any part of what does not abort: same abort, same registers,
-/// other memory.
-fn is_partial_store(a: &State, b: &State) -> bool {
-    let write_not_read = a.at(state::ESR) >> 6 & 1 == 1;
-    a.registers == b.registers && a.class() == ec::DATA_ABORT && write_not_read && a.memory != b.memory
 }
 
 /// Runs the sequence's beginnings of every length (the rest of its words replaced by the exit, so that

@@ -3,6 +3,7 @@
 use crate::case::{self, Case, Image, Pools};
 use crate::layout::{self, state};
 use emu_test_kit::{Error, Result, emu, process, qemu};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -52,6 +53,8 @@ pub struct State {
     pub registers: Vec<u64>,
     /// The memory regions, one after the other.
     pub memory: Vec<u64>,
+    /// The word of the case's code at ELR, if ELR is there.
+    pub word: Option<u32>,
 }
 
 impl State {
@@ -141,16 +144,26 @@ impl Engine {
         }
     }
 
-    /// Runs an image and returns the lines between the runner's first and last, and whether the last
-    /// one came.
-    fn console(&self, image: &Image) -> Result<(Vec<String>, bool, String)> {
+    /// Runs an image that has no cases and returns all lines.
+    fn boot(&self, image: &Image) -> Result<Vec<String>> {
+        let done = self.execute(image)?;
+        Ok(done.text().lines().map(|l| l.trim_end().to_owned()).collect())
+    }
+
+    fn execute(&self, image: &Image) -> Result<process::Finished> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("emu-differential-{}-{number}.img", std::process::id()));
         std::fs::write(&path, &image.bytes).map_err(|e| Error(format!("cannot write {}: {e}", path.display())))?;
         let done = process::run_while_talking(&mut self.command(&path), self.limit, self.silence);
         let _ = std::fs::remove_file(&path);
-        let done = done?;
+        done
+    }
+
+    /// Runs an image and returns the lines between the runner's first and last, and whether the last
+    /// one came.
+    fn console(&self, image: &Image) -> Result<(Vec<String>, bool, String)> {
+        let done = self.execute(image)?;
         let text = done.text();
         let mut lines = text.lines().map(str::trim_end).skip_while(|l| *l != layout::BEGIN);
         if lines.next().is_none() {
@@ -171,6 +184,17 @@ impl Engine {
         }
         let why = if done.timed_out { "it hung".into() } else { format!("exit code {:?}; {}", done.code, done.errors()) };
         Ok((got, ended, why))
+    }
+
+    /// The identification registers, by CRm (4 to 7) and op2, of those that are not zero.
+    pub fn id_registers(&self) -> Result<BTreeMap<(u32, u32), u64>> {
+        let console = self.boot(&case::build(&[], &Pools::new(0), false))?;
+        let values = console.iter().take_while(|l| *l != layout::BEGIN);
+        let values: Vec<u64> = values.filter(|l| l.len() == 16).filter_map(|l| u64::from_str_radix(l, 16).ok()).collect();
+        if values.len() != layout::ID_REGISTERS as usize {
+            return Err(Error(format!("{}: {} identification registers, not {}", self.name, values.len(), layout::ID_REGISTERS)));
+        }
+        Ok((0..).zip(values).map(|(i, v)| ((4 + i / 8, i % 8), v)).filter(|(_, v)| *v != 0).collect())
     }
 
     /// Runs all the cases. A case with which the emulator stopped has no line; the rest is then run
@@ -210,13 +234,17 @@ impl Engine {
         let mut all = Vec::with_capacity(cases.len());
         let block = 1 + STATE_WORDS + MEMORY_WORDS;
         for _ in 0..RESTARTS {
-            let (lines, _, _) = self.console(&case::build(&cases[all.len()..], pools, true))?;
-            for chunk in lines.chunks_exact(block) {
+            let rest = &cases[all.len()..];
+            let image = case::build(rest, pools, true);
+            let (lines, _, _) = self.console(&image)?;
+            for ((chunk, case), code) in lines.chunks_exact(block).zip(rest).zip(&image.code) {
                 let words: Option<Vec<u64>> =
                     chunk[1..].iter().map(|l| u64::from_str_radix(l, 16).ok()).collect();
                 let Some(mut registers) = words else { break };
                 let memory = registers.split_off(STATE_WORDS);
-                all.push(Some(State { registers, memory }));
+                let at = registers[state::ELR as usize / 8].wrapping_sub(*code) / 4;
+                let word = usize::try_from(at).ok().and_then(|at| case.code.get(at)).copied();
+                all.push(Some(State { registers, memory, word }));
             }
             if all.len() >= cases.len() {
                 break;

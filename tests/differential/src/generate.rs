@@ -50,6 +50,9 @@ fn draw(e: &Encoding, rng: &mut Rng) -> u32 {
         };
         word = field.set(word, value);
     }
+    if e.class == EXTRA && e.field("Rn").is_some() && e.name != "DC_ZVA" && word & 31 == 31 {
+        word ^= 1; // XZR is an address without a translation
+    }
     if e.class == "ldst/comswappr" && !rng.one_in(8) {
         word &= !(1 << 16 | 1); // odd registers are UNDEFINED
     }
@@ -190,6 +193,9 @@ pub fn single(e: &'static Encoding, index: u64, pools: &Pools) -> Case {
             // Whether a store-exclusive without a reservation checks its address is IMPLEMENTATION
             // DEFINED, so let it be a good one.
             "ldst/ldstexclr" | "ldst/ldstexclp" | "ldst/ldstexclr_unpriv" if word >> 22 & 1 == 0 => Spot::Aligned,
+            // Cache maintenance by address needs a translation, and at EL0 read permission (its MMU faults and
+            // Permission faults); the oracle checks neither.
+            EXTRA if e.name != "DC_ZVA" => Spot::Inside,
             _ => Spot::Any,
         };
         let target = operands::address(rng, spot);

@@ -106,6 +106,9 @@ pub const PARAMETERS: usize = 0x1800;
 /// The immediate of the SVC that ends a case.
 pub const EXIT_SVC: u16 = 0x7fff;
 
+/// How many identification registers the runner prints, 16 digits a line, before [`BEGIN`].
+pub const ID_REGISTERS: u32 = 32;
+
 /// What the runner prints before the first case.
 pub const BEGIN: &str = "EMUDIFF 1";
 /// What it prints after the last one.

@@ -10,13 +10,14 @@
 //! - [`generate`], [`sequence`]: cases of one instruction, and of 5 to 30.
 //! - [`operands`], [`memory`]: biased values; addresses and what is CONSTRAINED UNPREDICTABLE.
 //! - [`case`], [`layout`], [`runner`]: the image, where things lie in it, and the guest program.
-//! - [`engine`], [`compare`]: running it, and judging.
+//! - [`engine`], [`compare`], [`deviation`]: running it, judging, and what two emulators may do differently.
 //!
 //! The example `diff` is the developer's tool: `cargo run --release -p emu-test-differential --example
 //! diff -- --filter ADD_ --cases 100`.
 
 pub mod case;
 pub mod compare;
+pub mod deviation;
 pub mod encoding;
 pub mod engine;
 pub mod generate;
@@ -34,14 +35,15 @@ use engine::{Engine, Line, ec};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The encodings to test: the testable ones that the target's decode tables give to a method, or all
-/// testable ones when there are no tables.
+/// The encodings to test: the testable ones that the target's decode tables give to a method.
+///
+/// # Panics
+/// When the tables are not where they belong.
 pub fn candidates(options: Options) -> Vec<&'static Encoding> {
     let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../targets/aarch64-v9/decode");
-    let rows: Option<BTreeSet<String>> = encoding::implemented_rows(&tables);
-    encoding::testable(options)
-        .filter(|e| e.class == encoding::EXTRA || rows.as_ref().is_none_or(|r| r.contains(e.name)))
-        .collect()
+    let rows: BTreeSet<String> =
+        encoding::implemented_rows(&tables).unwrap_or_else(|| panic!("no decode tables in {}", tables.display()));
+    encoding::testable(options).filter(|e| e.class == encoding::EXTRA || rows.contains(e.name)).collect()
 }
 
 /// Cases of one encoding with the oracle's lines.

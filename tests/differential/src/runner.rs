@@ -82,11 +82,11 @@ struct Places {
 }
 
 /// The program from the image's first byte behind the header up to the end of the parameters, which
-/// are those given.
+/// are those given. TCR_EL1 has the bits of `tcr_flip` inverted.
 ///
 /// # Panics
 /// Only on a mistake in this file.
-pub fn assemble(first_record: u64, count: u64) -> Vec<u8> {
+pub fn assemble(first_record: u64, count: u64, tcr_flip: u64) -> Vec<u8> {
     let mut a = Asm::new(0);
     let p = Places {
         vectors: a.label(),
@@ -102,7 +102,7 @@ pub fn assemble(first_record: u64, count: u64) -> Vec<u8> {
         end: a.label(),
         fatal_text: a.label(),
     };
-    set_up(&mut a, &p);
+    set_up(&mut a, &p, tcr_flip);
     start_case(&mut a, &p);
     end_case(&mut a, &p);
     print(&mut a, &p);
@@ -123,7 +123,7 @@ pub fn assemble(first_record: u64, count: u64) -> Vec<u8> {
     a.finish().unwrap_or_else(|e| panic!("the runner does not assemble: {e}"))
 }
 
-fn set_up(a: &mut Asm, p: &Places) {
+fn set_up(a: &mut Asm, p: &Places, tcr_flip: u64) {
     let image = a.here();
     a.msr_imm(PState::DaifSet, 15);
     a.msr_imm(PState::SpSel, 1);
@@ -169,7 +169,7 @@ fn set_up(a: &mut Asm, p: &Places) {
     tables(a);
     a.mov_imm(X0, MAIR);
     a.msr(SysReg::MAIR_EL1, X0);
-    a.mov_imm(X0, TCR);
+    a.mov_imm(X0, TCR ^ tcr_flip);
     a.msr(SysReg::TCR_EL1, X0);
     a.mov_imm(X0, layout::TABLES);
     a.msr(SysReg::TTBR0_EL1, X0);
@@ -184,6 +184,7 @@ fn set_up(a: &mut Asm, p: &Places) {
     a.isb();
 
     keys(a);
+    identify(a, p);
     a.adr(X0, p.begin);
     a.bl(p.put_text);
     a.b(p.next);
@@ -271,6 +272,16 @@ fn keys(a: &mut Asm) {
     a.bind(none);
 }
 
+/// Prints the AArch64 identification registers: op0 3, op1 0, CRn 0, CRm 4 to 7, op2 0 to 7.
+fn identify(a: &mut Asm, p: &Places) {
+    for register in 0..layout::ID_REGISTERS {
+        let (crm, op2) = (4 + register / 8, register % 8);
+        a.word(0xd538_0000 | crm << 8 | op2 << 5); // MRS X0
+        a.mov_imm(X1, 16);
+        a.bl(p.put_hex);
+    }
+}
+
 fn start_case(a: &mut Asm, p: &Places) {
     a.bind(p.next);
     a.mov_imm(X20, layout::CONTEXT);
@@ -336,10 +347,12 @@ fn end_case(a: &mut Asm, p: &Places) {
         a.mrs(X0, register);
         a.str(X0, Addr::Off(SP, offset as i32));
     }
+    a.mrs(X12, SysReg::ESR_EL1);
+    a.lsr(X10, X12, 26);
+    forget_unknown_btype(a);
+    forget_wnr_of_atomics(a);
+    a.str(X12, Addr::Off(SP, state::ESR as i32));
     // FAR_EL1 is UNKNOWN but for aborts and PC alignment: exception classes 0x20 to 0x25.
-    a.mrs(X10, SysReg::ESR_EL1);
-    a.str(X10, Addr::Off(SP, state::ESR as i32));
-    a.lsr(X10, X10, 26);
     a.mrs(X1, SysReg::FAR_EL1);
     a.sub_imm(X2, X10, 0x20);
     a.cmp_imm(X2, 6);
@@ -381,6 +394,60 @@ fn end_case(a: &mut Asm, p: &Places) {
     a.sub_imm(X22, X22, 1);
     a.stp(X21, X22, Addr::Off(X20, 0));
     a.b(p.next);
+}
+
+/// Exception classes by which SPSR_EL1.BTYPE is what PSTATE.BTYPE was (AArch64.TakeException): branch target, illegal
+/// state, instruction abort, PC alignment, breakpoint, software step, BRK.
+const BTYPE_IS_KEPT: u64 =
+    1 << 0x0d | 1 << 0x0e | 1 << 0x20 | 1 << 0x21 | 1 << 0x22 | 1 << 0x30 | 1 << 0x32 | 1 << 0x3c;
+
+/// In all other classes (X10), an SVC behind a branch among them, BTYPE in the saved SPSR may be zero instead: CONSTRAINED
+/// UNPREDICTABLE.
+fn forget_unknown_btype(a: &mut Asm) {
+    let kept = a.label();
+    a.mov_imm(X2, BTYPE_IS_KEPT);
+    a.lsrv(X2, X2, X10);
+    a.tbnz(X2, 0, kept);
+    a.ldr(X1, Addr::Off(SP, state::SPSR as i32));
+    a.mov_imm(X2, !(0b11 << 10));
+    a.and(X1, X1, X2, 0);
+    a.str(X1, Addr::Off(SP, state::SPSR as i32));
+    a.bind(kept);
+}
+
+/// Clears WnR in the syndrome (X12) of an alignment fault of an exclusive or atomic access. ESR_ELx says that it is 0 when a
+/// read would have faulted too, as any misaligned one does; the oracle reports 1.
+fn forget_wnr_of_atomics(a: &mut Asm) {
+    let (done, clear, not_exclusive) = (a.label(), a.label(), a.label());
+    a.cmp_imm(X10, 0x24);
+    a.b_cond(Cond::Ne, done);
+    a.and_imm(X1, X12, 0x3f);
+    a.cmp_imm(X1, 0x21);
+    a.b_cond(Cond::Ne, done);
+    a.ldr(X1, Addr::Off(SP, state::ELR as i32));
+    a.ldr(W1, Addr::Off(X1, 0));
+    let matches = |a: &mut Asm, mask: u64, value: u64| {
+        a.mov_imm(X2, mask);
+        a.and(X2, X1, X2, 0);
+        a.mov_imm(X3, value);
+        a.eor(X2, X2, X3, 0);
+    };
+    // Exclusives, CAS and CASP; but not LDAR, STLR and the like.
+    matches(a, 0x3f00_0000, 0x0800_0000);
+    a.cbnz(X2, not_exclusive);
+    matches(a, 0x00a0_0000, 0x0080_0000);
+    a.cbz(X2, done);
+    a.b(clear);
+    a.bind(not_exclusive);
+    // LDADD and its family, and those of two registers.
+    matches(a, 0x3f20_0c00, 0x3820_0000);
+    a.cbz(X2, clear);
+    matches(a, 0x3f20_0c00, 0x1920_0000);
+    a.cbnz(X2, done);
+    a.bind(clear);
+    a.mov_imm(X2, !(1 << 6));
+    a.and(X12, X12, X2, 0);
+    a.bind(done);
 }
 
 /// Mixes memory into X8, word by word: rotate, exclusive or, multiply by X9. The rotation brings
@@ -488,7 +555,7 @@ mod tests {
 
     #[test]
     fn it_fits_and_is_aligned() {
-        let code = assemble(0x1122_3344, 7);
+        let code = assemble(0x1122_3344, 7, 0);
         assert_eq!(code.len() + image::HEADER_LEN, layout::PARAMETERS + 16);
         let parameters = &code[layout::PARAMETERS - image::HEADER_LEN..];
         assert_eq!(parameters[..8], 0x1122_3344_u64.to_le_bytes());
