@@ -201,12 +201,13 @@ impl<'a> Running<'a> {
         }
         match self.translate(va, size, AccessKind::READ, flags)? {
             Place::Host(p) => Ok(read_host(p, size)),
-            Place::Device(w, o) if size == 16 => {
-                let low = self.device_read(w, o, va, 8, flags)?;
-                let high = self.device_read(w, o + 8, va, 8, flags)?;
-                Ok(u128::from(low) | u128::from(high) << 64)
+            Place::Device(w, o) => {
+                let unit = device_unit(size, flags);
+                (0..size / unit).try_fold(0, |v, i| {
+                    let part = self.device_read(w, o + u64::from(i * unit), va, unit, flags)?;
+                    Ok(v | u128::from(part) << (i * unit * 8))
+                })
             }
-            Place::Device(w, o) => self.device_read(w, o, va, size, flags).map(u128::from),
         }
     }
 
@@ -231,11 +232,13 @@ impl<'a> Running<'a> {
         }
         match self.translate(va, size, AccessKind::WRITE, flags)? {
             Place::Host(p) => write_host(p, size, value),
-            Place::Device(w, o) if size == 16 => {
-                self.device_write(w, o, va, 8, value as u64, flags)?;
-                self.device_write(w, o + 8, va, 8, (value >> 64) as u64, flags)?;
+            Place::Device(w, o) => {
+                let unit = device_unit(size, flags);
+                for i in 0..size / unit {
+                    let part = (value >> (i * unit * 8)) as u64 & u64::MAX >> (64 - unit * 8);
+                    self.device_write(w, o + u64::from(i * unit), va, unit, part, flags)?;
+                }
             }
-            Place::Device(w, o) => self.device_write(w, o, va, size, value as u64, flags)?,
         }
         Ok(())
     }
@@ -305,6 +308,11 @@ impl<'a> Running<'a> {
         }
         self.vcpu.tlb(view as usize).entry(va, false).map(|e| e.pa | va & PAGE_MASK)
     }
+}
+
+/// What a device sees of an access: pairs and structures in their elements, at most 8 bytes at once.
+fn device_unit(size: u32, flags: MemFlags) -> u32 {
+    flags.aligned_unit(size).min(8)
 }
 
 fn read_host(p: *mut u8, size: u32) -> u128 {

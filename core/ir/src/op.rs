@@ -353,7 +353,7 @@ impl MemFlags {
     pub const TAG_CHECK: MemFlags = MemFlags(1 << 11);
     /// The access faults when it crosses a 16-byte boundary (an ordered access under FEAT_LSE2).
     pub const WITHIN16: MemFlags = MemFlags(1 << 12);
-    /// A 16-byte access that stands for two 8-byte ones: with `ALIGNED` it must be a multiple of 8 only.
+    /// An access of 8 or 16 bytes that stands for two of half its size: with `ALIGNED` its address must be a multiple of that only.
     pub const PAIR: MemFlags = MemFlags(1 << 13);
 
     /// An ordinary access in the given privilege view (0 to 15), a number that the target gives meaning to.

@@ -143,7 +143,7 @@ impl Translator<'_> {
         let atomic = if lse2 { MemFlags::ATOMIC16 } else { MemFlags::NONE };
         match ty {
             Ty::I64 if lse2 => Some(self.mem().with(atomic).with(MemFlags::PAIR)),
-            Ty::I32 if self.key.align_check() == 0 => Some(self.mem().with(atomic)),
+            Ty::I32 if self.key.align_check() == 0 => Some(self.mem().with(atomic).with(MemFlags::PAIR)),
             _ => None,
         }
     }
