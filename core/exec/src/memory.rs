@@ -169,11 +169,12 @@ impl<'a> Running<'a> {
         let second = va.wrapping_add(u64::from(first));
         let a = self.translate(va, 1, kind, flags).map_err(|f| Fault { size, ..f })?;
         let b = self.translate(second, 1, kind, flags).map_err(|f| Fault { size, ..f })?;
-        // A part that is device memory by the guest's tables faults if the access is misaligned: only one of aligned parts can cross here.
-        let misaligned = va & u64::from(flags.aligned_unit(size) - 1) != 0;
-        for v in [va, second].into_iter().filter(|_| misaligned) {
+        // A part that is device memory by the guest's tables faults if the access is misaligned; a pair of aligned halves is not.
+        let unit = if flags.has(MemFlags::PAIR) { size / 2 } else { size };
+        let misaligned = va & u64::from(unit - 1) != 0;
+        for v in [va, second] {
             let t = self.vcpu.tlb(flags.view_index());
-            if t.entry(v, kind == AccessKind::WRITE).is_some_and(|e| e.attrs & attr::DEVICE != 0) {
+            if misaligned && t.entry(v, kind == AccessKind::WRITE).is_some_and(|e| e.attrs & attr::DEVICE != 0) {
                 return Err(self.fail(v, size, kind, flags, fault::ALIGNMENT));
             }
         }
