@@ -58,18 +58,26 @@ fn test(arguments: &[String], environment: &[(&str, &str)]) -> bool {
     // cargo's, is the last thing printed.
     let nextest = has_nextest();
     let runner: &[&str] = if nextest { &["nextest", "run"] } else { &["test"] };
-    let mut documents = true;
+    let mut others = true;
     if nextest && arguments.is_empty() {
         let docs = part("examples in documents", cargo().args(["test", "--doc", "--release", "--workspace", "--quiet", "--no-fail-fast"]));
         eprintln!("== examples in documents took {:.0} s", docs.took.as_secs_f64());
-        documents = docs.passed;
+        others = docs.passed;
+    }
+    if arguments.is_empty() {
+        // A package of its own, outside the workspace: it builds Berkeley SoftFloat, which is C.
+        let mut oracle = cargo();
+        oracle.args(["test", "--release", "--quiet", "--manifest-path", "core/softfloat/oracle/Cargo.toml"]);
+        let oracle = part("soft-float against Berkeley SoftFloat", &mut oracle);
+        eprintln!("== soft-float against Berkeley SoftFloat took {:.0} s", oracle.took.as_secs_f64());
+        others &= oracle.passed;
     }
     let mut tests = cargo();
     tests.args(runner).args(["--release", "--workspace", "--no-fail-fast"]).args(arguments).env_remove("EMU_PLUGIN_PATH");
     for (name, value) in environment.iter().filter(|(name, _)| std::env::var_os(name).is_none()) {
         tests.env(name, value);
     }
-    part("tests", &mut tests).passed && documents
+    part("tests", &mut tests).passed && others
 }
 
 fn main() -> ExitCode {
