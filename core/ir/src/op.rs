@@ -364,9 +364,12 @@ impl MemFlags {
     pub const fn per_element(bytes: u32) -> MemFlags {
         MemFlags(Self::PER_ELEMENT.0 | bytes.trailing_zeros() << 14)
     }
-    /// The bytes of which the address of an access of `size` bytes is a multiple if it is aligned.
+    /// The bytes of which the address of an access of `size` bytes is a multiple if it is aligned. A single byte, such as one of an access
+    /// that is split, is always.
     pub const fn aligned_unit(self, size: u32) -> u32 {
-        if self.has(Self::PAIR) {
+        if size <= 1 {
+            1
+        } else if self.has(Self::PAIR) {
             size / 2
         } else if self.has(Self::PER_ELEMENT) {
             1 << (self.0 >> 14 & 3)

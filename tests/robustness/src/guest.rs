@@ -142,11 +142,10 @@ pub fn repeat(a: &mut Asm, counter: Reg, times: u64, body: impl FnOnce(&mut Asm)
 /// RAM appears a second time 4 GiB up, where EL0 has all rights.
 pub fn mmu_on(a: &mut Asm, at: u64) {
     const AF: u64 = 1 << 10;
-    const ISH: u64 = 3 << 8;
     const EL0: u64 = 1 << 6;
     a.mov_imm(X0, at);
-    // Attribute 0 is Device-nGnRnE, 1 Normal write-back.
-    let entries = [(0, 1 | AF), (1, RAM | 1 | AF | ISH | 1 << 2), (4, EL0 | 1 | AF), (5, RAM | EL0 | 1 | AF | ISH | 1 << 2)];
+    // Attribute 0 is Device-nGnRnE, 1 Normal write-back. No shareability: with TCR_EL1.DS its place belongs to the address.
+    let entries = [(0, 1 | AF), (1, RAM | 1 | AF | 1 << 2), (4, EL0 | 1 | AF), (5, RAM | EL0 | 1 | AF | 1 << 2)];
     for (index, descriptor) in entries {
         a.mov_imm(X1, descriptor);
         a.str(X1, Addr::Off(X0, index * 8));

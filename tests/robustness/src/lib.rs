@@ -9,6 +9,7 @@ pub mod words;
 
 use emu_test_kit::emu;
 use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -69,13 +70,15 @@ pub struct How<'a> {
     pub ram_mib: u64,
     /// `--timeout`, in seconds.
     pub limit_s: u64,
+    /// Where standard input comes from.
+    pub stdin: &'a str,
     /// More arguments.
     pub more: &'a [&'a str],
 }
 
 impl Default for How<'_> {
     fn default() -> Self {
-        How { cpus: 1, ram_mib: 32, limit_s: 30, more: &[] }
+        How { cpus: 1, ram_mib: 32, limit_s: 30, stdin: "/dev/null", more: &[] }
     }
 }
 
@@ -84,6 +87,8 @@ impl Default for How<'_> {
 pub struct Ended {
     /// Exit code; `None` when a signal ended the emulator.
     pub code: Option<i32>,
+    /// That signal; SIGKILL is the test's own, for too much memory or time.
+    pub signal: Option<i32>,
     /// Standard output.
     pub stdout: String,
     /// Standard error.
@@ -106,7 +111,7 @@ fn watched(command: &mut Command, scratch: &Scratch, memory_max: u64, limit: Dur
     let (out, err) = (scratch.path("stdout"), scratch.path("stderr"));
     let create = |path: &Path| Stdio::from(File::create(path).expect("the file can be made"));
     let started = Instant::now();
-    let mut child = command.stdin(Stdio::null()).stdout(create(&out)).stderr(create(&err)).spawn().expect("emu starts");
+    let mut child = command.stdout(create(&out)).stderr(create(&err)).spawn().expect("emu starts");
     let mut largest = 0;
     let mut end = None;
     while end.is_none() {
@@ -120,7 +125,8 @@ fn watched(command: &mut Command, scratch: &Scratch, memory_max: u64, limit: Dur
         }
     }
     let text = |path: &Path| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
-    Ended { code: end.and_then(|s| s.code()), stdout: text(&out), stderr: text(&err), peak: largest, took: started.elapsed() }
+    let signal = end.and_then(|s| s.signal());
+    Ended { code: end.and_then(|s| s.code()), signal, stdout: text(&out), stderr: text(&err), peak: largest, took: started.elapsed() }
 }
 
 /// What a guest is expected to come to.
@@ -144,13 +150,13 @@ pub fn attack(name: &str, image: &[u8], how: How<'_>, expect: Expect) -> Ended {
     let mut command = command();
     command.args(["-M", "virt", "-serial", "stdio", "-kernel", &kernel]);
     command.args(["-m", &how.ram_mib.to_string(), "-smp", &how.cpus.to_string(), "--timeout", &format!("{}s", how.limit_s)]);
-    command.args(how.more);
+    command.args(how.more).stdin(File::open(how.stdin).expect("standard input can be opened"));
     let memory_max = (how.ram_mib << 20) + GROWTH_MAX;
     // Behind --timeout come a few seconds in which the machine may stop.
     let done = watched(&mut command, &scratch, memory_max, Duration::from_secs(how.limit_s + 20));
     println!("{name}: code {:?} after {:.2} s, peak {} MiB", done.code, done.took.as_secs_f64(), done.peak >> 20);
     let tail = |s: &str| s[s.char_indices().rev().nth(3000).map_or(0, |c| c.0)..].to_owned();
-    let story = format!("{name}: code {:?}, peak {} MiB, {:?}\n{}\n{}", done.code, done.peak >> 20, done.took, tail(&done.stdout), tail(&done.stderr));
+    let story = format!("{name}: code {:?}, signal {:?}, peak {} MiB, {:?}\n{}\n{}", done.code, done.signal, done.peak >> 20, done.took, tail(&done.stdout), tail(&done.stderr));
     assert!(done.peak <= memory_max, "the emulator grew: {story}");
     assert!(!done.stderr.contains("panicked"), "a panic: {story}");
     assert!(!done.stderr.contains("does not stop"), "a hang: {story}");

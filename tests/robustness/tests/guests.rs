@@ -489,6 +489,16 @@ fn timers_at_their_extremes() {
 }
 
 #[test]
+fn input_that_nobody_reads() {
+    let image = assemble(Handler::Skip, |a, _| {
+        let again = a.here();
+        a.b(again);
+    });
+    attack("input", &image, How { limit_s: 1, stdin: "/dev/zero", ..How::default() }, Expect::Timeout);
+    attack("input-icount", &image, How { limit_s: 1, stdin: "/dev/zero", more: &["-icount", "shift=0"], ..How::default() }, Expect::Timeout);
+}
+
+#[test]
 fn an_interrupt_that_never_goes_away() {
     // The handler returns at once to where the same interrupt is taken again.
     forever("interrupt-storm", &assemble(Handler::Own, |a, f| {
