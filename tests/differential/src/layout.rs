@@ -49,12 +49,12 @@ pub const REGIONS: [(u64, u64); 5] = [
     (WRITABLE, 256),
     (MIDDLE - 512, 1024),
     (READ_ONLY - 256, 256),
-    (DEVICE - 64, 128),
-    (NON_CACHEABLE - 64, 128),
+    (DEVICE - 64, 256),
+    (NON_CACHEABLE - 64, 256),
 ];
 
 /// The length of a memory template.
-pub const MEMORY_LEN: usize = 1792;
+pub const MEMORY_LEN: usize = 2048;
 
 /// Offsets in a case record; X0 to X30 come first, then SP.
 pub mod record {
