@@ -183,6 +183,10 @@ fn blocks_that_change_their_key_are_not_chained() {
     let entered = ops(m.arch, &[0xb400_0080], ModeKey::default().with_btype(1), 0, RAM);
     assert_eq!(entered.iter().filter(|o| o.0 == Code::Jump).count(), 2);
     assert!(entered.iter().all(|o| !matches!(o.0, Code::Goto | Code::Branch)));
+    // BTYPE is cleared before what the branch led to, but for BRK, which saves it.
+    let cleared = |insn| ops(m.arch, &[insn], ModeKey::default().with_btype(1), 0, RAM).iter().any(|o| o.0 == Code::Set);
+    assert!(cleared(0xd400_0001), "SVC");
+    assert!(!cleared(0xd420_0000), "BRK");
 }
 
 #[test]
