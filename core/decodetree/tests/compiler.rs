@@ -340,14 +340,16 @@ impl Random {
 /// Random tables: nested cubes, so that every overlap is an inclusion, some with exclusions.
 #[test]
 fn the_tree_is_a_linear_search() {
-    let seed = std::env::var("SEED")
+    let seed = std::env::var("EMU_SEED")
         .ok()
         .and_then(|s| s.parse().ok())
         .unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
-    println!("SEED={seed}");
+    println!("EMU_SEED={seed}");
     let mut random = Random(seed);
-    let mut compiled = 0;
-    for _ in 0..60 {
+    let (mut compiled, mut tried) = (0, 0);
+    // About one table in fifteen compiles.
+    while compiled < 10 && tried < 5000 {
+        tried += 1;
         let mut text = String::from("reason r \"r\"\nclass \"C\"\n");
         for row in 0..3 + random.next() % 60 {
             // Few distinct bits, so that rows are near one another.
@@ -378,5 +380,5 @@ fn the_tree_is_a_linear_search() {
             assert_eq!(t.find(word), t.find_linear(word), "{word:08x} of\n{text}");
         }
     }
-    assert!(compiled >= 5, "only {compiled} random tables compiled");
+    assert_eq!(compiled, 10, "of {tried} random tables");
 }
