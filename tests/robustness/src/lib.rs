@@ -113,20 +113,19 @@ fn watched(command: &mut Command, scratch: &Scratch, memory_max: u64, limit: Dur
     let started = Instant::now();
     let mut child = command.stdout(create(&out)).stderr(create(&err)).spawn().expect("emu starts");
     let mut largest = 0;
-    let mut end = None;
-    while end.is_none() {
+    let end = loop {
+        if let Some(status) = child.try_wait().expect("the child can be waited for") {
+            break status;
+        }
         largest = largest.max(peak(child.id()).unwrap_or(0));
         if started.elapsed() > limit || largest > memory_max {
             let _ = child.kill();
-            end = child.wait().ok();
-        } else {
-            std::thread::sleep(Duration::from_millis(4));
-            end = child.try_wait().expect("the child can be waited for");
+            break child.wait().expect("the child can be waited for");
         }
-    }
+        std::thread::sleep(Duration::from_millis(4));
+    };
     let text = |path: &Path| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
-    let signal = end.and_then(|s| s.signal());
-    Ended { code: end.and_then(|s| s.code()), signal, stdout: text(&out), stderr: text(&err), peak: largest, took: started.elapsed() }
+    Ended { code: end.code(), signal: end.signal(), stdout: text(&out), stderr: text(&err), peak: largest, took: started.elapsed() }
 }
 
 /// What a guest is expected to come to.

@@ -54,10 +54,10 @@ fn kernels() {
     let gzip = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[0x4b, 0x4c, 0x4a, 0x06, 0x00], &[0; 40]].concat();
     let files = [(image, 64), (stub, 200), (elf, 0x40 + 2 * 56), (zboot, 64), (zstd, 130), (gzip, 20)];
     let (mut good, mut bad) = (0u32, 0u32);
-    for i in 0..40_000u64 {
+    for i in 0..20_000u64 {
         let (file, head) = &files[(i % files.len() as u64) as usize];
         let bytes = mutate(&mut rng, file, *head);
-        let ram = Ram { base: 0x4000_0000, size: [1u64 << 20, 2 << 20, 5 << 20, 64 << 20, 200 << 20][rng.below(5) as usize] };
+        let ram = Ram { base: 0x4000_0000, size: [1u64 << 20, 2 << 20, 5 << 20, 16 << 20][rng.below(4) as usize] };
         let initrd = (!rng.one_in(3)).then(|| ("initrd", vec![0; rng.below(6 << 10) as usize]));
         match kernel_from("file", bytes).and_then(|k| plan(ram, k, initrd)) {
             Ok(plan) => {
