@@ -72,10 +72,10 @@ pub fn check_words(r: &Requirements) -> Result<(), String> {
         ));
     }
     let tables = [
-        ("ops", OPS.len() as u32, r.n_ops, r.min_ops, ops_hash(r.n_ops as usize), ops_hash(OPS.len()), r.ops_hash),
-        ("services", SERVICES.len() as u32, r.n_services, r.min_services, services_hash(r.n_services as usize), services_hash(SERVICES.len()), r.services_hash),
+        ("ops", OPS.len() as u32, r.n_ops, r.min_ops, ops_hash(r.n_ops as usize), r.ops_hash),
+        ("services", SERVICES.len() as u32, r.n_services, r.min_services, services_hash(r.n_services as usize), r.services_hash),
     ];
-    for (what, have, built_with, needs, hash_of_theirs, _, hash) in tables {
+    for (what, have, built_with, needs, hash_of_theirs, hash) in tables {
         match hash_of_theirs {
             Some(h) if h == hash => {}
             Some(_) => {

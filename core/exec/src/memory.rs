@@ -18,7 +18,7 @@ pub struct Running<'a> {
     pub cpu: *mut CpuHeader,
     /// Instructions retired before the current block.
     pub insns: u64,
-    /// Address of the current block's first instruction... the `insn_info` of accesses is filled in by the dispatcher.
+    /// Instructions of the current block begun so far.
     pub block_insns: u32,
 }
 

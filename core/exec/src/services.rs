@@ -137,11 +137,9 @@ unsafe extern "C" fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, is_p
     let (m, v) = unsafe { of(cpu) };
     if len == 0 {
         m.code.clear();
-        m.cpus.iter().for_each(|c| if c.index == v.index { c.forget_jumps() });
+        v.forget_jumps();
         return;
     }
-    // SAFETY: see above.
-    let view = emu_plugins_api::ir::MemFlags(0).0;
     let mut at = addr & !4095;
     while at <= addr.saturating_add(len - 1) {
         let pa = if is_physical != 0 {
@@ -149,7 +147,7 @@ unsafe extern "C" fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, is_p
         } else {
             // Any view that can read the page will do: the tables are the same.
             let r = Running { machine: m, vcpu: v, cpu, insns: 0, block_insns: 0 };
-            (view..4).find_map(|view| r.physical_of(at.max(addr), view))
+            (0..m.arch.layout().views).find_map(|view| r.physical_of(at.max(addr), view))
         };
         if let Some(pa) = pa {
             m.invalidate(pa);

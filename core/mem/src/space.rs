@@ -183,19 +183,16 @@ impl AddressSpace {
         let mut at = 0;
         while at < len {
             let Some(here) = pa.checked_add(at as u64) else { return fault::BUS };
-            let found = if self.frozen.get().is_some() { self.find(here).map(|h| (None, Some(h))) } else { self.find_building(here) };
-            let (kept, hit) = match found {
-                Some((Some((w, o)), _)) => (Some((w, o)), None),
-                Some((None, h)) => (None, h),
-                None => {
-                    self.unassigned.fetch_add(1, Ordering::Relaxed);
-                    return fault::BUS;
-                }
+            let built;
+            let hit = if self.frozen.get().is_some() {
+                self.find(here)
+            } else {
+                built = self.find_building(here);
+                built.as_ref().map(|(window, offset)| Hit { window: &**window, offset: *offset })
             };
-            let (window, offset): (&Window, u64) = match (&kept, &hit) {
-                (Some((w, o)), _) => (w, *o),
-                (_, Some(h)) => (h.window, h.offset),
-                _ => return fault::BUS,
+            let Some(Hit { window, offset }) = hit else {
+                self.unassigned.fetch_add(1, Ordering::Relaxed);
+                return fault::BUS;
             };
             let n = (len - at).min(usize::try_from(window.size - offset).unwrap_or(usize::MAX));
             let result = f(window, offset, at, n);
@@ -206,11 +203,11 @@ impl AddressSpace {
         }
         fault::NONE
     }
-    #[allow(clippy::type_complexity)]
-    fn find_building(&self, pa: u64) -> Option<(Option<(Arc<Window>, u64)>, Option<Hit<'_>>)> {
+    /// `find` while the machine is being made.
+    fn find_building(&self, pa: u64) -> Option<(Arc<Window>, u64)> {
         let list = self.building.lock().unwrap_or_else(|e| e.into_inner());
         let w = list.iter().find(|w| w.base <= pa && pa - w.base < w.size)?;
-        Some((Some((w.clone(), pa - w.base)), None))
+        Some((w.clone(), pa - w.base))
     }
     /// Atomically replaces 8 aligned bytes of RAM: 0 done, 1 not equal, 2 no RAM there.
     pub fn compare_exchange(&self, pa: u64, expected: u64, new: u64, code_written: CodeWritten<'_>) -> u32 {

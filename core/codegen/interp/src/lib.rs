@@ -69,7 +69,7 @@ pub trait Env {
 /// Why a block ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
-    /// `goto` or a taken `branch`, to this constant address; true for the block's last op (its fall-through successor).
+    /// `goto` or a taken `branch`, to this constant address.
     Goto(u64),
     /// `jump`.
     Jump(u64),

@@ -52,8 +52,3 @@ pub fn eret_to(t: &mut Translator<'_>, target: emu_plugins_api::ir::Val) {
 pub fn drps(t: &mut Translator<'_>, _: &decode::Drps) {
     t.undefined();
 }
-
-/// ERETAA, ERETAB. (Until pointer authentication exists: UNDEFINED.)
-pub fn eret_auth(t: &mut Translator<'_>, _: &decode::EretAuth) {
-    t.undefined();
-}
