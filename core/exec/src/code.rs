@@ -22,6 +22,8 @@ pub struct Block {
     pub vl: u32,
     /// Number of instructions.
     pub insns: u32,
+    /// The part of the code cache that it lies in, if it is generated code.
+    pub chunk: u32,
     /// False once its guest code has changed.
     pub valid: AtomicBool,
 }
@@ -32,6 +34,8 @@ pub enum Body {
     Fast(FastBlock),
     /// For the plain one (`EMU_INTERP=plain`).
     Plain(Box<[Step]>),
+    /// Generated code at this address.
+    Native(usize),
 }
 
 impl Block {
@@ -40,6 +44,7 @@ impl Block {
             + match &self.body {
                 Body::Fast(b) => b.bytes(),
                 Body::Plain(steps) => size_of_val(&**steps),
+                Body::Native(_) => 0,
             }
     }
 }
@@ -99,7 +104,6 @@ impl CodeIndex {
             self.flushed.fetch_add(1, Ordering::Relaxed);
         }
         self.translated.fetch_add(1, Ordering::Relaxed);
-        self.insns.fetch_add(block.insns.into(), Ordering::Relaxed);
         let key = (block.va, block.mode);
         let mut shard = self.shard(pa);
         if self.generation(pa) != generation {
@@ -132,6 +136,23 @@ impl CodeIndex {
             self.bytes.fetch_sub(block.bytes(), Ordering::Relaxed);
         }
     }
+    /// Drops the blocks whose code lies in a chunk.
+    pub fn drop_chunk(&self, chunk: u32) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
+            shard.retain(|_, page| {
+                page.retain(|_, block| {
+                    let keep = block.chunk != chunk || !matches!(block.body, Body::Native(_));
+                    if !keep {
+                        block.valid.store(false, Ordering::SeqCst);
+                        self.bytes.fetch_sub(block.bytes(), Ordering::Relaxed);
+                    }
+                    keep
+                });
+                !page.is_empty()
+            });
+        }
+    }
     /// Invalidates everything.
     pub fn clear(&self) {
         for (shard, generation) in self.shards.iter().zip(&self.generations) {
@@ -150,7 +171,7 @@ mod tests {
     use super::*;
 
     fn block(va: u64, mode: u64) -> Block {
-        Block { va, mode, body: Body::Plain(Box::new([])), vl: 0, insns: 1, valid: AtomicBool::new(true) }
+        Block { va, mode, body: Body::Plain(Box::new([])), vl: 0, insns: 1, chunk: 0, valid: AtomicBool::new(true) }
     }
 
     #[test]

@@ -16,6 +16,8 @@ mod clock;
 mod code;
 mod machine;
 mod memory;
+mod native;
+mod region;
 mod services;
 mod vcpu;
 

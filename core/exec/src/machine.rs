@@ -29,6 +29,10 @@ pub struct TraceOptions {
     pub int: bool,
     /// Every block entered.
     pub exec: bool,
+    /// Generated code.
+    pub out_asm: bool,
+    /// Times and counts are wanted at the end.
+    pub stats: bool,
     /// Only addresses in these ranges (first, last); empty: all.
     pub filter: Vec<(u64, u64)>,
     /// Where text goes; nothing is traced without.
@@ -127,6 +131,8 @@ pub struct Machine {
     pub code: CodeIndex,
     /// Traces.
     pub trace: TraceOptions,
+    /// Generated code, unless the interpreter is asked for.
+    pub native: Option<crate::native::Native>,
     /// Blocks run in the plain interpreter, the fast one's twin (`EMU_INTERP=plain`).
     pub plain: bool,
     board: OnceLock<BoardHandle>,
@@ -179,7 +185,9 @@ impl Machine {
         // SAFETY: as above.
         let arch = unsafe { ArchitectureHandle::create(spec.target.vtable(), &target_config) }?;
         let layout = *arch.layout();
-        let cpus = (0..spec.cpus).map(|i| Arc::new(Vcpu::new(i, layout.size as usize))).collect();
+        let cpus = (0..spec.cpus).map(|i| Arc::new(Vcpu::new(i, &layout))).collect();
+        let deterministic = spec.clock != Clock::Host;
+        let native = crate::native::Native::new(&arch, spec.cpus, crate::vcpu::SLOTS, deterministic || spec.log.stats, spec.log.exec)?;
         let machine = Arc::new(Machine {
             arch,
             space: AddressSpace::new(),
@@ -187,6 +195,7 @@ impl Machine {
             time: Time::new(spec.clock),
             code: CodeIndex::new(CODE_LIMIT),
             trace: spec.log.clone(),
+            native,
             plain: std::env::var_os("EMU_INTERP").is_some_and(|v| v == "plain"),
             board: OnceLock::new(),
             devices: Mutex::default(),
@@ -518,6 +527,12 @@ impl Machine {
             }
         }
         self.code.invalidate(pa);
+        if let Some(native) = &self.native {
+            native.epoch.fetch_add(1, Ordering::SeqCst);
+        }
+        for cpu in &self.cpus {
+            cpu.post(Request::ForgetCode);
+        }
     }
     /// Code is about to be made from a physical page: stores to it must be seen from now on.
     pub fn revoke_write(&self, by: &Vcpu, pa: u64) {
@@ -678,11 +693,28 @@ impl Machine {
         }
         self.trace(&text);
     }
+    /// Generated code, disassembled.
+    pub(crate) fn trace_code(&self, pc: u64, address: usize, code: &[u8]) {
+        if !self.trace.filter.is_empty() && !self.trace.filter.iter().any(|(a, b)| *a <= pc && pc <= *b) {
+            return;
+        }
+        self.trace(&format!("code: pc {pc:#018x} at {address:#x}\n{}", emu_x86_64::disassemble(address, code)));
+    }
     /// Counters, for `--stats`.
     pub fn statistics(&self) -> String {
         let load = |a: &AtomicU64| a.load(Ordering::Relaxed);
         let executed: u64 = self.cpus.iter().map(|c| load(&c.published)).sum();
-        format!(
+        let mut text = String::new();
+        if let Some(n) = &self.native {
+            text = format!(
+                "regions: {}\nbytes of code: {}\nchunks of code evicted: {}\ntime spent making code: {:.3} s\n",
+                load(&n.regions),
+                load(&n.bytes),
+                load(&n.evicted),
+                load(&n.time_ns) as f64 / 1e9
+            );
+        }
+        text + &format!(
             "instructions executed: {executed}\nblocks translated: {}\ninstructions translated: {}\npages of code invalidated: {}\ncode cache flushes: {}\naccesses to nothing: {}\n",
             load(&self.code.translated),
             load(&self.code.insns),

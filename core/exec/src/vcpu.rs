@@ -3,10 +3,12 @@
 use crate::code::{Block, Body};
 use crate::machine::Machine;
 use crate::memory::Running;
+use crate::native::{CpuLayout, Generator};
 use emu_interp::{End, Fault};
 use emu_ir::{MemFlags, OwnedIrBuf, exit, verify};
-use emu_mem::{PAGE_SIZE, Tlb};
-use emu_plugins_api::{Access, AccessKind, BlockRequest, CpuHeader, Slice, TlbFlush, Translation, attr, fault, irq, perm};
+use emu_mem::{PAGE_SIZE, TLB_ENTRIES, Tlb};
+use emu_x86_64::frame::{Exchange, JUMPS, JumpEntry, TLB_ENTRY};
+use emu_plugins_api::{Access, AccessKind, BlockRequest, CpuHeader, Slice, StateLayout, TlbFlush, Translation, attr, fault, irq, perm};
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -26,6 +28,8 @@ pub enum Request {
     Flush(TlbFlush),
     /// Stores to this physical page take the slow path again.
     RevokeWrite(u64),
+    /// Code has changed: forget where it is.
+    ForgetCode,
     /// Begin execution (power on).
     Start(u64, u64),
 }
@@ -36,7 +40,13 @@ const REQUESTS_MAX: usize = 256;
 /// Replaces all that only make a CPU forget something by what makes it forget all.
 fn shorten(list: &mut Vec<Request>) {
     list.retain(|r| matches!(r, Request::Start(..)));
+    list.push(Request::ForgetCode);
     list.push(Request::Flush(TlbFlush { kind: emu_plugins_api::FlushKind::ALL, asid: 0, va: 0, last: u64::MAX, views: u32::MAX, broadcast: 0 }));
+}
+
+#[cold]
+fn no_view() -> ! {
+    panic!("the target uses a privilege view that it did not declare")
 }
 
 struct Jump {
@@ -66,17 +76,20 @@ struct Caches {
     code: Vec<u8>,
     /// A block that is not in `jumps` while it runs.
     single: Option<Arc<Block>>,
+    /// Lines of the jump cache in use.
+    lines: Vec<u16>,
+    generator: Option<Box<Generator>>,
 }
 
 /// Value slots of a CPU, behind its state in the same allocation. A block that needs more is made shorter.
-const SLOTS: u32 = 1 << 14;
+pub const SLOTS: u32 = 1 << 14;
 
 /// A CPU.
 pub struct Vcpu {
     pub index: u32,
     cpu: *mut CpuHeader,
-    /// Byte offset from the CPU to its value slots.
-    slot_base: u32,
+    /// Where the parts of the CPU's memory are.
+    at: CpuLayout,
     layout: Layout,
     caches: UnsafeCell<Caches>,
     requests: Mutex<Vec<Request>>,
@@ -94,6 +107,10 @@ pub struct Vcpu {
     pub slice_start: AtomicU64,
     /// Timers (a bit each) whose callbacks are to run.
     pub due_timers: AtomicU32,
+    /// The code epoch up to which this CPU has forgotten code; the maximum while it is outside of generated code.
+    pub code_seen: AtomicU64,
+    /// Generated code was left by an `exit` that ends the run.
+    pub left_for_good: AtomicBool,
 }
 
 // SAFETY: `cpu` and `caches` are used by the CPU's own thread only (or while that thread is stopped); the rest is atomic or locked.
@@ -103,15 +120,22 @@ unsafe impl Sync for Vcpu {}
 
 impl Vcpu {
     /// A CPU in the state that `reset` will give it.
-    pub fn new(index: u32, bytes: usize) -> Vcpu {
-        let slot_base = bytes.max(size_of::<CpuHeader>()).next_multiple_of(64);
-        let layout = Layout::from_size_align(slot_base + SLOTS as usize * 8, 64).unwrap_or_else(|_| Layout::new::<CpuHeader>());
+    pub fn new(index: u32, state: &StateLayout) -> Vcpu {
+        let at = CpuLayout::new(state, SLOTS);
+        let layout = Layout::from_size_align(at.size as usize, 64).unwrap_or_else(|_| Layout::new::<CpuHeader>());
         // SAFETY: the size is not zero; zeroes are a valid header and, by the target's contract, a valid state.
         let cpu = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<CpuHeader>();
         assert!(!cpu.is_null(), "the host is out of memory");
+        let part = |offset: u32| cpu.cast::<u8>().wrapping_add(offset as usize);
+        // SAFETY: the parts lie in the allocation, which lives as long as the CPU; nobody else uses them yet.
+        let tlbs = unsafe {
+            let jumps = core::slice::from_raw_parts_mut(part(at.jumps).cast::<JumpEntry>(), JUMPS);
+            jumps.fill(JumpEntry::EMPTY);
+            (0..at.views).map(|v| Tlb::at(part(at.tlb + v * TLB_ENTRIES as u32 * TLB_ENTRY).cast())).collect()
+        };
         let empty = || Jump { pc: 0, mode: 0, epoch: 0, block: None };
         let caches = Caches {
-            tlbs: (0..MAX_VIEWS).map(|_| Tlb::new()).collect(),
+            tlbs,
             jumps: (0..1 << JUMP_BITS).map(|_| empty()).collect(),
             fetch: (0..256).map(|_| FetchPage { page: 1, mode: 0, epoch: 0, pa: 0, attrs: 0 }).collect(),
             epoch: 1,
@@ -119,11 +143,13 @@ impl Vcpu {
             buf: OwnedIrBuf::new(0),
             code: Vec::with_capacity(PAGE_SIZE as usize),
             single: None,
+            lines: Vec::new(),
+            generator: None,
         };
         Vcpu {
             index,
             cpu,
-            slot_base: slot_base as u32,
+            at,
             layout,
             caches: UnsafeCell::new(caches),
             requests: Mutex::default(),
@@ -135,6 +161,8 @@ impl Vcpu {
             published: AtomicU64::new(0),
             slice_start: AtomicU64::new(0),
             due_timers: AtomicU32::new(0),
+            code_seen: AtomicU64::new(u64::MAX),
+            left_for_good: AtomicBool::new(false),
         }
     }
     /// The CPU's memory. Only its own thread may use what is not atomic.
@@ -166,7 +194,30 @@ impl Vcpu {
     #[inline(always)]
     pub fn tlb(&self, view: usize) -> &mut Tlb {
         // SAFETY: as in `caches`; views are four bits.
-        unsafe { (&mut *self.caches.get()).tlbs.get_unchecked_mut(view & (MAX_VIEWS - 1)) }
+        unsafe { (&mut *self.caches.get()).tlbs.get_mut(view).unwrap_or_else(|| no_view()) }
+    }
+    /// Where the parts of the CPU's memory are.
+    pub fn layout_of(&self) -> &CpuLayout {
+        &self.at
+    }
+    fn exchange(&self) -> *mut Exchange {
+        self.cpu.cast::<u8>().wrapping_add(self.at.exchange as usize).cast()
+    }
+    fn line(&self, line: usize) -> *mut JumpEntry {
+        self.cpu.cast::<u8>().wrapping_add(self.at.jumps as usize).cast::<JumpEntry>().wrapping_add(line & (JUMPS - 1))
+    }
+    /// Generated code finds other code by asking again. The CPU's own thread.
+    pub fn forget_code(&self) {
+        let lines = &mut self.caches().lines;
+        if lines.len() >= JUMPS / 2 {
+            (0..JUMPS).for_each(|i| self.forget_line(i));
+            lines.clear();
+        }
+        lines.drain(..).for_each(|i| self.forget_line(i as usize));
+    }
+    fn forget_line(&self, i: usize) {
+        // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+        unsafe { self.line(i).write(JumpEntry::EMPTY) }
     }
     /// Current address space identifier.
     pub fn asid(&self) -> u32 {
@@ -174,8 +225,8 @@ impl Vcpu {
     }
     /// The address space has changed: what is not global of the others is forgotten.
     pub fn set_asid(&self, asid: u32) {
+        self.forget_jumps();
         let c = self.caches();
-        c.epoch += 1;
         if c.asid != asid {
             c.asid = asid;
             c.tlbs.iter_mut().for_each(|t| t.flush_asid(None));
@@ -184,8 +235,8 @@ impl Vcpu {
     /// Forgets translations.
     pub fn flush(&self, f: &TlbFlush) {
         use emu_plugins_api::FlushKind as K;
+        self.forget_jumps();
         let c = self.caches();
-        c.epoch += 1;
         for (view, tlb) in c.tlbs.iter_mut().enumerate() {
             if f.views >> view & 1 == 0 {
                 continue;
@@ -200,6 +251,7 @@ impl Vcpu {
     /// Looked-up blocks and fetched pages are looked up again.
     pub fn forget_jumps(&self) {
         self.caches().epoch += 1;
+        self.forget_code();
     }
     /// Stores to a physical page take the slow path again.
     pub fn revoke_write(&self, pa: u64) {
@@ -253,6 +305,7 @@ impl Vcpu {
             match request {
                 Request::Flush(f) => self.flush(&f),
                 Request::RevokeWrite(pa) => self.revoke_write(pa),
+                Request::ForgetCode => self.forget_code(),
                 // SAFETY: this is the CPU's thread.
                 Request::Start(pc, arg) => unsafe {
                     machine.arch.reset(self.cpu);
@@ -327,10 +380,125 @@ impl Vcpu {
     /// Runs blocks until somebody asks for attention, the CPU halts, or `budget` instructions are done.
     pub fn run(&self, machine: &Machine, budget: u64) {
         self.resume(machine);
+        match &machine.native {
+            Some(native) => self.run_native(machine, native, budget),
+            None => self.run_interpreter(machine, budget),
+        }
+        // SAFETY: this is the CPU's thread.
+        self.published.store(unsafe { (*self.cpu).insns }, Ordering::Relaxed);
+        self.running.store(false, Ordering::SeqCst);
+    }
+
+    fn run_native(&self, machine: &Machine, native: &crate::native::Native, budget: u64) {
+        // SAFETY: this is the CPU's thread; the exchange area is part of the CPU.
+        let stop = unsafe {
+            let stop = (*self.cpu).insns.saturating_add(budget);
+            (*self.exchange()).stop = stop;
+            stop
+        };
+        self.left_for_good.store(false, Ordering::Relaxed);
+        loop {
+            let code = self.next_code(machine);
+            if code != 0 {
+                // SAFETY: `next_code` gives the address of a block of this machine, and its chunk is kept as long as this CPU is seen inside.
+                unsafe { native.enter(self.cpu, code) };
+            }
+            if self.exit_request().load(Ordering::Relaxed) != 0 || self.left_for_good.load(Ordering::Relaxed) {
+                break;
+            }
+            // SAFETY: this is the CPU's thread.
+            let insns = unsafe { (*self.cpu).insns };
+            if insns >= stop {
+                break;
+            }
+            // What is left of the budget is less than a straight run, or there is no code for this: a block in the interpreter.
+            self.interpret(machine, stop - insns, true);
+        }
+        self.code_seen.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// Address of generated code for where the CPU is, or 0 if the loop has to look first: somebody wants attention, or there is none.
+    pub fn next_code(&self, machine: &Machine) -> usize {
+        let Some(native) = &machine.native else { return 0 };
+        loop {
+            if self.exit_request().load(Ordering::Relaxed) != 0 {
+                return 0;
+            }
+            let epoch = native.epoch.load(Ordering::SeqCst);
+            if self.code_seen.swap(epoch, Ordering::SeqCst) != epoch {
+                self.forget_code();
+            }
+            // SAFETY: this is the CPU's thread.
+            let (pc, mode, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key, (*self.cpu).insns) };
+            match self.find_code(machine, native, pc, mode) {
+                // SAFETY: as above.
+                Ok(Some(block)) if !native.frame.count || u64::from(block.insns) <= unsafe { (*self.exchange()).stop }.saturating_sub(insns) => {
+                    let Body::Native(code) = block.body else { return 0 };
+                    if !native.frame.unlinked {
+                        let line = (pc >> native.frame.jump_shift) as usize & (JUMPS - 1);
+                        // SAFETY: as above.
+                        unsafe { self.line(line).write(JumpEntry { pc, mode, code: code as u64, reserved: 0 }) };
+                        self.caches().lines.push(line as u16);
+                    }
+                    if machine.trace.exec {
+                        machine.trace(&format!("exec: cpu {} pc {pc:#018x} mode {mode:#x}\n", self.index));
+                    }
+                    return code;
+                }
+                Ok(_) => return 0,
+                Err(f) => {
+                    self.deliver(machine, pc, 0, f);
+                    // A fault takes its time.
+                    // SAFETY: as above.
+                    unsafe { (*self.cpu).insns = insns + 1 };
+                    // SAFETY: as above.
+                    if native.frame.count && insns + 1 >= unsafe { (*self.exchange()).stop } {
+                        return 0;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Finds or makes generated code; `None` if this is for the interpreter.
+    fn find_code(&self, machine: &Machine, native: &crate::native::Native, pc: u64, mode: u64) -> Result<Option<Arc<Block>>, Fault> {
+        let (pa, attrs) = self.fetch(machine, pc, mode)?;
+        let key = mode ^ u64::from(attrs & attr::GUARDED) << 62;
+        if let Some(block) = machine.code.find(pa, pc, key) {
+            return Ok(Some(block));
+        }
+        let ram = machine.space.find(pa).and_then(|h| h.window.readable().map(|ram| (ram, h.offset)));
+        let Some((ram, offset)) = ram else { return Ok(None) };
+        if pc & (u64::from(machine.arch.layout().insn_bytes.max(1)) - 1) != 0 {
+            return Ok(None);
+        }
+        if ram.set_code(offset) {
+            machine.revoke_write(self, pa & !(PAGE_SIZE - 1));
+        }
+        let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator());
+        let made = generator.make(machine, self.index, native, pc, mode, key, pa, attrs);
+        self.caches().generator = Some(generator);
+        match made {
+            Ok(block) => Ok(block),
+            Err(e) => {
+                machine.crash(format!("the target plugin made an invalid block at {pc:#x}: {e}"));
+                Ok(None)
+            }
+        }
+    }
+
+    fn run_interpreter(&self, machine: &Machine, budget: u64) {
+        self.interpret(machine, budget, false);
+    }
+
+    /// Runs blocks in the interpreter; `once`: only one.
+    fn interpret(&self, machine: &Machine, budget: u64, once: bool) {
         // SAFETY: this is the CPU's thread.
         let stop = unsafe { (*self.cpu).insns }.saturating_add(budget);
+        let mut first = true;
         let mut r = Running { machine, vcpu: self, cpu: self.cpu, insns: 0, block_insns: 0 };
-        while self.exit_request().load(Ordering::Relaxed) == 0 {
+        while self.exit_request().load(Ordering::Relaxed) == 0 && (first || !once) {
+            first = false;
             // SAFETY: as above; the values are read before anything else can touch the header.
             let (pc, mode, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key, (*self.cpu).insns) };
             let left = stop - insns;
@@ -356,9 +524,10 @@ impl Vcpu {
             // SAFETY: the state and the slots (of which no block has more than there are) are one allocation that only this thread uses.
             let outcome = unsafe {
                 match &block.body {
-                    Body::Fast(body) => emu_interp::run_fast(body, self.cpu.cast(), self.slot_base, block.vl, &mut r),
+                    Body::Fast(body) => emu_interp::run_fast(body, self.cpu.cast(), self.at.slots, block.vl, &mut r),
+                    Body::Native(_) => return,
                     Body::Plain(steps) => {
-                        let slots = self.cpu.cast::<u8>().add(self.slot_base as usize).cast::<u64>();
+                        let slots = self.cpu.cast::<u8>().add(self.at.slots as usize).cast::<u64>();
                         emu_interp::run(steps, core::slice::from_raw_parts_mut(slots, SLOTS as usize), block.vl, &mut r)
                     }
                 }
@@ -371,6 +540,7 @@ impl Vcpu {
                 End::Exit(pc, reason) => {
                     (h.pc, h.insns) = (pc, all);
                     if self.leave(machine, reason) {
+                        self.left_for_good.store(true, Ordering::Relaxed);
                         break;
                     }
                 }
@@ -390,19 +560,16 @@ impl Vcpu {
                 }
             }
         }
-        // SAFETY: as above.
-        self.published.store(unsafe { (*self.cpu).insns }, Ordering::Relaxed);
-        self.running.store(false, Ordering::SeqCst);
     }
 
-    fn interrupts(&self, machine: &Machine) -> bool {
+    pub(crate) fn interrupts(&self, machine: &Machine) -> bool {
         let lines = self.lines().load(Ordering::Relaxed);
         // SAFETY: this is the CPU's thread.
         lines != 0 && unsafe { machine.arch.interrupt(self.cpu, lines) } & irq::TAKEN != 0
     }
 
     /// An `exit` op: true if the loop must be left.
-    fn leave(&self, machine: &Machine, reason: u32) -> bool {
+    pub(crate) fn leave(&self, machine: &Machine, reason: u32) -> bool {
         // SAFETY: this is the CPU's thread.
         let h = unsafe { &mut *self.cpu };
         match reason {
@@ -436,7 +603,7 @@ impl Vcpu {
     }
 
     /// Gives a fault to the target.
-    fn deliver(&self, machine: &Machine, pc: u64, info: u32, f: Fault) {
+    pub(crate) fn deliver(&self, machine: &Machine, pc: u64, info: u32, f: Fault) {
         if machine.trace.int {
             machine.trace(&format!("int: cpu {} pc {pc:#x} fault {:#x} at {:#x} size {} kind {}\n", self.index, f.fault, f.va, f.size, f.kind));
         }
@@ -474,6 +641,11 @@ impl Vcpu {
         let (pa, attrs) = self.fetch(machine, pc, mode)?;
         // Guarded pages are translated apart: the attribute is part of the block, so it is put into the key's unused top byte.
         let key = mode ^ u64::from(attrs & attr::GUARDED) << 62;
+        if machine.native.is_some() {
+            // What is interpreted beside generated code is not kept in the index.
+            let block = self.translate_ops(machine, pc, mode, pa, attrs, left.min(64) as u32)?;
+            return Ok(Arc::as_ptr(self.caches().single.insert(Arc::new(block))));
+        }
         let whole = match machine.code.find(pa, pc, key) {
             Some(b) => b,
             None => self.translate(machine, pc, mode, key, pa, attrs, 64)?,
@@ -523,6 +695,7 @@ impl Vcpu {
         block.mode = key;
         // Memory is watched for changes, also that behind a device while loads come from it.
         if machine.space.find(pa).is_some_and(|h| h.window.readable().is_some()) {
+            machine.code.insns.fetch_add(block.insns.into(), Ordering::Relaxed);
             return Ok(machine.code.insert(pa, block, generation));
         }
         // What a device answers is not: it is used once.
@@ -584,9 +757,9 @@ impl Vcpu {
         let body = if machine.plain {
             Body::Plain(emu_interp::prepare(buf.ops()).into_boxed_slice())
         } else {
-            Body::Fast(emu_interp::prepare_fast(buf.ops(), buf.next_slot, vl, self.slot_base))
+            Body::Fast(emu_interp::prepare_fast(buf.ops(), buf.next_slot, vl, self.at.slots))
         };
-        Ok(Block { va: pc, mode, body, vl, insns: info.insns.max(1), valid: AtomicBool::new(true) })
+        Ok(Block { va: pc, mode, body, vl, insns: info.insns.max(1), chunk: 0, valid: AtomicBool::new(true) })
     }
 }
 

@@ -4,10 +4,14 @@
 //! bits ([`slow`]) make it unequal to any address, so that the fast path is one comparison, which also fails for an access that leaves the
 //! page: the tag is compared with the page of the access's *last* byte while the entry is chosen by its first.
 
+#![allow(unsafe_code)]
+
 use crate::{PAGE_BITS, PAGE_SIZE};
 
-const ENTRY_BITS: u32 = 10;
-const ENTRIES: usize = 1 << ENTRY_BITS;
+/// log2 of the number of entries.
+pub const ENTRY_BITS: u32 = 10;
+/// Number of entries.
+pub const ENTRIES: usize = 1 << ENTRY_BITS;
 
 /// Low bits of a tag: why an access must take the slow path.
 pub mod slow {
@@ -21,7 +25,8 @@ pub mod slow {
     pub const MMIO: u64 = 8;
 }
 
-/// One translation.
+/// One translation. Generated code reads the first three members.
+#[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// Tag for loads.
@@ -30,15 +35,30 @@ pub struct Entry {
     pub write: u64,
     /// Host address minus virtual address.
     pub addend: usize,
-    /// Physical address of the page.
-    pub pa: u64,
-    /// Address space identifier; `u32::MAX` for a global translation.
-    pub asid: u32,
-    /// `attr::` bits.
-    pub attrs: u8,
+    /// Physical address of the page, `attr::` bits in the low byte, and how far the translation holds (see `asid`).
+    packed: u64,
 }
 
-const EMPTY: Entry = Entry { read: slow::ABSENT, write: slow::ABSENT, addend: 0, pa: 0, asid: 0, attrs: 0 };
+/// In `packed`: the translation is for one address space.
+const LOCAL: u64 = 1 << 8;
+
+impl Entry {
+    /// A translation; `asid` is `None` if it holds in every address space.
+    pub fn new(read: u64, write: u64, addend: usize, pa: u64, attrs: u8, asid: Option<u32>) -> (Entry, u32) {
+        let packed = pa & !(PAGE_SIZE - 1) | u64::from(attrs) | if asid.is_some() { LOCAL } else { 0 };
+        (Entry { read, write, addend, packed }, asid.unwrap_or(0))
+    }
+    /// Physical address of the page.
+    pub fn pa(&self) -> u64 {
+        self.packed & !(PAGE_SIZE - 1)
+    }
+    /// `attr::` bits.
+    pub fn attrs(&self) -> u8 {
+        self.packed as u8
+    }
+}
+
+const EMPTY: Entry = Entry { read: slow::ABSENT, write: slow::ABSENT, addend: 0, packed: 0 };
 
 /// Result of a look-up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,19 +69,15 @@ pub enum Lookup {
     Slow,
 }
 
-/// The cache.
+/// The cache. Its entries lie where generated code finds them.
 pub struct Tlb {
-    entries: Box<[Entry; ENTRIES]>,
+    entries: &'static mut [Entry; ENTRIES],
+    /// Address space of each entry that is of one.
+    asids: Box<[u32; ENTRIES]>,
     /// Slots filled since the last full flush; full flushes walk it when it is short.
     filled: Vec<u16>,
     /// First and last address that entries of large pages were made for, widened to those pages.
     large: Option<(u64, u64)>,
-}
-
-impl Default for Tlb {
-    fn default() -> Self {
-        Tlb::new()
-    }
 }
 
 #[inline]
@@ -73,9 +89,16 @@ fn index(va: u64) -> usize {
 const VA_MASK: u64 = (1 << 56) - 1;
 
 impl Tlb {
-    /// An empty cache.
-    pub fn new() -> Tlb {
-        Tlb { entries: Box::new([EMPTY; ENTRIES]), filled: Vec::new(), large: None }
+    /// An empty cache with its entries at `place`.
+    ///
+    /// # Safety
+    /// `place` must be writable, aligned to 8 bytes, used by nobody else but generated code of the same thread, and live as long as the
+    /// cache.
+    pub unsafe fn at(place: *mut [Entry; ENTRIES]) -> Tlb {
+        // SAFETY: the caller says so; every bit pattern is an entry.
+        let entries = unsafe { &mut *place };
+        entries.fill(EMPTY);
+        Tlb { entries, asids: Box::new([0; ENTRIES]), filled: Vec::new(), large: None }
     }
     /// Looks up a load of `size` bytes.
     #[inline(always)]
@@ -104,7 +127,7 @@ impl Tlb {
         (tag & slow::ABSENT == 0 && tag & !(PAGE_SIZE - 1) == va & !(PAGE_SIZE - 1)).then_some(e)
     }
     /// Enters a translation of the page at `va`; `page_bits` is the size of the mapping that it is part of.
-    pub fn fill(&mut self, va: u64, entry: Entry, page_bits: u32) {
+    pub fn fill(&mut self, va: u64, (entry, asid): (Entry, u32), page_bits: u32) {
         let i = index(va);
         if self.filled.len() < ENTRIES {
             self.filled.push(i as u16);
@@ -115,6 +138,11 @@ impl Tlb {
             self.large = Some(self.large.map_or((first, last), |(f, l)| (f.min(first), l.max(last))));
         }
         self.entries[i] = entry;
+        self.asids[i] = asid;
+    }
+    /// Stores to the page of `va`, which has an entry, take the fast path from now on.
+    pub fn allow_write(&mut self, va: u64) {
+        self.entries[index(va)].write &= !slow::TRACKED;
     }
     /// Forgets everything.
     pub fn flush(&mut self) {
@@ -130,9 +158,9 @@ impl Tlb {
     }
     /// Forgets what is not global and, with `only`, of that address space.
     pub fn flush_asid(&mut self, only: Option<u32>) {
-        let entries = &mut self.entries;
-        let drop = |e: &mut Entry| {
-            if e.asid != u32::MAX && only.is_none_or(|a| a == e.asid) {
+        let (entries, asids) = (&mut *self.entries, &self.asids);
+        let drop = |e: &mut Entry, i: usize| {
+            if e.packed & LOCAL != 0 && only.is_none_or(|a| a == asids[i]) {
                 *e = EMPTY;
             }
         };
@@ -140,11 +168,11 @@ impl Tlb {
             // The list keeps what is left, so that a later flush finds it.
             self.filled.retain(|i| {
                 let e = &mut entries[*i as usize];
-                drop(e);
+                drop(e, *i as usize);
                 e.read & slow::ABSENT == 0 || e.write & slow::ABSENT == 0
             });
         } else {
-            entries.iter_mut().for_each(drop);
+            entries.iter_mut().enumerate().for_each(|(i, e)| drop(e, i));
         }
     }
     /// Forgets the pages from `va` to `last`. Mappings larger than a page may be under any of their pages, so these flush everything.
@@ -164,7 +192,7 @@ impl Tlb {
     /// Makes stores to a physical page take the slow path again.
     pub fn revoke_write(&mut self, pa_page: u64) {
         for e in self.entries.iter_mut() {
-            if e.pa == pa_page && e.write & slow::ABSENT == 0 {
+            if e.pa() == pa_page && e.write & slow::ABSENT == 0 {
                 e.write |= slow::TRACKED;
             }
         }
@@ -181,13 +209,17 @@ impl Tlb {
 mod tests {
     use super::*;
 
-    fn entry(va: u64, pa: u64, asid: u32) -> Entry {
-        Entry { read: va, write: va, addend: 0x10_0000, pa, asid, attrs: 0 }
+    fn entry(va: u64, pa: u64, asid: u32) -> (Entry, u32) {
+        Entry::new(va, va, 0x10_0000, pa, 0, Some(asid).filter(|a| *a != u32::MAX))
+    }
+    fn tlb() -> Tlb {
+        // SAFETY: leaked memory of the right type.
+        unsafe { Tlb::at(Box::leak(Box::new([EMPTY; ENTRIES]))) }
     }
 
     #[test]
     fn hits_only_inside_the_page() {
-        let mut t = Tlb::new();
+        let mut t = tlb();
         t.fill(0x5000, entry(0x5000, 0x1000, 1), 12);
         assert_eq!(t.load(0x5ff8, 8), Lookup::Host(0x10_5ff8 as *mut u8));
         assert_eq!(t.load(0x5ff9, 8), Lookup::Slow);
@@ -201,7 +233,7 @@ mod tests {
 
     #[test]
     fn flushes() {
-        let mut t = Tlb::new();
+        let mut t = tlb();
         let fill = |t: &mut Tlb| {
             t.fill(0x5000, entry(0x5000, 0, 1), 12);
             t.fill(0x6000, entry(0x6000, 0, 2), 12);
