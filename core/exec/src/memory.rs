@@ -117,8 +117,7 @@ impl<'a> Running<'a> {
             None => low |= slow::MMIO,
         }
         let tag = |p: u8, more: u64| page | low | more | if out.perms & p == 0 { slow::ABSENT } else { 0 };
-        let asid = (out.global == 0).then(|| self.vcpu.asid());
-        let entry = Entry::new(tag(perm::READ, 0), tag(perm::WRITE, write_low), addend, pa, out.attrs, asid);
+        let entry = Entry::new(tag(perm::READ, 0), tag(perm::WRITE, write_low), addend, pa, out.attrs, out.global != 0);
         self.vcpu.tlb(flags.view_index()).fill(page, entry, u32::from(out.page_bits).max(PAGE_BITS));
         Ok(())
     }

@@ -60,6 +60,8 @@ struct FetchPage {
     page: u64,
     mode: u64,
     epoch: u64,
+    /// The address space that it holds in; `None` in all.
+    asid: Option<u32>,
     pa: u64,
     attrs: u8,
 }
@@ -70,15 +72,32 @@ struct Caches {
     tlbs: Vec<Tlb>,
     jumps: Vec<Jump>,
     fetch: Vec<FetchPage>,
+    /// Moves on when `jumps` are stale.
     epoch: u64,
+    /// Moves on when translations of fetches are.
+    fetch_epoch: u64,
     asid: u32,
     buf: OwnedIrBuf,
     code: Vec<u8>,
     /// A block that is not in `jumps` while it runs.
     single: Option<Arc<Block>>,
-    /// Lines of the jump cache in use.
-    lines: Vec<u16>,
+    /// Lines of the jump cache in use, those of code in global pages and those of the current address space.
+    lines: [Vec<u16>; 2],
+    /// Lines that other address spaces left, oldest first: they come back with them.
+    lines_aside: Vec<(u32, Vec<(u16, JumpEntry)>)>,
     generator: Option<Box<Generator>>,
+    /// A bit for each page (by a hash of its address) that code was fetched from since everything was forgotten.
+    fetched: [u64; 64],
+    /// First and last address of the large mappings that code was fetched from: any of their addresses names the whole.
+    fetched_large: Option<(u64, u64)>,
+}
+
+/// Where a page's bit is in `Caches::fetched`.
+fn fetched_bit(va: u64) -> (usize, u64) {
+    // Bits above 55 may be a tag in what is flushed.
+    let page = (va & ((1 << 56) - 1)) >> 12;
+    let hash = page.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
+    ((hash >> 6) as usize, 1 << (hash & 63))
 }
 
 /// Value slots of a CPU, behind its state in the same allocation. A block that needs more is made shorter.
@@ -137,14 +156,18 @@ impl Vcpu {
         let caches = Caches {
             tlbs,
             jumps: (0..1 << JUMP_BITS).map(|_| empty()).collect(),
-            fetch: (0..256).map(|_| FetchPage { page: 1, mode: 0, epoch: 0, pa: 0, attrs: 0 }).collect(),
+            fetch: (0..256).map(|_| FetchPage { page: 1, mode: 0, epoch: 0, asid: None, pa: 0, attrs: 0 }).collect(),
             epoch: 1,
+            fetch_epoch: 1,
             asid: 0,
             buf: OwnedIrBuf::new(0),
             code: Vec::with_capacity(PAGE_SIZE as usize),
             single: None,
-            lines: Vec::new(),
+            lines: [const { Vec::new() }; 2],
+            lines_aside: Vec::new(),
             generator: None,
+            fetched: [0; 64],
+            fetched_large: None,
         };
         Vcpu {
             index,
@@ -208,12 +231,47 @@ impl Vcpu {
     }
     /// Generated code finds other code by asking again. The CPU's own thread.
     pub fn forget_code(&self) {
-        let lines = &mut self.caches().lines;
-        if lines.len() >= JUMPS / 2 {
-            (0..JUMPS).for_each(|i| self.forget_line(i));
-            lines.clear();
+        let c = self.caches();
+        c.lines_aside.clear();
+        for lines in &mut c.lines {
+            lines.drain(..).for_each(|i| self.forget_line(i as usize));
         }
-        lines.drain(..).for_each(|i| self.forget_line(i as usize));
+    }
+    /// The address space changes: see `Tlb::switch`.
+    fn switch_code(&self, from: u32, to: u32) {
+        let c = self.caches();
+        let mut room = match c.lines_aside.iter().position(|a| a.0 == from) {
+            Some(i) => c.lines_aside.remove(i).1,
+            None if c.lines_aside.len() >= 8 => c.lines_aside.remove(0).1,
+            None => Vec::new(),
+        };
+        room.clear();
+        for i in c.lines[1].drain(..) {
+            // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+            let entry = unsafe { self.line(i as usize).read() };
+            // A line that was overwritten since is in the list of what did it.
+            if entry.reserved == 1 {
+                room.push((i, entry));
+                self.forget_line(i as usize);
+            }
+        }
+        c.lines_aside.push((from, room));
+        if let Some(k) = c.lines_aside.iter().position(|a| a.0 == to) {
+            for (i, entry) in c.lines_aside.remove(k).1 {
+                // SAFETY: as above.
+                unsafe { self.line(i as usize).write(entry) };
+                c.lines[1].push(i);
+            }
+        }
+    }
+    fn enter_line(&self, line: usize, pc: u64, mode: u64, code: usize, global: bool) {
+        // SAFETY: as above.
+        unsafe { self.line(line).write(JumpEntry { pc, mode, code: code as u64, reserved: u64::from(!global) }) };
+        let lines = &mut self.caches().lines[usize::from(!global)];
+        if lines.len() >= 4 * JUMPS {
+            self.forget_code();
+        }
+        self.caches().lines[usize::from(!global)].push(line as u16);
     }
     fn forget_line(&self, i: usize) {
         // SAFETY: the line lies in the CPU's memory, which only this thread uses.
@@ -223,34 +281,66 @@ impl Vcpu {
     pub fn asid(&self) -> u32 {
         self.caches().asid
     }
-    /// The address space has changed: what is not global of the others is forgotten.
+    /// The address space has changed.
     pub fn set_asid(&self, asid: u32) {
-        self.forget_jumps();
         let c = self.caches();
-        if c.asid != asid {
+        c.epoch += 1;
+        let old = c.asid;
+        if old != asid {
             c.asid = asid;
-            c.tlbs.iter_mut().for_each(|t| t.flush_asid(None));
+            c.tlbs.iter_mut().for_each(|t| t.switch(old, asid));
+            self.switch_code(old, asid);
         }
     }
     /// Forgets translations.
     pub fn flush(&self, f: &TlbFlush) {
         use emu_plugins_api::FlushKind as K;
-        self.forget_jumps();
+        if self.code_concerned(f) {
+            self.forget_jumps();
+        }
         let c = self.caches();
+        let asid = c.asid;
         for (view, tlb) in c.tlbs.iter_mut().enumerate() {
             if f.views >> view & 1 == 0 {
                 continue;
             }
             match f.kind {
-                K::ASID => tlb.flush_asid(Some(f.asid)),
-                K::VA | K::VA_ALL_ASIDS => tlb.flush_range(f.va, f.last),
+                K::ASID => tlb.flush_asid(f.asid, asid),
+                K::VA => {
+                    tlb.forget_aside(Some(f.asid));
+                    tlb.flush_range(f.va, f.last);
+                }
+                K::VA_ALL_ASIDS => {
+                    tlb.forget_aside(None);
+                    tlb.flush_range(f.va, f.last);
+                }
                 _ => tlb.flush(),
             }
         }
     }
+    /// False if no code was fetched from what is flushed.
+    fn code_concerned(&self, f: &TlbFlush) -> bool {
+        use emu_plugins_api::FlushKind as K;
+        let (first, last) = (f.va & !(PAGE_SIZE - 1), f.last);
+        if !matches!(f.kind, K::VA | K::VA_ALL_ASIDS) || last < first || (last - first) >> 12 > 64 {
+            return true;
+        }
+        let va = (1 << 56) - 1;
+        if self.caches().fetched_large.is_some_and(|(f, l)| f <= last & va && first & va <= l) {
+            return true;
+        }
+        let fetched = &self.caches().fetched;
+        (first..=last).step_by(PAGE_SIZE as usize).any(|page| {
+            let (word, bit) = fetched_bit(page);
+            fetched[word] & bit != 0
+        })
+    }
     /// Looked-up blocks and fetched pages are looked up again.
     pub fn forget_jumps(&self) {
         self.caches().epoch += 1;
+        self.caches().fetch_epoch += 1;
+        self.caches().fetched = [0; 64];
+        self.caches().fetched_large = None;
         self.forget_code();
     }
     /// Stores to a physical page take the slow path again.
@@ -436,9 +526,9 @@ impl Vcpu {
                     let Body::Native(code) = block.body else { return 0 };
                     if !native.frame.unlinked {
                         let line = (pc >> native.frame.jump_shift) as usize & (JUMPS - 1);
-                        // SAFETY: as above.
-                        unsafe { self.line(line).write(JumpEntry { pc, mode, code: code as u64, reserved: 0 }) };
-                        self.caches().lines.push(line as u16);
+                        let i = (pc >> 12 ^ mode) as usize & 255;
+                        let global = self.caches().fetch[i].asid.is_none();
+                        self.enter_line(line, pc, mode, code, global);
                     }
                     if machine.trace.exec {
                         machine.trace(&format!("exec: cpu {} pc {pc:#018x} mode {mode:#x}\n", self.index));
@@ -668,10 +758,11 @@ impl Vcpu {
         let c = self.caches();
         let i = (pc >> 12 ^ mode) as usize & 255;
         let e = &c.fetch[i];
-        if e.page == page && e.mode == mode && e.epoch == c.epoch && pc & align == 0 {
+        let here = e.asid.is_none_or(|a| a == c.asid);
+        if e.page == page && e.mode == mode && e.epoch == c.fetch_epoch && here && pc & align == 0 {
             return Ok((e.pa | pc & (PAGE_SIZE - 1), e.attrs));
         }
-        let epoch = c.epoch;
+        let epoch = c.fetch_epoch;
         let failed = |fault| Fault { va: pc, size: align as u32 + 1, kind: AccessKind::FETCH.0, flags: MemFlags::NONE, fault };
         let access = Access { va: pc, size: align as u32 + 1, kind: AccessKind::FETCH, view: 0, reserved: 0, mem_flags: 0, insn_info: 0 };
         let mut out = Translation::default();
@@ -684,7 +775,16 @@ impl Vcpu {
             return Err(failed(fault::BUS));
         }
         let pa = out.pa & !(PAGE_SIZE - 1);
-        self.caches().fetch[i] = FetchPage { page, mode, epoch, pa, attrs: out.attrs };
+        let asid = (out.global == 0).then_some(c.asid);
+        let (word, bit) = fetched_bit(page);
+        let c = self.caches();
+        c.fetched[word] |= bit;
+        if out.page_bits > 12 {
+            let (va, mask) = ((1u64 << 56) - 1, (1u64 << out.page_bits.min(55)) - 1);
+            let (first, last) = (page & va & !mask, page & va | mask);
+            c.fetched_large = Some(c.fetched_large.map_or((first, last), |(f, l)| (f.min(first), l.max(last))));
+        }
+        self.caches().fetch[i] = FetchPage { page, mode, epoch, asid, pa, attrs: out.attrs };
         Ok((pa | pc & (PAGE_SIZE - 1), out.attrs))
     }
 

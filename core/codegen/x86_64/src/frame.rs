@@ -100,7 +100,7 @@ pub struct JumpEntry {
     pub mode: u64,
     /// Address of the code.
     pub code: u64,
-    /// Not used.
+    /// The embedder's.
     pub reserved: u64,
 }
 
