@@ -142,6 +142,7 @@ pub fn run(matches: ArgMatches, program: &str) -> Result<i32, Mistakes> {
         return Ok(0);
     }
     let choice = choose(&catalogue, &machines, cpu.as_deref(), asked.as_deref(), implied).map_err(one)?;
+    logging.trace.stats = args.on("stats");
     let spec = spec(&args, choice, logging.trace)?;
     let limit = args.last("timeout")?.map(|t| parse_duration(&t).map_err(|e| one(format!("--timeout: {e}")))).transpose()?;
     let streams = Arc::new(Streams::open(&serial_lines(&args)?, args.script()?).map_err(one)?);

@@ -137,17 +137,17 @@ impl CodeIndex {
             }
         }
     }
-    /// Invalidates the blocks of a physical page.
-    pub fn invalidate(&self, pa: u64) {
+    /// Invalidates the blocks of a physical page; false if it had none.
+    pub fn invalidate(&self, pa: u64) -> bool {
         let page = {
             let mut shard = self.shard(pa);
             self.generations[(pa >> 12) as usize % SHARDS].fetch_add(1, Ordering::SeqCst);
             shard.remove(&(pa >> 12))
         };
-        if let Some(page) = page {
-            self.invalidated.fetch_add(1, Ordering::Relaxed);
-            self.drop_page(page);
-        }
+        let Some(page) = page else { return false };
+        self.invalidated.fetch_add(1, Ordering::Relaxed);
+        self.drop_page(page);
+        true
     }
     fn drop_page(&self, page: Page) {
         for block in page.into_values() {

@@ -29,8 +29,12 @@ pub struct TraceOptions {
     pub int: bool,
     /// Every block entered.
     pub exec: bool,
+    /// IR after the optimiser.
+    pub op_opt: bool,
     /// Generated code.
     pub out_asm: bool,
+    /// Each jump out of a region goes through the dispatcher.
+    pub unlinked: bool,
     /// Times and counts are wanted at the end.
     pub stats: bool,
     /// Only addresses in these ranges (first, last); empty: all.
@@ -41,7 +45,7 @@ pub struct TraceOptions {
 
 impl TraceOptions {
     pub(crate) fn any_translation(&self) -> bool {
-        (self.in_asm || self.op) && self.sink.is_some()
+        (self.in_asm || self.op || self.op_opt) && self.sink.is_some()
     }
 }
 
@@ -187,7 +191,7 @@ impl Machine {
         let layout = *arch.layout();
         let cpus = (0..spec.cpus).map(|i| Arc::new(Vcpu::new(i, &layout))).collect();
         let deterministic = spec.clock != Clock::Host;
-        let native = crate::native::Native::new(&arch, spec.cpus, crate::vcpu::SLOTS, deterministic || spec.log.stats, spec.log.exec)?;
+        let native = crate::native::Native::new(&arch, spec.cpus, crate::vcpu::SLOTS, deterministic, spec.log.exec || spec.log.unlinked)?;
         let machine = Arc::new(Machine {
             arch,
             space: AddressSpace::new(),
@@ -320,7 +324,7 @@ impl Machine {
         }
         let devices: Vec<DeviceHandle> = lock(&self.devices).iter().map(|d| d.handle).collect();
         devices.iter().for_each(DeviceHandle::reset);
-        self.code.clear();
+        self.forget_all_code();
         // The machine loads its images again as it did when it was made: into read-only memory too.
         self.built.store(false, Ordering::SeqCst);
         let again = self.board().map_or(Ok(()), BoardHandle::restart);
@@ -526,12 +530,22 @@ impl Machine {
                 ram.clear_code(hit.offset);
             }
         }
-        self.code.invalidate(pa);
+        if !self.code.invalidate(pa) {
+            return;
+        }
+        for cpu in &self.cpus {
+            cpu.post(Request::ForgetCode(pa));
+        }
+    }
+    /// All code may have changed.
+    pub fn forget_all_code(&self) {
+        self.code.clear();
         if let Some(native) = &self.native {
             native.epoch.fetch_add(1, Ordering::SeqCst);
         }
+        // Whoever waits for this to be complete everywhere waits for a request.
         for cpu in &self.cpus {
-            cpu.post(Request::ForgetCode);
+            cpu.post(Request::ForgetCode(u64::MAX));
         }
     }
     /// Code is about to be made from a physical page: stores to it must be seen from now on.
@@ -713,6 +727,11 @@ impl Machine {
                 load(&n.evicted),
                 load(&n.time_ns) as f64 / 1e9
             );
+        }
+        let each: Vec<_> = self.cpus.iter().map(|c| c.counters.all()).collect();
+        for (i, (name, _)) in each.first().into_iter().flatten().enumerate() {
+            let sum: u64 = each.iter().map(|c| c[i].1).sum();
+            text += &format!("{name}: {sum}\n");
         }
         text + &format!(
             "instructions executed: {executed}\nblocks translated: {}\ninstructions translated: {}\npages of code invalidated: {}\ncode cache flushes: {}\naccesses to nothing: {}\n",

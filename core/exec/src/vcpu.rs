@@ -22,14 +22,55 @@ const JUMP_BITS: u32 = 12;
 pub const WAITS: u32 = 1;
 pub const OFF: u32 = 3;
 
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident $text:literal,)*) => {
+        /// Events of a CPU, counted by its own thread.
+        #[derive(Default)]
+        pub struct Counters { $($(#[$doc])* pub $name: AtomicU64,)* }
+        impl Counters {
+            /// Names and values.
+            pub fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$(($text, self.$name.load(Ordering::Relaxed)),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Generated code asked what comes next.
+    dispatches "dispatches",
+    /// An `exit` op.
+    exits "exits",
+    /// A helper left the block.
+    helper_exits "exits by helpers",
+    /// A memory access took the slow way.
+    slow_accesses "slow accesses",
+    /// A page walk.
+    walks "page walks",
+    /// An op was left to the interpreter.
+    interpreted "interpreted ops",
+    /// The jump cache was emptied.
+    forgotten "jump caches emptied",
+    /// The address space changed.
+    switches "address space switches",
+    /// Translations were flushed.
+    flushes "translation flushes",
+}
+
+/// Counts an event.
+pub fn count(counter: &AtomicU64) {
+    // Only the CPU's thread writes it.
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
 /// What another thread wants of a CPU.
 pub enum Request {
     /// Forget translations.
     Flush(TlbFlush),
     /// Stores to this physical page take the slow path again.
     RevokeWrite(u64),
-    /// Code has changed: forget where it is.
-    ForgetCode,
+    /// Code of this physical page (the maximum: of all) has changed: forget where it is.
+    ForgetCode(u64),
     /// Begin execution (power on).
     Start(u64, u64),
 }
@@ -40,7 +81,6 @@ const REQUESTS_MAX: usize = 256;
 /// Replaces all that only make a CPU forget something by what makes it forget all.
 fn shorten(list: &mut Vec<Request>) {
     list.retain(|r| matches!(r, Request::Start(..)));
-    list.push(Request::ForgetCode);
     list.push(Request::Flush(TlbFlush { kind: emu_plugins_api::FlushKind::ALL, asid: 0, va: 0, last: u64::MAX, views: u32::MAX, broadcast: 0 }));
 }
 
@@ -92,6 +132,9 @@ struct Caches {
     fetched_large: Option<(u64, u64)>,
 }
 
+/// In `JumpEntry::reserved`, beside the physical page: the line holds in the current address space only.
+const LOCAL: u64 = 1;
+
 /// Where a page's bit is in `Caches::fetched`.
 fn fetched_bit(va: u64) -> (usize, u64) {
     // Bits above 55 may be a tag in what is flushed.
@@ -128,6 +171,8 @@ pub struct Vcpu {
     pub due_timers: AtomicU32,
     /// The code epoch up to which this CPU has forgotten code; the maximum while it is outside of generated code.
     pub code_seen: AtomicU64,
+    /// What happened.
+    pub counters: Counters,
     /// Generated code was left by an `exit` that ends the run.
     pub left_for_good: AtomicBool,
 }
@@ -185,6 +230,7 @@ impl Vcpu {
             slice_start: AtomicU64::new(0),
             due_timers: AtomicU32::new(0),
             code_seen: AtomicU64::new(u64::MAX),
+            counters: Counters::default(),
             left_for_good: AtomicBool::new(false),
         }
     }
@@ -232,9 +278,37 @@ impl Vcpu {
     /// Generated code finds other code by asking again. The CPU's own thread.
     pub fn forget_code(&self) {
         let c = self.caches();
+        count(&self.counters.forgotten);
         c.lines_aside.clear();
         for lines in &mut c.lines {
             lines.drain(..).for_each(|i| self.forget_line(i as usize));
+        }
+    }
+    /// The same for code of one physical page.
+    fn forget_code_of(&self, pa: u64) {
+        let c = self.caches();
+        let stale = |e: &JumpEntry| (e.reserved ^ pa) & !(PAGE_SIZE - 1) == 0;
+        for i in c.lines.iter().flatten() {
+            // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+            if stale(&unsafe { self.line(usize::from(*i)).read() }) {
+                self.forget_line(usize::from(*i));
+            }
+        }
+        c.lines_aside.iter_mut().for_each(|a| a.1.retain(|e| !stale(&e.1)));
+    }
+    /// The same for code that holds in one address space only.
+    fn forget_code_in(&self, asid: u32) {
+        let c = self.caches();
+        c.lines_aside.retain(|a| a.0 != asid);
+        c.fetch.iter_mut().filter(|f| f.asid == Some(asid)).for_each(|f| f.epoch = 0);
+        if asid == c.asid {
+            c.epoch += 1;
+            for i in c.lines[1].drain(..) {
+                // SAFETY: as above.
+                if unsafe { self.line(usize::from(i)).read() }.reserved & LOCAL != 0 {
+                    self.forget_line(usize::from(i));
+                }
+            }
         }
     }
     /// The address space changes: see `Tlb::switch`.
@@ -250,7 +324,7 @@ impl Vcpu {
             // SAFETY: the line lies in the CPU's memory, which only this thread uses.
             let entry = unsafe { self.line(i as usize).read() };
             // A line that was overwritten since is in the list of what did it.
-            if entry.reserved == 1 {
+            if entry.reserved & LOCAL != 0 {
                 room.push((i, entry));
                 self.forget_line(i as usize);
             }
@@ -264,9 +338,9 @@ impl Vcpu {
             }
         }
     }
-    fn enter_line(&self, line: usize, pc: u64, mode: u64, code: usize, global: bool) {
+    fn enter_line(&self, line: usize, pc: u64, mode: u64, code: usize, pa: u64, global: bool) {
         // SAFETY: as above.
-        unsafe { self.line(line).write(JumpEntry { pc, mode, code: code as u64, reserved: u64::from(!global) }) };
+        unsafe { self.line(line).write(JumpEntry { pc, mode, code: code as u64, reserved: pa & !(PAGE_SIZE - 1) | if global { 0 } else { LOCAL } }) };
         let lines = &mut self.caches().lines[usize::from(!global)];
         if lines.len() >= 4 * JUMPS {
             self.forget_code();
@@ -288,6 +362,7 @@ impl Vcpu {
         let old = c.asid;
         if old != asid {
             c.asid = asid;
+            count(&self.counters.switches);
             c.tlbs.iter_mut().for_each(|t| t.switch(old, asid));
             self.switch_code(old, asid);
         }
@@ -295,7 +370,10 @@ impl Vcpu {
     /// Forgets translations.
     pub fn flush(&self, f: &TlbFlush) {
         use emu_plugins_api::FlushKind as K;
-        if self.code_concerned(f) {
+        count(&self.counters.flushes);
+        if f.kind == K::ASID {
+            self.forget_code_in(f.asid);
+        } else if self.code_concerned(f) {
             self.forget_jumps();
         }
         let c = self.caches();
@@ -395,7 +473,8 @@ impl Vcpu {
             match request {
                 Request::Flush(f) => self.flush(&f),
                 Request::RevokeWrite(pa) => self.revoke_write(pa),
-                Request::ForgetCode => self.forget_code(),
+                Request::ForgetCode(u64::MAX) => self.forget_code(),
+                Request::ForgetCode(pa) => self.forget_code_of(pa),
                 // SAFETY: this is the CPU's thread.
                 Request::Start(pc, arg) => unsafe {
                     machine.arch.reset(self.cpu);
@@ -510,6 +589,7 @@ impl Vcpu {
     /// Address of generated code for where the CPU is, or 0 if the loop has to look first: somebody wants attention, or there is none.
     pub fn next_code(&self, machine: &Machine) -> usize {
         let Some(native) = &machine.native else { return 0 };
+        count(&self.counters.dispatches);
         loop {
             if self.exit_request().load(Ordering::Relaxed) != 0 {
                 return 0;
@@ -520,6 +600,11 @@ impl Vcpu {
             }
             // SAFETY: this is the CPU's thread.
             let (pc, mode, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key, (*self.cpu).insns) };
+            // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+            let line = unsafe { *self.line((pc >> native.frame.jump_shift) as usize) };
+            if line.pc == pc && line.mode == mode && !native.frame.count {
+                return line.code as usize;
+            }
             match self.find_code(machine, native, pc, mode) {
                 // SAFETY: as above.
                 Ok(Some(block)) if !native.frame.count || u64::from(block.insns) <= unsafe { (*self.exchange()).stop }.saturating_sub(insns) => {
@@ -527,8 +612,8 @@ impl Vcpu {
                     if !native.frame.unlinked {
                         let line = (pc >> native.frame.jump_shift) as usize & (JUMPS - 1);
                         let i = (pc >> 12 ^ mode) as usize & 255;
-                        let global = self.caches().fetch[i].asid.is_none();
-                        self.enter_line(line, pc, mode, code, global);
+                        let fetched = &self.caches().fetch[i];
+                        self.enter_line(line, pc, mode, code, fetched.pa, fetched.asid.is_none());
                     }
                     if machine.trace.exec {
                         machine.trace(&format!("exec: cpu {} pc {pc:#018x} mode {mode:#x}\n", self.index));

@@ -110,7 +110,7 @@ impl JumpEntry {
 }
 
 /// Number of lines in a jump cache.
-pub const JUMPS: usize = 4096;
+pub const JUMPS: usize = 16384;
 
 /// Geometry of the inline translation caches, one a view, one behind the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
