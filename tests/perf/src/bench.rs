@@ -108,7 +108,9 @@ impl Bench {
         let text = done.text();
         let checksum = text.split_once(MARK).and_then(|(_, rest)| rest.lines().next());
         match checksum {
-            Some(checksum) if done.code == Some(0) && !text.contains("exception") => Ok((done.cpu.as_secs_f64(), checksum.trim().to_owned())),
+            Some(checksum) if done.code == Some(0) && !text.contains("exception") => {
+                Ok((done.cpu.as_secs_f64(), checksum.trim().to_owned()))
+            }
             _ => Err(failure(&format!("{which:?} with {} on {cpu}", image.display()), &done)),
         }
     }
@@ -126,8 +128,8 @@ impl Bench {
         Ok(times.map(|t| median(&t)))
     }
 
-    /// Measures a kernel; `empty` is what [`Bench::empty`] said. An error when a run fails or prints another checksum than the others or the
-    /// model.
+    /// Measures a kernel; `empty` is what [`Bench::empty`] said. An error when a run fails or prints another checksum than the others or
+    /// the model.
     pub fn kernel(&self, kernel: &Kernel, cpu: &str, scale: f64, rounds: usize, empty: [f64; 2]) -> Result<Row> {
         let repeats = kernel.repeats_at(scale);
         let image = kernel.image(repeats).map_err(|e| Error(format!("{}: {e}", kernel.name)))?;

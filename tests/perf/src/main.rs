@@ -2,14 +2,14 @@
 
 use emu_test_kit::qemu::{self, Qemu};
 use emu_test_perf::bench::{Bench, CPUS, Row};
-use emu_test_perf::kernels;
+use emu_test_perf::kernels::{self, Kernel};
 use emu_test_perf::report::{self, Conditions};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo xtask bench [FLAG...]
-  --quick             3 rounds of a tenth of the work, in place of 5 rounds of all
+  --quick             3 rounds of 0.3 of the work, in place of 5 rounds of all
   --rounds N          so many rounds
   --scale X           so much of the work
   --filter TEXT       only guests whose name or class contains TEXT
@@ -51,7 +51,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
     while let Some(flag) = left.next() {
         let mut value = || left.next().ok_or(format!("{flag} needs a value"));
         match flag.as_str() {
-            "--quick" => (options.rounds, options.scale) = (3, 0.1),
+            "--quick" => (options.rounds, options.scale) = (3, 0.3),
             "--rounds" => {
                 let text = value()?;
                 options.rounds = text.parse().ok().filter(|n| *n > 0).ok_or(format!("--rounds {text}: not a number above 0"))?;
@@ -77,22 +77,45 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             _ => return Err(format!("unknown argument {flag}\n{USAGE}")),
         }
     }
+    if options.kernels().is_empty() && !options.boots() {
+        return Err(format!("no guest's name or class contains {:?}; --list lists them", options.filter));
+    }
     Ok(options)
 }
 
-fn run(options: &Options) -> Result<(), String> {
-    let wanted = |name: &str, class: &str| name.contains(&options.filter) || class.to_lowercase().contains(&options.filter);
-    let chosen: Vec<_> = kernels::ALL.iter().filter(|k| wanted(k.name, k.class)).collect();
-    let boot = options.boot && wanted("boot", "boot");
-    if chosen.is_empty() && !boot {
-        return Err(format!("no guest's name or class contains {:?}; --list lists them", options.filter));
+impl Options {
+    fn wanted(&self, name: &str, class: &str) -> bool {
+        name.contains(&self.filter) || class.to_lowercase().contains(&self.filter)
     }
+
+    /// The chosen kernels.
+    fn kernels(&self) -> Vec<&'static Kernel> {
+        kernels::ALL.iter().filter(|k| self.wanted(k.name, k.class)).collect()
+    }
+
+    /// Whether a boot is among the chosen guests.
+    fn boots(&self) -> bool {
+        self.boot && self.wanted("boot", "")
+    }
+
+    /// Finds what the run would only stumble over at its end: results that cannot be written.
+    fn check_paths(&self) -> Result<(), String> {
+        for path in [&self.json, &self.svg].into_iter().flatten() {
+            std::fs::write(path, "").map_err(|e| format!("{} cannot be written: {e}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+fn run(options: &Options) -> Result<(), String> {
+    let (chosen, boot) = (options.kernels(), options.boots());
     let text = |e: emu_test_kit::Error| e.to_string();
     let qemu = options.qemu.clone().map_or_else(qemu::system_aarch64, |path| Ok(Qemu::at(path))).map_err(text)?;
     let conditions = Conditions { qemu: qemu.version().map_err(text)?, rounds: options.rounds, scale: options.scale };
-    let scratch = emu_test_kit::emu::profile_dir().map_err(text)?.join("emu-bench");
+    let scratch = emu_test_kit::emu::profile_dir().map_err(text)?.join("emu-bench-guests");
     let bench = Bench::new(qemu, &scratch).map_err(text)?;
-    println!("{}; {} rounds; scale {}; CPU seconds; ratio = QEMU's over emu's, above 1 emu is faster", conditions.qemu, options.rounds, options.scale);
+    let (rounds, scale) = (options.rounds, options.scale);
+    println!("{}; {rounds} rounds; scale {scale}; CPU seconds; ratio = QEMU's over emu's, above 1 emu is faster", conditions.qemu);
     println!("{}", report::heading());
     let mut rows: Vec<Row> = Vec::new();
     // What was measured is shown and kept even if a later guest fails.
@@ -155,6 +178,10 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
+    if let Err(e) = options.check_paths() {
+        eprintln!("error: {e}");
+        return ExitCode::from(2);
+    }
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
@@ -175,9 +202,9 @@ mod tests {
     #[test]
     fn arguments() {
         let options = parse(&words("--quick --cpu max --filter NEON --no-boot --json a.json")).unwrap();
-        assert_eq!((options.rounds, options.scale, options.cpus.len(), options.boot), (3, 0.1, 1, false));
+        assert_eq!((options.rounds, options.scale, options.cpus.len(), options.boot), (3, 0.3, 1, false));
         assert_eq!(options.filter, "neon");
-        for bad in ["--cpu cortex-a53", "--rounds 0", "--scale x", "--filter", "--fast"] {
+        for bad in ["--cpu cortex-a53", "--rounds 0", "--scale x", "--filter", "--filter nothing-like-it", "--fast"] {
             assert!(parse(&words(bad)).is_err(), "{bad}");
         }
     }

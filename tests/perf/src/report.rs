@@ -89,7 +89,8 @@ pub fn to_svg(conditions: &Conditions, rows: &[Row]) -> String {
     let _ = writeln!(s, r#"<text x="10" y="20" font-size="13">{}</text>"#, escape(&title));
     for (n, cpu) in cpus.iter().enumerate() {
         let (at, colour) = (LEFT + 120.0 * n as f64, COLOURS[n % COLOURS.len()]);
-        let _ = writeln!(s, r#"<rect x="{at}" y="32" width="10" height="10" fill="{colour}"/><text x="{}" y="41">{}</text>"#, at + 14.0, escape(cpu));
+        let _ = writeln!(s, r#"<rect x="{at}" y="32" width="10" height="10" fill="{colour}"/>"#);
+        let _ = writeln!(s, r#"<text x="{}" y="41">{}</text>"#, at + 14.0, escape(cpu));
     }
     for decade in low as i32..=high as i32 {
         let at = x(10f64.powi(decade));

@@ -1,5 +1,5 @@
-//! The methods for floating point, Advanced SIMD, cryptography and atomics, each against the word that an independent assembler makes of the
-//! mnemonic beside it.
+//! The methods for floating point, Advanced SIMD, cryptography and atomics, each against the word that an independent assembler makes of
+//! the mnemonic beside it.
 
 use emu_a64_asm::*;
 

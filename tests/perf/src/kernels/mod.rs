@@ -31,7 +31,7 @@ pub struct Kernel {
     pub class: &'static str,
     /// Which CPUs it runs on.
     pub needs: Needs,
-    /// How often it repeats its work in a full run: one to two seconds under QEMU.
+    /// How often it repeats its work in a full run: about a second under QEMU.
     pub repeats: u64,
     /// Emits it: assembler, frame, repeats. Leaves its checksum in x0.
     pub build: fn(&mut Asm, Frame, u64),
@@ -66,38 +66,38 @@ macro_rules! kernels {
 }
 
 kernels! {
-    "sieve" "integer, branches" Nothing 8000 integer::sieve, Some(integer::sieve_model);
-    "hash" "hashing" Nothing 200000 integer::hash, Some(integer::hash_model);
-    "sort" "sort" Nothing 6000 integer::sort, Some(integer::sort_model);
-    "bignum" "carry chains" Nothing 200000 integer::bignum, Some(integer::bignum_model);
-    "records" "loads and stores in L1" Nothing 500000 memory::records, Some(memory::records_model);
+    "sieve" "integer, branches" Nothing 16_000 integer::sieve, Some(integer::sieve_model);
+    "hash" "hashing" Nothing 400_000 integer::hash, Some(integer::hash_model);
+    "sort" "sort" Nothing 5000 integer::sort, Some(integer::sort_model);
+    "bignum" "carry chains" Nothing 6_000_000 integer::bignum, Some(integer::bignum_model);
+    "records" "loads and stores in L1" Nothing 1_500_000 memory::records, Some(memory::records_model);
     "chase" "pointer chasing" Nothing 5000 memory::chase, Some(memory::chase_model);
-    "copy" "bulk copy, memset" Nothing 20000 memory::copy, None;
-    "string" "string" Nothing 100000 memory::string, Some(memory::string_model);
-    "fib" "calls and returns" Nothing 40 calls::fib, Some(calls::fib_model);
-    "pacfib" "calls and returns, signed" Max 20 calls::signed_fib, Some(calls::fib_model);
-    "icall" "indirect calls" Nothing 30000000 calls::icall, Some(calls::icall_model);
-    "switch" "interpreter, switch" Nothing 500000 calls::switch, Some(calls::interpreter_model);
-    "goto" "interpreter, computed goto" Nothing 500000 calls::goto, Some(calls::interpreter_model);
-    "mandel" "scalar FP" Nothing 100 float::mandel, Some(float::mandel_model);
-    "fpmix" "scalar FP, all kinds" Nothing 4000000 float::mix, Some(float::mix_model);
-    "neonint" "NEON integer" Nothing 3000000 vector::integer, None;
-    "matmul" "NEON FP" Nothing 1000 vector::matmul, None;
-    "vecfp" "NEON FP, double" Nothing 2000000 vector::double, None;
-    "aes" "AES" Nothing 1000000 crypto::aes, None;
-    "sha" "SHA-1, SHA-256" Nothing 500000 crypto::sha, None;
-    "crc" "CRC32, PMULL" Nothing 5000000 crypto::crc, None;
-    "lse" "LSE atomics" Max 10000000 atomics::lse, None;
-    "llsc" "LL/SC" Nothing 20000000 atomics::llsc, Some(atomics::llsc_model);
-    "acqrel" "acquire, release, barriers" Nothing 20000000 atomics::acqrel, Some(atomics::acqrel_model);
-    "svc" "SVC to EL1 and back" Nothing 3000000 system::svc, Some(system::svc_model);
-    "sysreg" "system registers" Nothing 10000000 system::sysreg, Some(system::sysreg_model);
-    "mmio" "device registers" Nothing 5000000 system::mmio, Some(system::mmio_model);
-    "tlb" "TLB: 256 MiB at random" Nothing 10000000 system::tlb, Some(system::tlb_model);
-    "asid" "TLB: ASID switches" Nothing 500000 system::asid, Some(system::asid_model);
+    "copy" "bulk copy, memset" Nothing 40_000 memory::copy, None;
+    "string" "string" Nothing 200_000 memory::string, Some(memory::string_model);
+    "fib" "calls and returns" Nothing 2000 calls::fib, Some(calls::fib_model);
+    "pacfib" "calls and returns, signed" Max 250 calls::signed_fib, Some(calls::fib_model);
+    "icall" "indirect calls" Nothing 25_000_000 calls::icall, Some(calls::icall_model);
+    "switch" "interpreter, switch" Nothing 400_000 calls::switch, Some(calls::interpreter_model);
+    "goto" "interpreter, computed goto" Nothing 400_000 calls::goto, Some(calls::interpreter_model);
+    "mandel" "scalar FP" Nothing 1000 float::mandel, Some(float::mandel_model);
+    "fpmix" "scalar FP, all kinds" Nothing 10_000_000 float::mix, Some(float::mix_model);
+    "neonint" "NEON integer" Nothing 10_000_000 vector::integer, None;
+    "matmul" "NEON FP" Nothing 2000 vector::matmul, None;
+    "vecfp" "NEON FP, double" Nothing 6_000_000 vector::double, None;
+    "aes" "AES" Nothing 10_000_000 crypto::aes, None;
+    "sha" "SHA-1, SHA-256" Nothing 3_000_000 crypto::sha, None;
+    "crc" "CRC32, PMULL" Nothing 15_000_000 crypto::crc, None;
+    "lse" "LSE atomics" Max 60_000_000 atomics::lse, None;
+    "llsc" "LL/SC" Nothing 120_000_000 atomics::llsc, Some(atomics::llsc_model);
+    "acqrel" "acquire, release, barriers" Nothing 100_000_000 atomics::acqrel, Some(atomics::acqrel_model);
+    "svc" "SVC to EL1 and back" Nothing 1_000_000 system::svc, Some(system::svc_model);
+    "sysreg" "system registers" Nothing 3_000_000 system::sysreg, Some(system::sysreg_model);
+    "mmio" "device registers" Nothing 8_000_000 system::mmio, Some(system::mmio_model);
+    "tlb" "TLB: 256 MiB at random" Nothing 1_500_000 system::tlb, Some(system::tlb_model);
+    "asid" "TLB: ASID switches" Nothing 80_000 system::asid, Some(system::asid_model);
     "fault" "page faults" Nothing 3000 system::fault, Some(system::fault_model);
-    "smc" "self-modifying code" Nothing 300000 code::smc, Some(code::smc_model);
-    "fresh" "translation: fresh code" Nothing 1500 code::fresh, None;
+    "smc" "self-modifying code" Nothing 150_000 code::smc, Some(code::smc_model);
+    "fresh" "translation: fresh code" Nothing 1000 code::fresh, None;
 }
 
 #[cfg(test)]
