@@ -49,19 +49,18 @@ impl Machine {
             _ => false,
         };
         let layout = *self.arch.layout();
-        let mut line = String::new();
+        let (mut line, mut class) = (String::new(), FieldClass::GPR);
         for field in layout.fields.get().iter().filter(|f| wanted(f) && f.count <= COUNT_MAX) {
             for n in 0..field.count {
-                let mut cell = field.name.get().to_owned();
-                if field.count > 1 {
-                    let _ = write!(cell, "{n}");
-                }
-                let _ = write!(cell, "={}", value(cpu, layout.size as usize, field, n));
-                if line.len() + cell.len() + 1 > WIDTH && !line.is_empty() {
+                let name = if field.count > 1 { format!("{}{n}", field.name.get()) } else { field.name.get().to_owned() };
+                // In columns where there are many.
+                let width = if field.count > 9 { field.name.get().len() + 2 } else { 0 };
+                let cell = format!(" {name:>width$}={}", value(cpu, layout.size as usize, field, n));
+                if (line.len() + cell.len() > WIDTH || class != field.class) && !line.is_empty() {
                     let _ = writeln!(text, " {line}");
                     line.clear();
                 }
-                line += " ";
+                class = field.class;
                 line += &cell;
             }
         }
