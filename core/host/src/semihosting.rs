@@ -3,8 +3,8 @@
 //! Input belongs to the serial line that is connected to it until the guest first asks for some by semihosting; from then on it comes here,
 //! first of all what the line has not taken yet (which is all of it as long as the guest has not touched the line's device).
 
-use crate::{Script, StreamSpec};
 use crate::streams::{Port, Streams, duplicate, lock};
+use crate::{Script, StreamSpec};
 use emu_semihosting::{Channel, Console};
 use std::collections::VecDeque;
 use std::io::Write;
@@ -70,7 +70,9 @@ impl Streams {
     pub fn add_semihosting(&mut self, stream: Option<&str>) -> Result<(), String> {
         match stream {
             Some(name) if self.has(name) => Ok(()),
-            Some(name) => Err(format!("-semihosting-config chardev={name}: there is no such stream; serial0 is the first -serial, serial1 the second")),
+            Some(name) => Err(format!(
+                "-semihosting-config chardev={name}: there is no such stream; serial0 is the first -serial, serial1 the second"
+            )),
             None if self.ports.iter().any(|p| p.spec.is_stdio()) => Ok(()),
             None => {
                 let mut port = Port::new(OWN.to_owned(), StreamSpec::Stdio { mux: false }, None, None);

@@ -34,13 +34,12 @@ impl Config {
                 "chardev" => config.stream = Some(value.to_owned()),
                 "target" if matches!(value, "native" | "auto") => {}
                 "target" if value == "gdb" => {
-                    return Err("-semihosting-config target=gdb: calls are not handed to a debugger; leave it out or write target=native".to_owned());
+                    return Err("-semihosting-config target=gdb: calls are not handed to a debugger; leave it out or write target=native"
+                        .to_owned());
                 }
                 "target" => return Err(format!("-semihosting-config target={value}: there are native and auto")),
                 _ => {
-                    return Err(format!(
-                        "-semihosting-config: there is no '{key}'; there are enable, target, userspace, chardev and arg"
-                    ));
+                    return Err(format!("-semihosting-config: there is no '{key}'; there are enable, target, userspace, chardev and arg"));
                 }
             }
         }

@@ -303,11 +303,9 @@ fn commands() {
 
 #[test]
 fn exits() {
-    for (operation, reason, code, want) in [
-        (op::EXIT, APPLICATION_EXIT, 42, 42),
-        (op::EXIT_EXTENDED, APPLICATION_EXIT, 0, 0),
-        (op::EXIT, 0x2_0023, 0, 1),
-    ] {
+    for (operation, reason, code, want) in
+        [(op::EXIT, APPLICATION_EXIT, 42, 42), (op::EXIT_EXTENDED, APPLICATION_EXIT, 0, 0), (op::EXIT, 0x2_0023, 0, 1)]
+    {
         let mut b = Bench::new();
         b.block(operation, &[reason, code]);
         assert_eq!(b.ram.code, Some(want));
@@ -402,7 +400,13 @@ fn what_the_user_writes() {
     assert_eq!(Config::parse("off"), Ok(None));
     assert_eq!(Config::parse("enable=off,arg=x"), Ok(None));
     assert_eq!(Config::parse("on"), Ok(Some(Config::default())));
-    for (bad, want) in [("enable=maybe", "'on' or 'off'"), ("target=gdb", "debugger"), ("target=x", "native and auto"), ("args=1", "no 'args'"), ("", "no ''")] {
+    for (bad, want) in [
+        ("enable=maybe", "'on' or 'off'"),
+        ("target=gdb", "debugger"),
+        ("target=x", "native and auto"),
+        ("args=1", "no 'args'"),
+        ("", "no ''"),
+    ] {
         assert!(Config::parse(bad).unwrap_err().contains(want), "{bad}");
     }
 }

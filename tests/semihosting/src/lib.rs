@@ -271,7 +271,23 @@ pub fn emu(scratch: &Scratch, guest: &[u8], options: &[&str]) -> Command {
 pub fn qemu(scratch: &Scratch, guest: &[u8], options: &[&str]) -> Command {
     let qemu = emu_test_kit::qemu::system_aarch64().unwrap_or_else(|e| panic!("{e}"));
     let mut command = qemu.command();
-    command.args(["-M", "virt", "-cpu", "cortex-a72", "-m", "64", "-display", "none", "-serial", "null", "-monitor", "none", "-nic", "none", "-kernel"]);
+    command.args([
+        "-M",
+        "virt",
+        "-cpu",
+        "cortex-a72",
+        "-m",
+        "64",
+        "-display",
+        "none",
+        "-serial",
+        "null",
+        "-monitor",
+        "none",
+        "-nic",
+        "none",
+        "-kernel",
+    ]);
     command.arg(scratch.file("guest.elf", guest)).args(options).current_dir(scratch.dir());
     command
 }
