@@ -159,6 +159,8 @@ pub struct Lowering<'f> {
     pub(crate) vl: u32,
     /// The address of the unit being emitted, for telling backward jumps.
     pub(crate) unit_pc: u64,
+    /// Number of ops of the unit.
+    pub(crate) unit_len: u32,
     /// Address of the unit that follows.
     pub(crate) next_unit: Option<u64>,
     /// Ops up to this index belong to code that was emitted elsewhere.
@@ -191,6 +193,7 @@ impl<'f> Lowering<'f> {
             mode: 0,
             vl: 0,
             unit_pc: 0,
+            unit_len: 0,
             next_unit: None,
             skip: 0,
         }
@@ -234,6 +237,7 @@ impl<'f> Lowering<'f> {
         self.local.clear();
         self.flags = NO_KEY;
         self.unit_pc = u.pc;
+        self.unit_len = u.ops.len() as u32;
         self.next_unit = next;
         self.skip = 0;
         self.left = 0;
