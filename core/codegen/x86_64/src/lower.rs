@@ -146,6 +146,8 @@ pub struct Lowering<'f> {
     /// Comparison whose result is in the flags.
     pub(crate) flags: u16,
     pub(crate) cold: Vec<Cold>,
+    /// 16-byte constants of the region.
+    pub(crate) pool: Vec<(u128, Label)>,
     /// Labels of the units by address.
     pub(crate) unit_labels: Vec<(u64, Label)>,
     /// Local labels of the unit.
@@ -182,6 +184,7 @@ impl<'f> Lowering<'f> {
             aliases: Vec::new(),
             flags: NO_KEY,
             cold: Vec::new(),
+            pool: Vec::new(),
             unit_labels: Vec::new(),
             local: Vec::new(),
             at: 0,
@@ -200,6 +203,7 @@ impl<'f> Lowering<'f> {
     pub fn region(&mut self, region: &Region<'_>, entries: &mut Vec<(u64, u32)>) {
         self.asm.clear();
         self.cold.clear();
+        self.pool.clear();
         self.unit_labels.clear();
         (self.mode, self.vl) = (region.mode, region.vl);
         for u in region.units {
@@ -212,6 +216,9 @@ impl<'f> Lowering<'f> {
             self.unit(u, region.units.get(i + 1).map(|n| n.pc));
         }
         self.cold_code();
+        for (bytes, label) in std::mem::take(&mut self.pool) {
+            self.asm.data(label, &bytes.to_le_bytes());
+        }
         entries.clear();
         for (pc, label) in &self.unit_labels {
             if let Some(at) = self.asm.offset(*label) {
@@ -308,6 +315,15 @@ impl<'f> Lowering<'f> {
     /// True if nothing after the current op uses the value.
     pub(crate) fn dies(&self, v: u32) -> bool {
         self.fact(v).last <= self.at
+    }
+    /// A place in the code that has these 16 bytes, aligned.
+    pub(crate) fn constant(&mut self, bytes: u128) -> Label {
+        if let Some((_, label)) = self.pool.iter().find(|c| c.0 == bytes) {
+            return *label;
+        }
+        let label = self.asm.label();
+        self.pool.push((bytes, label));
+        label
     }
     /// Displacement operand of something in the header.
     pub(crate) fn header(&self, offset: i32) -> Mem {
