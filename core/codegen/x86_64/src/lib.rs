@@ -16,8 +16,11 @@ pub mod frame;
 mod integer;
 mod lower;
 mod memory;
+mod permute;
+mod saturate;
 mod thunks;
 mod vector;
+mod widen;
 
 pub use disassemble::disassemble;
 pub use cache::{CHUNK, CodeCache, Placed};

@@ -113,6 +113,8 @@ pub(crate) enum Cold {
     Call { at: Label, op: Op, pc: u64, left: u32 },
     /// Keeps a value for the embedder and goes on at `next`.
     StoreValue { at: Label, value: StoreValue, to: Mem, next: Label },
+    /// An integer op has saturated.
+    Saturated { at: Label, back: Label },
     /// Emitted.
     Done,
 }
