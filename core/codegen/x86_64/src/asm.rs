@@ -664,6 +664,12 @@ impl Asm {
     pub fn sse_rm(&mut self, prefix: u8, map: u8, opcode: u8, dst: Xmm, m: Mem) {
         self.sse(prefix, map, false, opcode, dst, Rm::M(m));
     }
+    /// Legacy `op dst, [m], imm`, or with the operands the other way round.
+    #[allow(clippy::too_many_arguments)]
+    pub fn sse_rmi(&mut self, prefix: u8, map: u8, opcode: u8, reg: Xmm, m: Mem, imm: u8) {
+        self.sse(prefix, map, false, opcode, reg, Rm::M(m));
+        self.u8(imm);
+    }
     /// Legacy `op dst, [rip + label]`; what is there is 16 bytes, aligned.
     pub fn sse_rl(&mut self, prefix: u8, map: u8, opcode: u8, dst: Xmm, label: Label) {
         self.sse(prefix, map, false, opcode, dst, Rm::L(label));

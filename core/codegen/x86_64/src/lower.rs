@@ -454,9 +454,14 @@ impl<'f> Lowering<'f> {
             Loc::Xmm(x) => match bits {
                 128 => self.asm.movups_mr(slot, x),
                 64 => self.asm.movq_mr(slot, x),
-                _ => {
+                32 => {
                     self.asm.mov_mi(Size::Q, slot, 0);
                     self.asm.movd_mr(slot, x);
+                }
+                _ => {
+                    // pextrb, pextrw.
+                    self.asm.mov_mi(Size::Q, slot, 0);
+                    self.asm.sse_rmi(0x66, 3, if bits == 16 { 0x15 } else { 0x14 }, x, slot, 0);
                 }
             },
             Loc::Const(c) => {
@@ -814,7 +819,8 @@ impl<'f> Lowering<'f> {
                 self.aliases.swap_remove(i);
                 self.vals[v as usize].backing = NONE;
                 if matches!(value.loc, Loc::State(_)) {
-                    if self.live(v) {
+                    // What ends with this op is what it writes, or half of it.
+                    if self.fact(v).last >= self.at {
                         if self.fact(v).bits == 128 {
                             let x = self.xtemp();
                             let m = self.state(at);
