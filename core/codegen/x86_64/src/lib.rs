@@ -10,6 +10,7 @@ mod analyse;
 pub mod asm;
 mod cache;
 mod control;
+mod crypto;
 mod disassemble;
 mod float;
 pub mod frame;

@@ -129,29 +129,50 @@ impl Lowering<'_> {
 
     /// Shifts by amounts of their own, which only AVX2 has. An amount that is negative or too large gives zero there.
     fn shift_by_vector(&mut self, op: &Op, c: Code, bits: u32) -> bool {
-        if !self.f.features.avx2 || bits < 32 || op.aux & 1 != 0 {
+        if !self.f.features.avx2 || bits < 32 {
             return false;
         }
-        let (wide, shl, shr) = (bits == 64, 0x47, 0x45);
+        let (wide, signed, e) = (bits == 64, c == Code::SShlV, log(bits));
+        let (shl, shr) = (0x47, 0x45);
         let (a, b) = (self.vec(op.a), self.vec(op.b));
         let (d, n, t) = (self.xtemp(), self.xtemp(), self.xtemp());
         // The signed low byte. Its negation shifts right.
         self.left(n, b, bits, bits - 8);
         self.right(n, n, bits, bits - 8, true);
         self.zero(t);
-        self.x(PSUB[log(bits)], t, t, n);
+        self.x(PSUB[e], t, t, n);
         self.asm.avx_rrr(0x66, 2, wide, shl, d, a, n);
-        if c == Code::UShlV {
-            self.asm.avx_rrr(0x66, 2, wide, shr, t, a, t);
-        } else {
-            // A negative number is inverted, shifted, and inverted back; n < 0 then is where that counts.
-            self.zero(S);
-            self.x(PCMPGT[log(bits)], S, S, a);
+        let mut from = a;
+        if signed {
+            // A negative number is inverted, shifted, and inverted back.
+            self.signs(S, a, bits);
             self.x(PXOR, S2, a, S);
-            self.asm.avx_rrr(0x66, 2, wide, shr, t, S2, t);
-            self.x(PXOR, t, t, S);
-            self.zero(S);
-            self.x(PCMPGT[log(bits)], S, S, n);
+            from = S2;
+        }
+        if op.aux & 1 != 0 {
+            // What goes out last is added: it is at the bottom after all but one place, and zero when there is no way out.
+            let (last, one) = (self.xtemp(), self.xtemp());
+            self.load_const(one, splat(1, bits));
+            self.x(PSUB[e], last, t, one);
+            self.asm.avx_rrr(0x66, 2, wide, shr, last, from, last);
+            if signed {
+                self.x(PXOR, last, last, S);
+            }
+            self.x(PAND, last, last, one);
+            self.asm.avx_rrr(0x66, 2, wide, shr, t, from, t);
+            if signed {
+                self.x(PXOR, t, t, S);
+            }
+            self.x(PADD[e], t, t, last);
+        } else {
+            self.asm.avx_rrr(0x66, 2, wide, shr, t, from, t);
+            if signed {
+                self.x(PXOR, t, t, S);
+            }
+        }
+        if signed {
+            // Only a negative amount shifts right.
+            self.signs(S, n, bits);
             self.x(PAND, t, t, S);
         }
         self.x(POR, d, d, t);

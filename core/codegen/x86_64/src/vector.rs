@@ -1,5 +1,5 @@
 //! Vector ops on integers: the way to them, logic, arithmetic and comparisons. What moves elements is in `permute`, shifts and saturation in
-//! `saturate`, what changes their width in `widen`.
+//! `saturate`, what changes their width in `widen`, AES and its kin in `crypto`.
 //!
 //! A vector of 64 bits is in the low half of its register; what is above is of no meaning, so an op on 64 bits is mostly the same instruction as
 //! on 128. Legacy instructions overwrite their left operand: `x` copies it first.
@@ -180,7 +180,7 @@ impl Lowering<'_> {
         self.xtemp()
     }
     /// The result is in `d`.
-    fn is(&mut self, op: &Op, d: Xmm) -> bool {
+    pub(crate) fn is(&mut self, op: &Op, d: Xmm) -> bool {
         self.xown(op.dst, d);
         true
     }
@@ -233,6 +233,7 @@ impl Lowering<'_> {
         match c {
             Code::And | Code::Or | Code::Xor | Code::AndNot | Code::OrNot | Code::Not | Code::BitSel => return self.logic(op, c),
             Code::Select => return self.select_vector(op),
+            Code::AesEnc | Code::AesDec | Code::AesMc | Code::AesImc => return total == 128 && self.aes(op, c),
             _ => {}
         }
         if bits == 128 && c == Code::PMulL {
@@ -344,6 +345,7 @@ impl Lowering<'_> {
                 self.is(op, d)
             }
             Code::ClMul => self.carryless(op, op.a, op.b, 0),
+            Code::Crc32 => self.crc32(op),
             Code::And | Code::Or | Code::Xor | Code::AndNot | Code::OrNot | Code::Not | Code::BitSel if op.ty.bits() >= 32 => self.logic(op, c),
             Code::Select if op.ty.bits() == 128 => self.select_vector(op),
             Code::Select if matches!(op.ty, Ty::F32 | Ty::F64) => {
@@ -396,16 +398,6 @@ impl Lowering<'_> {
         self.asm.jcc(cc, end);
         self.copy(d, b);
         self.asm.bind(end);
-        self.is(op, d)
-    }
-
-    fn carryless(&mut self, op: &Op, a: u32, b: u32, halves: u8) -> bool {
-        if !self.f.features.pclmulqdq {
-            return false;
-        }
-        let (a, b) = (self.vec(a), self.vec(b));
-        let d = self.xtemp();
-        self.xi(I(3, 0x44), d, a, b, halves);
         self.is(op, d)
     }
 

@@ -1,4 +1,4 @@
-//! Vector ops between elements of a width and half of it, reductions, dot products, and AES.
+//! Vector ops between elements of a width and half of it, reductions, dot products.
 
 use crate::asm::Xmm;
 use crate::lower::Lowering;
@@ -47,7 +47,6 @@ impl Lowering<'_> {
             Code::AddLP if bits >= 16 => self.add_pairs(op, bits, signed),
             Code::ReduceAdd | Code::ReduceSMax | Code::ReduceSMin | Code::ReduceUMax | Code::ReduceUMin => return self.reduce(op, c, bits, total),
             Code::Dot4 if bits == 32 => self.dot(op),
-            Code::AesEnc | Code::AesDec | Code::AesMc | Code::AesImc if self.f.features.aes && total == 128 => self.aes(op, c),
             _ => return false,
         }
         true
@@ -272,34 +271,5 @@ impl Lowering<'_> {
         self.x(PMADDWD, S, S, S2);
         self.x(PADD[2], d, d, S);
         self.xown(op.dst, d);
-    }
-
-    /// The host's rounds end with the key, the guest's begin with it: so a round here has the key zero.
-    fn aes(&mut self, op: &Op, c: Code) {
-        let a = self.vec(op.a);
-        match c {
-            Code::AesEnc | Code::AesDec => {
-                let b = self.vec(op.b);
-                let d = self.xtemp();
-                self.zero(S);
-                self.x(PXOR, d, a, b);
-                self.x1(I(2, if c == Code::AesEnc { 0xdd } else { 0xdf }), d, S);
-                self.xown(op.dst, d);
-            }
-            Code::AesImc => {
-                let d = self.xtemp();
-                self.x1(I(2, 0xdb), d, a);
-                self.xown(op.dst, d);
-            }
-            _ => {
-                // What the inverse last round undoes, the round does again, and mixes columns.
-                let d = self.xtemp();
-                self.zero(S);
-                self.copy(d, a);
-                self.x1(I(2, 0xdf), d, S);
-                self.x1(I(2, 0xdc), d, S);
-                self.xown(op.dst, d);
-            }
-        }
     }
 }
