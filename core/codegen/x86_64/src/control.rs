@@ -8,6 +8,9 @@ use crate::memory::StoreValue;
 use emu_ir::{Code, NONE, Op, fence};
 use std::mem::offset_of;
 
+/// Bit of the sticky flags that integer saturation sets.
+const SATURATED: i32 = 1 << 8;
+
 impl Lowering<'_> {
     fn request(&self) -> Mem {
         self.header(self.f.header.exit_request)
@@ -359,6 +362,12 @@ impl Lowering<'_> {
                     self.asm.jmp(next);
                 }
                 Cold::Data { at, bytes } => self.asm.data(at, &bytes),
+                Cold::Saturated { at, back } => {
+                    self.asm.bind(at);
+                    let flags = self.header(self.f.header.fp_flags);
+                    self.asm.alu_mi(Alu::Or, Size::D, flags, SATURATED);
+                    self.asm.jmp(back);
+                }
                 Cold::HelperExit { at, left } => {
                     self.asm.bind(at);
                     // What follows the instruction in its run was counted and is not done.

@@ -654,6 +654,15 @@ impl Lowering<'_> {
             }
             self.half(op, Code::Lo64);
             self.vals[op.dst as usize].clean = false;
+            match self.loc(op.dst) {
+                Loc::Const(v) => self.vals[op.dst as usize].loc = Loc::Const(v & u64::MAX >> (64 - op.ty.bits())),
+                Loc::Gpr(r) if op.ty == Ty::I1 => {
+                    self.asm.alu_ri(Alu::And, Size::D, r, 1);
+                    self.clobbered();
+                    self.vals[op.dst as usize].clean = true;
+                }
+                _ => {}
+            }
             return true;
         }
         match self.loc(op.a) {
