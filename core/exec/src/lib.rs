@@ -6,6 +6,8 @@
 //! * `memory`: guest accesses of a running block: the cached translation, else the slow path, else a fault.
 //! * `code`: blocks by physical page; what happens when code is written.
 //! * `clock`: the one source of time, and all timers.
+//! * `semihosting`: the guest as semihosting sees it.
+//! * `trace`: what `-d` shows of a running CPU.
 //! * `services`: the C functions behind [`emu_plugins_api::HostServices`].
 //!
 //! There is no lock that all CPUs share on a common path. A CPU's caches are touched by its own thread only; others post requests, which it
@@ -18,7 +20,9 @@ mod machine;
 mod memory;
 mod native;
 mod region;
+mod semihosting;
 mod services;
+mod trace;
 mod vcpu;
 
 pub use clock::Clock;

@@ -90,8 +90,8 @@ impl<'a> Running<'a> {
     fn fill(&self, va: u64, size: u32, kind: AccessKind, flags: MemFlags) -> Result<(), Fault> {
         let access = Access { va, size, kind, view: flags.view_index() as u8, reserved: 0, mem_flags: flags.0, insn_info: 0 };
         let mut out = Translation::default();
-        // SAFETY: this thread runs the CPU.
-        let failed = unsafe { self.machine.arch.walk(self.cpu, &access, &mut out) };
+        crate::vcpu::count(&self.vcpu.counters.walks);
+        let failed = self.machine.walk(self.cpu, &access, &mut out);
         if failed != fault::NONE {
             return Err(self.fail(va, size, kind, flags, failed));
         }
@@ -117,8 +117,7 @@ impl<'a> Running<'a> {
             None => low |= slow::MMIO,
         }
         let tag = |p: u8, more: u64| page | low | more | if out.perms & p == 0 { slow::ABSENT } else { 0 };
-        let asid = (out.global == 0).then(|| self.vcpu.asid());
-        let entry = Entry::new(tag(perm::READ, 0), tag(perm::WRITE, write_low), addend, pa, out.attrs, asid);
+        let entry = Entry::new(tag(perm::READ, 0), tag(perm::WRITE, write_low), addend, pa, out.attrs, out.global != 0);
         self.vcpu.tlb(flags.view_index()).fill(page, entry, u32::from(out.page_bits).max(PAGE_BITS));
         Ok(())
     }

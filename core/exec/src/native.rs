@@ -10,7 +10,7 @@ use crate::code::{Block, Body};
 use crate::machine::Machine;
 use crate::memory::Running;
 use crate::region::{Former, Source};
-use crate::vcpu::Vcpu;
+use crate::vcpu::{Vcpu, count};
 use emu_interp::{Env, Fault};
 use emu_ir::{MemFlags, Op};
 use emu_mem::{PAGE_SIZE, TLB_ENTRIES};
@@ -322,6 +322,7 @@ unsafe extern "C" fn next(cpu: *mut CpuHeader) -> usize {
 unsafe extern "C" fn exit(cpu: *mut CpuHeader, reason: u32) -> usize {
     // SAFETY: see above.
     let (m, v) = unsafe { of(cpu) };
+    count(&v.counters.exits);
     if v.leave(m, reason) {
         v.left_for_good.store(true, Ordering::Relaxed);
         return 0;
@@ -331,6 +332,7 @@ unsafe extern "C" fn exit(cpu: *mut CpuHeader, reason: u32) -> usize {
 unsafe extern "C" fn helper_exit(cpu: *mut CpuHeader) -> usize {
     // SAFETY: see above.
     let (m, v) = unsafe { of(cpu) };
+    count(&v.counters.helper_exits);
     v.interrupts(m);
     v.next_code(m)
 }
@@ -344,6 +346,7 @@ unsafe extern "C" fn interpret(cpu: *mut CpuHeader, op: *const Op, vl: u32) {
     unsafe {
         let (_, v) = of(cpu);
         let slots = core::slice::from_raw_parts_mut(cpu.cast::<u8>().add(v.layout_of().slots as usize).cast::<u64>(), crate::vcpu::SLOTS as usize);
+        count(&v.counters.interpreted);
         let done = emu_interp::execute(&*op, slots, vl, &mut (*cpu).fp_flags);
         debug_assert!(done, "no meaning for op {}", (*op).code);
     }
@@ -354,6 +357,7 @@ unsafe extern "C" fn access(cpu: *mut CpuHeader, site: *const Site) -> u64 {
         let (m, v) = of(cpu);
         (((m, v)), &*site, &mut *cpu.cast::<u8>().add(v.layout_of().exchange as usize).cast::<Exchange>())
     };
+    count(&v.counters.slow_accesses);
     // SAFETY: this is the CPU's thread.
     let insns = unsafe {
         (*cpu).pc = site.pc;
