@@ -130,6 +130,13 @@ pub fn run(matches: ArgMatches, program: &str) -> Result<i32, Mistakes> {
             logging.trace.filter.push(values::range(range).map_err(one)?);
         }
     }
+    if let Some(text) = args.last("state-hash")? {
+        let options = values::state_hash(&text).map_err(one)?;
+        if args.raw("icount").next().is_none() {
+            return Err(one("--state-hash: only with -icount does a run repeat itself; add -icount shift=N,seed=S"));
+        }
+        logging.trace.state_hash = Some(options);
+    }
     logging.install(args.raw("log-file").last().map(PathBuf::from).as_deref()).map_err(one)?;
     logging.warnings.iter().for_each(|w| warn(w));
     foreign(&args)?;

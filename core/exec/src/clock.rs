@@ -112,6 +112,10 @@ impl Time {
     pub fn executed(&self, insns: u64) {
         self.executed.fetch_add(insns, Ordering::Relaxed);
     }
+    /// Icount: instructions executed in finished slices.
+    pub fn all_executed(&self) -> u64 {
+        self.executed.load(Ordering::Relaxed)
+    }
     /// Nobody can run before `deadline`.
     pub fn skip_to(&self, deadline: u64) {
         self.skipped.fetch_add(deadline.saturating_sub(self.now(0)), Ordering::Relaxed);

@@ -7,6 +7,7 @@
 //! * `code`: blocks by physical page; what happens when code is written.
 //! * `clock`: the one source of time, and all timers.
 //! * `semihosting`: the guest as semihosting sees it.
+//! * `state_hash`: hashes of the state at exact instruction counts, to compare engines by.
 //! * `trace`: what `-d` shows of a running CPU.
 //! * `services`: the C functions behind [`emu_plugins_api::HostServices`].
 //!
@@ -22,9 +23,11 @@ mod native;
 mod region;
 mod semihosting;
 mod services;
+mod state_hash;
 mod trace;
 mod vcpu;
 
 pub use clock::Clock;
+pub use state_hash::StateHash;
 pub use machine::{Exit, Machine, MachineSpec, Streams, TraceOptions};
 pub use services::services;

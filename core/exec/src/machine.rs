@@ -15,6 +15,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 /// Largest amount of translated code in bytes before all of it is dropped.
 const CODE_LIMIT: usize = 384 << 20;
 
+/// Under icount: what a CPU does to itself by a device (an interrupt, an earlier deadline) takes effect so many instructions later, at the
+/// earliest. It must be more than twice what runs without a look at the count, in any engine: where exactly an engine looks is its own affair.
+const CUT_MIN: u64 = 128;
+const _: () = assert!(CUT_MIN >= 2 * crate::region::PIECE_INSNS_MAX as u64);
+
 /// Bytes of input that a device is offered at a time.
 const OFFER: usize = 256;
 
@@ -43,6 +48,8 @@ pub struct TraceOptions {
     pub fpu: bool,
     /// Page walks.
     pub mmu: bool,
+    /// Hashes of the state under icount.
+    pub state_hash: Option<crate::state_hash::StateHash>,
     /// Only addresses in these ranges (first, last); empty: all.
     pub filter: Vec<(u64, u64)>,
     /// Where text goes; nothing is traced without.
@@ -164,6 +171,8 @@ pub struct Machine {
     /// Under icount: the CPU whose slice it is, and where its slice ends.
     current: AtomicI64,
     slice_end: AtomicU64,
+    /// The thread that runs all CPUs under icount.
+    scheduler: OnceLock<std::thread::ThreadId>,
 }
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -224,6 +233,7 @@ impl Machine {
             stop: AtomicBool::new(false),
             current: AtomicI64::new(-1),
             slice_end: AtomicU64::new(u64::MAX),
+            scheduler: OnceLock::new(),
         });
         // Plugins keep pointers to it.
         std::mem::forget(machine.clone());
@@ -247,6 +257,9 @@ impl Machine {
     /// Runs the machine until it ends.
     pub fn run(self: &Arc<Self>) -> Exit {
         let exit = if self.time.is_deterministic() { self.run_in_turn() } else { self.run_threads() };
+        if let Some(options) = self.trace.state_hash.filter(|_| self.time.is_deterministic()) {
+            self.print_state_hash(self.time.all_executed(), &options, true);
+        }
         lock(&self.control).ended = true;
         exit
     }
@@ -350,6 +363,7 @@ impl Machine {
 
     /// Runs all CPUs in turn on this thread. Everything that happens is a function of the images, the options and the seed.
     fn run_in_turn(self: &Arc<Self>) -> Exit {
+        let _ = self.scheduler.set(std::thread::current().id());
         let mut next = 0usize;
         loop {
             {
@@ -370,6 +384,8 @@ impl Machine {
             let n = self.cpus.len();
             let ready = (0..n).map(|i| (next + i) % n).find(|&i| {
                 self.cpus[i].exit_request().store(0, Ordering::SeqCst);
+                // SAFETY: this thread runs all CPUs.
+                self.cpus[i].slice_start.store(unsafe { (*self.cpus[i].header()).insns }, Ordering::Relaxed);
                 self.current.store(i as i64, Ordering::SeqCst);
                 self.cpus[i].attend(self)
             });
@@ -400,51 +416,65 @@ impl Machine {
         }
     }
 
+    /// Runs a CPU for its slice. Whatever engine runs it, the slice ends at the same instruction: at the count that it was given or cut to
+    /// (`cut_current`), where the CPU halts or lets others go first, or where the run ends. Requests are served on the way: what they make
+    /// a CPU forget has no bearing on what the guest sees.
     fn run_slice(&self, i: usize, budget: u64) {
         let cpu = &self.cpus[i];
         // SAFETY: this thread runs all CPUs.
-        let start = unsafe { (*cpu.header()).insns };
+        let insns = || unsafe { (*cpu.header()).insns };
+        let start = insns();
         cpu.slice_start.store(start, Ordering::Relaxed);
-        let mut left = budget;
         self.slice_end.store(start + budget, Ordering::Relaxed);
-        // A timer armed inside the slice may end it early (`cut_slice`); the loop then goes on to the new end.
-        while left > 0 {
-            cpu.run(self, left);
+        let before = self.time.all_executed();
+        loop {
+            let left = self.slice_end.load(Ordering::Relaxed).saturating_sub(insns());
             // SAFETY: as above.
-            let at = unsafe { (*cpu.header()).insns };
-            let end = self.slice_end.load(Ordering::Relaxed);
-            // SAFETY: as above.
-            let halted = unsafe { (*cpu.header()).halted } != 0;
-            if at >= end || halted || cpu.exit_request().load(Ordering::Relaxed) & 2 == 0 {
+            if left == 0 || unsafe { (*cpu.header()).halted } != 0 {
                 break;
             }
-            cpu.exit_request().fetch_and(!2, Ordering::Relaxed);
-            left = end - at;
+            let executed = before + (insns() - start);
+            let hash = self.trace.state_hash.as_ref();
+            cpu.run(self, left.min(hash.map_or(u64::MAX, |h| h.next(executed))));
+            if let Some(h) = hash.filter(|h| h.is_due(before + (insns() - start)) && before + (insns() - start) != executed) {
+                self.print_state_hash(before + (insns() - start), h, false);
+            }
+            if cpu.left_for_good.load(Ordering::Relaxed) {
+                break;
+            }
+            if cpu.exit_request().swap(0, Ordering::SeqCst) != 0 {
+                let c = lock(&self.control);
+                if c.exit.is_some() || c.reset {
+                    break;
+                }
+            }
         }
-        // SAFETY: as above.
-        let done = unsafe { (*cpu.header()).insns } - start;
         self.current.store(-1, Ordering::SeqCst);
-        self.time.executed(done);
+        self.time.executed(insns() - start);
     }
 
-    /// Under icount: a timer was armed for `deadline`; the current slice ends there at the latest.
-    pub fn cut_current_slice(&self, deadline: u64) {
-        if let Some(cpu) = usize::try_from(self.current.load(Ordering::SeqCst)).ok().and_then(|i| self.cpus.get(i)) {
-            self.cut_slice(cpu, deadline);
-        }
-    }
-
-    /// See `cut_current_slice`.
-    pub fn cut_slice(&self, cpu: &Vcpu, deadline: u64) {
-        if deadline == u64::MAX {
+    /// Under icount: the current slice, if there is one, ends where `deadline` (in ns) comes, but not within the next [`CUT_MIN`]
+    /// instructions.
+    pub fn cut_current(&self, deadline: u64) {
+        if deadline == u64::MAX || self.scheduler.get() != Some(&std::thread::current().id()) {
             return;
         }
-        // SAFETY: under icount all CPUs run on this thread.
+        let Some(cpu) = usize::try_from(self.current.load(Ordering::SeqCst)).ok().and_then(|i| self.cpus.get(i)) else { return };
+        // SAFETY: this thread runs all CPUs.
         let at = unsafe { (*cpu.header()).insns };
-        let until = at.saturating_add((deadline.saturating_sub(self.now()) >> self.time.shift()).max(1));
+        let until = at.saturating_add((deadline.saturating_sub(self.now()) >> self.time.shift()).max(CUT_MIN));
         if until < self.slice_end.load(Ordering::Relaxed) {
             self.slice_end.store(until, Ordering::Relaxed);
-            cpu.exit_request().fetch_or(2, Ordering::Relaxed);
+            cpu.cut(until);
+        }
+    }
+
+    /// Makes a CPU look at its input lines and timers. Under icount others do in their turn.
+    pub fn attract(&self, cpu: &Vcpu) {
+        if !self.time.is_deterministic() {
+            cpu.kick();
+        } else if self.current.load(Ordering::Relaxed) == i64::from(cpu.index) {
+            self.cut_current(0);
         }
     }
 
@@ -696,7 +726,7 @@ impl Machine {
                 lock(&self.control).reset = true;
                 self.stop.store(true, Ordering::SeqCst);
                 self.changed.notify_all();
-                self.cpus.iter().for_each(|c| c.kick());
+                self.interrupt_run();
                 if self.time.is_deterministic() {
                     self.stop.store(false, Ordering::SeqCst);
                 }
@@ -709,7 +739,22 @@ impl Machine {
         self.changed.notify_all();
         drop(c);
         self.stop.store(true, Ordering::SeqCst);
-        self.cpus.iter().for_each(|c| c.kick());
+        self.interrupt_run();
+    }
+    /// CPUs shall come back to whoever runs them: soon, and at the same instruction in every engine if it is the guest's doing.
+    fn interrupt_run(&self) {
+        if self.scheduler.get() == Some(&std::thread::current().id()) {
+            self.cut_current(0);
+        } else {
+            self.cpus.iter().for_each(|c| c.kick());
+        }
+    }
+    /// After a call that the guest is not to come back from when it ends the run: firmware, semihosting. It leaves the block in any case.
+    pub(crate) fn after_call(&self, cpu: &Vcpu) {
+        let c = lock(&self.control);
+        if c.exit.is_some() || c.reset {
+            cpu.kick();
+        }
     }
     /// Ends the run from the host's side; any thread.
     pub fn quit(&self, code: i32) {
@@ -718,6 +763,7 @@ impl Machine {
     /// Ends the run because it cannot go on.
     pub fn crash(&self, why: String) {
         self.end(Exit::Crash(why));
+        self.cpus.iter().for_each(|c| c.kick());
     }
 
     /// Writes a line of trace.

@@ -135,5 +135,6 @@ pub(crate) unsafe extern "C" fn service(cpu: *mut CpuHeader, call: *mut Semihost
     let big_endian = MemFlags(call.mem_flags).has(MemFlags::BIG_ENDIAN);
     let word_bytes = if call.word_bytes == 4 { 4 } else { 8 };
     call.result = host.call(&mut caller, &Call { operation: call.operation, argument: call.argument, word_bytes, big_endian });
+    machine.after_call(vcpu);
     0
 }

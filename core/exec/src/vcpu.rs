@@ -114,6 +114,8 @@ struct Caches {
     fetch: Vec<FetchPage>,
     /// Moves on when `jumps` are stale.
     epoch: u64,
+    /// The code epoch that the jump cache is of.
+    code_epoch: u64,
     /// Moves on when translations of fetches are.
     fetch_epoch: u64,
     asid: u32,
@@ -203,6 +205,7 @@ impl Vcpu {
             jumps: (0..1 << JUMP_BITS).map(|_| empty()).collect(),
             fetch: (0..256).map(|_| FetchPage { page: 1, mode: 0, epoch: 0, asid: None, pa: 0, attrs: 0 }).collect(),
             epoch: 1,
+            code_epoch: 0,
             fetch_epoch: 1,
             asid: 0,
             buf: OwnedIrBuf::new(0),
@@ -549,23 +552,30 @@ impl Vcpu {
     /// Runs blocks until somebody asks for attention, the CPU halts, or `budget` instructions are done.
     pub fn run(&self, machine: &Machine, budget: u64) {
         self.resume(machine);
+        self.left_for_good.store(false, Ordering::Relaxed);
+        // SAFETY: this is the CPU's thread; the exchange area is part of the CPU.
+        unsafe { (*self.exchange()).stop = (*self.cpu).insns.saturating_add(budget) };
         match &machine.native {
-            Some(native) => self.run_native(machine, native, budget),
-            None => self.run_interpreter(machine, budget),
+            Some(native) => self.run_native(machine, native),
+            None => self.interpret(machine, false),
         }
         // SAFETY: this is the CPU's thread.
         self.published.store(unsafe { (*self.cpu).insns }, Ordering::Relaxed);
         self.running.store(false, Ordering::SeqCst);
     }
 
-    fn run_native(&self, machine: &Machine, native: &crate::native::Native, budget: u64) {
-        // SAFETY: this is the CPU's thread; the exchange area is part of the CPU.
-        let stop = unsafe {
-            let stop = (*self.cpu).insns.saturating_add(budget);
-            (*self.exchange()).stop = stop;
-            stop
-        };
-        self.left_for_good.store(false, Ordering::Relaxed);
+    /// Instructions that `run` may still carry out.
+    fn left(&self) -> u64 {
+        // SAFETY: this is the CPU's thread.
+        unsafe { (*self.exchange()).stop.saturating_sub((*self.cpu).insns) }
+    }
+    /// `run` ends at this instruction count if it would not before. The CPU's own thread, in the middle of a block perhaps.
+    pub fn cut(&self, until: u64) {
+        // SAFETY: as above.
+        unsafe { (*self.exchange()).stop = (*self.exchange()).stop.min(until) };
+    }
+
+    fn run_native(&self, machine: &Machine, native: &crate::native::Native) {
         loop {
             let code = self.next_code(machine);
             if code != 0 {
@@ -575,13 +585,11 @@ impl Vcpu {
             if self.exit_request().load(Ordering::Relaxed) != 0 || self.left_for_good.load(Ordering::Relaxed) {
                 break;
             }
-            // SAFETY: this is the CPU's thread.
-            let insns = unsafe { (*self.cpu).insns };
-            if insns >= stop {
+            if self.left() == 0 {
                 break;
             }
             // What is left of the budget is less than a straight run, or there is no code for this: a block in the interpreter.
-            self.interpret(machine, stop - insns, true);
+            self.interpret(machine, true);
         }
         self.code_seen.store(u64::MAX, Ordering::SeqCst);
     }
@@ -594,8 +602,16 @@ impl Vcpu {
             if self.exit_request().load(Ordering::Relaxed) != 0 {
                 return 0;
             }
-            let epoch = native.epoch.load(Ordering::SeqCst);
-            if self.code_seen.swap(epoch, Ordering::SeqCst) != epoch {
+            let mut epoch = native.epoch.load(Ordering::SeqCst);
+            loop {
+                self.code_seen.store(epoch, Ordering::SeqCst);
+                // Whoever moved on meanwhile may have seen this CPU outside.
+                match native.epoch.load(Ordering::SeqCst) {
+                    now if now == epoch => break,
+                    now => epoch = now,
+                }
+            }
+            if std::mem::replace(&mut self.caches().code_epoch, epoch) != epoch {
                 self.forget_code();
             }
             // SAFETY: this is the CPU's thread.
@@ -662,21 +678,15 @@ impl Vcpu {
         }
     }
 
-    fn run_interpreter(&self, machine: &Machine, budget: u64) {
-        self.interpret(machine, budget, false);
-    }
-
     /// Runs blocks in the interpreter; `once`: only one.
-    fn interpret(&self, machine: &Machine, budget: u64, once: bool) {
-        // SAFETY: this is the CPU's thread.
-        let stop = unsafe { (*self.cpu).insns }.saturating_add(budget);
+    fn interpret(&self, machine: &Machine, once: bool) {
         let mut first = true;
         let mut r = Running { machine, vcpu: self, cpu: self.cpu, insns: 0, block_insns: 0 };
         while self.exit_request().load(Ordering::Relaxed) == 0 && (first || !once) {
             first = false;
             // SAFETY: as above; the values are read before anything else can touch the header.
             let (pc, mode, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key, (*self.cpu).insns) };
-            let left = stop - insns;
+            let left = self.left();
             if left == 0 {
                 break;
             }
