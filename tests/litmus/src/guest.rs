@@ -96,6 +96,7 @@ pub struct Guest {
     puthex: Label,
     barrier: Label,
     failed: Label,
+    ended: Label,
 }
 
 /// Assembles a guest whose CPUs all run `body`, with the MMU on and RAM at its physical address, interrupts masked. The guest ends when all
@@ -106,8 +107,8 @@ pub struct Guest {
 pub fn assemble(cpus: u64, body: impl FnOnce(&mut Guest)) -> Vec<u8> {
     let mut a = Asm::new(BASE);
     a.zeros(image::HEADER_LEN);
-    let [vectors, puts, puthex, barrier, failed] = std::array::from_fn(|_| a.label());
-    let mut g = Guest { a, cpus, vectors, handlers: [None; 16], strings: Vec::new(), puts, puthex, barrier, failed };
+    let [vectors, puts, puthex, barrier, failed, ended] = std::array::from_fn(|_| a.label());
+    let mut g = Guest { a, cpus, vectors, handlers: [None; 16], strings: Vec::new(), puts, puthex, barrier, failed, ended };
     g.start();
     body(&mut g);
     g.end();
@@ -166,6 +167,10 @@ impl Guest {
         a.stp(X1, X1, Addr::Post(X0, 16));
         a.cmp(X0, X2);
         a.b_cond(Cond::Lo, again);
+    }
+    /// Where a CPU goes that has come to its end, in EL1; falling out of the body leads there too.
+    pub fn end_label(&self) -> Label {
+        self.ended
     }
     /// Waits for all CPUs.
     pub fn barrier(&mut self) {
@@ -281,6 +286,7 @@ impl Guest {
     fn end(&mut self) {
         let a = &mut self.a;
         let wait = a.label();
+        a.bind(self.ended);
         a.mov_imm(X0, ENDED);
         a.movz(X1, 1, 0);
         a.ldaddal(X1, X2, X0);
