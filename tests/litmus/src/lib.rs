@@ -14,6 +14,9 @@
 //! | `EMU_LITMUS_COUNT` | runs of each litmus test and the measure of all other loops, else [`COUNT`] |
 //! | `EMU_LITMUS_TESTED` | `qemu` runs everything on QEMU in the place of `emu`: are the tests themselves right? |
 //! | `EMU_BIN`, `EMU_TEST_QEMU` | as in `tests/kit` |
+//!
+//! QEMU 10.0 passes all but what it does not keep on x86-64 hosts: a store-release before a load-acquire (SB and R), and rarely
+//! `a_cpu_rewrites_what_another_runs`.
 
 pub mod counter;
 pub mod guest;
@@ -29,7 +32,6 @@ pub mod wild;
 pub mod words;
 
 use emu_test_kit::{emu, qemu};
-use std::collections::HashMap;
 use std::fs::File;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -105,7 +107,7 @@ pub fn run(name: &str, image: &[u8], cpus: u64) -> Report {
 fn command(cpus: u64) -> Command {
     let mut command = if on_qemu() {
         let mut qemu = qemu::system_aarch64().unwrap_or_else(|e| panic!("{e}")).command();
-        qemu.args(["-M", "virt,gic-version=3", "-accel", "tcg,thread=multi", "-display", "none", "-monitor", "none"]);
+        qemu.args(["-M", "virt,gic-version=3", "-accel", "tcg,thread=multi", "-net", "none", "-display", "none", "-monitor", "none"]);
         qemu
     } else {
         let mut emu = emu::command().unwrap_or_else(|e| panic!("{e}"));
@@ -161,13 +163,4 @@ fn parse(line: &str) -> (String, Vec<u64>) {
     let numbers: Vec<u64> = words.iter().rev().map_while(|w| u64::from_str_radix(w.strip_prefix('#')?, 16).ok()).collect();
     let name = words[..words.len() - numbers.len()].join(" ");
     (name, numbers.into_iter().rev().collect())
-}
-
-/// How often each name was seen, summed over lines.
-pub fn sums(report: &Report, prefix: &str) -> HashMap<String, u64> {
-    let mut out = HashMap::new();
-    for (name, numbers) in report.lines.iter().filter(|(n, _)| n.starts_with(prefix)) {
-        *out.entry(name.clone()).or_default() += numbers.iter().sum::<u64>();
-    }
-    out
 }

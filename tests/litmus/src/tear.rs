@@ -1,7 +1,7 @@
 //! Single-copy atomicity: one CPU stores values whose parts all tell the same, the other loads and looks whether they do.
 //!
 //! By FEAT_LSE2 (Arm ARM B2.2.1) an access of up to 8 bytes is whole wherever it lies inside 16 aligned bytes, and so is a pair of 64-bit
-//! registers, or a Q register, at 16 aligned bytes.
+//! registers at 16 aligned bytes. A Q register is two doublewords, each of them whole.
 
 use crate::guest::*;
 use crate::words::{ACQ_REL, RELAXED, Size, Words};
@@ -70,7 +70,7 @@ pub const CASES: &[(Access, Access)] = &[
     (Plain(2, 6), Cas(2, 6)),
     // A part of the pair.
     (Pair, Plain(3, 3)),
-    (Quad, Ordered(3, 4)),
+    (Quad, Ordered(3, 8)),
 ];
 
 /// The name of a case in the report.
@@ -96,7 +96,7 @@ pub fn assemble_tear(loads: u64) -> Vec<u8> {
             g.only(0, |g| g.put(STOP, 0));
             g.only(0, |g| g.fill(CELL, 16, 0));
             g.barrier();
-            g.only(0, |g| reader(g, case.1, loads));
+            g.only(0, |g| reader(g, *case, loads));
             g.only(1, |g| writer(g, case.0));
             g.barrier();
             g.only(0, |g| g.line(&name(*case), &[X24, X25]));
@@ -150,7 +150,8 @@ fn offset(how: Access) -> u64 {
     }
 }
 
-fn reader(g: &mut Guest, how: Access, loads: u64) {
+fn reader(g: &mut Guest, case: (Access, Access), loads: u64) {
+    let how = case.1;
     let a = &mut g.a;
     a.mov_imm(X10, CELL + offset(how));
     for r in [X24, X25, X23] {
@@ -212,8 +213,11 @@ fn reader(g: &mut Guest, how: Access, loads: u64) {
         match size {
             4 => {
                 a.ror(X7, X5, 8);
-                a.eor(X8, X5, X6, 0);
+                a.ror(X8, X6, 8);
                 a.eor(X7, X7, X5, 0);
+                // The halves belong together but for Q registers.
+                let apart = case.0 == Quad || case.1 == Quad;
+                a.eor(X8, X8, if apart { X6 } else { X5 }, 0);
                 a.orr(X7, X7, X8, 0);
             }
             3 => {

@@ -162,7 +162,7 @@ fn take_away(g: &mut Guest, how: Taking, rounds: u64) {
         // The other CPU gets on, if the host lets it.
         a.mov_imm(X3, PROGRESS);
         a.ldr(X4, Addr::Off(X3, 0));
-        a.mov_imm(X5, 50_000);
+        a.mov_imm(X5, 1_000_000);
         let (look, on) = (a.here(), a.label());
         a.ldr(X6, Addr::Off(X3, 0));
         a.cmp(X6, X4);
