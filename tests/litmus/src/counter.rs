@@ -116,7 +116,10 @@ pub fn expected(how: How, cpus: u64, each: u64) -> [u64; 2] {
         ExclusivePair | Casp => [all, 3 * all],
         LockSwp | LockExclusive | LockWfe | LockTicket | LockCas => [all, 3 * all],
         // Even CPUs: 2 bytes at offset 1; CPU 1: 4 bytes at 4; CPU 3: 8 bytes at 8.
-        Neighbours => [(each * cpus.div_ceil(2) & 0xffff) << 8 | (each & 0xffff_ffff) << 32, if cpus > 3 { each } else { 0 }],
+        Neighbours => {
+            let odd = (each * cpus.div_ceil(2)) & 0xffff;
+            [odd << 8 | (each & 0xffff_ffff) << 32, if cpus > 3 { each } else { 0 }]
+        },
     }
 }
 

@@ -1,4 +1,4 @@
-//! Guests that race, unmap, patch, recurse and are interrupted: the nets for what generated code and caches of translations get wrong first.
+//! Guests that race, unmap, patch, recurse and are interrupted: nets for what generated code and caches of translations get wrong first.
 //!
 //! Each guest is a bare-metal program assembled here ([`guest`]); it runs under `emu` on the `virt` board with several CPUs, counts what it
 //! sees and prints that. The tests read the numbers.
@@ -92,7 +92,8 @@ impl Report {
 /// # Panics
 /// When the guest complains, or the emulator does.
 pub fn run(name: &str, image: &[u8], cpus: u64) -> Report {
-    let turn = File::create(std::env::temp_dir().join("emu-litmus.lock")).expect("a file can be made in the temporary folder");
+    let folder = emu::profile_dir().unwrap_or_else(|e| panic!("{e}"));
+    let turn = File::create(folder.join("litmus.lock")).expect("a file can be made beside the tests");
     turn.lock().expect("the file can be locked");
     let file = std::env::temp_dir().join(format!("emu-litmus-{name}-{}.img", std::process::id()));
     std::fs::write(&file, image).expect("the guest can be written");
@@ -131,17 +132,19 @@ fn watched(name: &str, command: &mut Command) -> Report {
     let create = |path| Stdio::from(File::create(path).expect("a file can be made in the temporary folder"));
     let started = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(create(&out)).stderr(create(&err)).spawn().expect("the emulator starts");
-    let (mut peak, mut status) = (0, None);
-    while status.is_none() && started.elapsed() < LIMIT {
+    let mut peak = 0;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("the emulator can be waited for") {
+            break status;
+        }
         peak = peak.max(memory(child.id()).unwrap_or(0));
+        if started.elapsed() > LIMIT {
+            let _ = child.kill();
+            break child.wait().expect("the emulator can be waited for");
+        }
         std::thread::sleep(Duration::from_millis(4));
-        status = child.try_wait().expect("the emulator can be waited for");
-    }
+    };
     let took = started.elapsed();
-    if status.is_none() {
-        let _ = child.kill();
-        let _ = child.wait();
-    }
     let text = |path| {
         let text = String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
         let _ = std::fs::remove_file(path);
@@ -150,7 +153,7 @@ fn watched(name: &str, command: &mut Command) -> Report {
     let (stdout, stderr) = (text(&out), text(&err));
     let tail = |s: &str| s[s.char_indices().rev().nth(3000).map_or(0, |c| c.0)..].to_owned();
     let story = format!("{name}: {status:?} after {took:?}\n{}\n{}", tail(&stdout), tail(&stderr));
-    assert!(status.is_some_and(|s| s.code() == Some(0)), "the emulator ended badly: {story}");
+    assert!(status.code() == Some(0), "the emulator ended badly: {story}");
     assert!(!stdout.contains(guest::FAIL), "the guest complains: {story}");
     assert!(stdout.trim_end().ends_with(guest::DONE), "the guest did not come to its end: {story}");
     let lines = stdout.lines().filter(|l| !l.is_empty()).map(parse).collect();

@@ -1,5 +1,5 @@
-//! Every register over exceptions: a program at EL0 (and one at EL1) computes in all its registers, calls the kernel in each round and looks
-//! whether all still hold what they should, while the timer interrupts it every few microseconds. Another CPU, if there is one, invalidates
+//! Every register over exceptions: a program at EL0 (and one at EL1) computes in all its registers, calls the kernel in each round and
+//! looks whether all still hold what they should, while the timer interrupts it every few microseconds. Another CPU, if there is one, invalidates
 //! translations and code all the time, which asks the first for attention at any place.
 //!
 //! General register k of those tested holds (k + 1) q in a round, where q is in memory; vector registers hold two of them; the flags, SP,
@@ -53,8 +53,8 @@ struct Phase {
     v: VReg,
 }
 
-/// The guest: `rounds` rounds in each of two phases at EL0, and a quarter of that in one at EL1. It prints the sum of what was called, and the
-/// number of interrupts.
+/// The guest: `rounds` rounds in each of two phases at EL0, and a quarter of that in one at EL1. It prints the sum of what was called, and
+/// the number of interrupts.
 pub fn assemble_registers(cpus: u64, rounds: u64) -> Vec<u8> {
     assemble(cpus, |g| {
         let (sync, irq, over) = (g.a.label(), g.a.label(), g.a.label());

@@ -58,14 +58,15 @@ pub fn assemble_modes(rounds: u64, seed: u64) -> Vec<u8> {
         a.align(8);
         a.bind(table);
         for _ in 0..ROWS {
-            let fpcr = rng.below(4) << RMODE | rng.below(2) * FZ | rng.below(2) * DN;
+            let [fz, dn] = [FZ, DN].map(|bit| if rng.one_in(2) { bit } else { 0 });
+            let fpcr = rng.below(4) << RMODE | fz | dn;
             a.quad(fpcr);
             results(fpcr).into_iter().for_each(|r| a.quad(r));
         }
         a.bind(over);
         let ulp = 2.0f64.powi(-52);
-        let constants = [1.0f64.to_bits(), (0.75 * ulp).to_bits(), (0.25 * ulp).to_bits(), 3, 0x7ff8_0000_0000_1234, (-1.0f64).to_bits(), (-0.75 * ulp).to_bits()];
-        for (n, constant) in constants.into_iter().enumerate() {
+        let [denormal, nan] = [3, 0x7ff8_0000_0000_1234].map(f64::from_bits);
+        for (n, constant) in [1.0, 0.75 * ulp, 0.25 * ulp, denormal, nan, -1.0, -0.75 * ulp].map(f64::to_bits).into_iter().enumerate() {
             a.mov_imm(X0, constant);
             a.fmov_from(VReg(n as u8), X0);
         }

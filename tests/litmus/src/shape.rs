@@ -22,8 +22,8 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub struct Event(pub Kind, pub u8, pub u8);
 
-/// A test: each thread's accesses, the values that its loads get (thread after thread) and the final values of variables in the outcome that
-/// the shape is about.
+/// A test: each thread's accesses, the values that its loads get (thread after thread) and the final values of variables in the outcome
+/// that the shape is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// Its usual name.
@@ -47,7 +47,12 @@ pub const SHAPES: &[Shape] = &[
     Shape { name: "LB", threads: &[&[Event(R, X, 0), Event(W, Y, 1)], &[Event(R, Y, 0), Event(W, X, 1)]], loads: &[1, 1], finals: &[] },
     Shape { name: "R", threads: &[&[Event(W, X, 1), Event(W, Y, 1)], &[Event(W, Y, 2), Event(R, X, 0)]], loads: &[0], finals: &[(Y, 2)] },
     Shape { name: "S", threads: &[&[Event(W, X, 2), Event(W, Y, 1)], &[Event(R, Y, 0), Event(W, X, 1)]], loads: &[1], finals: &[(X, 2)] },
-    Shape { name: "2+2W", threads: &[&[Event(W, X, 1), Event(W, Y, 2)], &[Event(W, Y, 1), Event(W, X, 2)]], loads: &[], finals: &[(X, 1), (Y, 1)] },
+    Shape {
+        name: "2+2W",
+        threads: &[&[Event(W, X, 1), Event(W, Y, 2)], &[Event(W, Y, 1), Event(W, X, 2)]],
+        loads: &[],
+        finals: &[(X, 1), (Y, 1)],
+    },
     Shape { name: "CoRR", threads: &[&[Event(W, X, 1)], &[Event(R, X, 0), Event(R, X, 0)]], loads: &[1, 0], finals: &[] },
     Shape {
         name: "WRC",
@@ -300,8 +305,8 @@ impl Flavour {
         }
     }
 
-    /// Appends what comes between; changes x13, x14 and the flags. x15 is the thread's own memory, x17 an address without translation, and
-    /// `function` returns.
+    /// Appends what comes between; changes x13, x14 and the flags. x15 is the thread's own memory, x17 an address without translation,
+    /// and `function` returns.
     pub fn emit_between(&self, g: &mut Guest, function: Label) {
         let a = &mut g.a;
         match self.between {

@@ -82,7 +82,16 @@ fn program(g: &mut Guest, how: Switch, n: u64) -> Label {
     if how == Switch::Svc { a.svc(1) } else { a.br(X22) }
     a.bind(f);
     a.stp(X29, X30, Addr::Pre(SP, -16));
+    a.str(X21, Addr::Pre(SP, -16));
     a.bl(inner_f);
+    // What this program put on its stack is still there.
+    a.ldr(X9, Addr::Post(SP, 16));
+    a.add_imm(X9, X9, inner);
+    let own_stack = a.label();
+    a.cmp(X9, X21);
+    a.b_cond(Cond::Eq, own_stack);
+    a.brk(0);
+    a.bind(own_stack);
     a.add_imm(X21, X21, outer);
     a.ldp(X29, X30, Addr::Post(SP, 16));
     a.ret();

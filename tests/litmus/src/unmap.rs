@@ -1,5 +1,5 @@
-//! One CPU takes a page away that another reads and writes all the time: TLBI, DSB, then it fills the page with something else. From the end of
-//! the DSB on, no store of the other CPU may reach the page, and no load may see what is in it now.
+//! One CPU takes a page away that another reads and writes all the time: TLBI, DSB, then it fills the page with something else. From the
+//! end of the DSB on, no store of the other CPU may reach the page, and no load may see what is in it now.
 
 use crate::guest::{descriptor as d, *};
 use crate::words::{ACQ_REL, RELAXED, Words};
@@ -27,8 +27,10 @@ pub enum Taking {
 }
 
 /// All of them.
-pub const TAKINGS: [Taking; 8] =
-    [Taking::Vae1is, Taking::Vale1is, Taking::Vaae1is, Taking::Aside1is, Taking::Vmalle1is, Taking::Rvae1is, Taking::Block, Taking::ReadOnly];
+pub const TAKINGS: [Taking; 8] = {
+    use Taking::*;
+    [Vae1is, Vale1is, Vaae1is, Aside1is, Vmalle1is, Rvae1is, Block, ReadOnly]
+};
 
 /// The page, virtually, and the block.
 const PAGE_VA: u64 = (4 << 30) + 0x5000;

@@ -67,9 +67,9 @@ fn addresses(space: Space, n: usize, rng: &mut Rng) -> Vec<u64> {
             4 => ram ^ 1 << shift,
             _ => ram.wrapping_sub(1 << shift),
         };
-        // With tags ignored, the top byte is that of bit 55. Both GiB at the bottom have translations, and nothing here may reach into them.
+        // With tags ignored, the top byte is that of bit 55. Both GiB at the bottom have translations: nothing here may reach into them.
         let seen = if space.tbi { ((va << 8) as i64 >> 8) as u64 } else { va };
-        if seen >= 0x8000_0000 && seen < u64::MAX - 4096 {
+        if (0x8000_0000..u64::MAX - 4096).contains(&seen) {
             out.push(va);
         }
     }

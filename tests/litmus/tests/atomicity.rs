@@ -30,7 +30,8 @@ fn counters(cpus: u64) {
     let wrong: Vec<String> = HOWS
         .iter()
         .filter(|how| report.numbers(&counter::name(**how)) != counter::expected(**how, cpus, each))
-        .map(|how| format!("{}: {:x?}, not {:x?}", counter::name(*how), report.numbers(&counter::name(*how)), counter::expected(*how, cpus, each)))
+        .map(|how| (counter::name(*how), counter::expected(*how, cpus, each)))
+        .map(|(name, expected)| format!("{name}: {:x?}, not {expected:x?}", report.numbers(&name)))
         .collect();
     assert!(wrong.is_empty(), "{cpus} CPUs, {each} times each: {wrong:#?}");
 }
