@@ -26,8 +26,8 @@ const COUNTERS: u64 = DATA + 0x90_0000;
 const OUTCOMES: u64 = 256;
 /// Instances between two looks at where the other threads are; a power of two.
 const PACE: u64 = 8;
-/// How long one is waited for: the host may have fewer CPUs than there are threads.
-const PATIENCE: u16 = 400;
+/// How often a thread looks for the others before it goes on alone for the rest of the round: the host may have fewer CPUs.
+const PATIENCE: u16 = 2000;
 /// What each thread has left to do, a cache line each.
 const LEFT: u64 = OWN + 0x400;
 /// All arrivals at the starting line so far.
@@ -122,14 +122,20 @@ fn starting_line(g: &mut Guest) {
     a.ldaddal(X1, X2, X0);
     a.mov_imm(X1, cpus);
     a.mul(X1, X1, X29);
-    a.movz(X3, 20_000, 0);
+    // A quarter of a millisecond: longer than it takes the host to wake a thread that has a CPU to run on.
+    a.mrs(X3, SysReg::CNTVCT_EL0);
+    a.mrs(X4, SysReg::CNTFRQ_EL0);
+    a.lsr(X4, X4, 12);
+    a.add(X3, X3, X4, 0);
     let (spin, go) = (a.here(), a.label());
     a.ldar(X2, X0);
     a.cmp(X2, X1);
     a.b_cond(Cond::Hs, go);
-    a.subs_imm(X3, X3, 1);
-    a.b_cond(Cond::Ne, spin);
+    a.mrs(X4, SysReg::CNTVCT_EL0);
+    a.cmp(X4, X3);
+    a.b_cond(Cond::Lo, spin);
     a.bind(go);
+    a.movz(X18, 1, 0);
     // Any odd multipliers with well-spread bits.
     a.mov_imm(X1, 0x9e37_79b9_7f4a_7c15);
     a.mul(X1, X1, X29);
@@ -192,13 +198,14 @@ fn thread(g: &mut Guest, n: u64, events: &[Event], flavour: &Flavour, function: 
     g.a.b_cond(Cond::Ne, next);
 }
 
-/// Now and then: waits until the others are as far, but not for ever. Plain accesses only: nothing is ordered by this.
+/// Now and then: waits until the others are as far, but not for ever (x18 becomes 0). Plain accesses only: nothing is ordered by this.
 fn pace(g: &mut Guest, n: u64) {
     let cpus = g.cpus();
     let a = &mut g.a;
     let go = a.label();
     a.tst_imm(X25, PACE - 1);
     a.b_cond(Cond::Ne, go);
+    a.cbz(X18, go);
     a.mov_imm(X3, LEFT);
     a.str(X25, Addr::Off(X3, 64 * n as i32));
     a.movz(X4, PATIENCE, 0);
@@ -209,6 +216,7 @@ fn pace(g: &mut Guest, n: u64) {
         a.b_cond(Cond::Ls, there);
         a.subs_imm(X4, X4, 1);
         a.b_cond(Cond::Ne, look);
+        a.mov(X18, XZR);
         a.b(go);
         a.bind(there);
     }
