@@ -304,7 +304,7 @@ impl<'f> Lowering<'f> {
             Code::Fence => self.fence(op),
             Code::Call => self.call(op),
             _ => {
-                let done = self.options.native && (self.integer(op, c) || self.vector(op, c) || self.float(op, c));
+                let done = self.options.native && ((std::env::var_os("NOINT").is_none() && self.integer(op, c)) || (std::env::var_os("NOVEC").is_none() && self.vector(op, c)) || self.float(op, c));
                 if !done {
                     self.interpret(op);
                 }
