@@ -342,9 +342,9 @@ impl Generator {
         self.units.clear();
         self.units.extend(f.units.iter().map(|u| UnitOps { pc: u.pc, first: u.ops.0, last: u.ops.1, slots: u.slots, observed: u.loops }));
         for u in &self.units {
-            if std::env::var_os("NOFWD").is_none() { self.forward.run(&mut f.ops, u, &native.state); }
+            self.forward.run(&mut f.ops, u, &native.state);
         }
-        if std::env::var_os("NODEAD").is_none() { self.dead.run(&mut f.ops, &self.units, &native.state); }
+        self.dead.run(&mut f.ops, &self.units, &native.state);
         let (units, counts) = (&f.units, &mut f.counts);
         let owner = |i: usize| units.iter().position(|u| u.counts.0 <= i && i < u.counts.1).unwrap_or(0);
         let marks = counts.iter_mut().enumerate().map(|(i, c)| (owner(i), &mut c.0));

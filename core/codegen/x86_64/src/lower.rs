@@ -304,7 +304,7 @@ impl<'f> Lowering<'f> {
             Code::Fence => self.fence(op),
             Code::Call => self.call(op),
             _ => {
-                let done = self.options.native && ((std::env::var_os("NOINT").is_none() && self.integer(op, c)) || (std::env::var_os("NOVEC").is_none() && self.vector(op, c)) || self.float(op, c));
+                let done = self.options.native && (self.integer(op, c) || self.vector(op, c) || self.float(op, c));
                 if !done {
                     self.interpret(op);
                 }
@@ -966,6 +966,14 @@ impl<'f> Lowering<'f> {
             Arg::Reg(r) => self.asm.alu_rr(op, size, dst, r),
             Arg::Mem(m) => self.asm.alu_rm(op, size, dst, m),
             Arg::Imm(i) => self.asm.alu_ri(op, size, dst, i),
+        }
+    }
+    /// A result that is its operand: zero-extended too where that is already in place.
+    pub(crate) fn place(&mut self, size: Size, dst: Gpr, src: Arg) {
+        if src == Arg::Reg(dst) && size != Size::Q {
+            self.asm.mov_rr(size, dst, dst);
+        } else {
+            self.mov_arg(size, dst, src);
         }
     }
     pub(crate) fn mov_arg(&mut self, size: Size, dst: Gpr, src: Arg) {

@@ -30,9 +30,9 @@ impl Lowering<'_> {
             return self.long_vector(op, c);
         }
         match c {
-            Code::Load if inline && std::env::var_os("NOLD").is_none() => self.load(op, size, flags, ops),
-            Code::Store if inline && std::env::var_os("NOST").is_none() => self.store(op, size, flags),
-            Code::Rmw | Code::Cas | Code::LoadEx | Code::StoreEx if inline && std::env::var_os("NOAT").is_none() && size <= 8 && self.inline_atomic(op, c, size, flags) => {}
+            Code::Load if inline => self.load(op, size, flags, ops),
+            Code::Store if inline => self.store(op, size, flags),
+            Code::Rmw | Code::Cas | Code::LoadEx | Code::StoreEx if inline && size <= 8 && self.inline_atomic(op, c, size, flags) => {}
             _ => self.slow_only(op, c, size),
         }
         self.flags = NO_KEY;
