@@ -167,6 +167,9 @@ pub struct Root {
     /// Gives the plugin the host's services (an address), the name to use in messages, the log level, and what to call on a panic.
     #[sabi(last_prefix_field)]
     pub attach: extern "C" fn(services: usize, name: RString, log_level: usize, panicked: PanicReporter),
+    /// Size in bytes of its `TargetVtable`s; plugins that lack this have [`TargetVtable::FIRST_BYTES`].
+    #[sabi(missing_field(option))]
+    pub target_table_bytes: extern "C" fn() -> usize,
 }
 
 impl RootModule for RootRef {
@@ -186,6 +189,10 @@ fn pairs<'a>(list: impl Iterator<Item = (&'a str, &'a str)>) -> RVec<Tuple2<RStr
 
 extern "C" fn requirements() -> Requirements {
     Requirements::current()
+}
+
+extern "C" fn target_table_bytes() -> usize {
+    size_of::<TargetVtable>()
 }
 
 extern "C" fn targets() -> RVec<TargetEntry> {
@@ -254,7 +261,7 @@ extern "C" fn attach(services: usize, name: RString, log_level: usize, panicked:
 /// The root module of this cdylib, from what its crates registered. Called by [`crate::export_plugin!`].
 pub fn build_root() -> RootRef {
     use abi_stable::prefix_type::PrefixTypeTrait;
-    Root { requirements, targets, machines, attach }.leak_into_prefix()
+    Root { requirements, targets, machines, attach, target_table_bytes }.leak_into_prefix()
 }
 
 /// Makes a cdylib an emu plugin: `emu_plugins_api::export_plugin!();` beside a `use` of the crates whose registrations it carries.
@@ -350,7 +357,17 @@ pub fn open(path: &Path, services: &'static HostServices, log_level: log::LevelF
     let root = header.init_root_module::<RootRef>().map_err(fail)?;
     let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     root.attach()(core::ptr::from_ref(services).addr(), RString::from(name), log_level as usize, PanicReporter { report: panicked });
-    Ok(OpenedPlugin { requirements: root.requirements()(), targets: root.targets()().into(), machines: root.machines()().into() })
+    let mut targets: Vec<TargetEntry> = root.targets()().into();
+    let bytes = root.target_table_bytes().map_or(TargetVtable::FIRST_BYTES, |f| f());
+    for target in &mut targets {
+        // SAFETY: the plugin says where its table is and how long; it is never unloaded.
+        let Some(table) = (unsafe { TargetVtable::completed(target.vtable(), bytes) }) else {
+            let sentence = format!("has a table of {bytes} bytes for its targets, which is too short; rebuild it with the plugins-api of this emu");
+            return Err(OpenError { detail: sentence.clone(), sentence });
+        };
+        target.vtable = table.addr();
+    }
+    Ok(OpenedPlugin { requirements: root.requirements()(), targets, machines: root.machines()().into() })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! * `memory`: guest accesses of a running block: the cached translation, else the slow path, else a fault.
 //! * `code`: blocks by physical page; what happens when code is written.
 //! * `clock`: the one source of time, and all timers.
+//! * `debug`: stopping, stepping, breakpoints, watchpoints, and access to a stopped machine.
 //! * `services`: the C functions behind [`emu_plugins_api::HostServices`].
 //!
 //! There is no lock that all CPUs share on a common path. A CPU's caches are touched by its own thread only; others post requests, which it
@@ -14,11 +15,13 @@
 
 mod clock;
 mod code;
+mod debug;
 mod machine;
 mod memory;
 mod services;
 mod vcpu;
 
 pub use clock::Clock;
+pub use debug::{Action, CpuStatus, Points, Stop, StopSink, WatchKind, Watchpoint};
 pub use machine::{Exit, Machine, MachineSpec, Streams, TraceOptions};
 pub use services::services;

@@ -2,6 +2,7 @@
 
 use crate::clock::{Clock, Owner, Time};
 use crate::code::CodeIndex;
+use crate::debug::Debug;
 use crate::services::services;
 use crate::vcpu::{Request, Vcpu};
 use emu_mem::{AddressSpace, Window};
@@ -127,6 +128,8 @@ pub struct Machine {
     pub code: CodeIndex,
     /// Traces.
     pub trace: TraceOptions,
+    /// What a debugger wants.
+    pub debug: Debug,
     /// Blocks run in the plain interpreter, the fast one's twin (`EMU_INTERP=plain`).
     pub plain: bool,
     board: OnceLock<BoardHandle>,
@@ -187,6 +190,7 @@ impl Machine {
             time: Time::new(spec.clock),
             code: CodeIndex::new(CODE_LIMIT),
             trace: spec.log.clone(),
+            debug: Debug::new(spec.cpus),
             plain: std::env::var_os("EMU_INTERP").is_some_and(|v| v == "plain"),
             board: OnceLock::new(),
             devices: Mutex::default(),
@@ -316,6 +320,7 @@ impl Machine {
         self.built.store(false, Ordering::SeqCst);
         let again = self.board().map_or(Ok(()), BoardHandle::restart);
         self.built.store(true, Ordering::SeqCst);
+        self.debug.after_reset();
         again
     }
 
@@ -336,10 +341,13 @@ impl Machine {
                     next = 0;
                 }
             }
+            if self.debug_holds_all() {
+                continue;
+            }
             self.deliver_input();
             self.fire_timers();
             let n = self.cpus.len();
-            let ready = (0..n).map(|i| (next + i) % n).find(|&i| {
+            let ready = (0..n).map(|i| (next + i) % n).filter(|&i| !self.debug.skips(i)).find(|&i| {
                 self.cpus[i].exit_request().store(0, Ordering::SeqCst);
                 self.current.store(i as i64, Ordering::SeqCst);
                 self.cpus[i].attend(self)
@@ -643,6 +651,10 @@ impl Machine {
         drop(c);
         self.stop.store(true, Ordering::SeqCst);
         self.cpus.iter().for_each(|c| c.kick());
+    }
+    /// True once the run is to end.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.control).exit.is_some()
     }
     /// Ends the run from the host's side; any thread.
     pub fn quit(&self, code: i32) {

@@ -243,9 +243,13 @@ impl Vcpu {
     pub fn ticket(&self) -> u64 {
         self.posted.load(Ordering::SeqCst)
     }
+    /// True when nothing is posted that has not been done.
+    pub fn has_served(&self) -> bool {
+        self.posted.load(Ordering::SeqCst) == self.done.load(Ordering::SeqCst)
+    }
     /// Takes all requests.
     pub fn serve(&self, machine: &Machine) {
-        if self.posted.load(Ordering::SeqCst) == self.done.load(Ordering::SeqCst) {
+        if self.has_served() {
             return;
         }
         let (list, ticket) = self.take_requests();
@@ -296,6 +300,12 @@ impl Vcpu {
             if machine.pause_point(self) {
                 return;
             }
+            if machine.debug_holds(self) {
+                if self.exit_request().load(Ordering::SeqCst) == 0 {
+                    std::thread::park();
+                }
+                continue;
+            }
             if self.attend(machine) {
                 self.run(machine, u64::MAX);
             } else if self.exit_request().load(Ordering::SeqCst) == 0 {
@@ -314,7 +324,7 @@ impl Vcpu {
         }
         machine.run_cpu_timers(self);
         let lines = self.lines().load(Ordering::SeqCst);
-        if lines != 0 {
+        if lines != 0 && (h.halted != 0 || !machine.debug.steps(self.index)) {
             // SAFETY: as above.
             let answer = unsafe { machine.arch.interrupt(self.cpu, lines) };
             if answer & (irq::TAKEN | irq::WAKE) != 0 {
@@ -328,13 +338,15 @@ impl Vcpu {
     pub fn run(&self, machine: &Machine, budget: u64) {
         self.resume(machine);
         // SAFETY: this is the CPU's thread.
-        let stop = unsafe { (*self.cpu).insns }.saturating_add(budget);
+        let start = unsafe { (*self.cpu).insns };
+        let mut minder = machine.debug_begin(self, start);
+        let stop = start.saturating_add(minder.as_ref().map_or(budget, |m| m.budget(budget)));
         let mut r = Running { machine, vcpu: self, cpu: self.cpu, insns: 0, block_insns: 0 };
         while self.exit_request().load(Ordering::Relaxed) == 0 {
             // SAFETY: as above; the values are read before anything else can touch the header.
             let (pc, mode, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key, (*self.cpu).insns) };
             let left = stop - insns;
-            if left == 0 {
+            if left == 0 || minder.as_mut().is_some_and(|m| m.stops(machine, self, pc, insns)) {
                 break;
             }
             let block = match self.block(machine, pc, mode, left) {
@@ -384,6 +396,10 @@ impl Vcpu {
                 End::Fault(pc, info, f) => {
                     h.insns = all - 1;
                     h.pc = pc;
+                    if f.fault == crate::debug::WATCH {
+                        machine.debug_watch_hit(minder.as_mut(), self, &f, all - 1);
+                        continue;
+                    }
                     self.deliver(machine, pc, info, f);
                     // A fault counts too, or a guest whose vector faults could run for ever within no time.
                     h.insns = all;
@@ -391,14 +407,18 @@ impl Vcpu {
             }
         }
         // SAFETY: as above.
-        self.published.store(unsafe { (*self.cpu).insns }, Ordering::Relaxed);
+        let (pc, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).insns) };
+        if let Some(m) = minder {
+            m.end(machine, self, pc, insns);
+        }
+        self.published.store(insns, Ordering::Relaxed);
         self.running.store(false, Ordering::SeqCst);
     }
 
     fn interrupts(&self, machine: &Machine) -> bool {
         let lines = self.lines().load(Ordering::Relaxed);
         // SAFETY: this is the CPU's thread.
-        lines != 0 && unsafe { machine.arch.interrupt(self.cpu, lines) } & irq::TAKEN != 0
+        lines != 0 && !machine.debug.steps(self.index) && unsafe { machine.arch.interrupt(self.cpu, lines) } & irq::TAKEN != 0
     }
 
     /// An `exit` op: true if the loop must be left.
@@ -476,7 +496,7 @@ impl Vcpu {
         let key = mode ^ u64::from(attrs & attr::GUARDED) << 62;
         let whole = match machine.code.find(pa, pc, key) {
             Some(b) => b,
-            None => self.translate(machine, pc, mode, key, pa, attrs, 64)?,
+            None => self.translate(machine, pc, mode, key, pa, attrs, machine.debug.block_limit(64))?,
         };
         if u64::from(whole.insns) > left {
             // Too long for what is left of the slice: a shorter one, made for the occasion.
@@ -543,6 +563,7 @@ impl Vcpu {
             }
             None => bytes = insn_bytes,
         }
+        bytes = machine.debug.block_bytes(pc, bytes).max(insn_bytes);
         let c = self.caches();
         let mut code = std::mem::take(&mut c.code);
         code.resize(bytes.min(u64::from(max) * 4 + 16).max(insn_bytes) as usize, 0);

@@ -19,6 +19,8 @@ pub mod slow {
     pub const TRACKED: u64 = 4;
     /// No RAM is behind it.
     pub const MMIO: u64 = 8;
+    /// A debugger watches something in it.
+    pub const WATCHED: u64 = 1 << 11;
 }
 
 /// One translation.
