@@ -502,6 +502,11 @@ impl Machine {
         }
     }
 
+    /// True if the CPUs have stopped or are about to.
+    pub fn debug_is_stopping(&self) -> bool {
+        self.debug.state().stopping
+    }
+
     /// Stops the machine for a debugger that is told of stops from now on by `sink`. False if the machine has ended.
     pub fn debug_attach(&self, sink: StopSink) -> bool {
         let before = self.debug_layout().is_some_and(|l| l.flags & debug_flag::WATCH_BEFORE != 0);
@@ -519,6 +524,14 @@ impl Machine {
         s.sink = None;
         s.wanted = Points::default();
         s.pending.clear();
+    }
+
+    /// Lets the machine run without a debugger: waits for the stop that may be under way first.
+    pub fn debug_leave(&self) {
+        self.debug_stop();
+        if self.debug_wait(|_| true) {
+            self.debug_resume(&vec![Action::Run; self.cpus.len()]);
+        }
     }
 
     /// True while the debugger may touch the CPUs.
