@@ -20,7 +20,8 @@ mod snapshot;
 mod target;
 
 pub use abi::{
-    API_MAJOR, API_MINOR, MAGIC, MachineEntry, OpenError, OpenedPlugin, Requirements, Root, RootRef, TargetEntry, build_root, check_words, open, set_panic_reporter,
+    API_MAJOR, API_MINOR, MAGIC, MachineEntry, OpenError, OpenedPlugin, Requirements, Root, RootRef, TargetEntry, build_root, check_words, open,
+    set_panic_reporter, target_table_bytes,
 };
 pub use cpu::*;
 pub use debug::{DebugFeature, DebugLayout, DebugRegister, debug_flag};

@@ -424,58 +424,6 @@ impl ArchitectureHandle {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Mute;
-    #[repr(C)]
-    struct State(CpuHeader);
-    // SAFETY: the header comes first; zeroes are a valid header.
-    unsafe impl CpuState for State {}
-    impl Architecture for Mute {
-        type State = State;
-        fn create(_: &TargetConfig<'_>) -> Result<Self, String> {
-            Err("no".into())
-        }
-        fn layout(&self) -> StateLayout {
-            unreachable!()
-        }
-        fn properties(&self) -> BTreeMap<String, String> {
-            BTreeMap::new()
-        }
-        fn reset(&self, _: &mut State) {}
-        fn start(&self, _: &mut State, _: u64, _: u64) {}
-        fn translate(&self, _: &BlockRequest<'_>, _: &mut IrBuf) -> BlockInfo {
-            BlockInfo::default()
-        }
-        fn walk(&self, _: &mut State, _: &Access, _: &mut Translation) -> u64 {
-            0
-        }
-        fn raise(&self, _: &mut State, _: &Access, _: u64) {}
-        fn interrupt(&self, _: &mut State, _: u32) -> u32 {
-            0
-        }
-        fn timer(&self, _: &mut State, _: u32) {}
-        fn restored(&self, _: &mut State) {}
-    }
-
-    #[test]
-    fn a_shorter_table_lacks_what_was_appended() {
-        let table = TargetRegistration::vtable_of::<Mute>();
-        // SAFETY: the table is whole, so any smaller size is good too.
-        let completed = |bytes| unsafe { TargetVtable::completed(table, bytes) };
-        assert_eq!(completed(size_of::<TargetVtable>()), Some(core::ptr::from_ref(table)));
-        assert_eq!(completed(size_of::<TargetVtable>() + 8), Some(core::ptr::from_ref(table)), "a newer plugin's table begins with ours");
-        assert!(completed(TargetVtable::FIRST_BYTES - 8).is_none());
-        let old = completed(TargetVtable::FIRST_BYTES).unwrap();
-        // SAFETY: made above, never freed.
-        let old = unsafe { &*old };
-        assert!(old.debug_layout.is_none() && old.debug_read.is_none() && old.debug_write.is_none());
-        assert_eq!(old.disassemble as usize, table.disassemble as usize);
-    }
-}
-
 /// The services that a CPU's own thread may use, as methods of the header.
 impl CpuHeader {
     fn table(&self) -> &'static HostServices {
@@ -577,5 +525,57 @@ impl CpuHeader {
     pub fn send_event(&self) {
         // SAFETY: see `clock`.
         unsafe { (self.table().send_event)(self.host) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Mute;
+    #[repr(C)]
+    struct State(CpuHeader);
+    // SAFETY: the header comes first; zeroes are a valid header.
+    unsafe impl CpuState for State {}
+    impl Architecture for Mute {
+        type State = State;
+        fn create(_: &TargetConfig<'_>) -> Result<Self, String> {
+            Err("no".into())
+        }
+        fn layout(&self) -> StateLayout {
+            unreachable!()
+        }
+        fn properties(&self) -> BTreeMap<String, String> {
+            BTreeMap::new()
+        }
+        fn reset(&self, _: &mut State) {}
+        fn start(&self, _: &mut State, _: u64, _: u64) {}
+        fn translate(&self, _: &BlockRequest<'_>, _: &mut IrBuf) -> BlockInfo {
+            BlockInfo::default()
+        }
+        fn walk(&self, _: &mut State, _: &Access, _: &mut Translation) -> u64 {
+            0
+        }
+        fn raise(&self, _: &mut State, _: &Access, _: u64) {}
+        fn interrupt(&self, _: &mut State, _: u32) -> u32 {
+            0
+        }
+        fn timer(&self, _: &mut State, _: u32) {}
+        fn restored(&self, _: &mut State) {}
+    }
+
+    #[test]
+    fn a_shorter_table_lacks_what_was_appended() {
+        let table = TargetRegistration::vtable_of::<Mute>();
+        // SAFETY: the table is whole, so any smaller size is good too.
+        let completed = |bytes| unsafe { TargetVtable::completed(table, bytes) };
+        assert_eq!(completed(size_of::<TargetVtable>()), Some(core::ptr::from_ref(table)));
+        assert_eq!(completed(size_of::<TargetVtable>() + 8), Some(core::ptr::from_ref(table)), "a newer plugin's table begins with ours");
+        assert!(completed(TargetVtable::FIRST_BYTES - 8).is_none());
+        let old = completed(TargetVtable::FIRST_BYTES).unwrap();
+        // SAFETY: made above, never freed.
+        let old = unsafe { &*old };
+        assert!(old.debug_layout.is_none() && old.debug_read.is_none() && old.debug_write.is_none());
+        assert_eq!(old.disassemble as usize, table.disassemble as usize);
     }
 }

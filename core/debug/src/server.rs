@@ -1,6 +1,6 @@
 //! One debugger at a time: from connection to detachment, kill, or the end of the machine.
 //!
-//! A session is a loop over one queue of events: bytes of the debugger, stops of the machine, its end.
+//! A visit is a loop over one queue of events: bytes of the debugger, stops of the machine, its end.
 
 use crate::address::{Listener, Stream};
 use crate::description::Description;
@@ -22,7 +22,7 @@ const PACKET_BYTES: usize = 1 << 14;
 /// How long the end of the machine waits for a debugger to be told of it.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// What a session waits for.
+/// What a visit waits for.
 enum Event {
     Data(Vec<u8>),
     Gone,
@@ -32,8 +32,8 @@ enum Event {
 
 #[derive(Default)]
 struct Shared {
-    /// Where the session that there is takes its events from.
-    session: Mutex<Option<Sender<Event>>>,
+    /// Where the visit that there is takes its events from.
+    visit: Mutex<Option<Sender<Event>>>,
     over: Condvar,
 }
 
@@ -58,7 +58,7 @@ impl Connection for Wire {
     }
 }
 
-/// How a session ended.
+/// How a visit ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Outcome {
     /// The debugger went, or is not there any more.
@@ -81,7 +81,7 @@ impl Server {
         let body = move || {
             loop {
                 match listener.accept() {
-                    Ok(stream) => session(stream, &machine, &description, &shared),
+                    Ok(stream) => visit(stream, &machine, &description, &shared),
                     Err(e) => {
                         log::warn!("gdb: {e}");
                         std::thread::sleep(Duration::from_millis(100));
@@ -97,14 +97,14 @@ impl Server {
 
     /// The machine has ended with a code: a debugger that is there is told.
     pub fn ended(&self, code: u8) {
-        let mut session = self.shared.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut visit = self.shared.visit.lock().unwrap_or_else(PoisonError::into_inner);
         let until = Instant::now() + GOODBYE;
-        if let Some(events) = session.as_ref() {
+        if let Some(events) = visit.as_ref() {
             let _ = events.send(Event::Ended(code));
         }
-        while session.is_some() && Instant::now() < until {
+        while visit.is_some() && Instant::now() < until {
             let left = until.saturating_duration_since(Instant::now());
-            session = self.shared.over.wait_timeout(session, left).unwrap_or_else(PoisonError::into_inner).0;
+            visit = self.shared.over.wait_timeout(visit, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -118,11 +118,11 @@ impl Drop for Server {
 }
 
 /// Serves a debugger until one of the two goes.
-fn session(stream: Stream, machine: &Arc<Machine>, description: &Arc<Description>, shared: &Shared) {
+fn visit(stream: Stream, machine: &Arc<Machine>, description: &Arc<Description>, shared: &Shared) {
     let (events, queue) = channel();
     let Ok(reader) = stream.try_clone() else { return };
     let Ok(writer) = stream.try_clone() else { return };
-    *shared.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(events.clone());
+    *shared.visit.lock().unwrap_or_else(PoisonError::into_inner) = Some(events.clone());
     let was_stopped = machine.debug_is_stopping();
     let sink = events.clone();
     // A machine that ends meanwhile says so itself.
@@ -141,7 +141,7 @@ fn session(stream: Stream, machine: &Arc<Machine>, description: &Arc<Description
         Outcome::Detached { .. } => machine.debug_leave(),
         Outcome::Ended => {}
     }
-    *shared.session.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    *shared.visit.lock().unwrap_or_else(PoisonError::into_inner) = None;
     shared.over.notify_all();
 }
 

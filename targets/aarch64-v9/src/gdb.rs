@@ -6,6 +6,7 @@
 
 use crate::Aarch64;
 use crate::feature::Feature;
+use crate::mmu;
 use crate::state::{State, spsr};
 use crate::sysreg::{self, ROWS, Read, Row};
 use emu_plugins_api::{DebugFeature, DebugLayout, DebugRegister, Slice, Str, debug_flag};
@@ -18,7 +19,16 @@ mod number {
     pub const V: u32 = 34;
     pub const FPSR: u32 = V + 32;
     pub const FPCR: u32 = FPSR + 1;
-    pub const SYSTEM: u32 = FPCR + 1;
+    /// Where the features begin that depend on the model.
+    pub const MORE: u32 = FPCR + 1;
+}
+
+/// Which bits of a pointer hold its authentication code: data and code pointers of the lower half of the address space, then of the upper.
+const PAUTH: [&str; 4] = ["pauth_dmask", "pauth_cmask", "pauth_dmask_high", "pauth_cmask_high"];
+
+/// Number of the first system register.
+fn first_system(arch: &Aarch64) -> u32 {
+    number::MORE + if arch.has(Feature::PAuth) { PAUTH.len() as u32 } else { 0 }
 }
 
 /// PSTATE as SPSR_ELx holds it.
@@ -76,11 +86,16 @@ pub fn layout(arch: &Aarch64) -> DebugLayout {
     let control = [register("fpsr", "uint32", "", 32), register("fpcr", "uint32", "", 32)];
     let vector = numbered('v', 32, "aarch64v", 128).chain(control).collect();
     let system = system(arch).map(|r| register(r.name, "uint64", "system", 64)).collect();
-    let features = vec![
+    let mut features = vec![
         feature("org.gnu.gdb.aarch64.core", CORE_TYPES, core, debug_flag::EAGER),
         feature("org.gnu.gdb.aarch64.fpu", VECTOR_TYPES, vector, debug_flag::EAGER),
-        feature("org.emu.gdb.aarch64.system", "", system, 0),
     ];
+    if arch.has(Feature::PAuth) {
+        // With these gdb takes the codes out of return addresses.
+        let masks = PAUTH.iter().map(|name| register(name, "uint64", "", 64)).collect();
+        features.push(feature("org.gnu.gdb.aarch64.pauth_v2", "", masks, 0));
+    }
+    features.push(feature("org.emu.gdb.aarch64.system", "", system, 0));
     DebugLayout {
         architecture: Str::new("aarch64"),
         features: Slice::new(features.leak()),
@@ -97,6 +112,14 @@ fn fpcr_row() -> Option<&'static Row> {
     sysreg::by_name("FPCR")
 }
 
+/// A row of [`PAUTH`].
+fn pauth_mask(cpu: &State, n: u32) -> u64 {
+    let (is_insn, upper) = (n & 1 != 0, n & 2 != 0);
+    let properties = mmu::va_properties(cpu, if upper { u64::MAX } else { 0 }, is_insn);
+    let top = if properties.tbi { 56 } else { 64 };
+    (properties.bottom_bit..top).fold(0, |mask, bit| mask | 1 << bit)
+}
+
 /// Reads a register; false if there is none of that number and size.
 pub fn read(cpu: &mut State, n: u32, out: &mut [u8]) -> bool {
     let value: u128 = match n {
@@ -109,7 +132,8 @@ pub fn read(cpu: &mut State, n: u32, out: &mut [u8]) -> bool {
         }
         number::FPSR => fpsr_row().and_then(|r| sysreg::read(cpu, r)).unwrap_or(0).into(),
         number::FPCR => fpcr_row().and_then(|r| sysreg::read(cpu, r)).unwrap_or(0).into(),
-        _ => match system(Aarch64::of(cpu)).nth((n - number::SYSTEM) as usize) {
+        _ if n < first_system(Aarch64::of(cpu)) => pauth_mask(cpu, n - number::MORE).into(),
+        _ => match system(Aarch64::of(cpu)).nth((n - first_system(Aarch64::of(cpu))) as usize) {
             // A machine without the interrupt controller's registers has nothing to show for them.
             Some(row) => sysreg::read(cpu, row).unwrap_or(0).into(),
             None => return false,
@@ -140,7 +164,9 @@ pub fn write(cpu: &mut State, n: u32, value: &[u8]) -> bool {
         number::FPSR => return fpsr_row().is_some_and(|r| sysreg::write(cpu, r, v)),
         number::FPCR => return fpcr_row().is_some_and(|r| sysreg::write(cpu, r, v)),
         _ => {
-            let Some(row) = system(Aarch64::of(cpu)).nth((n - number::SYSTEM) as usize) else { return false };
+            let first = first_system(Aarch64::of(cpu));
+            let row = n.checked_sub(first).and_then(|i| system(Aarch64::of(cpu)).nth(i as usize));
+            let Some(row) = row else { return false };
             let written = row.el1 & 2 != 0 && sysreg::write(cpu, row, v);
             cpu.refresh_mode();
             return written;
@@ -239,6 +265,15 @@ mod tests {
         let key = m.header.mode_key;
         assert!(write(&mut m, sctlr, &(0x30d0_0980_u64 | 2).to_le_bytes()));
         assert!(m.header.mode_key != key, "SCTLR_EL1.A is part of the mode key");
+        // 48-bit addresses in both halves; the upper half ignores the top byte of data addresses.
+        let (tcr, _) = named(&l, "TCR_EL1");
+        assert!(write(&mut m, tcr, &(16_u64 | 16 << 16 | 2 << 30 | 1 << 38 | 1 << 52).to_le_bytes()));
+        for (name, want) in PAUTH.iter().zip([0xffff_u64 << 48, 0xffff << 48, 0xff << 48, 0xffff << 48]) {
+            let (n, size) = named(&l, name);
+            let mut out = [0; 8];
+            assert!(read(&mut m, n, &mut out[..size]) && !write(&mut m, n, &out), "{name}");
+            assert_eq!(u64::from_le_bytes(out), want, "{name}");
+        }
         // Read-only, AArch32, an EL that is not there.
         let (midr, _) = named(&l, "MIDR_EL1");
         assert!(!write(&mut m, midr, &[0; 8]));

@@ -14,7 +14,7 @@ fn all(list: &[u64]) -> Vec<String> {
 }
 
 /// gdb's commands with the guest, from the beginning of its first CPU; what gdb printed, and the emu.
-fn session(name: &str, cpus: u64, more: &[&str], commands: impl FnOnce(&Guest) -> Vec<String>) -> (String, Debuggee) {
+fn debugged(name: &str, cpus: u64, more: &[&str], commands: impl FnOnce(&Guest) -> Vec<String>) -> (String, Debuggee) {
     let guest = guest(cpus);
     let smp = cpus.to_string();
     let more: Vec<&str> = ["-S", "-smp", &smp].iter().chain(more).copied().collect();
@@ -35,7 +35,7 @@ const CLOCKS: [(&str, &[&str]); 2] = [("threads", &[]), ("icount", &["-icount", 
 fn starts_stopped_and_steps() {
     for (clock, more) in CLOCKS {
         let g = guest(1);
-        let (out, _emu) = session(&format!("steps-{clock}"), 1, more, |g| {
+        let (out, _emu) = debugged(&format!("steps-{clock}"), 1, more, |g| {
             let mut c = vec![show("first", "$pc"), g.to("hbreak", "steps"), s("continue"), show("at", "$pc")];
             for _ in 0..6 {
                 c.extend([s("stepi"), show("pc", "$pc")]);
@@ -56,7 +56,7 @@ fn starts_stopped_and_steps() {
 
 #[test]
 fn breakpoints_of_both_kinds() {
-    let (out, _emu) = session("breakpoints", 1, &[], |g| {
+    let (out, _emu) = debugged("breakpoints", 1, &[], |g| {
         vec![
             g.to("break", "over"),
             g.to("hbreak", "returned"),
@@ -83,7 +83,7 @@ fn breakpoints_of_both_kinds() {
 
 #[test]
 fn the_guest_sees_registers_that_were_written() {
-    let (out, mut emu) = session("registers", 1, &[], |g| {
+    let (out, mut emu) = debugged("registers", 1, &[], |g| {
         vec![
             g.to("break", "registers"),
             g.to("break", "stored"),
@@ -131,7 +131,7 @@ fn the_guest_sees_registers_that_were_written() {
 
 #[test]
 fn an_exception_shows_in_its_registers() {
-    let (out, _emu) = session("svc", 1, &[], |g| {
+    let (out, _emu) = debugged("svc", 1, &[], |g| {
         vec![g.to("break", "svc"), s("continue"), s("stepi"), show("pc", "$pc"), show("esr", "$ESR_EL1"), show("elr", "$ELR_EL1")]
     });
     let g = guest(1);
@@ -146,7 +146,7 @@ fn watchpoints() {
     for (clock, more) in CLOCKS {
         let watch = format!("*(unsigned long*){WATCHED:#x}");
         let zeroed = format!("*(unsigned long*){:#x}", ZEROED + 0x10);
-        let (out, _emu) = session(&format!("watch-{clock}"), 1, more, |g| {
+        let (out, _emu) = debugged(&format!("watch-{clock}"), 1, more, |g| {
             vec![
                 g.to("break", "registers"),
                 s("continue"),
@@ -207,7 +207,7 @@ fn watchpoints() {
 #[test]
 fn memory_by_virtual_address() {
     let alias = ALIAS + DATA;
-    let (out, _emu) = session("memory", 1, &[], |g| {
+    let (out, _emu) = debugged("memory", 1, &[], |g| {
         vec![
             // The MMU is off: there is nothing at the alias.
             g.to("break", "mapped"),
@@ -239,7 +239,7 @@ fn memory_by_virtual_address() {
 fn four_cpus_are_four_threads() {
     for (clock, more) in CLOCKS {
         let counter = |n: u64| format!("*(unsigned long*){:#x}", COUNTERS + 64 * n);
-        let (out, _emu) = session(&format!("smp-{clock}"), 4, more, |g| {
+        let (out, _emu) = debugged(&format!("smp-{clock}"), 4, more, |g| {
             let mut c = vec![s("info threads"), g.to("break", "spin"), s("continue"), s("info threads"), s("delete")];
             // A breakpoint for one of them, in code that three of them run.
             c.extend([format!("{} thread 3", g.to("break", "count")), s("continue"), s("thread"), show("mpidr", "$MPIDR_EL1 & 0xff"), s("delete")]);
@@ -272,7 +272,7 @@ fn four_cpus_are_four_threads() {
 #[test]
 fn watchpoints_see_all_cpus() {
     let watch = format!("*(unsigned long*){:#x}", COUNTERS + 64 * 2);
-    let (out, _emu) = session("smp-watch", 4, &[], |g| {
+    let (out, _emu) = debugged("smp-watch", 4, &[], |g| {
         vec![g.to("break", "spin"), s("continue"), s("delete"), format!("watch {watch}"), s("continue"), show("pc", "$pc"), s("thread")]
     });
     assert_eq!(values(&out, "pc"), all(&[guest(4).at("counted")]));
@@ -314,7 +314,7 @@ fn ctrl_c_stops_a_running_guest() {
 
 #[test]
 fn time_stands_still_while_stopped() {
-    let (out, _emu) = session("time", 1, &[], |g| {
+    let (out, _emu) = debugged("time", 1, &[], |g| {
         let count = show("count", "$CNTVCT_EL0");
         vec![g.to("break", "over"), s("continue"), count.clone(), s("shell sleep 0.5"), count, s("stepi 10"), show("later", "$CNTVCT_EL0")]
     });
@@ -360,7 +360,7 @@ fn kill_and_quit_end_emu() {
 #[test]
 fn monitor_commands() {
     for (clock, more) in CLOCKS {
-        let (out, _emu) = session(&format!("monitor-{clock}"), 4, more, |g| {
+        let (out, _emu) = debugged(&format!("monitor-{clock}"), 4, more, |g| {
             let mut c = vec![s("monitor help"), s("monitor info cpus"), s("monitor frobnicate"), s("monitor info mtree")];
             c.extend([g.to("break", "spin"), s("continue"), s("monitor reset"), s("maintenance flush register-cache"), show("pc", "$pc")]);
             c.extend([s("info threads"), s("continue"), show("again", "$pc")]);
