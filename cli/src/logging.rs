@@ -35,9 +35,9 @@ static ITEMS: &[Item] = &[
     Item { name: "guest_errors", help: "what the guest does wrong, such as accesses that a device does not allow", switch: Switch::Target("guest_error") },
     Item { name: "unimp", help: "what the guest uses and emu does not implement", switch: Switch::Target("unimplemented") },
     Item { name: "page", help: "nothing: page tables of user mode, which there is not", switch: Switch::Nothing },
-    Item { name: "nochain", help: "nothing: blocks are not chained", switch: Switch::Nothing },
-    Item { name: "out_asm", help: "nothing: no host code is generated", switch: Switch::Nothing },
-    Item { name: "op_opt", help: "nothing: there is no optimiser yet", switch: Switch::Nothing },
+    Item { name: "nochain", help: "no jumps from region to region: each goes through the dispatcher", switch: Switch::Trace(|t| t.unlinked = true) },
+    Item { name: "out_asm", help: "generated host code of each region", switch: Switch::Trace(|t| t.out_asm = true) },
+    Item { name: "op_opt", help: "IR of each region after the optimiser", switch: Switch::Trace(|t| t.op_opt = true) },
 ];
 
 /// The text of `-d help`.

@@ -143,6 +143,7 @@ pub fn run(matches: ArgMatches, program: &str) -> Result<i32, Mistakes> {
         return Ok(0);
     }
     let choice = choose(&catalogue, &machines, cpu.as_deref(), asked.as_deref(), implied).map_err(one)?;
+    logging.trace.stats = args.on("stats");
     let spec = spec(&args, choice, logging.trace)?;
     let limit = args.last("timeout")?.map(|t| parse_duration(&t).map_err(|e| one(format!("--timeout: {e}")))).transpose()?;
     let listener = debugger(&args)?;

@@ -160,6 +160,8 @@ pub mod effect {
     pub const STICKY: u32 = 128;
     /// Everything: for helpers that are not worth describing.
     pub const ANY: u32 = 255;
+    /// Never comes back to the block: it always returns with `exit` set.
+    pub const ALWAYS_EXITS: u32 = 256;
 }
 
 /// A helper, called by its index in the target's list.
@@ -196,6 +198,8 @@ pub struct StateLayout {
     pub page_bits: u32,
     /// Size in bytes of the smallest instruction.
     pub insn_bytes: u32,
+    /// Offsets of 64-bit fields that are best kept in host registers, the most used first; the host takes as many as it has room for.
+    pub pins: Slice<'static, u32>,
 }
 
 /// Kind of a memory access.

@@ -294,8 +294,9 @@ impl ArchitectureHandle {
         if instance.is_null() {
             return Err(String::from_utf8_lossy(&error).into_owned());
         }
-        let mut layout = std::mem::MaybeUninit::uninit();
-        // SAFETY: `layout` writes the whole struct.
+        // A target built before members were appended writes fewer of them: the rest are zero, which every member allows.
+        let mut layout = std::mem::MaybeUninit::zeroed();
+        // SAFETY: `layout` writes the members that its side knows; zeroes are valid in the others.
         let layout = unsafe {
             (vtable.layout)(instance, layout.as_mut_ptr());
             layout.assume_init()

@@ -7,6 +7,7 @@
 use emu_interp::{FastBlock, Step};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -22,6 +23,8 @@ pub struct Block {
     pub vl: u32,
     /// Number of instructions.
     pub insns: u32,
+    /// The part of the code cache that it lies in, if it is generated code.
+    pub chunk: u32,
     /// False once its guest code has changed.
     pub valid: AtomicBool,
 }
@@ -32,6 +35,8 @@ pub enum Body {
     Fast(FastBlock),
     /// For the plain one (`EMU_INTERP=plain`).
     Plain(Box<[Step]>),
+    /// Generated code at this address.
+    Native(usize),
 }
 
 impl Block {
@@ -40,17 +45,36 @@ impl Block {
             + match &self.body {
                 Body::Fast(b) => b.bytes(),
                 Body::Plain(steps) => size_of_val(&**steps),
+                Body::Native(_) => 0,
             }
     }
 }
 
-type Page = HashMap<(u64, u64), Arc<Block>>;
+/// A quick hash for addresses and keys, which a guest may choose badly at nobody's cost but its own.
+#[derive(Clone, Default)]
+pub struct Mix(u64);
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.write_u64((*b).into()));
+    }
+    fn write_u64(&mut self, v: u64) {
+        let x = (self.0.rotate_left(26) ^ v).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = x ^ x >> 32;
+    }
+}
+
+type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
+type Page = Map<(u64, u64), Arc<Block>>;
 
 const SHARDS: usize = 64;
 
 /// All blocks of a machine.
 pub struct CodeIndex {
-    shards: [Mutex<HashMap<u64, Page>>; SHARDS],
+    shards: [Mutex<Map<u64, Page>>; SHARDS],
     /// Counts the invalidations of each shard.
     generations: [AtomicU64; SHARDS],
     bytes: AtomicUsize,
@@ -79,7 +103,7 @@ impl CodeIndex {
             flushed: AtomicU64::new(0),
         }
     }
-    fn shard(&self, pa: u64) -> MutexGuard<'_, HashMap<u64, Page>> {
+    fn shard(&self, pa: u64) -> MutexGuard<'_, Map<u64, Page>> {
         self.shards[(pa >> 12) as usize % SHARDS].lock().unwrap_or_else(|e| e.into_inner())
     }
     /// The block at a physical address for a virtual address and mode.
@@ -95,11 +119,10 @@ impl CodeIndex {
     pub fn insert(&self, pa: u64, block: Block, generation: u64) -> Arc<Block> {
         if self.bytes.load(Ordering::Relaxed) > self.limit {
             // This block goes with the rest, for its generation is over.
-            self.clear();
+            self.drop_interpreted();
             self.flushed.fetch_add(1, Ordering::Relaxed);
         }
         self.translated.fetch_add(1, Ordering::Relaxed);
-        self.insns.fetch_add(block.insns.into(), Ordering::Relaxed);
         let key = (block.va, block.mode);
         let mut shard = self.shard(pa);
         if self.generation(pa) != generation {
@@ -114,22 +137,57 @@ impl CodeIndex {
             }
         }
     }
-    /// Invalidates the blocks of a physical page.
-    pub fn invalidate(&self, pa: u64) {
+    /// Invalidates the blocks of a physical page; false if it had none.
+    pub fn invalidate(&self, pa: u64) -> bool {
         let page = {
             let mut shard = self.shard(pa);
             self.generations[(pa >> 12) as usize % SHARDS].fetch_add(1, Ordering::SeqCst);
             shard.remove(&(pa >> 12))
         };
-        if let Some(page) = page {
-            self.invalidated.fetch_add(1, Ordering::Relaxed);
-            self.drop_page(page);
-        }
+        let Some(page) = page else { return false };
+        self.invalidated.fetch_add(1, Ordering::Relaxed);
+        self.drop_page(page);
+        true
     }
     fn drop_page(&self, page: Page) {
         for block in page.into_values() {
             block.valid.store(false, Ordering::SeqCst);
             self.bytes.fetch_sub(block.bytes(), Ordering::Relaxed);
+        }
+    }
+    /// Drops the blocks whose code lies in a chunk.
+    pub fn drop_chunk(&self, chunk: u32) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
+            shard.retain(|_, page| {
+                page.retain(|_, block| {
+                    let keep = block.chunk != chunk || !matches!(block.body, Body::Native(_));
+                    if !keep {
+                        block.valid.store(false, Ordering::SeqCst);
+                        self.bytes.fetch_sub(block.bytes(), Ordering::Relaxed);
+                    }
+                    keep
+                });
+                !page.is_empty()
+            });
+        }
+    }
+    /// Invalidates the blocks that are not generated code: no CPU has those anywhere else.
+    pub fn drop_interpreted(&self) {
+        for (shard, generation) in self.shards.iter().zip(&self.generations) {
+            let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
+            generation.fetch_add(1, Ordering::SeqCst);
+            shard.retain(|_, page| {
+                page.retain(|_, block| {
+                    let keep = matches!(block.body, Body::Native(_));
+                    if !keep {
+                        block.valid.store(false, Ordering::SeqCst);
+                        self.bytes.fetch_sub(block.bytes(), Ordering::Relaxed);
+                    }
+                    keep
+                });
+                !page.is_empty()
+            });
         }
     }
     /// Invalidates everything.
@@ -150,7 +208,7 @@ mod tests {
     use super::*;
 
     fn block(va: u64, mode: u64) -> Block {
-        Block { va, mode, body: Body::Plain(Box::new([])), vl: 0, insns: 1, valid: AtomicBool::new(true) }
+        Block { va, mode, body: Body::Plain(Box::new([])), vl: 0, insns: 1, chunk: 0, valid: AtomicBool::new(true) }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! * A stop is a wish first ([`Machine::debug_stop`]); each CPU's thread takes note between two runs and waits. When all wait and nothing is
 //!   posted to any of them, the machine has stopped: time stands still, the debugger is told, and it may touch the CPUs' state until it calls
 //!   [`Machine::debug_resume`].
+//! * Where a CPU goes by generated code, that is left as it is: while there is something to mind it runs by the interpreter, whose blocks lie
+//!   beside in the code index.
 //! * Breakpoints and watchpoints change only while the machine is stopped; a run works with the [`Points`] that it began with.
 //! * A breakpoint is met between blocks, so blocks end before an address that had one since the code index was last emptied. While there are
 //!   watchpoints blocks have one instruction, so that an access of a helper is reported right behind its instruction.
@@ -144,7 +146,7 @@ pub type StopSink = Arc<dyn Fn(Stop) + Send + Sync>;
 struct State {
     /// The CPUs are to stop, or have stopped.
     stopping: bool,
-    /// They have: nobody but the debugger touches their state.
+    /// They have: nobody touches their state without the lock on this.
     stopped: bool,
     /// Why; the first reason counts.
     reason: Option<Stop>,
@@ -311,9 +313,9 @@ impl Machine {
         if !self.debug.engaged.load(Ordering::SeqCst) {
             return false;
         }
-        // What was posted belongs to the state that the debugger sees.
-        cpu.serve(self);
         let mut s = self.debug.state();
+        // What was posted belongs to the state that the debugger sees; under the lock, for the debugger may be looking already.
+        cpu.serve(self);
         let i = cpu.index as usize;
         s.held[i] = s.stopping || s.actions[i] == Action::Hold;
         self.debug_settle(&mut s);
@@ -322,14 +324,14 @@ impl Machine {
 
     /// Under icount, for the thread that runs all CPUs: waits a while if the machine is stopped, and says so.
     pub(crate) fn debug_holds_all(&self) -> bool {
-        if !self.debug.engaged.load(Ordering::SeqCst) || !self.debug.state().stopping {
+        if !self.debug.engaged.load(Ordering::SeqCst) {
             return false;
         }
-        self.cpus.iter().for_each(|c| c.serve(self));
         let mut s = self.debug.state();
         if !s.stopping {
             return false;
         }
+        self.cpus.iter().for_each(|c| c.serve(self));
         s.held.fill(true);
         self.debug_settle(&mut s);
         // Other things than the debugger end the wait too; they are looked at in turns.
@@ -573,7 +575,7 @@ impl Machine {
         // Steps alone need no blocks: debuggers take all points away for them and put them back.
         let leaving = s.sink.is_none();
         if actions.contains(&Action::Run) && self.debug.reshape(&points) || leaving && self.debug.forget_shape() {
-            self.code.clear();
+            self.code.drop_interpreted();
         }
         if old.watchpoints != points.watchpoints {
             for cpu in &self.cpus {
@@ -601,15 +603,17 @@ impl Machine {
         self.debug_wait(|s| s.resets != before)
     }
 
-    /// The CPU, if the machine is stopped.
-    fn debug_cpu(&self, cpu: u32) -> Option<&Arc<Vcpu>> {
-        self.cpus.get(cpu as usize).filter(|_| self.debug_is_stopped())
+    /// Does something with a CPU if the machine is stopped, while nobody else can.
+    fn debug_with<R>(&self, cpu: u32, f: impl FnOnce(&Vcpu) -> R) -> Option<R> {
+        let cpu = self.cpus.get(cpu as usize)?;
+        let s = self.debug.state();
+        s.stopped.then(|| f(cpu))
     }
 
     /// What a CPU of the stopped machine is doing.
     pub fn debug_status(&self, cpu: u32) -> Option<CpuStatus> {
-        // SAFETY: the machine is stopped, and only the debugger, which calls this, can make it go on.
-        self.debug_cpu(cpu).map(|c| match unsafe { (*c.header()).halted } {
+        // SAFETY: the machine is stopped, and its CPUs' threads touch nothing without the lock that `debug_with` holds.
+        self.debug_with(cpu, |c| match unsafe { (*c.header()).halted } {
             0 => CpuStatus::Runs,
             OFF => CpuStatus::Off,
             _ => CpuStatus::Waits,
@@ -620,14 +624,14 @@ impl Machine {
     #[must_use]
     pub fn debug_read_register(&self, cpu: u32, number: u32, out: &mut [u8]) -> bool {
         // SAFETY: as in `debug_status`.
-        self.debug_cpu(cpu).is_some_and(|c| unsafe { self.arch.debug_read(c.header(), number, out) })
+        self.debug_with(cpu, |c| unsafe { self.arch.debug_read(c.header(), number, out) }).unwrap_or(false)
     }
 
     /// Writes a register of a CPU of the stopped machine.
     #[must_use]
     pub fn debug_write_register(&self, cpu: u32, number: u32, value: &[u8]) -> bool {
         // SAFETY: as in `debug_status`.
-        self.debug_cpu(cpu).is_some_and(|c| unsafe { self.arch.debug_write(c.header(), number, value) })
+        self.debug_with(cpu, |c| unsafe { self.arch.debug_write(c.header(), number, value) }).unwrap_or(false)
     }
 
     /// The physical address of a virtual one as a CPU of the stopped machine sees it, whatever it may do there.
@@ -638,7 +642,7 @@ impl Machine {
         ways.find_map(|(kind, view)| {
             let access = Access { va: page, size: 4, kind, view: view as u8, reserved: 0, mem_flags: view, insn_info: 0 };
             let mut out = Translation::default();
-            // SAFETY: as in `debug_status`.
+            // SAFETY: the callers are inside `debug_with`; see `debug_status`.
             let failed = unsafe { self.arch.walk(cpu.header(), &access, &mut out) };
             (failed == fault::NONE).then_some(out.pa & !(PAGE_SIZE - 1) | va & (PAGE_SIZE - 1))
         })
@@ -646,7 +650,9 @@ impl Machine {
 
     /// Reads virtual memory as a CPU of the stopped machine sees it, devices included; the number of bytes up to the first that is not there.
     pub fn debug_read_memory(&self, cpu: u32, va: u64, data: &mut [u8]) -> usize {
-        let Some(cpu) = self.debug_cpu(cpu) else { return 0 };
+        self.debug_with(cpu, |cpu| self.debug_read_at(cpu, va, data)).unwrap_or(0)
+    }
+    fn debug_read_at(&self, cpu: &Vcpu, va: u64, data: &mut [u8]) -> usize {
         let mut at = 0;
         while at < data.len() {
             let here = va.wrapping_add(at as u64);
@@ -663,7 +669,9 @@ impl Machine {
     /// nowhere.
     #[must_use]
     pub fn debug_write_memory(&self, cpu: u32, va: u64, data: &[u8]) -> bool {
-        let Some(cpu) = self.debug_cpu(cpu) else { return false };
+        self.debug_with(cpu, |cpu| self.debug_write_at(cpu, va, data)).unwrap_or(false)
+    }
+    fn debug_write_at(&self, cpu: &Vcpu, va: u64, data: &[u8]) -> bool {
         let (mut parts, mut at) = (Vec::new(), 0);
         while at < data.len() {
             let here = va.wrapping_add(at as u64);

@@ -18,6 +18,8 @@ mod code;
 mod debug;
 mod machine;
 mod memory;
+mod native;
+mod region;
 mod services;
 mod vcpu;
 

@@ -30,6 +30,14 @@ pub struct TraceOptions {
     pub int: bool,
     /// Every block entered.
     pub exec: bool,
+    /// IR after the optimiser.
+    pub op_opt: bool,
+    /// Generated code.
+    pub out_asm: bool,
+    /// Each jump out of a region goes through the dispatcher.
+    pub unlinked: bool,
+    /// Times and counts are wanted at the end.
+    pub stats: bool,
     /// Only addresses in these ranges (first, last); empty: all.
     pub filter: Vec<(u64, u64)>,
     /// Where text goes; nothing is traced without.
@@ -38,7 +46,7 @@ pub struct TraceOptions {
 
 impl TraceOptions {
     pub(crate) fn any_translation(&self) -> bool {
-        (self.in_asm || self.op) && self.sink.is_some()
+        (self.in_asm || self.op || self.op_opt) && self.sink.is_some()
     }
 }
 
@@ -130,6 +138,8 @@ pub struct Machine {
     pub trace: TraceOptions,
     /// What a debugger wants.
     pub debug: Debug,
+    /// Generated code, unless the interpreter is asked for.
+    pub native: Option<crate::native::Native>,
     /// Blocks run in the plain interpreter, the fast one's twin (`EMU_INTERP=plain`).
     pub plain: bool,
     board: OnceLock<BoardHandle>,
@@ -182,7 +192,9 @@ impl Machine {
         // SAFETY: as above.
         let arch = unsafe { ArchitectureHandle::create(spec.target.vtable(), &target_config) }?;
         let layout = *arch.layout();
-        let cpus = (0..spec.cpus).map(|i| Arc::new(Vcpu::new(i, layout.size as usize))).collect();
+        let cpus = (0..spec.cpus).map(|i| Arc::new(Vcpu::new(i, &layout))).collect();
+        let deterministic = spec.clock != Clock::Host;
+        let native = crate::native::Native::new(&arch, spec.cpus, crate::vcpu::SLOTS, deterministic, spec.log.exec || spec.log.unlinked)?;
         let machine = Arc::new(Machine {
             arch,
             space: AddressSpace::new(),
@@ -191,6 +203,7 @@ impl Machine {
             code: CodeIndex::new(CODE_LIMIT),
             trace: spec.log.clone(),
             debug: Debug::new(spec.cpus),
+            native,
             plain: std::env::var_os("EMU_INTERP").is_some_and(|v| v == "plain"),
             board: OnceLock::new(),
             devices: Mutex::default(),
@@ -315,7 +328,7 @@ impl Machine {
         }
         let devices: Vec<DeviceHandle> = lock(&self.devices).iter().map(|d| d.handle).collect();
         devices.iter().for_each(DeviceHandle::reset);
-        self.code.clear();
+        self.forget_all_code();
         // The machine loads its images again as it did when it was made: into read-only memory too.
         self.built.store(false, Ordering::SeqCst);
         let again = self.board().map_or(Ok(()), BoardHandle::restart);
@@ -525,7 +538,23 @@ impl Machine {
                 ram.clear_code(hit.offset);
             }
         }
-        self.code.invalidate(pa);
+        if !self.code.invalidate(pa) {
+            return;
+        }
+        for cpu in &self.cpus {
+            cpu.post(Request::ForgetCode(pa));
+        }
+    }
+    /// All code may have changed.
+    pub fn forget_all_code(&self) {
+        self.code.clear();
+        if let Some(native) = &self.native {
+            native.epoch.fetch_add(1, Ordering::SeqCst);
+        }
+        // Whoever waits for this to be complete everywhere waits for a request.
+        for cpu in &self.cpus {
+            cpu.post(Request::ForgetCode(u64::MAX));
+        }
     }
     /// Code is about to be made from a physical page: stores to it must be seen from now on.
     pub fn revoke_write(&self, by: &Vcpu, pa: u64) {
@@ -690,11 +719,33 @@ impl Machine {
         }
         self.trace(&text);
     }
+    /// Generated code, disassembled.
+    pub(crate) fn trace_code(&self, pc: u64, address: usize, code: &[u8]) {
+        if !self.trace.filter.is_empty() && !self.trace.filter.iter().any(|(a, b)| *a <= pc && pc <= *b) {
+            return;
+        }
+        self.trace(&format!("code: pc {pc:#018x} at {address:#x}\n{}", emu_x86_64::disassemble(address, code)));
+    }
     /// Counters, for `--stats`.
     pub fn statistics(&self) -> String {
         let load = |a: &AtomicU64| a.load(Ordering::Relaxed);
         let executed: u64 = self.cpus.iter().map(|c| load(&c.published)).sum();
-        format!(
+        let mut text = String::new();
+        if let Some(n) = &self.native {
+            text = format!(
+                "regions: {}\nbytes of code: {}\nchunks of code evicted: {}\ntime spent making code: {:.3} s\n",
+                load(&n.regions),
+                load(&n.bytes),
+                load(&n.evicted),
+                load(&n.time_ns) as f64 / 1e9
+            );
+        }
+        let each: Vec<_> = self.cpus.iter().map(|c| c.counters.all()).collect();
+        for (i, (name, _)) in each.first().into_iter().flatten().enumerate() {
+            let sum: u64 = each.iter().map(|c| c[i].1).sum();
+            text += &format!("{name}: {sum}\n");
+        }
+        text + &format!(
             "instructions executed: {executed}\nblocks translated: {}\ninstructions translated: {}\npages of code invalidated: {}\ncode cache flushes: {}\naccesses to nothing: {}\n",
             load(&self.code.translated),
             load(&self.code.insns),

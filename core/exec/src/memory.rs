@@ -65,7 +65,7 @@ impl<'a> Running<'a> {
                 return Err(self.fail(va, size, kind, flags, fault::ALIGNMENT));
             }
         }
-        let pa = entry.pa | va & PAGE_MASK;
+        let pa = entry.pa() | va & PAGE_MASK;
         if tag & slow::MMIO != 0 || (write && entry.read & slow::MMIO != 0) {
             return match self.machine.space.find(pa) {
                 Some(hit) if write && hit.window.read_only => Ok(Place::Device(hit.window, hit.offset)),
@@ -95,6 +95,7 @@ impl<'a> Running<'a> {
     fn fill(&self, va: u64, size: u32, kind: AccessKind, flags: MemFlags) -> Result<(), Fault> {
         let access = Access { va, size, kind, view: flags.view_index() as u8, reserved: 0, mem_flags: flags.0, insn_info: 0 };
         let mut out = Translation::default();
+        crate::vcpu::count(&self.vcpu.counters.walks);
         // SAFETY: this thread runs the CPU.
         let failed = unsafe { self.machine.arch.walk(self.cpu, &access, &mut out) };
         if failed != fault::NONE {
@@ -123,26 +124,17 @@ impl<'a> Running<'a> {
         }
         low |= self.machine.debug.page_bits(page);
         let tag = |p: u8, more: u64| page | low | more | if out.perms & p == 0 { slow::ABSENT } else { 0 };
-        let entry = Entry {
-            read: tag(perm::READ, 0),
-            write: tag(perm::WRITE, write_low),
-            addend,
-            pa,
-            asid: if out.global != 0 { u32::MAX } else { self.vcpu.asid() },
-            attrs: out.attrs,
-        };
+        let entry = Entry::new(tag(perm::READ, 0), tag(perm::WRITE, write_low), addend, pa, out.attrs, out.global != 0);
         self.vcpu.tlb(flags.view_index()).fill(page, entry, u32::from(out.page_bits).max(PAGE_BITS));
         Ok(())
     }
 
     /// The first store to a page since it was clean or code was made from it.
     fn note_first_write(&self, va: u64, view: usize, entry: &Entry) {
-        let Some(hit) = self.machine.space.find(entry.pa) else { return };
+        let Some(hit) = self.machine.space.find(entry.pa()) else { return };
         let Some(ram) = hit.window.writable() else { return };
         self.machine.space.note_write(hit.window, ram, hit.offset, &|w, page| self.machine.code_written(w, page));
-        let mut entry = *entry;
-        entry.write &= !slow::TRACKED;
-        self.vcpu.tlb(view).fill(va & !PAGE_MASK, entry, PAGE_BITS);
+        self.vcpu.tlb(view).allow_write(va);
     }
 
     fn device_read(&self, w: &Window, offset: u64, va: u64, size: u32, flags: MemFlags) -> Result<u64, Fault> {
@@ -180,7 +172,7 @@ impl<'a> Running<'a> {
         let misaligned = va & u64::from(unit - 1) != 0;
         for v in [va, second] {
             let t = self.vcpu.tlb(flags.view_index());
-            if misaligned && t.entry(v, kind == AccessKind::WRITE).is_some_and(|e| e.attrs & attr::DEVICE != 0) {
+            if misaligned && t.entry(v, kind == AccessKind::WRITE).is_some_and(|e| e.attrs() & attr::DEVICE != 0) {
                 return Err(self.fail(v, size, kind, flags, fault::ALIGNMENT));
             }
         }
@@ -317,7 +309,7 @@ impl<'a> Running<'a> {
         if self.vcpu.tlb(view as usize).entry(va, false).is_none() {
             self.fill(va, 1, AccessKind::READ, flags).ok()?;
         }
-        self.vcpu.tlb(view as usize).entry(va, false).map(|e| e.pa | va & PAGE_MASK)
+        self.vcpu.tlb(view as usize).entry(va, false).map(|e| e.pa() | va & PAGE_MASK)
     }
 }
 

@@ -136,7 +136,7 @@ unsafe extern "C" fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, is_p
     // SAFETY: see above.
     let (m, v) = unsafe { of(cpu) };
     if len == 0 {
-        m.code.clear();
+        m.forget_all_code();
         v.forget_jumps();
         return;
     }

@@ -1,12 +1,15 @@
 //! One CPU: its loop, its caches, and how others reach it.
 
 use crate::code::{Block, Body};
+use crate::debug::Minder;
 use crate::machine::Machine;
 use crate::memory::Running;
+use crate::native::{CpuLayout, Generator};
 use emu_interp::{End, Fault};
 use emu_ir::{MemFlags, OwnedIrBuf, exit, verify};
-use emu_mem::{PAGE_SIZE, Tlb};
-use emu_plugins_api::{Access, AccessKind, BlockRequest, CpuHeader, Slice, TlbFlush, Translation, attr, fault, irq, perm};
+use emu_mem::{PAGE_SIZE, TLB_ENTRIES, Tlb};
+use emu_x86_64::frame::{Exchange, JUMPS, JumpEntry, TLB_ENTRY};
+use emu_plugins_api::{Access, AccessKind, BlockRequest, CpuHeader, Slice, StateLayout, TlbFlush, Translation, attr, fault, irq, perm};
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -20,12 +23,55 @@ const JUMP_BITS: u32 = 12;
 pub const WAITS: u32 = 1;
 pub const OFF: u32 = 3;
 
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident $text:literal,)*) => {
+        /// Events of a CPU, counted by its own thread.
+        #[derive(Default)]
+        pub struct Counters { $($(#[$doc])* pub $name: AtomicU64,)* }
+        impl Counters {
+            /// Names and values.
+            pub fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$(($text, self.$name.load(Ordering::Relaxed)),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Generated code asked what comes next.
+    dispatches "dispatches",
+    /// An `exit` op.
+    exits "exits",
+    /// A helper left the block.
+    helper_exits "exits by helpers",
+    /// A memory access took the slow way.
+    slow_accesses "slow accesses",
+    /// A page walk.
+    walks "page walks",
+    /// An op was left to the interpreter.
+    interpreted "interpreted ops",
+    /// The jump cache was emptied.
+    forgotten "jump caches emptied",
+    /// The address space changed.
+    switches "address space switches",
+    /// Translations were flushed.
+    flushes "translation flushes",
+}
+
+/// Counts an event.
+pub fn count(counter: &AtomicU64) {
+    // Only the CPU's thread writes it.
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
 /// What another thread wants of a CPU.
 pub enum Request {
     /// Forget translations.
     Flush(TlbFlush),
     /// Stores to this physical page take the slow path again.
     RevokeWrite(u64),
+    /// Code of this physical page (the maximum: of all) has changed: forget where it is.
+    ForgetCode(u64),
     /// Begin execution (power on).
     Start(u64, u64),
 }
@@ -39,6 +85,11 @@ fn shorten(list: &mut Vec<Request>) {
     list.push(Request::Flush(TlbFlush { kind: emu_plugins_api::FlushKind::ALL, asid: 0, va: 0, last: u64::MAX, views: u32::MAX, broadcast: 0 }));
 }
 
+#[cold]
+fn no_view() -> ! {
+    panic!("the target uses a privilege view that it did not declare")
+}
+
 struct Jump {
     pc: u64,
     mode: u64,
@@ -50,6 +101,8 @@ struct FetchPage {
     page: u64,
     mode: u64,
     epoch: u64,
+    /// The address space that it holds in; `None` in all.
+    asid: Option<u32>,
     pa: u64,
     attrs: u8,
 }
@@ -60,23 +113,46 @@ struct Caches {
     tlbs: Vec<Tlb>,
     jumps: Vec<Jump>,
     fetch: Vec<FetchPage>,
+    /// Moves on when `jumps` are stale.
     epoch: u64,
+    /// Moves on when translations of fetches are.
+    fetch_epoch: u64,
     asid: u32,
     buf: OwnedIrBuf,
     code: Vec<u8>,
     /// A block that is not in `jumps` while it runs.
     single: Option<Arc<Block>>,
+    /// Lines of the jump cache in use, those of code in global pages and those of the current address space.
+    lines: [Vec<u16>; 2],
+    /// Lines that other address spaces left, oldest first: they come back with them.
+    lines_aside: Vec<(u32, Vec<(u16, JumpEntry)>)>,
+    generator: Option<Box<Generator>>,
+    /// A bit for each page (by a hash of its address) that code was fetched from since everything was forgotten.
+    fetched: [u64; 64],
+    /// First and last address of the large mappings that code was fetched from: any of their addresses names the whole.
+    fetched_large: Option<(u64, u64)>,
+}
+
+/// In `JumpEntry::reserved`, beside the physical page: the line holds in the current address space only.
+const LOCAL: u64 = 1;
+
+/// Where a page's bit is in `Caches::fetched`.
+fn fetched_bit(va: u64) -> (usize, u64) {
+    // Bits above 55 may be a tag in what is flushed.
+    let page = (va & ((1 << 56) - 1)) >> 12;
+    let hash = page.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
+    ((hash >> 6) as usize, 1 << (hash & 63))
 }
 
 /// Value slots of a CPU, behind its state in the same allocation. A block that needs more is made shorter.
-const SLOTS: u32 = 1 << 14;
+pub const SLOTS: u32 = 1 << 14;
 
 /// A CPU.
 pub struct Vcpu {
     pub index: u32,
     cpu: *mut CpuHeader,
-    /// Byte offset from the CPU to its value slots.
-    slot_base: u32,
+    /// Where the parts of the CPU's memory are.
+    at: CpuLayout,
     layout: Layout,
     caches: UnsafeCell<Caches>,
     requests: Mutex<Vec<Request>>,
@@ -94,6 +170,12 @@ pub struct Vcpu {
     pub slice_start: AtomicU64,
     /// Timers (a bit each) whose callbacks are to run.
     pub due_timers: AtomicU32,
+    /// The code epoch up to which this CPU has forgotten code; the maximum while it is outside of generated code.
+    pub code_seen: AtomicU64,
+    /// What happened.
+    pub counters: Counters,
+    /// Generated code was left by an `exit` that ends the run.
+    pub left_for_good: AtomicBool,
 }
 
 // SAFETY: `cpu` and `caches` are used by the CPU's own thread only (or while that thread is stopped); the rest is atomic or locked.
@@ -103,27 +185,40 @@ unsafe impl Sync for Vcpu {}
 
 impl Vcpu {
     /// A CPU in the state that `reset` will give it.
-    pub fn new(index: u32, bytes: usize) -> Vcpu {
-        let slot_base = bytes.max(size_of::<CpuHeader>()).next_multiple_of(64);
-        let layout = Layout::from_size_align(slot_base + SLOTS as usize * 8, 64).unwrap_or_else(|_| Layout::new::<CpuHeader>());
+    pub fn new(index: u32, state: &StateLayout) -> Vcpu {
+        let at = CpuLayout::new(state, SLOTS);
+        let layout = Layout::from_size_align(at.size as usize, 64).unwrap_or_else(|_| Layout::new::<CpuHeader>());
         // SAFETY: the size is not zero; zeroes are a valid header and, by the target's contract, a valid state.
         let cpu = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<CpuHeader>();
         assert!(!cpu.is_null(), "the host is out of memory");
+        let part = |offset: u32| cpu.cast::<u8>().wrapping_add(offset as usize);
+        // SAFETY: the parts lie in the allocation, which lives as long as the CPU; nobody else uses them yet.
+        let tlbs = unsafe {
+            let jumps = core::slice::from_raw_parts_mut(part(at.jumps).cast::<JumpEntry>(), JUMPS);
+            jumps.fill(JumpEntry::EMPTY);
+            (0..at.views).map(|v| Tlb::at(part(at.tlb + v * TLB_ENTRIES as u32 * TLB_ENTRY).cast())).collect()
+        };
         let empty = || Jump { pc: 0, mode: 0, epoch: 0, block: None };
         let caches = Caches {
-            tlbs: (0..MAX_VIEWS).map(|_| Tlb::new()).collect(),
+            tlbs,
             jumps: (0..1 << JUMP_BITS).map(|_| empty()).collect(),
-            fetch: (0..256).map(|_| FetchPage { page: 1, mode: 0, epoch: 0, pa: 0, attrs: 0 }).collect(),
+            fetch: (0..256).map(|_| FetchPage { page: 1, mode: 0, epoch: 0, asid: None, pa: 0, attrs: 0 }).collect(),
             epoch: 1,
+            fetch_epoch: 1,
             asid: 0,
             buf: OwnedIrBuf::new(0),
             code: Vec::with_capacity(PAGE_SIZE as usize),
             single: None,
+            lines: [const { Vec::new() }; 2],
+            lines_aside: Vec::new(),
+            generator: None,
+            fetched: [0; 64],
+            fetched_large: None,
         };
         Vcpu {
             index,
             cpu,
-            slot_base: slot_base as u32,
+            at,
             layout,
             caches: UnsafeCell::new(caches),
             requests: Mutex::default(),
@@ -135,6 +230,9 @@ impl Vcpu {
             published: AtomicU64::new(0),
             slice_start: AtomicU64::new(0),
             due_timers: AtomicU32::new(0),
+            code_seen: AtomicU64::new(u64::MAX),
+            counters: Counters::default(),
+            left_for_good: AtomicBool::new(false),
         }
     }
     /// The CPU's memory. Only its own thread may use what is not atomic.
@@ -166,40 +264,163 @@ impl Vcpu {
     #[inline(always)]
     pub fn tlb(&self, view: usize) -> &mut Tlb {
         // SAFETY: as in `caches`; views are four bits.
-        unsafe { (&mut *self.caches.get()).tlbs.get_unchecked_mut(view & (MAX_VIEWS - 1)) }
+        unsafe { (&mut *self.caches.get()).tlbs.get_mut(view).unwrap_or_else(|| no_view()) }
+    }
+    /// Where the parts of the CPU's memory are.
+    pub fn layout_of(&self) -> &CpuLayout {
+        &self.at
+    }
+    fn exchange(&self) -> *mut Exchange {
+        self.cpu.cast::<u8>().wrapping_add(self.at.exchange as usize).cast()
+    }
+    fn line(&self, line: usize) -> *mut JumpEntry {
+        self.cpu.cast::<u8>().wrapping_add(self.at.jumps as usize).cast::<JumpEntry>().wrapping_add(line & (JUMPS - 1))
+    }
+    /// Generated code finds other code by asking again. The CPU's own thread.
+    pub fn forget_code(&self) {
+        let c = self.caches();
+        count(&self.counters.forgotten);
+        c.lines_aside.clear();
+        for lines in &mut c.lines {
+            lines.drain(..).for_each(|i| self.forget_line(i as usize));
+        }
+    }
+    /// The same for code of one physical page.
+    fn forget_code_of(&self, pa: u64) {
+        let c = self.caches();
+        let stale = |e: &JumpEntry| (e.reserved ^ pa) & !(PAGE_SIZE - 1) == 0;
+        for i in c.lines.iter().flatten() {
+            // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+            if stale(&unsafe { self.line(usize::from(*i)).read() }) {
+                self.forget_line(usize::from(*i));
+            }
+        }
+        c.lines_aside.iter_mut().for_each(|a| a.1.retain(|e| !stale(&e.1)));
+    }
+    /// The same for code that holds in one address space only.
+    fn forget_code_in(&self, asid: u32) {
+        let c = self.caches();
+        c.lines_aside.retain(|a| a.0 != asid);
+        c.fetch.iter_mut().filter(|f| f.asid == Some(asid)).for_each(|f| f.epoch = 0);
+        if asid == c.asid {
+            c.epoch += 1;
+            for i in c.lines[1].drain(..) {
+                // SAFETY: as above.
+                if unsafe { self.line(usize::from(i)).read() }.reserved & LOCAL != 0 {
+                    self.forget_line(usize::from(i));
+                }
+            }
+        }
+    }
+    /// The address space changes: see `Tlb::switch`.
+    fn switch_code(&self, from: u32, to: u32) {
+        let c = self.caches();
+        let mut room = match c.lines_aside.iter().position(|a| a.0 == from) {
+            Some(i) => c.lines_aside.remove(i).1,
+            None if c.lines_aside.len() >= 8 => c.lines_aside.remove(0).1,
+            None => Vec::new(),
+        };
+        room.clear();
+        for i in c.lines[1].drain(..) {
+            // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+            let entry = unsafe { self.line(i as usize).read() };
+            // A line that was overwritten since is in the list of what did it.
+            if entry.reserved & LOCAL != 0 {
+                room.push((i, entry));
+                self.forget_line(i as usize);
+            }
+        }
+        c.lines_aside.push((from, room));
+        if let Some(k) = c.lines_aside.iter().position(|a| a.0 == to) {
+            for (i, entry) in c.lines_aside.remove(k).1 {
+                // SAFETY: as above.
+                unsafe { self.line(i as usize).write(entry) };
+                c.lines[1].push(i);
+            }
+        }
+    }
+    fn enter_line(&self, line: usize, pc: u64, mode: u64, code: usize, pa: u64, global: bool) {
+        // SAFETY: as above.
+        unsafe { self.line(line).write(JumpEntry { pc, mode, code: code as u64, reserved: pa & !(PAGE_SIZE - 1) | if global { 0 } else { LOCAL } }) };
+        let lines = &mut self.caches().lines[usize::from(!global)];
+        if lines.len() >= 4 * JUMPS {
+            self.forget_code();
+        }
+        self.caches().lines[usize::from(!global)].push(line as u16);
+    }
+    fn forget_line(&self, i: usize) {
+        // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+        unsafe { self.line(i).write(JumpEntry::EMPTY) }
     }
     /// Current address space identifier.
     pub fn asid(&self) -> u32 {
         self.caches().asid
     }
-    /// The address space has changed: what is not global of the others is forgotten.
+    /// The address space has changed.
     pub fn set_asid(&self, asid: u32) {
         let c = self.caches();
         c.epoch += 1;
-        if c.asid != asid {
+        let old = c.asid;
+        if old != asid {
             c.asid = asid;
-            c.tlbs.iter_mut().for_each(|t| t.flush_asid(None));
+            count(&self.counters.switches);
+            c.tlbs.iter_mut().for_each(|t| t.switch(old, asid));
+            self.switch_code(old, asid);
         }
     }
     /// Forgets translations.
     pub fn flush(&self, f: &TlbFlush) {
         use emu_plugins_api::FlushKind as K;
+        count(&self.counters.flushes);
+        if f.kind == K::ASID {
+            self.forget_code_in(f.asid);
+        } else if self.code_concerned(f) {
+            self.forget_jumps();
+        }
         let c = self.caches();
-        c.epoch += 1;
+        let asid = c.asid;
         for (view, tlb) in c.tlbs.iter_mut().enumerate() {
             if f.views >> view & 1 == 0 {
                 continue;
             }
             match f.kind {
-                K::ASID => tlb.flush_asid(Some(f.asid)),
-                K::VA | K::VA_ALL_ASIDS => tlb.flush_range(f.va, f.last),
+                K::ASID => tlb.flush_asid(f.asid, asid),
+                K::VA => {
+                    tlb.forget_aside(Some(f.asid));
+                    tlb.flush_range(f.va, f.last);
+                }
+                K::VA_ALL_ASIDS => {
+                    tlb.forget_aside(None);
+                    tlb.flush_range(f.va, f.last);
+                }
                 _ => tlb.flush(),
             }
         }
     }
+    /// False if no code was fetched from what is flushed.
+    fn code_concerned(&self, f: &TlbFlush) -> bool {
+        use emu_plugins_api::FlushKind as K;
+        let (first, last) = (f.va & !(PAGE_SIZE - 1), f.last);
+        if !matches!(f.kind, K::VA | K::VA_ALL_ASIDS) || last < first || (last - first) >> 12 > 64 {
+            return true;
+        }
+        let va = (1 << 56) - 1;
+        if self.caches().fetched_large.is_some_and(|(f, l)| f <= last & va && first & va <= l) {
+            return true;
+        }
+        let fetched = &self.caches().fetched;
+        (first..=last).step_by(PAGE_SIZE as usize).any(|page| {
+            let (word, bit) = fetched_bit(page);
+            fetched[word] & bit != 0
+        })
+    }
     /// Looked-up blocks and fetched pages are looked up again.
     pub fn forget_jumps(&self) {
         self.caches().epoch += 1;
+        self.caches().fetch_epoch += 1;
+        self.caches().fetched = [0; 64];
+        self.caches().fetched_large = None;
+        self.forget_code();
     }
     /// Stores to a physical page take the slow path again.
     pub fn revoke_write(&self, pa: u64) {
@@ -257,6 +478,8 @@ impl Vcpu {
             match request {
                 Request::Flush(f) => self.flush(&f),
                 Request::RevokeWrite(pa) => self.revoke_write(pa),
+                Request::ForgetCode(u64::MAX) => self.forget_code(),
+                Request::ForgetCode(pa) => self.forget_code_of(pa),
                 // SAFETY: this is the CPU's thread.
                 Request::Start(pc, arg) => unsafe {
                     machine.arch.reset(self.cpu);
@@ -338,11 +561,132 @@ impl Vcpu {
     pub fn run(&self, machine: &Machine, budget: u64) {
         self.resume(machine);
         // SAFETY: this is the CPU's thread.
-        let start = unsafe { (*self.cpu).insns };
-        let mut minder = machine.debug_begin(self, start);
-        let stop = start.saturating_add(minder.as_ref().map_or(budget, |m| m.budget(budget)));
+        let mut minder = machine.debug_begin(self, unsafe { (*self.cpu).insns });
+        match (&machine.native, minder.as_mut()) {
+            (Some(native), None) => self.run_native(machine, native, budget),
+            (_, minder) => self.interpret(machine, minder.as_ref().map_or(budget, |m| m.budget(budget)), false, minder),
+        }
+        // SAFETY: this is the CPU's thread.
+        let (pc, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).insns) };
+        if let Some(m) = minder {
+            m.end(machine, self, pc, insns);
+        }
+        self.published.store(insns, Ordering::Relaxed);
+        self.running.store(false, Ordering::SeqCst);
+    }
+
+    fn run_native(&self, machine: &Machine, native: &crate::native::Native, budget: u64) {
+        // SAFETY: this is the CPU's thread; the exchange area is part of the CPU.
+        let stop = unsafe {
+            let stop = (*self.cpu).insns.saturating_add(budget);
+            (*self.exchange()).stop = stop;
+            stop
+        };
+        self.left_for_good.store(false, Ordering::Relaxed);
+        loop {
+            let code = self.next_code(machine);
+            if code != 0 {
+                // SAFETY: `next_code` gives the address of a block of this machine, and its chunk is kept as long as this CPU is seen inside.
+                unsafe { native.enter(self.cpu, code) };
+            }
+            if self.exit_request().load(Ordering::Relaxed) != 0 || self.left_for_good.load(Ordering::Relaxed) {
+                break;
+            }
+            // SAFETY: this is the CPU's thread.
+            let insns = unsafe { (*self.cpu).insns };
+            if insns >= stop {
+                break;
+            }
+            // What is left of the budget is less than a straight run, or there is no code for this: a block in the interpreter.
+            self.interpret(machine, stop - insns, true, None);
+        }
+        self.code_seen.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// Address of generated code for where the CPU is, or 0 if the loop has to look first: somebody wants attention, or there is none.
+    pub fn next_code(&self, machine: &Machine) -> usize {
+        let Some(native) = &machine.native else { return 0 };
+        count(&self.counters.dispatches);
+        loop {
+            if self.exit_request().load(Ordering::Relaxed) != 0 {
+                return 0;
+            }
+            let epoch = native.epoch.load(Ordering::SeqCst);
+            if self.code_seen.swap(epoch, Ordering::SeqCst) != epoch {
+                self.forget_code();
+            }
+            // SAFETY: this is the CPU's thread.
+            let (pc, mode, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key, (*self.cpu).insns) };
+            // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+            let line = unsafe { *self.line((pc >> native.frame.jump_shift) as usize) };
+            if line.pc == pc && line.mode == mode && !native.frame.count {
+                return line.code as usize;
+            }
+            match self.find_code(machine, native, pc, mode) {
+                // SAFETY: as above.
+                Ok(Some(block)) if !native.frame.count || u64::from(block.insns) <= unsafe { (*self.exchange()).stop }.saturating_sub(insns) => {
+                    let Body::Native(code) = block.body else { return 0 };
+                    if !native.frame.unlinked {
+                        let line = (pc >> native.frame.jump_shift) as usize & (JUMPS - 1);
+                        let i = (pc >> 12 ^ mode) as usize & 255;
+                        let fetched = &self.caches().fetch[i];
+                        self.enter_line(line, pc, mode, code, fetched.pa, fetched.asid.is_none());
+                    }
+                    if machine.trace.exec {
+                        machine.trace(&format!("exec: cpu {} pc {pc:#018x} mode {mode:#x}\n", self.index));
+                    }
+                    return code;
+                }
+                Ok(_) => return 0,
+                Err(f) => {
+                    self.deliver(machine, pc, 0, f);
+                    // A fault takes its time.
+                    // SAFETY: as above.
+                    unsafe { (*self.cpu).insns = insns + 1 };
+                    // SAFETY: as above.
+                    if native.frame.count && insns + 1 >= unsafe { (*self.exchange()).stop } {
+                        return 0;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Finds or makes generated code; `None` if this is for the interpreter.
+    fn find_code(&self, machine: &Machine, native: &crate::native::Native, pc: u64, mode: u64) -> Result<Option<Arc<Block>>, Fault> {
+        let (pa, attrs) = self.fetch(machine, pc, mode)?;
+        let key = mode ^ u64::from(attrs & attr::GUARDED) << 62;
+        if let Some(block) = machine.code.find(pa, pc, key) {
+            return Ok(Some(block));
+        }
+        let ram = machine.space.find(pa).and_then(|h| h.window.readable().map(|ram| (ram, h.offset)));
+        let Some((ram, offset)) = ram else { return Ok(None) };
+        if pc & (u64::from(machine.arch.layout().insn_bytes.max(1)) - 1) != 0 {
+            return Ok(None);
+        }
+        if ram.set_code(offset) {
+            machine.revoke_write(self, pa & !(PAGE_SIZE - 1));
+        }
+        let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator());
+        let made = generator.make(machine, self.index, native, pc, mode, key, pa, attrs);
+        self.caches().generator = Some(generator);
+        match made {
+            Ok(block) => Ok(block),
+            Err(e) => {
+                machine.crash(format!("the target plugin made an invalid block at {pc:#x}: {e}"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Runs blocks in the interpreter; `once`: only one. With a debugger the minder is asked before each.
+    fn interpret(&self, machine: &Machine, budget: u64, once: bool, mut minder: Option<&mut Minder>) {
+        // SAFETY: this is the CPU's thread.
+        let stop = unsafe { (*self.cpu).insns }.saturating_add(budget);
+        let mut first = true;
         let mut r = Running { machine, vcpu: self, cpu: self.cpu, insns: 0, block_insns: 0 };
-        while self.exit_request().load(Ordering::Relaxed) == 0 {
+        while self.exit_request().load(Ordering::Relaxed) == 0 && (first || !once) {
+            first = false;
             // SAFETY: as above; the values are read before anything else can touch the header.
             let (pc, mode, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key, (*self.cpu).insns) };
             let left = stop - insns;
@@ -368,9 +712,10 @@ impl Vcpu {
             // SAFETY: the state and the slots (of which no block has more than there are) are one allocation that only this thread uses.
             let outcome = unsafe {
                 match &block.body {
-                    Body::Fast(body) => emu_interp::run_fast(body, self.cpu.cast(), self.slot_base, block.vl, &mut r),
+                    Body::Fast(body) => emu_interp::run_fast(body, self.cpu.cast(), self.at.slots, block.vl, &mut r),
+                    Body::Native(_) => return,
                     Body::Plain(steps) => {
-                        let slots = self.cpu.cast::<u8>().add(self.slot_base as usize).cast::<u64>();
+                        let slots = self.cpu.cast::<u8>().add(self.at.slots as usize).cast::<u64>();
                         emu_interp::run(steps, core::slice::from_raw_parts_mut(slots, SLOTS as usize), block.vl, &mut r)
                     }
                 }
@@ -383,6 +728,7 @@ impl Vcpu {
                 End::Exit(pc, reason) => {
                     (h.pc, h.insns) = (pc, all);
                     if self.leave(machine, reason) {
+                        self.left_for_good.store(true, Ordering::Relaxed);
                         break;
                     }
                 }
@@ -397,7 +743,7 @@ impl Vcpu {
                     h.insns = all - 1;
                     h.pc = pc;
                     if f.fault == crate::debug::WATCH {
-                        machine.debug_watch_hit(minder.as_mut(), self, &f, all - 1);
+                        machine.debug_watch_hit(minder.as_deref_mut(), self, &f, all - 1);
                         continue;
                     }
                     self.deliver(machine, pc, info, f);
@@ -406,23 +752,16 @@ impl Vcpu {
                 }
             }
         }
-        // SAFETY: as above.
-        let (pc, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).insns) };
-        if let Some(m) = minder {
-            m.end(machine, self, pc, insns);
-        }
-        self.published.store(insns, Ordering::Relaxed);
-        self.running.store(false, Ordering::SeqCst);
     }
 
-    fn interrupts(&self, machine: &Machine) -> bool {
+    pub(crate) fn interrupts(&self, machine: &Machine) -> bool {
         let lines = self.lines().load(Ordering::Relaxed);
         // SAFETY: this is the CPU's thread.
         lines != 0 && !machine.debug.steps(self.index) && unsafe { machine.arch.interrupt(self.cpu, lines) } & irq::TAKEN != 0
     }
 
     /// An `exit` op: true if the loop must be left.
-    fn leave(&self, machine: &Machine, reason: u32) -> bool {
+    pub(crate) fn leave(&self, machine: &Machine, reason: u32) -> bool {
         // SAFETY: this is the CPU's thread.
         let h = unsafe { &mut *self.cpu };
         match reason {
@@ -456,7 +795,7 @@ impl Vcpu {
     }
 
     /// Gives a fault to the target.
-    fn deliver(&self, machine: &Machine, pc: u64, info: u32, f: Fault) {
+    pub(crate) fn deliver(&self, machine: &Machine, pc: u64, info: u32, f: Fault) {
         if machine.trace.int {
             machine.trace(&format!("int: cpu {} pc {pc:#x} fault {:#x} at {:#x} size {} kind {}\n", self.index, f.fault, f.va, f.size, f.kind));
         }
@@ -494,6 +833,14 @@ impl Vcpu {
         let (pa, attrs) = self.fetch(machine, pc, mode)?;
         // Guarded pages are translated apart: the attribute is part of the block, so it is put into the key's unused top byte.
         let key = mode ^ u64::from(attrs & attr::GUARDED) << 62;
+        let native = machine.native.is_some();
+        // What a debugger has interpreted lies beside the generated code of the same address.
+        let key = key ^ u64::from(native) << 62;
+        if native && !machine.debugging() {
+            // What is interpreted beside generated code is not kept in the index.
+            let block = self.translate_ops(machine, pc, mode, pa, attrs, left.min(64) as u32)?;
+            return Ok(Arc::as_ptr(self.caches().single.insert(Arc::new(block))));
+        }
         let whole = match machine.code.find(pa, pc, key) {
             Some(b) => b,
             None => self.translate(machine, pc, mode, key, pa, attrs, machine.debug.block_limit(64))?,
@@ -516,10 +863,11 @@ impl Vcpu {
         let c = self.caches();
         let i = (pc >> 12 ^ mode) as usize & 255;
         let e = &c.fetch[i];
-        if e.page == page && e.mode == mode && e.epoch == c.epoch && pc & align == 0 {
+        let here = e.asid.is_none_or(|a| a == c.asid);
+        if e.page == page && e.mode == mode && e.epoch == c.fetch_epoch && here && pc & align == 0 {
             return Ok((e.pa | pc & (PAGE_SIZE - 1), e.attrs));
         }
-        let epoch = c.epoch;
+        let epoch = c.fetch_epoch;
         let failed = |fault| Fault { va: pc, size: align as u32 + 1, kind: AccessKind::FETCH.0, flags: MemFlags::NONE, fault };
         let access = Access { va: pc, size: align as u32 + 1, kind: AccessKind::FETCH, view: 0, reserved: 0, mem_flags: 0, insn_info: 0 };
         let mut out = Translation::default();
@@ -532,7 +880,16 @@ impl Vcpu {
             return Err(failed(fault::BUS));
         }
         let pa = out.pa & !(PAGE_SIZE - 1);
-        self.caches().fetch[i] = FetchPage { page, mode, epoch, pa, attrs: out.attrs };
+        let asid = (out.global == 0).then_some(c.asid);
+        let (word, bit) = fetched_bit(page);
+        let c = self.caches();
+        c.fetched[word] |= bit;
+        if out.page_bits > 12 {
+            let (va, mask) = ((1u64 << 56) - 1, (1u64 << out.page_bits.min(55)) - 1);
+            let (first, last) = (page & va & !mask, page & va | mask);
+            c.fetched_large = Some(c.fetched_large.map_or((first, last), |(f, l)| (f.min(first), l.max(last))));
+        }
+        self.caches().fetch[i] = FetchPage { page, mode, epoch, asid, pa, attrs: out.attrs };
         Ok((pa | pc & (PAGE_SIZE - 1), out.attrs))
     }
 
@@ -543,6 +900,7 @@ impl Vcpu {
         block.mode = key;
         // Memory is watched for changes, also that behind a device while loads come from it.
         if machine.space.find(pa).is_some_and(|h| h.window.readable().is_some()) {
+            machine.code.insns.fetch_add(block.insns.into(), Ordering::Relaxed);
             return Ok(machine.code.insert(pa, block, generation));
         }
         // What a device answers is not: it is used once.
@@ -605,9 +963,9 @@ impl Vcpu {
         let body = if machine.plain {
             Body::Plain(emu_interp::prepare(buf.ops()).into_boxed_slice())
         } else {
-            Body::Fast(emu_interp::prepare_fast(buf.ops(), buf.next_slot, vl, self.slot_base))
+            Body::Fast(emu_interp::prepare_fast(buf.ops(), buf.next_slot, vl, self.at.slots))
         };
-        Ok(Block { va: pc, mode, body, vl, insns: info.insns.max(1), valid: AtomicBool::new(true) })
+        Ok(Block { va: pc, mode, body, vl, insns: info.insns.max(1), chunk: 0, valid: AtomicBool::new(true) })
     }
 }
 

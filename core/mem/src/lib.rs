@@ -12,4 +12,4 @@ mod tlb;
 
 pub use ram::{PAGE_BITS, PAGE_SIZE, Ram};
 pub use space::{AddressSpace, Hit, MapError, Window};
-pub use tlb::{Entry, Lookup, Tlb, slow};
+pub use tlb::{ENTRIES as TLB_ENTRIES, Entry, Lookup, Tlb, slow};

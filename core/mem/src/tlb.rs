@@ -4,10 +4,14 @@
 //! bits ([`slow`]) make it unequal to any address, so that the fast path is one comparison, which also fails for an access that leaves the
 //! page: the tag is compared with the page of the access's *last* byte while the entry is chosen by its first.
 
+#![allow(unsafe_code)]
+
 use crate::{PAGE_BITS, PAGE_SIZE};
 
-const ENTRY_BITS: u32 = 10;
-const ENTRIES: usize = 1 << ENTRY_BITS;
+/// log2 of the number of entries.
+pub const ENTRY_BITS: u32 = 10;
+/// Number of entries.
+pub const ENTRIES: usize = 1 << ENTRY_BITS;
 
 /// Low bits of a tag: why an access must take the slow path.
 pub mod slow {
@@ -23,7 +27,8 @@ pub mod slow {
     pub const WATCHED: u64 = 1 << 11;
 }
 
-/// One translation.
+/// One translation. Generated code reads the first three members.
+#[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// Tag for loads.
@@ -32,15 +37,32 @@ pub struct Entry {
     pub write: u64,
     /// Host address minus virtual address.
     pub addend: usize,
-    /// Physical address of the page.
-    pub pa: u64,
-    /// Address space identifier; `u32::MAX` for a global translation.
-    pub asid: u32,
-    /// `attr::` bits.
-    pub attrs: u8,
+    /// Physical address of the page, `attr::` bits in the low byte, and `LOCAL`.
+    packed: u64,
 }
 
-const EMPTY: Entry = Entry { read: slow::ABSENT, write: slow::ABSENT, addend: 0, pa: 0, asid: 0, attrs: 0 };
+/// In `packed`: the translation is for the current address space only.
+const LOCAL: u64 = 1 << 8;
+
+impl Entry {
+    /// A translation, for every address space if `global`, else for the current one.
+    pub fn new(read: u64, write: u64, addend: usize, pa: u64, attrs: u8, global: bool) -> Entry {
+        Entry { read, write, addend, packed: pa & !(PAGE_SIZE - 1) | u64::from(attrs) | if global { 0 } else { LOCAL } }
+    }
+    /// Physical address of the page.
+    pub fn pa(&self) -> u64 {
+        self.packed & !(PAGE_SIZE - 1)
+    }
+    /// `attr::` bits.
+    pub fn attrs(&self) -> u8 {
+        self.packed as u8
+    }
+    fn is_absent(&self) -> bool {
+        self.read & self.write & slow::ABSENT != 0
+    }
+}
+
+const EMPTY: Entry = Entry { read: slow::ABSENT, write: slow::ABSENT, addend: 0, packed: 0 };
 
 /// Result of a look-up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,19 +73,17 @@ pub enum Lookup {
     Slow,
 }
 
-/// The cache.
+/// The cache. Its entries lie where generated code finds them.
 pub struct Tlb {
-    entries: Box<[Entry; ENTRIES]>,
+    entries: &'static mut [Entry; ENTRIES],
+    /// Slots filled for the current address space since it became that.
+    locals: Vec<u16>,
+    /// What other address spaces left, oldest first: it comes back with them.
+    aside: Vec<(u32, Vec<(u16, Entry)>)>,
     /// Slots filled since the last full flush; full flushes walk it when it is short.
     filled: Vec<u16>,
     /// First and last address that entries of large pages were made for, widened to those pages.
     large: Option<(u64, u64)>,
-}
-
-impl Default for Tlb {
-    fn default() -> Self {
-        Tlb::new()
-    }
 }
 
 #[inline]
@@ -71,13 +91,23 @@ fn index(va: u64) -> usize {
     (va >> PAGE_BITS) as usize & (ENTRIES - 1)
 }
 
+/// So many other address spaces' translations are kept.
+const SPACES: usize = 8;
+
 /// Tags and tops of tagged addresses do not matter to invalidation: it compares these bits.
 const VA_MASK: u64 = (1 << 56) - 1;
 
 impl Tlb {
-    /// An empty cache.
-    pub fn new() -> Tlb {
-        Tlb { entries: Box::new([EMPTY; ENTRIES]), filled: Vec::new(), large: None }
+    /// An empty cache with its entries at `place`.
+    ///
+    /// # Safety
+    /// `place` must be writable, aligned to 8 bytes, used by nobody else but generated code of the same thread, and live as long as the
+    /// cache.
+    pub unsafe fn at(place: *mut [Entry; ENTRIES]) -> Tlb {
+        // SAFETY: the caller says so; every bit pattern is an entry.
+        let entries = unsafe { &mut *place };
+        entries.fill(EMPTY);
+        Tlb { entries, locals: Vec::new(), aside: Vec::new(), filled: Vec::new(), large: None }
     }
     /// Looks up a load of `size` bytes.
     #[inline(always)]
@@ -116,7 +146,14 @@ impl Tlb {
             let (first, last) = (va & VA_MASK & !mask, va & VA_MASK | mask);
             self.large = Some(self.large.map_or((first, last), |(f, l)| (f.min(first), l.max(last))));
         }
+        if entry.packed & LOCAL != 0 && self.locals.len() < ENTRIES {
+            self.locals.push(i as u16);
+        }
         self.entries[i] = entry;
+    }
+    /// Stores to the page of `va`, which has an entry, take the fast path from now on.
+    pub fn allow_write(&mut self, va: u64) {
+        self.entries[index(va)].write &= !slow::TRACKED;
     }
     /// Forgets everything.
     pub fn flush(&mut self) {
@@ -129,25 +166,55 @@ impl Tlb {
             self.filled.clear();
         }
         self.large = None;
+        self.locals.clear();
+        self.aside.clear();
     }
-    /// Forgets what is not global and, with `only`, of that address space.
-    pub fn flush_asid(&mut self, only: Option<u32>) {
-        let entries = &mut self.entries;
-        let drop = |e: &mut Entry| {
-            if e.asid != u32::MAX && only.is_none_or(|a| a == e.asid) {
+    fn take_locals(&mut self, mut take: impl FnMut(u16, Entry)) {
+        let mut one = |e: &mut Entry, i: u16| {
+            if e.packed & LOCAL != 0 && !e.is_absent() {
+                take(i, *e);
                 *e = EMPTY;
             }
         };
-        if self.filled.len() < ENTRIES {
-            // The list keeps what is left, so that a later flush finds it.
-            self.filled.retain(|i| {
-                let e = &mut entries[*i as usize];
-                drop(e);
-                e.read & slow::ABSENT == 0 || e.write & slow::ABSENT == 0
-            });
+        if self.locals.len() < ENTRIES {
+            self.locals.iter().for_each(|i| one(&mut self.entries[*i as usize], *i));
         } else {
-            entries.iter_mut().for_each(drop);
+            self.entries.iter_mut().enumerate().for_each(|(i, e)| one(e, i as u16));
         }
+        self.locals.clear();
+    }
+    /// The address space changes: what holds in the old one only is put aside, what the new one left there comes back.
+    pub fn switch(&mut self, from: u32, to: u32) {
+        let mut room = match self.aside.iter().position(|a| a.0 == from) {
+            Some(i) => self.aside.remove(i).1,
+            None if self.aside.len() >= SPACES => self.aside.remove(0).1,
+            None => Vec::new(),
+        };
+        room.clear();
+        self.take_locals(|i, e| room.push((i, e)));
+        self.aside.push((from, room));
+        let Some(k) = self.aside.iter().position(|a| a.0 == to) else { return };
+        let (_, back) = self.aside.remove(k);
+        for (i, e) in &back {
+            if self.entries[*i as usize].is_absent() {
+                self.entries[*i as usize] = *e;
+                self.locals.push(*i);
+                if self.filled.len() < ENTRIES {
+                    self.filled.push(*i);
+                }
+            }
+        }
+    }
+    /// Forgets what holds in the address space `asid` only; `current` is the one in use.
+    pub fn flush_asid(&mut self, asid: u32, current: u32) {
+        self.aside.retain(|a| a.0 != asid);
+        if asid == current {
+            self.take_locals(|_, _| ());
+        }
+    }
+    /// What other address spaces left is forgotten: of one, or of all.
+    pub fn forget_aside(&mut self, asid: Option<u32>) {
+        self.aside.retain(|a| asid.is_some_and(|asid| a.0 != asid));
     }
     /// Forgets the pages from `va` to `last`. Mappings larger than a page may be under any of their pages, so these flush everything.
     pub fn flush_range(&mut self, va: u64, last: u64) {
@@ -165,15 +232,17 @@ impl Tlb {
     }
     /// Makes stores to a physical page take the slow path again.
     pub fn revoke_write(&mut self, pa_page: u64) {
-        for e in self.entries.iter_mut() {
-            if e.pa == pa_page && e.write & slow::ABSENT == 0 {
+        let aside = self.aside.iter_mut().flat_map(|a| a.1.iter_mut().map(|e| &mut e.1));
+        for e in self.entries.iter_mut().chain(aside) {
+            if e.pa() == pa_page && e.write & slow::ABSENT == 0 {
                 e.write |= slow::TRACKED;
             }
         }
     }
     /// Makes all stores take the slow path again.
     pub fn revoke_all_writes(&mut self) {
-        for e in self.entries.iter_mut().filter(|e| e.write & slow::ABSENT == 0) {
+        let aside = self.aside.iter_mut().flat_map(|a| a.1.iter_mut().map(|e| &mut e.1));
+        for e in self.entries.iter_mut().chain(aside).filter(|e| e.write & slow::ABSENT == 0) {
             e.write |= slow::TRACKED;
         }
     }
@@ -184,12 +253,16 @@ mod tests {
     use super::*;
 
     fn entry(va: u64, pa: u64, asid: u32) -> Entry {
-        Entry { read: va, write: va, addend: 0x10_0000, pa, asid, attrs: 0 }
+        Entry::new(va, va, 0x10_0000, pa, 0, asid == u32::MAX)
+    }
+    fn tlb() -> Tlb {
+        // SAFETY: leaked memory of the right type.
+        unsafe { Tlb::at(Box::leak(Box::new([EMPTY; ENTRIES]))) }
     }
 
     #[test]
     fn hits_only_inside_the_page() {
-        let mut t = Tlb::new();
+        let mut t = tlb();
         t.fill(0x5000, entry(0x5000, 0x1000, 1), 12);
         assert_eq!(t.load(0x5ff8, 8), Lookup::Host(0x10_5ff8 as *mut u8));
         assert_eq!(t.load(0x5ff9, 8), Lookup::Slow);
@@ -203,7 +276,7 @@ mod tests {
 
     #[test]
     fn flushes() {
-        let mut t = Tlb::new();
+        let mut t = tlb();
         let fill = |t: &mut Tlb| {
             t.fill(0x5000, entry(0x5000, 0, 1), 12);
             t.fill(0x6000, entry(0x6000, 0, 2), 12);
@@ -211,10 +284,22 @@ mod tests {
         };
         let have = |t: &Tlb| [0x5000, 0x6000, 0x7000].map(|va| t.load(va, 1) != Lookup::Slow);
         fill(&mut t);
-        t.flush_asid(Some(1));
-        assert_eq!(have(&t), [false, true, true]);
-        t.flush_asid(None);
+        t.flush_asid(2, 1);
+        assert_eq!(have(&t), [true; 3], "another address space's");
+        t.switch(1, 2);
         assert_eq!(have(&t), [false, false, true]);
+        t.fill(0x8000, entry(0x8000, 0x3000, 2), 12);
+        t.switch(2, 1);
+        assert_eq!((have(&t), t.load(0x8000, 1)), ([true; 3], Lookup::Slow), "they come back, and the others go");
+        t.switch(1, 2);
+        t.revoke_write(0x3000);
+        t.flush_asid(1, 2);
+        t.switch(2, 1);
+        assert_eq!(have(&t), [false, false, true], "forgotten while put aside");
+        t.switch(1, 2);
+        assert_eq!((t.load(0x8000, 1) != Lookup::Slow, t.store(0x8000, 1)), (true, Lookup::Slow));
+        t.flush_asid(2, 2);
+        assert_eq!(t.load(0x8000, 1), Lookup::Slow);
         t.flush();
         assert_eq!(have(&t), [false; 3]);
         fill(&mut t);

@@ -26,7 +26,7 @@ use emu_plugins_api::{
 };
 use feature::{Feature, FeatureSet};
 use model::Model;
-use state::State;
+use state::{PINS, State};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -228,6 +228,7 @@ impl Architecture for Aarch64 {
             outputs: Slice::new(OUTPUTS),
             page_bits: 12,
             insn_bytes: 4,
+            pins: Slice::new(&PINS),
         }
     }
 

@@ -107,6 +107,22 @@ pub mod offset {
     pub const FP_FLAGS: u32 = offset_of!(emu_plugins_api::CpuHeader, fp_flags) as u32;
 }
 
+/// Registers that are worth a host register, the most used by compiled code first.
+pub const PINS: [u32; 12] = [
+    offset::x(0),
+    offset::x(1),
+    offset::x(31),
+    offset::x(19),
+    offset::x(2),
+    offset::x(20),
+    offset::x(3),
+    offset::x(29),
+    offset::x(8),
+    offset::x(21),
+    offset::x(4),
+    offset::x(30),
+];
+
 /// Bits of SPSR_ELx and PSTATE as SPSR_ELx holds it.
 pub mod spsr {
     /// Condition flags.

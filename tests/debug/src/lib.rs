@@ -50,7 +50,7 @@ impl Debuggee {
         command.arg(format!("unix:{}", socket.display())).args(more);
         let console = Console::start(&mut command).unwrap_or_else(|e| panic!("{e}"));
         let started = Instant::now();
-        while !socket.exists() {
+        while !console.errors().contains("waiting for a debugger") {
             assert!(started.elapsed() < LIMIT, "emu does not listen: {}", console.errors());
             std::thread::sleep(Duration::from_millis(5));
         }

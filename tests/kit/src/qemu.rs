@@ -35,7 +35,7 @@ const LIBRARIES: [&str; 4] =
 /// `qemu-system-aarch64`: `EMU_TEST_QEMU`, or that of package qemu-system-arm in the default suite.
 pub fn system_aarch64() -> Result<Qemu> {
     match std::env::var_os("EMU_TEST_QEMU") {
-        Some(binary) => Ok(Qemu { binary: binary.into(), root: None, is_static: true }),
+        Some(binary) => Ok(Qemu::at(binary)),
         None => system_aarch64_of(&default_suite()),
     }
 }
@@ -73,6 +73,11 @@ fn existing(path: PathBuf) -> Result<PathBuf> {
 }
 
 impl Qemu {
+    /// A binary to use as it is.
+    pub fn at(binary: impl Into<PathBuf>) -> Self {
+        Self { binary: binary.into(), root: None, is_static: true }
+    }
+
     /// The binary itself.
     pub fn binary(&self) -> &Path {
         &self.binary

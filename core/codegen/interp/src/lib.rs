@@ -145,7 +145,7 @@ fn set_wide(slots: &mut [u64], slot: u32, bytes: u32, v: u128) {
 }
 
 /// Swaps the bytes of each `unit`-byte element of the low `bytes` bytes.
-fn swap(v: u128, bytes: u32, unit: u32) -> u128 {
+pub fn swap(v: u128, bytes: u32, unit: u32) -> u128 {
     let mut b = v.to_le_bytes();
     for chunk in b[..bytes as usize].chunks_mut(unit.max(1) as usize) {
         chunk.reverse();
@@ -340,7 +340,22 @@ pub fn run<E: Env>(steps: &[Step], slots: &mut [u64], vl: u32, env: &mut E) -> O
     }
 }
 
-fn rmw_swapped<E: Env>(env: &mut E, va: u64, size: u32, kind: u64, b: u128, flags: MemFlags, order: &dyn Fn(u128) -> u128) -> Result<u128, Fault> {
+/// Carries out one verified op that computes values only: no control, state, memory or helper. False if it is not one of these.
+pub fn execute(op: &Op, slots: &mut [u64], vl: u32, fp_flags: &mut u32) -> bool {
+    let Some(code) = op.opcode() else { return false };
+    match code {
+        Code::Const => slots[op.dst as usize] = op.imm,
+        Code::Const128 => {
+            slots[op.dst as usize] = op.imm;
+            slots[op.dst as usize + 1] = u64::from(op.a) | u64::from(op.b) << 32;
+        }
+        _ => return scalar::exec(code, op, slots) || vector::exec(op, slots, vl, fp_flags),
+    }
+    true
+}
+
+/// Read-modify-write of `size` bytes in the other byte order: compare-and-swap on the swapped value.
+pub fn rmw_swapped<E: Env>(env: &mut E, va: u64, size: u32, kind: u64, b: u128, flags: MemFlags, order: &dyn Fn(u128) -> u128) -> Result<u128, Fault> {
     let mut expected = env.cas(va, size, 0, 0, flags)?;
     loop {
         let old = order(expected);

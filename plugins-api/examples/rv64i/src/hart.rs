@@ -56,6 +56,9 @@ static HELPERS: [Helper; 3] = [
     Helper { name: Str::new("mret"), func: helper_mret, effects: TRAPS, reserved: 0 },
 ];
 
+/// Registers that compiled code uses most: a0 to a5, sp, s0, s1.
+const PINS: [u32; 9] = [x_offset(10), x_offset(11), x_offset(2), x_offset(8), x_offset(12), x_offset(13), x_offset(9), x_offset(14), x_offset(15)];
+
 pub const LAYOUT: StateLayout = StateLayout {
     size: size_of::<Hart>() as u32,
     views: 1,
@@ -65,6 +68,7 @@ pub const LAYOUT: StateLayout = StateLayout {
     outputs: Slice::new(&[]),
     page_bits: 12,
     insn_bytes: 4,
+    pins: Slice::new(&PINS),
 };
 
 /// Values of mcause (volume II, "Machine Cause Register").

@@ -9,13 +9,13 @@ use std::sync::atomic::Ordering;
 
 crate::helper::helpers! { super::base::COUNT + super::simd::COUNT;
     /// Raises the exception of an UNDEFINED instruction.
-    UNDEFINED: undefined, effect::ANY;
+    UNDEFINED: undefined, effect::ANY | effect::ALWAYS_EXITS;
     /// Raises the trap of SIMD and floating-point instructions; the constant is the EL that takes it.
-    FP_TRAP: fp_trap, effect::ANY;
+    FP_TRAP: fp_trap, effect::ANY | effect::ALWAYS_EXITS;
     /// Raises the SP alignment fault.
-    SP_ALIGNMENT: sp_alignment, effect::ANY;
+    SP_ALIGNMENT: sp_alignment, effect::ANY | effect::ALWAYS_EXITS;
     /// Raises the PC alignment fault of the current program counter.
-    PC_ALIGNMENT: pc_alignment, effect::ANY;
+    PC_ALIGNMENT: pc_alignment, effect::ANY | effect::ALWAYS_EXITS;
     /// WFI and WFIT: raises the trap if there is one; else 1 if the CPU has to wait (`exit::WAIT`), 0 if an interrupt is pending or, for WFIT,
     /// the time has come. The constant is ESR.ISS.TI: 0 WFI, 2 WFIT; `a` is WFIT's register and `b` its number.
     WFI_CHECK: wfi_check, effect::ANY;

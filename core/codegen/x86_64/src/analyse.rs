@@ -1,0 +1,420 @@
+//! The one pass over a unit before code is emitted: uses and last uses of values, which conditions can stay in the host's flags, which
+//! values can be computed in the register of the state field that they are written to.
+
+use crate::asm::Cc;
+use crate::frame::Frame;
+use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, Shape, Ty, Width, result_width};
+
+/// No pin.
+pub const NO_PIN: u8 = 0xff;
+/// No key.
+pub const NO_KEY: u16 = 0xffff;
+
+/// What is known of a value before code is emitted.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// Op that defines it.
+    pub def: u32,
+    /// Number of uses by code (uses by conditions that need none are not counted).
+    pub uses: u32,
+    /// Last op that uses it.
+    pub last: u32,
+    /// Width in bits; 0 for what has no fixed width.
+    pub bits: u16,
+    /// The pinned field that it is about to be written to.
+    pub want: u8,
+    /// A condition: the comparison that it is of, and which.
+    pub key: u16,
+    /// Its condition.
+    pub cc: Cc,
+    /// The comparison whose flags the code of its op makes.
+    pub makes: u16,
+}
+
+const NO_FACTS: Facts = Facts { def: NONE, uses: 0, last: 0, bits: 0, want: NO_PIN, key: NO_KEY, cc: Cc::E, makes: NO_KEY };
+
+/// Kinds of comparison.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyKind {
+    /// Flags of a - b.
+    Sub,
+    /// Flags of a + b.
+    Add,
+    /// Flags of a & b.
+    And,
+}
+
+/// A comparison whose host flags conditions are read from.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// What makes the flags.
+    pub kind: KeyKind,
+    /// 32 or 64.
+    pub bits: u16,
+    /// First operand.
+    pub a: u32,
+    /// Second operand.
+    pub b: u32,
+    /// The op whose result is the operation's, if its code sets the flags on the way.
+    pub producer: u32,
+    /// First and last op that needs the flags.
+    pub first: u32,
+    /// See `first`.
+    pub last: u32,
+    /// The flags live from where they are made to the last use: no condition of this key needs a register.
+    pub lazy: bool,
+}
+
+/// The results, in vectors that are used again.
+#[derive(Default)]
+pub struct Analysis {
+    /// By value (slot) number.
+    pub facts: Vec<Facts>,
+    /// Comparisons.
+    pub keys: Vec<Key>,
+}
+
+/// Opcode of a verified op.
+#[inline]
+pub fn code(op: &Op) -> Code {
+    op.opcode().unwrap_or(Code::Label)
+}
+
+/// The operands that are values.
+#[inline]
+pub fn operands(op: &Op) -> [u32; 3] {
+    if op.code == Code::Const128 as u16 { [NONE; 3] } else { [op.a, op.b, op.c] }
+}
+
+fn is_zero(op: &Op) -> bool {
+    op.code == Code::Const as u16 && op.imm == 0
+}
+
+/// True if the op's code leaves the host's flags alone.
+fn keeps_flags(op: &Op) -> bool {
+    match code(op) {
+        Code::InsnStart | Code::Const | Code::Branch => true,
+        Code::Get | Code::Set => op.shape == Shape::SCALAR && op.ty.bits() <= 64,
+        Code::Select => op.shape == Shape::SCALAR && matches!(op.ty, Ty::I32 | Ty::I64),
+        Code::ZExt | Code::Trunc => op.ty.bits() <= 64,
+        _ => false,
+    }
+}
+
+impl Analysis {
+    /// Analyses a unit. `fuse` false: conditions are all computed into registers, values are written to fields where the `set` is.
+    pub fn run(&mut self, ops: &[Op], slots: u32, f: &Frame, fuse: bool) {
+        self.facts.clear();
+        self.facts.resize(slots as usize, NO_FACTS);
+        self.keys.clear();
+        for (i, op) in ops.iter().enumerate() {
+            let i = i as u32;
+            for s in operands(op) {
+                if s != NONE {
+                    let v = &mut self.facts[s as usize];
+                    v.uses += 1;
+                    v.last = i;
+                }
+            }
+            if op.dst != NONE {
+                let bits = match result_width(op) {
+                    Some(Width::Bits(b)) => b as u16,
+                    _ => 0,
+                };
+                self.facts[op.dst as usize] = Facts { def: i, last: i, bits, ..NO_FACTS };
+                if fuse && bits == 1 {
+                    self.condition(ops, op);
+                }
+            }
+        }
+        // The halves of a pair last as long as the pair, which is only a name for them.
+        for op in ops.iter().rev().filter(|o| o.code == Code::Pair as u16) {
+            let last = self.facts[op.dst as usize].last;
+            for s in [op.a, op.b] {
+                let half = &mut self.facts[s as usize];
+                half.last = half.last.max(last);
+            }
+        }
+        if fuse {
+            self.settle(ops, f);
+            self.wants(ops, f);
+        }
+    }
+
+    fn key(&mut self, kind: KeyKind, bits: u32, a: u32, b: u32, producer: u32) -> u16 {
+        let from = self.keys.len().saturating_sub(4);
+        for (i, k) in self.keys.iter_mut().enumerate().skip(from) {
+            if k.kind == kind && u32::from(k.bits) == bits && k.a == a && k.b == b {
+                if k.producer == NONE {
+                    k.producer = producer;
+                }
+                return i as u16;
+            }
+        }
+        if self.keys.len() >= NO_KEY as usize {
+            return NO_KEY;
+        }
+        self.keys.push(Key { kind, bits: bits as u16, a, b, producer, first: NONE, last: 0, lazy: false });
+        self.keys.len() as u16 - 1
+    }
+
+    fn def<'a>(&self, ops: &'a [Op], v: u32) -> &'a Op {
+        &ops[self.facts[v as usize].def as usize]
+    }
+
+    /// The op that computes `v` by an addition, subtraction or conjunction of the given width, and its kind.
+    fn arithmetic<'a>(&self, ops: &'a [Op], v: u32, ty: Ty) -> Option<(KeyKind, &'a Op, u32)> {
+        let at = self.facts[v as usize].def;
+        let op = &ops[at as usize];
+        if op.shape != Shape::SCALAR || op.ty != ty {
+            return None;
+        }
+        let kind = match code(op) {
+            Code::Sub => KeyKind::Sub,
+            Code::Add => KeyKind::Add,
+            Code::And => KeyKind::And,
+            _ => return None,
+        };
+        Some((kind, op, at))
+    }
+
+    /// Recognises the condition that `op` computes as one of the host's.
+    fn condition(&mut self, ops: &[Op], op: &Op) {
+        let c = code(op);
+        if op.ty == Ty::I1 {
+            return self.combination(ops, op, c);
+        }
+        if !matches!(op.ty, Ty::I32 | Ty::I64) || op.shape != Shape::SCALAR {
+            return;
+        }
+        let bits = op.ty.bits();
+        let (key, cc) = match c {
+            Code::CmpEq | Code::CmpNe | Code::CmpSlt if is_zero(self.def(ops, op.b)) => {
+                let cc = match c {
+                    Code::CmpEq => Cc::E,
+                    Code::CmpNe => Cc::NE,
+                    _ => Cc::S,
+                };
+                match self.arithmetic(ops, op.a, op.ty) {
+                    Some((kind, by, at)) => (self.key(kind, bits, by.a, by.b, at), cc),
+                    None => (self.key(KeyKind::And, bits, op.a, op.a, NONE), cc),
+                }
+            }
+            Code::CmpEq => (self.key(KeyKind::Sub, bits, op.a, op.b, NONE), Cc::E),
+            Code::CmpNe => (self.key(KeyKind::Sub, bits, op.a, op.b, NONE), Cc::NE),
+            Code::CmpUlt => match self.arithmetic(ops, op.a, op.ty) {
+                Some((KeyKind::Add, by, at)) if by.a == op.b => (self.key(KeyKind::Add, bits, by.a, by.b, at), Cc::B),
+                _ => (self.key(KeyKind::Sub, bits, op.a, op.b, NONE), Cc::B),
+            },
+            // b <= a as the carry of a - b.
+            Code::CmpUle => (self.key(KeyKind::Sub, bits, op.b, op.a, NONE), Cc::AE),
+            Code::CmpSlt => (self.key(KeyKind::Sub, bits, op.a, op.b, NONE), Cc::L),
+            Code::CmpSle => (self.key(KeyKind::Sub, bits, op.b, op.a, NONE), Cc::GE),
+            Code::SubOverflow => (self.key(KeyKind::Sub, bits, op.a, op.b, NONE), Cc::O),
+            Code::CarryOut if is_zero(self.def(ops, op.c)) => (self.key(KeyKind::Add, bits, op.a, op.b, NONE), Cc::B),
+            Code::Overflow if is_zero(self.def(ops, op.c)) => (self.key(KeyKind::Add, bits, op.a, op.b, NONE), Cc::O),
+            _ => return,
+        };
+        let v = &mut self.facts[op.dst as usize];
+        (v.key, v.cc) = (key, cc);
+    }
+
+    /// A condition made of conditions.
+    fn combination(&mut self, ops: &[Op], op: &Op, c: Code) {
+        let fact = |s: &Self, v: u32| s.facts.get(v as usize).map_or((NO_KEY, Cc::E), |f| (f.key, f.cc));
+        let (ka, a) = fact(self, op.a);
+        let (kb, b) = if op.b == NONE { (NO_KEY, Cc::E) } else { fact(self, op.b) };
+        let constant = |s: &Self, v: u32| v != NONE && s.def(ops, v).code == Code::Const as u16;
+        let (key, cc) = match c {
+            Code::Not if ka != NO_KEY => (ka, a.not()),
+            Code::CmpEq if ka != NO_KEY && constant(self, op.b) => (ka, if self.def(ops, op.b).imm == 0 { a.not() } else { a }),
+            Code::CmpEq if ka != NO_KEY && ka == kb && (a, b) == (Cc::S, Cc::O) => (ka, Cc::GE),
+            Code::AndNot if ka != NO_KEY && ka == kb && b == Cc::E => match (self.keys[ka as usize].kind, a) {
+                (KeyKind::Sub, Cc::AE) => (ka, Cc::A),
+                (KeyKind::Sub | KeyKind::Add, Cc::GE) => (ka, Cc::G),
+                (KeyKind::And, Cc::NS) => (ka, Cc::G),
+                _ => return,
+            },
+            _ => return,
+        };
+        let v = &mut self.facts[op.dst as usize];
+        (v.key, v.cc) = (key, cc);
+    }
+
+    /// Decides which comparisons can stay in the flags, and takes back the rest.
+    fn settle(&mut self, ops: &[Op], f: &Frame) {
+        if self.keys.is_empty() {
+            return;
+        }
+        // Where the flags of each key are needed: by ops that are not conditions of the same key themselves.
+        for (i, op) in ops.iter().enumerate() {
+            let own = if op.dst == NONE { NO_KEY } else { self.facts[op.dst as usize].key };
+            for s in operands(op) {
+                if s == NONE {
+                    continue;
+                }
+                let k = self.facts[s as usize].key;
+                if k != NO_KEY && k != own {
+                    let key = &mut self.keys[k as usize];
+                    key.first = key.first.min(i as u32);
+                    key.last = i as u32;
+                }
+            }
+        }
+        for k in 0..self.keys.len() {
+            let key = self.keys[k];
+            // The result's op makes the flags if its result is wanted for itself.
+            let wanted = |s: &Self| {
+                let r = ops[key.producer as usize].dst;
+                s.facts[r as usize].uses > s.condition_uses(ops, r, &key)
+            };
+            let produced = key.producer != NONE && key.first != NONE && wanted(self);
+            let key = &mut self.keys[k];
+            key.lazy = key.first != NONE;
+            if !produced {
+                key.producer = NONE;
+            }
+        }
+        // Keys that get in each other's way are given up one after the other.
+        loop {
+            let lost = (0..self.keys.len()).find(|k| self.keys[*k].lazy && !self.holds(ops, *k, f.count));
+            let Some(k) = lost else { break };
+            (self.keys[k].lazy, self.keys[k].producer) = (false, NONE);
+        }
+        for (k, key) in self.keys.iter().enumerate() {
+            if key.lazy && key.producer != NONE {
+                self.facts[ops[key.producer as usize].dst as usize].makes = k as u16;
+            }
+        }
+        // A condition whose key is not lazy is computed where it stands, from its own operands; one that is uses no register, and its
+        // operands last until the flags are made.
+        for op in ops {
+            if op.dst == NONE {
+                continue;
+            }
+            let k = self.facts[op.dst as usize].key;
+            if k == NO_KEY {
+                continue;
+            }
+            let key = self.keys[k as usize];
+            if !key.lazy {
+                self.facts[op.dst as usize].key = NO_KEY;
+                continue;
+            }
+            for s in operands(op) {
+                if s != NONE {
+                    self.facts[s as usize].uses -= 1;
+                }
+            }
+        }
+        for k in 0..self.keys.len() {
+            let key = self.keys[k];
+            if key.lazy && key.producer == NONE {
+                for s in [key.a, key.b] {
+                    let v = &mut self.facts[s as usize];
+                    v.uses += 1;
+                    v.last = v.last.max(key.first);
+                }
+            }
+        }
+    }
+
+    /// True if the flags of a key, once made, stay until their last use.
+    fn holds(&self, ops: &[Op], k: usize, count: bool) -> bool {
+        let key = self.keys[k];
+        let from = if key.producer == NONE { key.first } else { key.producer + 1 };
+        if from > key.first {
+            return false;
+        }
+        for i in from..=key.last {
+            let op = &ops[i as usize];
+            let own = if op.dst == NONE { NO_KEY } else { self.facts[op.dst as usize].key };
+            if own != NO_KEY {
+                // A condition in the flags needs no code; another is computed here.
+                if own as usize != k && !self.keys[own as usize].lazy {
+                    return false;
+                }
+                continue;
+            }
+            for s in operands(op).into_iter().filter(|s| *s != NONE) {
+                let other = self.facts[s as usize].key;
+                if other != NO_KEY && other as usize != k && self.keys[other as usize].lazy {
+                    return false;
+                }
+            }
+            if i == key.last {
+                break;
+            }
+            if count && code(op) == Code::Branch {
+                // The instructions that follow are counted there.
+                return false;
+            }
+            let condition = match code(op) {
+                Code::Branch => op.a,
+                Code::Select => op.c,
+                _ => NONE,
+            };
+            if condition != NONE && self.facts[condition as usize].key as usize != k || !keeps_flags(op) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Uses of a result that are conditions of the key and so need no value.
+    fn condition_uses(&self, ops: &[Op], result: u32, key: &Key) -> u32 {
+        let from = key.producer as usize + 1;
+        // Conditions stand close behind the operation.
+        ops[from..ops.len().min(from + 16)]
+            .iter()
+            .filter(|o| o.dst != NONE && self.facts[o.dst as usize].key != NO_KEY)
+            .map(|o| operands(o).iter().filter(|s| **s == result).count() as u32)
+            .sum()
+    }
+
+    /// Finds values that may be computed in the register of the pinned field that they are written to: nothing between their definition and
+    /// the `set` can see the field.
+    fn wants(&mut self, ops: &[Op], f: &Frame) {
+        let mut barrier = 0u32;
+        let mut touched = [0u32; crate::frame::PINS.len()];
+        for (i, op) in ops.iter().enumerate() {
+            let i = i as u32;
+            let c = code(op);
+            match c {
+                Code::Get | Code::Set => {
+                    let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(256) };
+                    for (p, at) in f.pins.iter().enumerate() {
+                        if u64::from(*at) < op.imm + u64::from(bytes) && op.imm < u64::from(*at) + 8 {
+                            if c == Code::Set && op.imm == u64::from(*at) && op.ty == Ty::I64 && op.shape == Shape::SCALAR {
+                                self.want(ops, op.a, p as u8, barrier.max(touched[p]));
+                            }
+                            touched[p] = i;
+                        }
+                    }
+                }
+                Code::InsnStart => {}
+                _ if op.info().is_none_or(|r| r.flags & (FAULTS | EXITS | EFFECT) != 0) => barrier = i,
+                _ => {}
+            }
+        }
+    }
+
+    fn want(&mut self, ops: &[Op], v: u32, pin: u8, since: u32) {
+        let fact = self.facts[v as usize];
+        if fact.def < since || fact.want != NO_PIN {
+            return;
+        }
+        let op = &ops[fact.def as usize];
+        if matches!(code(op), Code::Lo64 | Code::Hi64) && self.facts[op.a as usize].def < since {
+            // It may be made as early as the whole.
+            return;
+        }
+        self.facts[v as usize].want = pin;
+        if code(op) == Code::ZExt && op.aux as u8 == Ty::I32.0 && op.ty == Ty::I64 {
+            let inner = self.facts[op.a as usize];
+            if inner.uses == 1 && inner.def >= since && inner.want == NO_PIN {
+                self.facts[op.a as usize].want = pin;
+            }
+        }
+    }
+}

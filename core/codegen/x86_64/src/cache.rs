@@ -1,0 +1,123 @@
+//! Executable memory: one anonymous file mapped twice, once to write and once to execute, so that no page is ever both.
+//!
+//! It is handed out in chunks. A chunk is filled from its start and given back as a whole, by an owner that knows that no CPU is inside.
+
+#![allow(unsafe_code)]
+
+use crate::asm::Asm;
+use rustix::fs::MemfdFlags;
+use rustix::mm::{MapFlags, ProtFlags};
+use std::ptr::null_mut;
+
+/// Size of a chunk in bytes.
+pub const CHUNK: usize = 2 << 20;
+
+/// The memory.
+pub struct CodeCache {
+    write: *mut u8,
+    execute: *mut u8,
+    len: usize,
+    /// Chunks that nobody uses.
+    free: Vec<u32>,
+    /// The chunk being filled, and how far.
+    current: u32,
+    used: usize,
+    /// Chunks in use, oldest first, the current one last.
+    order: std::collections::VecDeque<u32>,
+    /// Addresses of code that others call by number.
+    targets: Vec<usize>,
+}
+
+// SAFETY: the pointers are to mappings that this value owns; writing goes through `&mut self`.
+unsafe impl Send for CodeCache {}
+
+/// Where code was put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Address of its first byte.
+    pub address: usize,
+    /// Chunk that it lies in.
+    pub chunk: u32,
+}
+
+impl CodeCache {
+    /// Reserves `len` bytes (a multiple of [`CHUNK`], below 2 GiB); host memory is taken as chunks are filled.
+    pub fn new(len: usize) -> Result<CodeCache, String> {
+        let len = len.next_multiple_of(CHUNK);
+        let failed = |what: &str, e: rustix::io::Errno| format!("cannot {what} memory for generated code: {e}");
+        let file = rustix::fs::memfd_create("emu-code", MemfdFlags::CLOEXEC).map_err(|e| failed("create", e))?;
+        rustix::fs::ftruncate(&file, len as u64).map_err(|e| failed("reserve", e))?;
+        let map = |prot| {
+            // SAFETY: a fresh mapping at an address of the kernel's choice.
+            unsafe { rustix::mm::mmap(null_mut(), len, prot, MapFlags::SHARED, &file, 0) }
+        };
+        let write = map(ProtFlags::READ | ProtFlags::WRITE).map_err(|e| failed("map", e))?.cast::<u8>();
+        let execute = map(ProtFlags::READ | ProtFlags::EXEC).map_err(|e| failed("map executable", e))?.cast::<u8>();
+        let free = (1..(len / CHUNK) as u32).rev().collect();
+        Ok(CodeCache { write, execute, len, free, current: 0, used: 0, order: [0].into(), targets: Vec::new() })
+    }
+    /// Makes an address known under the next number.
+    pub fn add_target(&mut self, address: usize) -> u32 {
+        self.targets.push(address);
+        self.targets.len() as u32 - 1
+    }
+    /// Copies resolved code to its place, 16-byte aligned, and fills in the displacements to numbered targets. `None` when all chunks are
+    /// in use.
+    pub fn place(&mut self, asm: &Asm) -> Option<Placed> {
+        let len = asm.code.len();
+        assert!(len <= CHUNK, "{len} bytes of code for one region");
+        let mut at = self.used.next_multiple_of(16);
+        if at + len > CHUNK {
+            self.current = self.free.pop()?;
+            self.order.push_back(self.current);
+            at = 0;
+        }
+        let offset = self.current as usize * CHUNK + at;
+        self.used = at + len;
+        // SAFETY: offset + len <= self.len; the bytes belong to a chunk that no CPU executes beyond what was placed before.
+        unsafe { std::ptr::copy_nonoverlapping(asm.code.as_ptr(), self.write.add(offset), len) };
+        let address = self.execute as usize + offset;
+        for o in &asm.outside {
+            let from = address + o.at as usize + 4;
+            let rel = (self.targets[o.target as usize].wrapping_sub(from) as isize) as i32;
+            // SAFETY: inside the code copied above.
+            unsafe { self.write.add(offset + o.at as usize).cast::<i32>().write_unaligned(rel) };
+        }
+        Some(Placed { address, chunk: self.current })
+    }
+    /// The chunk filled first, but never the first of all (it has the thunks) nor the current one.
+    /// Chunks in `but` are as good as gone.
+    pub fn oldest(&self, but: &[u32]) -> Option<u32> {
+        self.order.iter().copied().find(|c| *c != 0 && *c != self.current && !but.contains(c))
+    }
+    /// Gives a chunk back. No CPU may be in it or hold an address of it.
+    pub fn release(&mut self, chunk: u32) {
+        self.order.retain(|c| *c != chunk);
+        self.free.push(chunk);
+    }
+    /// Chunks that are free.
+    pub fn free_chunks(&self) -> usize {
+        self.free.len()
+    }
+    /// Bytes in use.
+    pub fn used_bytes(&self) -> usize {
+        (self.order.len() - 1) * CHUNK + self.used
+    }
+    /// The bytes at an address, for disassembly.
+    pub fn bytes(&self, address: usize, len: usize) -> &[u8] {
+        let offset = address - self.execute as usize;
+        assert!(offset + len <= self.len);
+        // SAFETY: inside the mapping.
+        unsafe { std::slice::from_raw_parts(self.execute.add(offset), len) }
+    }
+}
+
+impl Drop for CodeCache {
+    fn drop(&mut self) {
+        // SAFETY: the mappings were made in `new`; whoever executes the code keeps the cache alive.
+        unsafe {
+            let _ = rustix::mm::munmap(self.write.cast(), self.len);
+            let _ = rustix::mm::munmap(self.execute.cast(), self.len);
+        }
+    }
+}

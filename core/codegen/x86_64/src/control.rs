@@ -1,0 +1,422 @@
+//! Control: jumps inside a region, ways out of it, calls of helpers, fences.
+
+use crate::analyse::NO_KEY;
+use crate::asm::{Alu, Cc, Label, Mem, Size, reg::*};
+use crate::frame::{CPU, Exchange, JUMPS, JumpEntry, Site};
+use crate::lower::{AccessResult, Cold, Loc, Lowering, Value};
+use crate::memory::StoreValue;
+use emu_ir::{Code, NONE, Op, fence};
+use std::mem::offset_of;
+
+impl Lowering<'_> {
+    fn request(&self) -> Mem {
+        self.header(self.f.header.exit_request)
+    }
+    /// Leaves at `pc` if somebody wants the CPU's attention.
+    pub(crate) fn check_requests(&mut self, pc: u64) {
+        let m = self.request();
+        self.asm.alu_mi(Alu::Cmp, Size::D, m, 0);
+        let at = self.asm.label();
+        self.asm.jcc(Cc::NE, at);
+        self.cold.push(Cold::Leave { at, pc });
+        self.flags = NO_KEY;
+    }
+    /// Counts the instructions of a straight run, or leaves before it if there is no room for all.
+    pub(crate) fn count(&mut self, pc: u64, n: u32) {
+        let (insns, stop) = (self.header(self.f.header.insns), self.exchange(offset_of!(Exchange, stop)));
+        let t = self.temp();
+        self.asm.mov_rm(Size::Q, t, insns);
+        self.asm.alu_ri(Alu::Add, Size::Q, t, n as i32);
+        self.asm.alu_rm(Alu::Cmp, Size::Q, t, stop);
+        let at = self.asm.label();
+        self.asm.jcc(Cc::A, at);
+        self.cold.push(Cold::Leave { at, pc });
+        self.asm.mov_mr(Size::Q, insns, t);
+        self.locked = 0;
+        self.flags = NO_KEY;
+    }
+
+    /// The label to jump to for a constant address: a unit of the region, or a way out.
+    fn way(&mut self, pc: u64) -> Label {
+        if let Some((_, label)) = self.unit_labels.iter().find(|u| u.0 == pc) {
+            return *label;
+        }
+        let at = self.asm.label();
+        self.cold.push(Cold::Link { at, pc });
+        at
+    }
+
+    /// What ends a unit, or may.
+    pub(crate) fn control(&mut self, op: &Op, c: Code) {
+        match c {
+            Code::Goto => self.goto(op.imm),
+            Code::Branch => {
+                match self.loc(op.a) {
+                    Loc::Const(0) => {}
+                    Loc::Const(_) => self.goto(op.imm),
+                    _ => {
+                        let cc = self.test(op.a);
+                        let label = self.way(op.imm);
+                        self.asm.jcc(cc, label);
+                    }
+                };
+            }
+            Code::Jump => match self.loc(op.a) {
+                Loc::Const(pc) => self.link(pc),
+                _ => self.indirect(op.a),
+            },
+            Code::Exit => {
+                self.set_pc(op.imm);
+                self.asm.mov_ri(RAX, op.aux.into());
+                self.asm.jmp_outside(self.thunks.exit);
+            }
+            _ => {
+                let r = self.gpr(op.a);
+                let pc = self.header(self.f.header.pc);
+                self.asm.mov_mr(Size::Q, pc, r);
+                self.asm.mov_ri(RAX, op.aux.into());
+                self.asm.jmp_outside(self.thunks.exit);
+            }
+        }
+    }
+
+    fn goto(&mut self, pc: u64) {
+        if let Some((_, label)) = self.unit_labels.iter().find(|u| u.0 == pc).copied() {
+            if self.next_unit != Some(pc) || self.asm.offset(label).is_some() {
+                self.asm.jmp(label);
+            }
+            return;
+        }
+        self.link(pc);
+    }
+
+    /// Stores a constant program counter; all temporaries are free.
+    fn set_pc(&mut self, pc: u64) {
+        let m = self.header(self.f.header.pc);
+        if i32::try_from(pc as i64).is_ok() {
+            self.asm.mov_mi(Size::Q, m, pc as i32);
+        } else {
+            self.asm.mov_ri(RCX, pc);
+            self.asm.mov_mr(Size::Q, m, RCX);
+        }
+    }
+
+    fn jump_entry(&self, pc: u64) -> Mem {
+        let line = (pc >> self.f.jump_shift) as usize & (JUMPS - 1);
+        Mem::at(CPU, self.f.disp(self.f.jumps) + (line * size_of::<JumpEntry>()) as i32)
+    }
+
+    /// Goes to a constant address outside of the region. The jump cache of the CPU says whether it is known; its place in it is constant.
+    fn link(&mut self, pc: u64) {
+        if self.f.unlinked {
+            self.set_pc(pc);
+            self.asm.jmp_outside(self.thunks.next);
+            return;
+        }
+        self.check_requests(pc);
+        let miss = self.asm.label();
+        let entry = self.jump_entry(pc);
+        self.asm.mov_ri(RCX, pc);
+        self.asm.alu_mr(Alu::Cmp, Size::Q, entry, RCX);
+        self.asm.jcc(Cc::NE, miss);
+        let mode = self.header(self.f.header.mode_key);
+        self.asm.mov_rm(Size::Q, RAX, mode);
+        self.asm.alu_mr(Alu::Cmp, Size::Q, entry.plus(offset_of!(JumpEntry, mode) as i32), RAX);
+        self.asm.jcc(Cc::NE, miss);
+        self.asm.jmp_m(entry.plus(offset_of!(JumpEntry, code) as i32));
+        self.cold.push(Cold::Miss { at: miss, pc });
+    }
+
+    /// Goes to an address in a register.
+    fn indirect(&mut self, target: u32) {
+        let r = self.gpr(target);
+        let pc = self.header(self.f.header.pc);
+        self.asm.mov_mr(Size::Q, pc, r);
+        if self.f.unlinked {
+            self.asm.jmp_outside(self.thunks.next);
+            return;
+        }
+        let m = self.request();
+        self.asm.alu_mi(Alu::Cmp, Size::D, m, 0);
+        self.asm.jcc_outside(Cc::NE, self.thunks.leave);
+        let t = self.temp();
+        let size = size_of::<JumpEntry>().trailing_zeros() as u8;
+        // The line's byte offset is the address's low bits moved to that place.
+        let up = size - self.f.jump_shift;
+        self.asm.mov_rr(Size::D, t, r);
+        self.asm.alu_ri(Alu::And, Size::D, t, ((JUMPS as i32 - 1) << self.f.jump_shift) as u32 as i32);
+        let scale = if up <= 3 {
+            up
+        } else {
+            self.asm.shift_ri(crate::asm::Shift::Shl, Size::D, t, up - 3);
+            3
+        };
+        let entry = Mem::indexed(CPU, t, scale, self.f.disp(self.f.jumps));
+        self.asm.alu_mr(Alu::Cmp, Size::Q, entry, r);
+        self.asm.jcc_outside(Cc::NE, self.thunks.next);
+        let mode = self.header(self.f.header.mode_key);
+        let k = self.temp();
+        self.asm.mov_rm(Size::Q, k, mode);
+        self.asm.alu_mr(Alu::Cmp, Size::Q, entry.plus(offset_of!(JumpEntry, mode) as i32), k);
+        self.asm.jcc_outside(Cc::NE, self.thunks.next);
+        self.asm.jmp_m(entry.plus(offset_of!(JumpEntry, code) as i32));
+    }
+
+    /// Labels and branches inside of an instruction.
+    pub(crate) fn local_control(&mut self, op: &Op, c: Code, ops: &[Op]) {
+        if c == Code::Label {
+            let label = self.local_label(op.imm);
+            self.settle_values();
+            self.asm.bind(label);
+            self.flags = NO_KEY;
+            return;
+        }
+        if c == Code::BrIf && self.cold_call(op, ops) {
+            return;
+        }
+        let cc = if c == Code::BrIf {
+            // The flags would not survive what follows.
+            let r = self.gpr(op.a);
+            let keep = self.dies(op.a);
+            self.all_to_slots(self.at);
+            if !keep {
+                self.vals[op.a as usize].loc = Loc::Slot;
+            }
+            self.asm.test_rr(Size::B, r, r);
+            Some(Cc::NE)
+        } else {
+            self.all_to_slots(self.at);
+            None
+        };
+        self.flags = NO_KEY;
+        let label = self.local_label(op.imm);
+        match cc {
+            Some(cc) => self.asm.jcc(cc, label),
+            None => self.asm.jmp(label),
+        }
+    }
+    fn local_label(&mut self, name: u64) -> Label {
+        if let Some((_, label)) = self.local.iter().find(|l| l.0 == name) {
+            return *label;
+        }
+        let label = self.asm.label();
+        self.local.push((name, label));
+        label
+    }
+    /// Where ways meet values are in their slots, those that have been there on every way.
+    fn settle_values(&mut self) {
+        self.all_to_slots(self.at);
+    }
+    /// `brif ok, l; call never-comes-back; l:` becomes a jump out of the way.
+    fn cold_call(&mut self, op: &Op, ops: &[Op]) -> bool {
+        let at = self.at as usize;
+        let rest = &ops[at + 1..ops.len().min(at + 3)];
+        let [call, label] = rest else { return false };
+        let fits = call.code == Code::Call as u16
+            && self.f.helpers[call.aux as usize].always_exits
+            && [call.a, call.b, call.c] == [NONE; 3]
+            && label.code == Code::Label as u16
+            && label.imm == op.imm
+            && !ops[at + 3..].iter().take_while(|o| o.code != Code::InsnStart as u16).any(|o| o.code == Code::BrIf as u16 && o.imm == op.imm);
+        if !fits {
+            return false;
+        }
+        let cc = self.test(op.a);
+        let cold = self.asm.label();
+        self.asm.jcc(cc.not(), cold);
+        self.cold.push(Cold::Call { at: cold, op: *call, pc: self.pc, left: self.left });
+        self.skip = self.at + 3;
+        true
+    }
+
+    /// Before a call that looks at program counter or instruction count.
+    fn sync(&mut self, pc: u64, left: u32) {
+        let m = self.header(self.f.header.pc);
+        if i32::try_from(pc as i64).is_ok() {
+            self.asm.mov_mi(Size::Q, m, pc as i32);
+        } else {
+            self.asm.mov_ri(RAX, pc);
+            self.asm.mov_mr(Size::Q, m, RAX);
+        }
+        self.count_back(left, Alu::Sub);
+    }
+    fn count_back(&mut self, left: u32, op: Alu) {
+        if self.f.count {
+            let insns = self.header(self.f.header.insns);
+            self.asm.alu_mi(op, Size::Q, insns, left as i32);
+        }
+    }
+
+    /// `call`.
+    pub(crate) fn call(&mut self, op: &Op) {
+        let h = self.f.helpers[op.aux as usize];
+        let needs_pc = h.needs_pc || h.may_exit;
+        if h.writes_state || h.always_exits {
+            // Copies of state go where a change does not reach them. The arguments are read from there too.
+            let at = self.at;
+            self.all_to_slots(at.saturating_sub(1));
+        }
+        // Arguments first where they do not stand in each other's way: all through slots unless simple.
+        let targets = [RSI, RDX, RCX];
+        for s in [op.a, op.b, op.c] {
+            if s != NONE && matches!(self.loc(s), Loc::Gpr(_) | Loc::Xmm(_) | Loc::None) {
+                self.store_slot(s);
+                (self.locked, self.xlocked) = (0, 0);
+            }
+        }
+        self.empty_registers();
+        for (s, r) in [op.a, op.b, op.c].into_iter().zip(targets) {
+            match s {
+                NONE => self.asm.mov_ri(r, 0),
+                s => self.argument(s, r),
+            }
+        }
+        if needs_pc {
+            self.sync(self.pc, self.left);
+        }
+        self.asm.mov_ri(RAX, op.imm);
+        self.asm.mov_ri(RDI, h.address as u64);
+        self.asm.call_outside(if h.reads_state || h.writes_state || needs_pc { self.thunks.call } else { self.thunks.call_pure });
+        self.flags = NO_KEY;
+        if needs_pc && self.f.count {
+            self.count_back(self.left, Alu::Add);
+        }
+        if h.may_exit {
+            self.asm.test_rr(Size::D, RDX, RDX);
+            let at = self.asm.label();
+            self.asm.jcc(Cc::NE, at);
+            self.cold.push(Cold::HelperExit { at, left: self.left });
+        }
+        if op.dst != NONE {
+            self.vals[op.dst as usize] = Value { loc: Loc::None, backing: NONE, clean: true, slotted: false };
+            self.own(op.dst, RAX, true);
+        }
+    }
+    /// Loads a value into an argument register; nothing is in temporaries.
+    fn argument(&mut self, s: u32, r: u8) {
+        let bits = u32::from(self.fact(s).bits);
+        match self.loc(s) {
+            Loc::Const(c) => self.asm.mov_ri(r, c),
+            Loc::Pin(p) => self.asm.movzx_rr(Size::bits(bits), r, crate::frame::PINS[p as usize]),
+            Loc::State(off) => {
+                let m = self.state(off);
+                self.asm.movzx_rm(Size::bits(bits), r, m);
+            }
+            _ => {
+                let m = self.slot(s);
+                self.asm.mov_rm(Size::Q, r, m);
+            }
+        }
+    }
+
+    /// `fence`.
+    pub(crate) fn fence(&mut self, op: &Op) {
+        if op.aux & fence::COMPLETION != 0 {
+            self.empty_registers();
+            self.asm.mov_ri(RSI, op.aux.into());
+            self.asm.call_outside(self.thunks.fence);
+        } else if op.aux & fence::ST_LD != 0 {
+            self.asm.full_fence();
+        }
+        self.flags = NO_KEY;
+    }
+
+    /// The code out of the way.
+    pub(crate) fn cold_code(&mut self) {
+        let mut i = 0;
+        // Ways out may need more of them.
+        while i < self.cold.len() {
+            let cold = std::mem::replace(&mut self.cold[i], Cold::Done);
+            i += 1;
+            match cold {
+                Cold::Done => {}
+                Cold::Leave { at, pc } => {
+                    self.asm.bind(at);
+                    self.set_pc(pc);
+                    self.asm.jmp_outside(self.thunks.leave);
+                }
+                Cold::Miss { at, pc } => {
+                    self.asm.bind(at);
+                    self.set_pc(pc);
+                    self.asm.jmp_outside(self.thunks.next);
+                }
+                Cold::Link { at, pc } => {
+                    self.asm.bind(at);
+                    self.link(pc);
+                }
+                Cold::StoreValue { at, value, to, next } => {
+                    self.asm.bind(at);
+                    match value {
+                        StoreValue::Gpr(r) => self.asm.mov_mr(Size::Q, to, r),
+                        StoreValue::Imm(i) => self.asm.mov_mi(Size::Q, to, i),
+                        StoreValue::Two(a, b) => {
+                            self.asm.mov_mr(Size::Q, to, a);
+                            self.asm.mov_mr(Size::Q, to.plus(8), b);
+                        }
+                        StoreValue::Xmm(x) => self.asm.movups_mr(to, x),
+                    }
+                    self.asm.jmp(next);
+                }
+                Cold::Data { at, bytes } => self.asm.data(at, &bytes),
+                Cold::HelperExit { at, left } => {
+                    self.asm.bind(at);
+                    // What follows the instruction in its run was counted and is not done.
+                    if left > 1 {
+                        self.count_back(left - 1, Alu::Sub);
+                    }
+                    self.asm.jmp_outside(self.thunks.helper_exit);
+                }
+                Cold::Call { at, op, pc, left } => {
+                    self.asm.bind(at);
+                    for r in [RSI, RDX, RCX] {
+                        self.asm.mov_ri(r, 0);
+                    }
+                    self.sync(pc, left);
+                    self.asm.mov_ri(RAX, op.imm);
+                    self.asm.mov_ri(RDI, self.f.helpers[op.aux as usize].address as u64);
+                    self.asm.call_outside(self.thunks.call);
+                    self.count_back(1, Alu::Add);
+                    self.asm.jmp_outside(self.thunks.helper_exit);
+                }
+                Cold::Access { at, back, address, site, result, scratch, rax, vectors } => {
+                    self.asm.bind(at);
+                    let va = self.exchange_va();
+                    self.asm.lea(Size::Q, scratch, address);
+                    self.asm.mov_mr(Size::Q, va, scratch);
+                    if rax {
+                        let saved = self.exchange(offset_of!(Exchange, saved));
+                        self.asm.mov_mr(Size::Q, saved, RAX);
+                    }
+                    let data = self.asm.label();
+                    self.asm.lea_label(RAX, data);
+                    self.asm.call_outside(if vectors { self.thunks.access_vectors } else { self.thunks.access });
+                    let from = self.exchange(offset_of!(Exchange, result));
+                    match result {
+                        AccessResult::Nothing => {}
+                        AccessResult::Gpr(r) => self.asm.mov_rm(Size::Q, r, from),
+                        AccessResult::Two(a, b) => {
+                            self.asm.mov_rm(Size::Q, a, from);
+                            self.asm.mov_rm(Size::Q, b, from.plus(8));
+                        }
+                        AccessResult::Xmm(x) => self.asm.movups_rm(x, from),
+                    }
+                    self.asm.jmp(back);
+                    self.asm.data(data, &site_bytes(&site));
+                }
+            }
+        }
+    }
+}
+
+fn site_bytes(s: &Site) -> [u8; size_of::<Site>()] {
+    let mut b = [0u8; size_of::<Site>()];
+    b[0..8].copy_from_slice(&s.pc.to_le_bytes());
+    b[8..12].copy_from_slice(&s.info.to_le_bytes());
+    b[12..16].copy_from_slice(&s.flags.to_le_bytes());
+    b[16..18].copy_from_slice(&s.size.to_le_bytes());
+    (b[18], b[19]) = (s.kind, s.rmw);
+    b[20..22].copy_from_slice(&s.left.to_le_bytes());
+    b[22] = s.unit;
+    b
+}
+

@@ -1,0 +1,256 @@
+//! What generated code knows of its surroundings: offsets from the CPU pointer, registers that hold guest state, addresses to call.
+
+use crate::asm::{Gpr, reg};
+
+/// The register that holds the CPU pointer plus [`Frame::bias`].
+pub const CPU: Gpr = reg::RBP;
+
+/// Registers that hold guest state fields in all generated code, in the order in which fields get them. Those that a called function keeps
+/// come first.
+pub const PINS: [Gpr; 9] = [reg::RBX, reg::R12, reg::R13, reg::R14, reg::R15, reg::R8, reg::R9, reg::R10, reg::R11];
+
+/// Registers for values.
+pub const TEMPS: [Gpr; 5] = [reg::RAX, reg::RCX, reg::RDX, reg::RSI, reg::RDI];
+
+/// Instruction set extensions of the host that code may use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[allow(missing_docs)] // The names are the manual's.
+pub struct HostFeatures {
+    pub lzcnt: bool,
+    pub bmi1: bool,
+    pub bmi2: bool,
+    pub avx: bool,
+    pub avx2: bool,
+    pub fma: bool,
+    pub f16c: bool,
+    pub aes: bool,
+    pub pclmulqdq: bool,
+    pub sha: bool,
+    pub gfni: bool,
+    pub avx512vl: bool,
+}
+
+impl HostFeatures {
+    /// What the host has beyond x86-64-v2, which is required.
+    pub fn detect() -> HostFeatures {
+        use std::arch::is_x86_feature_detected as has;
+        HostFeatures {
+            lzcnt: has!("lzcnt"),
+            bmi1: has!("bmi1"),
+            bmi2: has!("bmi2"),
+            avx: has!("avx"),
+            avx2: has!("avx2"),
+            fma: has!("fma"),
+            f16c: has!("f16c"),
+            aes: has!("aes"),
+            pclmulqdq: has!("pclmulqdq"),
+            sha: has!("sha"),
+            gfni: has!("gfni"),
+            avx512vl: has!("avx512vl") && has!("avx512bw") && has!("avx512dq"),
+        }
+    }
+    /// The baseline, x86-64-v2: nothing more.
+    pub const fn baseline() -> HostFeatures {
+        HostFeatures {
+            lzcnt: false,
+            bmi1: false,
+            bmi2: false,
+            avx: false,
+            avx2: false,
+            fma: false,
+            f16c: false,
+            aes: false,
+            pclmulqdq: false,
+            sha: false,
+            gfni: false,
+            avx512vl: false,
+        }
+    }
+}
+
+/// Scratch memory of a CPU that generated code and the functions it calls exchange values through.
+#[repr(C, align(16))]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Exchange {
+    /// Result of a slow memory access.
+    pub result: [u64; 2],
+    /// Value to store, or operand of an atomic.
+    pub value: [u64; 2],
+    /// Expected value of a compare and swap.
+    pub expected: [u64; 2],
+    /// Virtual address of a slow memory access.
+    pub va: u64,
+    /// Instruction count at which control must come back.
+    pub stop: u64,
+    /// MXCSR while generated code runs, and while other code does.
+    pub mxcsr: [u32; 2],
+    /// Why generated code was left: an `exit::` reason.
+    pub reason: u64,
+    /// Room to keep registers in.
+    pub saved: [u64; 8],
+}
+
+/// A line of a CPU's jump cache. Its place is the instruction address shifted right by [`Frame::jump_shift`], modulo [`JUMPS`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct JumpEntry {
+    /// Address of the instruction.
+    pub pc: u64,
+    /// Mode key that the code is for.
+    pub mode: u64,
+    /// Address of the code.
+    pub code: u64,
+    /// The embedder's.
+    pub reserved: u64,
+}
+
+impl JumpEntry {
+    /// A line that matches nothing: no code is made for odd mode of all ones.
+    pub const EMPTY: JumpEntry = JumpEntry { pc: u64::MAX, mode: u64::MAX, code: 0, reserved: 0 };
+}
+
+/// Number of lines in a jump cache.
+pub const JUMPS: usize = 16384;
+
+/// Geometry of the inline translation caches, one a view, one behind the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TlbShape {
+    /// Offset of the first from the CPU.
+    pub offset: i32,
+    /// Number of entries, a power of two.
+    pub entries: u32,
+    /// log2 of the page size.
+    pub page_bits: u8,
+    /// Number of views that have one.
+    pub views: u32,
+}
+
+/// Bytes of a translation cache entry: tag for loads, tag for stores, addend, the rest.
+pub const TLB_ENTRY: u32 = 32;
+/// log2 of it.
+pub const TLB_ENTRY_BITS: u8 = 5;
+
+/// A function that generated code calls for the guest's `call` op.
+#[derive(Clone, Copy, Debug)]
+pub struct HelperAddress {
+    /// Its address.
+    pub address: usize,
+    /// It looks at state.
+    pub reads_state: bool,
+    /// It changes state.
+    pub writes_state: bool,
+    /// It may leave the block.
+    pub may_exit: bool,
+    /// It never comes back to the block.
+    pub always_exits: bool,
+    /// It looks at program counter or instruction count.
+    pub needs_pc: bool,
+}
+
+/// Offsets, from the CPU pointer, of what the header holds.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs)]
+pub struct HeaderOffsets {
+    pub pc: i32,
+    pub mode_key: i32,
+    pub exit_request: i32,
+    pub insns: i32,
+    pub fp_flags: i32,
+    pub monitor_addr: i32,
+    pub monitor_value: i32,
+    pub monitor_size: i32,
+}
+
+/// Functions of the embedder. All take the CPU pointer first.
+#[derive(Clone, Copy, Debug)]
+pub struct Runtime {
+    /// `fn(cpu) -> code address or 0`: what to run at `header.pc`; 0 to leave.
+    pub next: usize,
+    /// `fn(cpu, reason) -> code address or 0`: an `exit` op has set `header.pc`.
+    pub exit: usize,
+    /// `fn(cpu) -> code address or 0`: a helper has left the block.
+    pub helper_exit: usize,
+    /// `fn(cpu, site: *const Site) -> u64`: a slow memory access; not 0 if it faulted and the fault was delivered.
+    pub access: usize,
+    /// `fn(cpu, op: *const Op, vl)`: an op carried out by the interpreter on its value slots.
+    pub interpret: usize,
+    /// `fn(cpu, bits)`: a `fence` op that has to wait for others.
+    pub fence: usize,
+}
+
+/// What a slow memory access is, in the code beside it.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Site {
+    /// Address of the instruction.
+    pub pc: u64,
+    /// Its info word.
+    pub info: u32,
+    /// `MemFlags`.
+    pub flags: u32,
+    /// Size in bytes.
+    pub size: u16,
+    /// What kind, see the constants.
+    pub kind: u8,
+    /// `rmw::` kind.
+    pub rmw: u8,
+    /// Instructions that were counted and are not done, this one included.
+    pub left: u16,
+    /// Size in bytes of an element whose bytes are in order of their own; 0: of the whole.
+    pub unit: u8,
+    /// Not used.
+    pub reserved: u8,
+}
+
+/// Kinds of [`Site`].
+#[allow(missing_docs)]
+impl Site {
+    pub const LOAD: u8 = 0;
+    pub const STORE: u8 = 1;
+    pub const CAS: u8 = 2;
+    pub const RMW: u8 = 3;
+    pub const LOAD_EX: u8 = 4;
+    pub const STORE_EX: u8 = 5;
+}
+
+/// Everything that code is generated for.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// What is added to the CPU pointer in [`CPU`], so that what is used most has short displacements.
+    pub bias: i32,
+    /// Offsets in the header.
+    pub header: HeaderOffsets,
+    /// Offset of the value slots, and their number.
+    pub slots: i32,
+    /// Number of value slots.
+    pub slot_count: u32,
+    /// Offset of the [`Exchange`].
+    pub exchange: i32,
+    /// Offset of the jump cache.
+    pub jumps: i32,
+    /// log2 of the alignment of instructions.
+    pub jump_shift: u8,
+    /// Translation caches.
+    pub tlb: TlbShape,
+    /// Offsets of the 64-bit state fields in [`PINS`], in that order.
+    pub pins: Vec<u32>,
+    /// Helpers by number.
+    pub helpers: Vec<HelperAddress>,
+    /// The embedder.
+    pub runtime: Runtime,
+    /// Instructions are counted exactly, and control comes back at `Exchange::stop`.
+    pub count: bool,
+    /// 16-byte accesses may be torn: no other CPU can see it.
+    pub alone: bool,
+    /// Every jump out of a region goes through the dispatcher.
+    pub unlinked: bool,
+    /// The host.
+    pub features: HostFeatures,
+}
+
+impl Frame {
+    /// Displacement, from the CPU register, of an offset from the CPU.
+    pub const fn disp(&self, offset: i32) -> i32 {
+        offset - self.bias
+    }
+}

@@ -1,0 +1,25 @@
+//! The x86-64 code generator: regions of verified IR become host code that cannot be told from the interpreter but by its speed.
+//!
+//! One pass of analysis, one of emission. `frame` is what the code knows of its surroundings, `asm` the encoder, `analyse` the first pass,
+//! `lower` the second with `integer`, `memory`, `control`, `vector` and `float` for what each op becomes, `thunks` the ways in and out, and
+//! `cache` the memory that it all lies in.
+
+#![warn(missing_docs)]
+
+mod analyse;
+pub mod asm;
+mod cache;
+mod control;
+mod disassemble;
+mod float;
+pub mod frame;
+mod integer;
+mod lower;
+mod memory;
+mod thunks;
+mod vector;
+
+pub use disassemble::disassemble;
+pub use cache::{CHUNK, CodeCache, Placed};
+pub use lower::{Lowering, Options, Region, Unit};
+pub use thunks::Thunks;

@@ -1,0 +1,1134 @@
+//! The emitting pass: values, where they are, and the order of things. What each op becomes is in `integer`, `memory`, `control`, `vector`
+//! and `float`.
+//!
+//! Between ops the guest state is where it belongs: pinned fields in their registers, all else in memory. So any op may fault or leave, any
+//! op may be left to the interpreter, and any unit may be entered from outside. What is cached in registers besides are values, which end
+//! with their unit.
+//!
+//! A value that is a copy of a state field is not loaded before it is used, and not saved when its register is wanted for another; it is
+//! taken out of the way when the field is written.
+
+use crate::analyse::{Analysis, Facts, KeyKind, NO_KEY, NO_PIN, code, operands};
+use crate::asm::{Alu, Asm, Cc, Gpr, Label, Mem, Size, Xmm};
+use crate::memory::StoreValue;
+use crate::frame::{CPU, Exchange, Frame, PINS, Site, TEMPS};
+use crate::thunks::Thunks;
+use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, STICKY, WRITES};
+use std::mem::offset_of;
+
+/// A straight run of guest code with side exits.
+#[derive(Clone, Copy)]
+pub struct Unit<'a> {
+    /// Address of its first instruction.
+    pub pc: u64,
+    /// Its ops; they end with one that does not continue.
+    pub ops: &'a [Op],
+    /// Number of value slots.
+    pub slots: u32,
+    /// Where instructions are counted: at the op with this index so many.
+    pub counts: &'a [(u32, u32)],
+    /// It is jumped to from further down, so that the way round must look for requests.
+    pub loops: bool,
+}
+
+/// Several units that jump to each other.
+#[derive(Clone, Copy)]
+pub struct Region<'a> {
+    /// The units; the first is the entry.
+    pub units: &'a [Unit<'a>],
+    /// Mode key of all of them.
+    pub mode: u64,
+    /// Vector length in bytes.
+    pub vl: u32,
+}
+
+/// What the generator may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Comparisons stay in the host's flags, values are computed where they are wanted.
+    pub fuse: bool,
+    /// Ops have code of their own where there is any; otherwise only what cannot be interpreted.
+    pub native: bool,
+}
+
+/// Where a value is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Loc {
+    /// Nowhere: not made yet, or a condition in the flags.
+    None,
+    /// A constant.
+    Const(u64),
+    /// A register of its own.
+    Gpr(Gpr),
+    /// The register of a pinned field (by index), which has this value.
+    Pin(u8),
+    /// Two registers of its own, low and high.
+    Two(Gpr, Gpr),
+    /// A vector register.
+    Xmm(Xmm),
+    /// Its value slot.
+    Slot,
+    /// A state field at an offset, which has this value.
+    State(u32),
+    /// Two values, low and high.
+    Pair(u32, u32),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Value {
+    pub loc: Loc,
+    /// A state field that has the same value while the value is in a register; `NONE` if none has.
+    pub backing: u32,
+    /// The register's bits above the value's are zero.
+    pub clean: bool,
+    /// Its slot has it too.
+    pub slotted: bool,
+}
+
+const NOWHERE: Value = Value { loc: Loc::None, backing: NONE, clean: false, slotted: false };
+
+/// An operand of an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Arg {
+    Reg(Gpr),
+    Mem(Mem),
+    Imm(i32),
+}
+
+/// Code out of the way.
+pub(crate) enum Cold {
+    /// A memory access that the inline look-up did not serve: where it is, a register free to be used, whether rax has a value.
+    Access { at: Label, back: Label, address: Mem, site: Site, result: AccessResult, scratch: Gpr, rax: bool, vectors: bool },
+    /// Leaves for the dispatcher at a constant address.
+    Leave { at: Label, pc: u64 },
+    /// A jump cache does not know a constant address.
+    Miss { at: Label, pc: u64 },
+    /// Leaves for a constant address outside.
+    Link { at: Label, pc: u64 },
+    /// An op for the interpreter.
+    Data { at: Label, bytes: [u8; 32] },
+    /// A helper has left the block.
+    HelperExit { at: Label, left: u32 },
+    /// A call that never comes back.
+    Call { at: Label, op: Op, pc: u64, left: u32 },
+    /// Keeps a value for the embedder and goes on at `next`.
+    StoreValue { at: Label, value: StoreValue, to: Mem, next: Label },
+    /// Emitted.
+    Done,
+}
+
+/// Where the result of an access belongs.
+#[derive(Clone, Copy)]
+pub(crate) enum AccessResult {
+    Nothing,
+    Gpr(Gpr),
+    Two(Gpr, Gpr),
+    Xmm(Xmm),
+}
+
+/// The generator; its vectors are used again for the next region.
+pub struct Lowering<'f> {
+    pub(crate) f: &'f Frame,
+    pub(crate) thunks: Thunks,
+    pub(crate) options: Options,
+    /// The code.
+    pub asm: Asm,
+    pub(crate) an: Analysis,
+    pub(crate) vals: Vec<Value>,
+    /// Value in each temporary, `NONE` if none.
+    pub(crate) owner: [u32; 16],
+    pub(crate) xowner: [u32; 16],
+    /// Registers that the current op uses.
+    pub(crate) locked: u32,
+    pub(crate) xlocked: u32,
+    /// Values that may alias state: in `Loc::State`, `Loc::Pin`, or backed.
+    pub(crate) aliases: Vec<u32>,
+    /// Comparison whose result is in the flags.
+    pub(crate) flags: u16,
+    pub(crate) cold: Vec<Cold>,
+    /// Labels of the units by address.
+    pub(crate) unit_labels: Vec<(u64, Label)>,
+    /// Local labels of the unit.
+    pub(crate) local: Vec<(u64, Label)>,
+    pub(crate) at: u32,
+    pub(crate) pc: u64,
+    pub(crate) info: u32,
+    /// Instructions counted and not yet done, the current one included.
+    pub(crate) left: u32,
+    pub(crate) mode: u64,
+    pub(crate) vl: u32,
+    /// The address of the unit being emitted, for telling backward jumps.
+    pub(crate) unit_pc: u64,
+    /// Address of the unit that follows.
+    pub(crate) next_unit: Option<u64>,
+    /// Ops up to this index belong to code that was emitted elsewhere.
+    pub(crate) skip: u32,
+}
+
+impl<'f> Lowering<'f> {
+    /// A generator.
+    pub fn new(f: &'f Frame, thunks: Thunks, options: Options) -> Lowering<'f> {
+        Lowering {
+            f,
+            thunks,
+            options,
+            asm: Asm::default(),
+            an: Analysis::default(),
+            vals: Vec::new(),
+            owner: [NONE; 16],
+            xowner: [NONE; 16],
+            locked: 0,
+            xlocked: 0,
+            aliases: Vec::new(),
+            flags: NO_KEY,
+            cold: Vec::new(),
+            unit_labels: Vec::new(),
+            local: Vec::new(),
+            at: 0,
+            pc: 0,
+            info: 0,
+            left: 0,
+            mode: 0,
+            vl: 0,
+            unit_pc: 0,
+            next_unit: None,
+            skip: 0,
+        }
+    }
+
+    /// Generates the code of a region; it is in `asm`, resolved. Entry points by address.
+    pub fn region(&mut self, region: &Region<'_>, entries: &mut Vec<(u64, u32)>) {
+        self.asm.clear();
+        self.cold.clear();
+        self.unit_labels.clear();
+        (self.mode, self.vl) = (region.mode, region.vl);
+        for u in region.units {
+            let label = self.asm.label();
+            self.unit_labels.push((u.pc, label));
+        }
+        for (i, u) in region.units.iter().enumerate() {
+            let label = self.unit_labels[i].1;
+            self.asm.bind(label);
+            self.unit(u, region.units.get(i + 1).map(|n| n.pc));
+        }
+        self.cold_code();
+        entries.clear();
+        for (pc, label) in &self.unit_labels {
+            if let Some(at) = self.asm.offset(*label) {
+                entries.push((*pc, at));
+            }
+        }
+        self.asm.resolve();
+    }
+
+    fn unit(&mut self, u: &Unit<'_>, next: Option<u64>) {
+        let mut an = std::mem::take(&mut self.an);
+        an.run(u.ops, u.slots, self.f, self.options.fuse);
+        self.an = an;
+        self.vals.clear();
+        self.vals.resize(u.slots as usize, NOWHERE);
+        self.owner = [NONE; 16];
+        self.xowner = [NONE; 16];
+        (self.locked, self.xlocked) = (0, 0);
+        self.aliases.clear();
+        self.local.clear();
+        self.flags = NO_KEY;
+        self.unit_pc = u.pc;
+        self.next_unit = next;
+        self.skip = 0;
+        self.left = 0;
+        if u.loops {
+            self.check_requests(u.pc);
+        }
+        let mut counts = u.counts.iter().peekable();
+        for (i, op) in u.ops.iter().enumerate() {
+            self.at = i as u32;
+            if self.f.count {
+                if let Some((_, n)) = counts.next_if(|c| c.0 == self.at) {
+                    self.count(op.imm, *n);
+                    self.left = n + 1;
+                }
+            }
+            if self.at < self.skip {
+                continue;
+            }
+            let c = code(op);
+            if c == Code::InsnStart {
+                (self.pc, self.info) = (op.imm, op.aux);
+                self.left = self.left.saturating_sub(1);
+                continue;
+            }
+            if self.needs_code(op) {
+                self.lower(op, c, u.ops);
+            }
+            (self.locked, self.xlocked) = (0, 0);
+            self.release_operands(op);
+        }
+    }
+
+    /// False for a condition that stays in the flags, and for what nobody uses.
+    fn needs_code(&self, op: &Op) -> bool {
+        if op.dst == NONE {
+            return true;
+        }
+        let f = self.fact(op.dst);
+        let effects = op.info().map_or(0, |r| r.flags) & (STICKY | WRITES | FAULTS | EFFECT | EXITS);
+        if matches!(code(op), Code::Lo64 | Code::Hi64) && self.loc(op.dst) != Loc::None {
+            // The load before has made both halves.
+            return false;
+        }
+        f.key == NO_KEY && (f.uses != 0 || f.makes != NO_KEY || effects != 0)
+    }
+
+    fn lower(&mut self, op: &Op, c: Code, ops: &[Op]) {
+        match c {
+            Code::Label | Code::BrIf | Code::Br => self.local_control(op, c, ops),
+            Code::Goto | Code::Branch | Code::Jump | Code::Exit | Code::ExitJump => self.control(op, c),
+            Code::Get => self.get(op),
+            Code::Set => self.set(op),
+            Code::Load | Code::Store | Code::Cas | Code::Rmw | Code::LoadEx | Code::StoreEx => self.memory(op, c, ops),
+            Code::ClrEx => self.asm.mov_mi(Size::D, self.header(self.f.header.monitor_size), 0),
+            Code::Fence => self.fence(op),
+            Code::Call => self.call(op),
+            _ => {
+                let done = self.options.native && (self.integer(op, c) || self.vector(op, c) || self.float(op, c));
+                if !done {
+                    self.interpret(op);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn fact(&self, v: u32) -> Facts {
+        self.an.facts[v as usize]
+    }
+    pub(crate) fn loc(&self, v: u32) -> Loc {
+        self.vals[v as usize].loc
+    }
+    /// True if nothing after the current op uses the value.
+    pub(crate) fn dies(&self, v: u32) -> bool {
+        self.fact(v).last <= self.at
+    }
+    /// Displacement operand of something in the header.
+    pub(crate) fn header(&self, offset: i32) -> Mem {
+        Mem::at(CPU, self.f.disp(offset))
+    }
+    pub(crate) fn state(&self, offset: u32) -> Mem {
+        Mem::at(CPU, self.f.disp(offset as i32))
+    }
+    pub(crate) fn slot(&self, v: u32) -> Mem {
+        Mem::at(CPU, self.f.disp(self.f.slots + v as i32 * 8))
+    }
+    pub(crate) fn exchange(&self, offset: usize) -> Mem {
+        Mem::at(CPU, self.f.disp(self.f.exchange + offset as i32))
+    }
+    pub(crate) fn exchange_va(&self) -> Mem {
+        self.exchange(offset_of!(Exchange, va))
+    }
+
+    // -- registers -------------------------------------------------------------------------------------------------------------------
+    /// Keeps a register from being handed out or emptied before the op ends.
+    pub(crate) fn lock(&mut self, r: Gpr) {
+        self.locked |= 1 << r;
+    }
+    pub(crate) fn xlock(&mut self, x: Xmm) {
+        self.xlocked |= 1 << x;
+    }
+    /// A free temporary, locked. The host's flags stay.
+    pub(crate) fn temp(&mut self) -> Gpr {
+        let free = |s: &Self, r: &Gpr| s.locked >> *r & 1 == 0;
+        let empty = TEMPS.iter().copied().find(|r| free(self, r) && self.owner[*r as usize] == NONE);
+        let r = empty.unwrap_or_else(|| {
+            let victim = TEMPS.iter().copied().filter(|r| free(self, r)).max_by_key(|r| {
+                let v = self.owner[*r as usize];
+                let cheap = self.vals[v as usize].slotted || self.vals[v as usize].backing != NONE;
+                (cheap, self.fact(v).last)
+            });
+            let r = victim.unwrap_or(TEMPS[0]);
+            debug_assert!(victim.is_some(), "an op uses too many registers");
+            self.evict(r);
+            r
+        });
+        self.lock(r);
+        r
+    }
+    /// A particular temporary, emptied and locked.
+    pub(crate) fn take(&mut self, r: Gpr) {
+        debug_assert_eq!(self.locked >> r & 1, 0, "register {r} is in use");
+        if self.owner[r as usize] != NONE {
+            // Better in another register than in memory.
+            let v = self.owner[r as usize];
+            self.lock(r);
+            let other = TEMPS.iter().copied().find(|o| self.locked >> *o & 1 == 0 && self.owner[*o as usize] == NONE);
+            match (other, self.loc(v)) {
+                (Some(o), Loc::Gpr(_)) => {
+                    self.asm.mov_rr(Size::Q, o, r);
+                    self.owner[r as usize] = NONE;
+                    self.owner[o as usize] = v;
+                    self.vals[v as usize].loc = Loc::Gpr(o);
+                }
+                _ => self.evict(r),
+            }
+        }
+        self.lock(r);
+    }
+    /// A free vector register, locked. The last two are left to the lowering of single ops.
+    pub(crate) fn xtemp(&mut self) -> Xmm {
+        let free = |s: &Self, x: &Xmm| s.xlocked >> *x & 1 == 0;
+        let empty = (0..14).find(|x| free(self, x) && self.xowner[*x as usize] == NONE);
+        let x = empty.unwrap_or_else(|| {
+            let victim = (0..14).filter(|x| free(self, x)).max_by_key(|x| self.fact(self.xowner[*x as usize]).last).unwrap_or(0);
+            self.xevict(victim);
+            victim
+        });
+        self.xlock(x);
+        x
+    }
+    fn forget_register(&mut self, v: u32) {
+        match self.loc(v) {
+            Loc::Gpr(r) => self.owner[r as usize] = NONE,
+            Loc::Two(a, b) => {
+                self.owner[a as usize] = NONE;
+                self.owner[b as usize] = NONE;
+            }
+            Loc::Xmm(x) => self.xowner[x as usize] = NONE,
+            _ => {}
+        }
+    }
+    /// Empties a temporary; its value is kept in memory.
+    fn evict(&mut self, r: Gpr) {
+        let v = self.owner[r as usize];
+        if v != NONE {
+            self.to_memory(v);
+        }
+    }
+    fn xevict(&mut self, x: Xmm) {
+        let v = self.xowner[x as usize];
+        if v != NONE {
+            self.to_memory(v);
+        }
+    }
+    /// Gives a value's register up.
+    pub(crate) fn to_memory(&mut self, v: u32) {
+        let value = self.vals[v as usize];
+        if value.backing == NONE {
+            self.store_slot(v);
+        }
+        self.forget_register(v);
+        self.vals[v as usize].loc = if value.backing == NONE { Loc::Slot } else { Loc::State(value.backing) };
+    }
+    /// Makes the value's slot have it, zero-extended; the value stays where it is.
+    pub(crate) fn store_slot(&mut self, v: u32) {
+        if self.vals[v as usize].slotted {
+            return;
+        }
+        self.vals[v as usize].slotted = true;
+        let (slot, bits) = (self.slot(v), self.fact(v).bits);
+        match self.loc(v) {
+            Loc::Gpr(r) if bits >= 64 || self.vals[v as usize].clean => self.asm.mov_mr(Size::Q, slot, r),
+            Loc::Gpr(r) => self.store_narrow(slot, r, bits),
+            Loc::Pin(p) if bits >= 64 => self.asm.mov_mr(Size::Q, slot, PINS[p as usize]),
+            Loc::Pin(p) => self.store_narrow(slot, PINS[p as usize], bits),
+            Loc::Two(a, b) => {
+                self.asm.mov_mr(Size::Q, slot, a);
+                self.asm.mov_mr(Size::Q, slot.plus(8), b);
+            }
+            Loc::Xmm(x) => match bits {
+                128 => self.asm.movups_mr(slot, x),
+                64 => self.asm.movq_mr(slot, x),
+                _ => {
+                    self.asm.mov_mi(Size::Q, slot, 0);
+                    self.asm.movd_mr(slot, x);
+                }
+            },
+            Loc::Const(c) => {
+                self.store_const(slot, c);
+                if bits == 128 {
+                    self.store_const(slot.plus(8), 0);
+                }
+            }
+            Loc::State(off) => {
+                let m = self.state(off);
+                self.copy_memory(slot, m, bits);
+            }
+            Loc::Pair(a, b) => {
+                for (part, to) in [(a, slot), (b, slot.plus(8))] {
+                    let r = self.gpr(part);
+                    self.asm.mov_mr(Size::Q, to, r);
+                }
+            }
+            Loc::Slot => {}
+            Loc::None => {
+                // A condition in the flags.
+                let r = self.gpr(v);
+                self.asm.mov_mr(Size::Q, slot, r);
+            }
+        }
+    }
+    /// Stores a register's low bits, zero-extended to 8 bytes. Flags stay.
+    fn store_narrow(&mut self, slot: Mem, r: Gpr, bits: u16) {
+        self.asm.mov_mi(Size::Q, slot, 0);
+        self.asm.mov_mr(Size::bits(bits.into()), slot, r);
+    }
+    pub(crate) fn store_const(&mut self, m: Mem, c: u64) {
+        if let Ok(v) = i32::try_from(c as i64) {
+            self.asm.mov_mi(Size::Q, m, v);
+        } else {
+            self.asm.mov_mi(Size::D, m, c as i32);
+            self.asm.mov_mi(Size::D, m.plus(4), (c >> 32) as i32);
+        }
+    }
+    /// Copies a field to a slot, without a register if need be.
+    fn copy_memory(&mut self, to: Mem, from: Mem, bits: u16) {
+        if bits == 128 {
+            self.asm.movups_rm(15, from);
+            self.asm.movups_mr(to, 15);
+        } else if bits == 64 {
+            self.asm.movq_rm(15, from);
+            self.asm.movq_mr(to, 15);
+        } else {
+            let r = self.temp();
+            self.asm.movzx_rm(Size::bits(bits.into()), r, from);
+            self.asm.mov_mr(Size::Q, to, r);
+            self.locked &= !(1 << r);
+        }
+    }
+    /// Values that end with the op give their registers back.
+    fn release_operands(&mut self, op: &Op) {
+        for s in operands(op) {
+            if s != NONE && self.fact(s).last <= self.at {
+                self.release(s);
+            }
+        }
+        if op.dst != NONE && self.fact(op.dst).last <= self.at {
+            self.release(op.dst);
+        }
+    }
+    fn release(&mut self, v: u32) {
+        if let Loc::Pair(a, b) = self.loc(v) {
+            self.vals[v as usize].loc = Loc::None;
+            for part in [a, b] {
+                if self.dies(part) {
+                    self.release(part);
+                }
+            }
+            return;
+        }
+        self.forget_register(v);
+        self.vals[v as usize].loc = Loc::None;
+    }
+    fn live(&self, v: u32) -> bool {
+        self.fact(v).last > self.at
+    }
+
+    // -- operands --------------------------------------------------------------------------------------------------------------------
+    /// A general-purpose register that has the value (its bits above the width are not defined), locked. It may be a pinned field's.
+    pub(crate) fn gpr(&mut self, v: u32) -> Gpr {
+        let bits = self.fact(v).bits;
+        match self.loc(v) {
+            Loc::Gpr(r) => {
+                self.lock(r);
+                r
+            }
+            Loc::Pin(p) => PINS[p as usize],
+            Loc::Const(c) => {
+                let r = self.temp();
+                self.asm.mov_ri(r, c);
+                self.own(v, r, true);
+                r
+            }
+            Loc::State(off) => {
+                let r = self.temp();
+                let m = self.state(off);
+                self.asm.movzx_rm(Size::bits(bits.into()), r, m);
+                let backing = off;
+                self.own(v, r, true);
+                self.vals[v as usize].backing = backing;
+                r
+            }
+            Loc::Slot => {
+                let r = self.temp();
+                let m = self.slot(v);
+                self.asm.mov_rm(Size::Q, r, m);
+                self.own(v, r, true);
+                r
+            }
+            Loc::Xmm(x) => {
+                let r = self.temp();
+                self.asm.mov_rx(Size::bits(bits.max(32).into()), r, x);
+                if bits == 16 {
+                    self.asm.movzx_rr(Size::W, r, r);
+                }
+                self.forget_register(v);
+                self.own(v, r, bits != 8);
+                r
+            }
+            Loc::None => {
+                let cc = self.flags_of(v);
+                let r = self.temp();
+                self.asm.setcc(cc, r);
+                self.asm.movzx_rr(Size::B, r, r);
+                self.own(v, r, true);
+                r
+            }
+            Loc::Two(..) | Loc::Pair(..) => {
+                debug_assert!(false, "a 128-bit value in one register");
+                TEMPS[0]
+            }
+        }
+    }
+    /// The value's place is this temporary.
+    pub(crate) fn own(&mut self, v: u32, r: Gpr, clean: bool) {
+        self.owner[r as usize] = v;
+        let value = &mut self.vals[v as usize];
+        (value.loc, value.clean) = (Loc::Gpr(r), clean);
+    }
+    pub(crate) fn xown(&mut self, v: u32, x: Xmm) {
+        self.xowner[x as usize] = v;
+        self.vals[v as usize].loc = Loc::Xmm(x);
+    }
+    /// A register with the value zero-extended to 64 bits.
+    pub(crate) fn gpr_clean(&mut self, v: u32) -> Gpr {
+        let r = self.gpr(v);
+        let bits = self.fact(v).bits;
+        if bits >= 64 || self.vals[v as usize].clean && matches!(self.loc(v), Loc::Gpr(_)) {
+            return r;
+        }
+        if let Loc::Gpr(_) = self.loc(v) {
+            self.asm.movzx_rr(Size::bits(bits.into()), r, r);
+            self.vals[v as usize].clean = true;
+            return r;
+        }
+        let t = self.temp();
+        self.asm.movzx_rr(Size::bits(bits.into()), t, r);
+        t
+    }
+    /// The value as a source operand of a 32- or 64-bit instruction.
+    pub(crate) fn arg(&mut self, v: u32) -> Arg {
+        let f = self.fact(v);
+        match self.loc(v) {
+            Loc::Const(c) => match (f.bits, i32::try_from(c as i64)) {
+                (32, _) => Arg::Imm(c as i32),
+                (_, Ok(i)) => Arg::Imm(i),
+                _ => Arg::Reg(self.gpr(v)),
+            },
+            // Memory is read where it is used if that is the only time.
+            Loc::State(off) if f.bits >= 32 && f.last <= self.at => Arg::Mem(self.state(off)),
+            Loc::Slot if f.bits >= 32 && f.last <= self.at => Arg::Mem(self.slot(v)),
+            _ => Arg::Reg(self.gpr(v)),
+        }
+    }
+    /// A vector register that has the value, locked. What is above the value's width is not defined.
+    pub(crate) fn xmm(&mut self, v: u32) -> Xmm {
+        let bits = self.fact(v).bits;
+        if let Loc::Xmm(x) = self.loc(v) {
+            self.xlock(x);
+            return x;
+        }
+        if let Loc::Pair(a, b) = self.loc(v) {
+            let (a, b) = (self.gpr(a), self.gpr(b));
+            let x = self.xtemp();
+            self.join(x, a, b);
+            self.xown(v, x);
+            return x;
+        }
+        let x = self.xtemp();
+        match self.loc(v) {
+            Loc::State(off) => {
+                let m = self.state(off);
+                self.load_xmm(x, m, bits);
+                self.vals[v as usize].backing = off;
+            }
+            Loc::Slot => {
+                let m = self.slot(v);
+                self.load_xmm(x, m, bits);
+            }
+            Loc::Two(a, b) => {
+                self.join(x, a, b);
+                self.forget_register(v);
+            }
+            Loc::Const(c) if bits == 128 => {
+                if c == 0 {
+                    self.asm.sse_rr(0x66, 1, 0xef, x, x);
+                } else {
+                    let t = self.temp();
+                    self.asm.mov_ri(t, c);
+                    self.asm.mov_xr(Size::Q, x, t);
+                }
+            }
+            _ => {
+                let r = self.gpr(v);
+                self.asm.mov_xr(Size::bits(bits.max(32).into()), x, r);
+                if !matches!(self.loc(v), Loc::Gpr(_)) {
+                    // A pinned register keeps it as well; the value moves, for vector code will use it again.
+                } else {
+                    self.forget_register(v);
+                }
+            }
+        }
+        self.xown(v, x);
+        x
+    }
+    fn join(&mut self, x: Xmm, low: Gpr, high: Gpr) {
+        self.asm.mov_xr(Size::Q, x, low);
+        self.asm.set_high_half(x, high);
+    }
+    pub(crate) fn load_xmm(&mut self, x: Xmm, m: Mem, bits: u16) {
+        match bits {
+            128 => self.asm.movups_rm(x, m),
+            64 => self.asm.movq_rm(x, m),
+            32 => self.asm.movd_rm(x, m),
+            _ => {
+                let t = self.temp();
+                self.asm.movzx_rm(Size::bits(bits.into()), t, m);
+                self.asm.mov_xr(Size::D, x, t);
+            }
+        }
+    }
+    /// The two halves of a 128-bit value in registers.
+    pub(crate) fn halves(&mut self, v: u32) -> (Gpr, Gpr) {
+        match self.loc(v) {
+            Loc::Two(a, b) => {
+                self.lock(a);
+                self.lock(b);
+                (a, b)
+            }
+            Loc::Pair(a, b) => (self.gpr(a), self.gpr(b)),
+            Loc::Xmm(x) => {
+                let (a, b) = (self.temp(), self.temp());
+                self.asm.mov_rx(Size::Q, a, x);
+                self.asm.high_half(b, x);
+                (a, b)
+            }
+            Loc::State(_) | Loc::Slot => {
+                let m = if let Loc::State(off) = self.loc(v) { self.state(off) } else { self.slot(v) };
+                let (a, b) = (self.temp(), self.temp());
+                self.asm.mov_rm(Size::Q, a, m);
+                self.asm.mov_rm(Size::Q, b, m.plus(8));
+                (a, b)
+            }
+            Loc::Const(c) => {
+                let (a, b) = (self.temp(), self.temp());
+                self.asm.mov_ri(a, c);
+                self.asm.mov_ri(b, 0);
+                (a, b)
+            }
+            _ => {
+                debug_assert!(false, "not a 128-bit value");
+                (TEMPS[0], TEMPS[1])
+            }
+        }
+    }
+
+    // -- results ---------------------------------------------------------------------------------------------------------------------
+    /// Where to compute a result: the register of the field it is meant for, if the op's other operands are not in it, else a temporary.
+    /// `first` is the operand that may be overwritten, being copied in first; `others` are read later.
+    pub(crate) fn dst(&mut self, v: u32, others: &[Gpr]) -> Gpr {
+        let want = self.fact(v).want;
+        if want != NO_PIN && !others.contains(&PINS[want as usize]) {
+            self.displace_pin(want);
+            return PINS[want as usize];
+        }
+        self.temp()
+    }
+    /// The result is in this register, which `dst` gave.
+    pub(crate) fn done(&mut self, v: u32, r: Gpr, clean: bool) {
+        match PINS.iter().position(|p| *p == r) {
+            Some(p) => {
+                self.vals[v as usize].loc = Loc::Pin(p as u8);
+                self.vals[v as usize].clean = clean;
+                self.aliases.push(v);
+            }
+            None => self.own(v, r, clean),
+        }
+    }
+    /// Values that are in a pinned field's register go elsewhere, for it is about to be written.
+    pub(crate) fn displace_pin(&mut self, pin: u8) {
+        let mut i = 0;
+        while i < self.aliases.len() {
+            let v = self.aliases[i];
+            if self.loc(v) == Loc::Pin(pin) {
+                self.aliases.swap_remove(i);
+                if self.live(v) {
+                    self.set_aside(v, PINS[pin as usize]);
+                } else {
+                    self.vals[v as usize].loc = Loc::None;
+                }
+            } else {
+                i += 1;
+            }
+        }
+    }
+    /// Copies a value out of a pinned field's register: to a temporary if one is empty.
+    fn set_aside(&mut self, v: u32, from: Gpr) {
+        let free = TEMPS.iter().copied().find(|r| self.locked >> *r & 1 == 0 && self.owner[*r as usize] == NONE);
+        match free {
+            Some(r) => {
+                self.asm.mov_rr(Size::Q, r, from);
+                self.own(v, r, false);
+            }
+            None => {
+                self.store_slot(v);
+                self.vals[v as usize].loc = Loc::Slot;
+            }
+        }
+    }
+    /// Values that are copies of the state bytes from `offset` on go elsewhere, for these are about to be written.
+    pub(crate) fn displace_state(&mut self, offset: u32, bytes: u32) {
+        let mut i = 0;
+        while i < self.aliases.len() {
+            let v = self.aliases[i];
+            let value = self.vals[v as usize];
+            let at = match value.loc {
+                Loc::State(off) => off,
+                _ if value.backing != NONE => value.backing,
+                Loc::Pin(_) => {
+                    i += 1;
+                    continue;
+                }
+                _ => {
+                    self.aliases.swap_remove(i);
+                    continue;
+                }
+            };
+            let len = u32::from(self.fact(v).bits).div_ceil(8);
+            if at < offset + bytes && offset < at + len {
+                self.aliases.swap_remove(i);
+                self.vals[v as usize].backing = NONE;
+                if matches!(value.loc, Loc::State(_)) {
+                    if self.live(v) {
+                        if self.fact(v).bits == 128 {
+                            let x = self.xtemp();
+                            let m = self.state(at);
+                            self.asm.movups_rm(x, m);
+                            self.xown(v, x);
+                            self.xlocked &= !(1 << x);
+                        } else {
+                            let locked = self.locked;
+                            self.gpr(v);
+                            self.locked = locked;
+                        }
+                        self.vals[v as usize].backing = NONE;
+                    } else {
+                        self.vals[v as usize].loc = Loc::None;
+                    }
+                }
+            } else {
+                i += 1;
+            }
+        }
+    }
+    /// All live values leave registers and fields: what follows may change both.
+    pub(crate) fn all_to_slots(&mut self, from: u32) {
+        for r in TEMPS {
+            let v = self.owner[r as usize];
+            if v != NONE {
+                if self.fact(v).last > from {
+                    self.store_slot(v);
+                    self.forget_register(v);
+                    self.vals[v as usize].loc = Loc::Slot;
+                } else {
+                    self.release(v);
+                }
+            }
+        }
+        for x in 0..16 {
+            let v = self.xowner[x];
+            if v != NONE {
+                if self.fact(v).last > from {
+                    self.store_slot(v);
+                    self.forget_register(v);
+                    self.vals[v as usize].loc = Loc::Slot;
+                } else {
+                    self.release(v);
+                }
+            }
+        }
+        let aliases = std::mem::take(&mut self.aliases);
+        for v in aliases {
+            if self.fact(v).last > from && matches!(self.loc(v), Loc::State(_) | Loc::Pin(_)) {
+                self.store_slot(v);
+                self.vals[v as usize].loc = Loc::Slot;
+            }
+            self.vals[v as usize].backing = NONE;
+        }
+        // Lazy pairs: their halves may be anywhere.
+        for v in 0..self.vals.len() as u32 {
+            if matches!(self.loc(v), Loc::Pair(..)) && self.fact(v).last > from {
+                self.store_slot(v);
+                self.vals[v as usize].loc = Loc::Slot;
+            }
+        }
+    }
+    /// Values in registers that a call changes go to memory; fields keep what they have.
+    pub(crate) fn empty_registers(&mut self) {
+        for r in TEMPS {
+            let v = self.owner[r as usize];
+            if v != NONE {
+                if self.live(v) { self.to_memory(v) } else { self.release(v) }
+            }
+        }
+        for x in 0..16 {
+            let v = self.xowner[x];
+            if v != NONE {
+                if self.live(v) { self.to_memory(v) } else { self.release(v) }
+            }
+        }
+    }
+
+    // -- flags -----------------------------------------------------------------------------------------------------------------------
+    /// The condition code under which the condition `v`, one that stays in the flags, is true; the flags are made if they are not there.
+    pub(crate) fn flags_of(&mut self, v: u32) -> Cc {
+        let f = self.fact(v);
+        if self.flags != f.key {
+            let key = self.an.keys[f.key as usize];
+            debug_assert!(key.producer == NONE, "the flags of value {v} were lost");
+            let size = Size::bits(key.bits.into());
+            let a = self.gpr(key.a);
+            let b = if key.b == key.a { Arg::Reg(a) } else { self.arg(key.b) };
+            match key.kind {
+                KeyKind::Sub => match b {
+                    Arg::Imm(0) => self.asm.test_rr(size, a, a),
+                    _ => self.alu_arg(Alu::Cmp, size, a, b),
+                },
+                KeyKind::And => match b {
+                    Arg::Reg(b) => self.asm.test_rr(size, a, b),
+                    Arg::Imm(i) => self.asm.test_ri(size, a, i),
+                    Arg::Mem(m) => {
+                        let t = self.temp();
+                        self.asm.mov_rm(size, t, m);
+                        self.asm.test_rr(size, a, t);
+                    }
+                },
+                KeyKind::Add => {
+                    let t = self.temp();
+                    self.asm.mov_rr(size, t, a);
+                    self.alu_arg(Alu::Add, size, t, b);
+                    self.locked &= !(1 << t);
+                }
+            }
+            self.flags = f.key;
+        }
+        f.cc
+    }
+    /// The condition code of an i1 value, from its key or by a test.
+    pub(crate) fn test(&mut self, v: u32) -> Cc {
+        if self.fact(v).key != NO_KEY {
+            return self.flags_of(v);
+        }
+        match self.loc(v) {
+            Loc::State(off) => {
+                let m = self.state(off);
+                self.asm.alu_mi(Alu::Cmp, Size::B, m, 0);
+            }
+            Loc::Slot => {
+                let m = self.slot(v);
+                self.asm.alu_mi(Alu::Cmp, Size::B, m, 0);
+            }
+            _ => {
+                let r = self.gpr(v);
+                self.asm.test_rr(Size::B, r, r);
+            }
+        }
+        self.flags = NO_KEY;
+        Cc::NE
+    }
+    pub(crate) fn alu_arg(&mut self, op: Alu, size: Size, dst: Gpr, src: Arg) {
+        match src {
+            Arg::Reg(r) => self.asm.alu_rr(op, size, dst, r),
+            Arg::Mem(m) => self.asm.alu_rm(op, size, dst, m),
+            Arg::Imm(i) => self.asm.alu_ri(op, size, dst, i),
+        }
+    }
+    pub(crate) fn mov_arg(&mut self, size: Size, dst: Gpr, src: Arg) {
+        match src {
+            Arg::Reg(r) if r == dst => {}
+            Arg::Reg(r) => self.asm.mov_rr(size, dst, r),
+            Arg::Mem(m) => self.asm.mov_rm(size, dst, m),
+            Arg::Imm(i) => self.asm.mov_ri(dst, if size == Size::Q { i as i64 as u64 } else { u64::from(i as u32) }),
+        }
+    }
+
+    // -- state -----------------------------------------------------------------------------------------------------------------------
+    /// Pins that overlap `bytes` at `offset`.
+    fn pins_at(&self, offset: u32, bytes: u32) -> impl Iterator<Item = u8> + use<> {
+        let hits: u32 = self.f.pins.iter().enumerate().filter(|(_, at)| **at < offset + bytes && offset < **at + 8).map(|(p, _)| 1 << p).sum();
+        (0..PINS.len() as u8).filter(move |p| hits >> p & 1 == 1)
+    }
+    fn get(&mut self, op: &Op) {
+        let (offset, bits) = (op.imm as u32, u32::from(self.fact(op.dst).bits));
+        if bits == 0 {
+            return self.interpret_state(op);
+        }
+        let bytes = bits.div_ceil(8);
+        if bits <= 64 {
+            if let Some(p) = self.f.pins.iter().position(|at| *at == offset) {
+                self.vals[op.dst as usize].loc = Loc::Pin(p as u8);
+                self.aliases.push(op.dst);
+                return;
+            }
+        }
+        let overlapping: Vec<u8> = self.pins_at(offset, bytes).collect();
+        for p in &overlapping {
+            let m = self.state(self.f.pins[*p as usize]);
+            self.asm.mov_mr(Size::Q, m, PINS[*p as usize]);
+        }
+        self.vals[op.dst as usize].loc = Loc::State(offset);
+        if overlapping.is_empty() {
+            self.aliases.push(op.dst);
+        } else if bits == 128 {
+            // The memory of a pinned field is only right now.
+            let x = self.xmm(op.dst);
+            let _ = x;
+            self.vals[op.dst as usize].backing = NONE;
+        } else {
+            self.gpr(op.dst);
+            self.vals[op.dst as usize].backing = NONE;
+        }
+    }
+    fn set(&mut self, op: &Op) {
+        let (offset, v) = (op.imm as u32, op.a);
+        let bits = u32::from(self.fact(v).bits);
+        if bits == 0 {
+            return self.interpret_state(op);
+        }
+        let bytes = bits.div_ceil(8);
+        if bits == 64 {
+            if let Some(p) = self.f.pins.iter().position(|at| *at == offset) {
+                return self.set_pin(p as u8, v);
+            }
+        }
+        let overlapping: Vec<u8> = self.pins_at(offset, bytes).collect();
+        for p in &overlapping {
+            let m = self.state(self.f.pins[*p as usize]);
+            self.asm.mov_mr(Size::Q, m, PINS[*p as usize]);
+        }
+        // A value may be written back to where it came from.
+        if self.loc(v) == Loc::State(offset) {
+            return;
+        }
+        self.displace_state(offset, bytes);
+        let m = self.state(offset);
+        match bits {
+            1 if self.fact(v).key != NO_KEY => {
+                let cc = self.flags_of(v);
+                self.asm.setcc_m(cc, m);
+            }
+            128 => match self.loc(v) {
+                Loc::Two(..) | Loc::Pair(..) => {
+                    let (a, b) = self.halves(v);
+                    self.asm.mov_mr(Size::Q, m, a);
+                    self.asm.mov_mr(Size::Q, m.plus(8), b);
+                }
+                Loc::Const(0) => {
+                    self.asm.mov_mi(Size::Q, m, 0);
+                    self.asm.mov_mi(Size::Q, m.plus(8), 0);
+                }
+                _ => {
+                    let x = self.xmm(v);
+                    self.asm.movups_mr(m, x);
+                }
+            },
+            _ => match self.loc(v) {
+                Loc::Const(c) if bits < 64 => self.asm.mov_mi(Size::bits(bits), m, c as i32),
+                Loc::Const(c) if i32::try_from(c as i64).is_ok() => self.asm.mov_mi(Size::Q, m, c as i32),
+                Loc::Xmm(x) if bits == 64 => self.asm.movq_mr(m, x),
+                Loc::Xmm(x) if bits == 32 => self.asm.movd_mr(m, x),
+                _ => {
+                    let r = self.gpr(v);
+                    self.asm.mov_mr(Size::bits(bits), m, r);
+                }
+            },
+        }
+        if overlapping.is_empty() {
+            if self.live(v) && self.vals[v as usize].backing == NONE && matches!(self.loc(v), Loc::Gpr(_) | Loc::Xmm(_)) {
+                self.vals[v as usize].backing = offset;
+                self.aliases.push(v);
+            }
+        } else {
+            for p in overlapping {
+                self.displace_pin(p);
+                let m = self.state(self.f.pins[p as usize]);
+                self.asm.mov_rm(Size::Q, PINS[p as usize], m);
+            }
+        }
+    }
+    fn set_pin(&mut self, p: u8, v: u32) {
+        if self.loc(v) == Loc::Pin(p) {
+            return;
+        }
+        // Copies of the field in memory are of no use: nothing reads a pinned field's memory.
+        self.displace_pin(p);
+        let h = PINS[p as usize];
+        match self.loc(v) {
+            Loc::Const(c) => self.asm.mov_ri(h, c),
+            Loc::Xmm(x) => self.asm.mov_rx(Size::Q, h, x),
+            _ => {
+                let a = self.arg(v);
+                self.mov_arg(Size::Q, h, a);
+                if let (Loc::Gpr(r), true) = (self.loc(v), self.live(v)) {
+                    self.owner[r as usize] = NONE;
+                    self.locked &= !(1 << r);
+                    self.vals[v as usize].loc = Loc::Pin(p);
+                    self.vals[v as usize].backing = NONE;
+                    self.aliases.push(v);
+                }
+            }
+        }
+    }
+
+    // -- the interpreter ---------------------------------------------------------------------------------------------------------------
+    /// Has the interpreter carry an op out on its slots.
+    pub(crate) fn interpret(&mut self, op: &Op) {
+        for s in operands(op) {
+            if s != NONE {
+                self.store_slot(s);
+                (self.locked, self.xlocked) = (0, 0);
+            }
+        }
+        self.empty_registers();
+        let at = self.asm.label();
+        let mut bytes = [0u8; 32];
+        bytes[0..2].copy_from_slice(&op.code.to_le_bytes());
+        (bytes[2], bytes[3]) = (op.ty.0, op.shape.0);
+        for (i, w) in [op.dst, op.a, op.b, op.c, op.aux].iter().enumerate() {
+            bytes[4 + i * 4..8 + i * 4].copy_from_slice(&w.to_le_bytes());
+        }
+        bytes[24..32].copy_from_slice(&op.imm.to_le_bytes());
+        self.asm.lea_label(crate::asm::reg::RSI, at);
+        self.asm.mov_ri(crate::asm::reg::RDX, self.vl.into());
+        self.asm.call_outside(self.thunks.interpret);
+        self.flags = NO_KEY;
+        self.cold.push(Cold::Data { at, bytes });
+        if op.dst != NONE {
+            self.vals[op.dst as usize] = Value { loc: Loc::Slot, backing: NONE, clean: true, slotted: true };
+        }
+    }
+    /// `get` and `set` of run-time-length vectors: copies between field and slots.
+    fn interpret_state(&mut self, op: &Op) {
+        let get = op.dst != NONE;
+        let v = if get { op.dst } else { op.a };
+        let bytes = op.shape.bytes(self.vl);
+        self.displace_state(if get { u32::MAX } else { op.imm as u32 }, if get { 0 } else { bytes });
+        let (slot, state) = (self.slot(v), self.state(op.imm as u32));
+        let (from, to) = if get { (state, slot) } else { (slot, state) };
+        let mut i = 0;
+        while i < bytes as i32 {
+            if bytes as i32 - i >= 16 {
+                self.asm.movups_rm(15, from.plus(i));
+                self.asm.movups_mr(to.plus(i), 15);
+                i += 16;
+            } else {
+                let t = self.temp();
+                let size = if bytes as i32 - i >= 8 { Size::Q } else { Size::B };
+                self.asm.movzx_rm(size, t, from.plus(i));
+                self.asm.mov_mr(if get { Size::Q } else { size }, to.plus(i), t);
+                self.locked &= !(1 << t);
+                i += if size == Size::Q { 8 } else { 1 };
+            }
+        }
+        if get {
+            self.vals[v as usize] = Value { loc: Loc::Slot, backing: NONE, clean: true, slotted: true };
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Guest memory: the inline look-up in the CPU's translation cache, and the slow way beside it.
+//!
+//! An entry's tag is compared with the page of the access's *last* byte while the entry is chosen by its first, so that one comparison
+//! finds a missing translation, a missing permission, a slow page and an access that leaves its page.
+
+use crate::analyse::{NO_KEY, NO_PIN};
+use crate::asm::{Alu, Cc, Gpr, Mem, Shift, Size, reg::*};
+use crate::frame::{CPU, Exchange, PINS, Site, TLB_ENTRY, TLB_ENTRY_BITS};
+use crate::lower::{AccessResult, Cold, Loc, Lowering, Value};
+use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty, rmw};
+use std::mem::offset_of;
+
+/// Offsets in a translation cache entry.
+const READ_TAG: i32 = 0;
+const WRITE_TAG: i32 = 8;
+const ADDEND: i32 = 16;
+
+/// Size in bytes of what an op moves, and whether it is a vector's or a float's business.
+fn shape(op: &Op, vl: u32) -> u32 {
+    if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(vl) }
+}
+
+impl Lowering<'_> {
+    /// Any memory op.
+    pub(crate) fn memory(&mut self, op: &Op, c: Code, ops: &[Op]) {
+        let size = shape(op, self.vl);
+        let flags = MemFlags(op.aux);
+        let inline = self.options.native && !flags.has(MemFlags::BIG_ENDIAN) && !flags.has(MemFlags::TAG_CHECK) && size <= 16;
+        if op.shape == Shape::VL {
+            return self.long_vector(op, c);
+        }
+        match c {
+            Code::Load if inline => self.load(op, size, flags, ops),
+            Code::Store if inline => self.store(op, size, flags),
+            Code::Rmw | Code::Cas | Code::LoadEx | Code::StoreEx if inline && size <= 8 && self.inline_atomic(op, c, size, flags) => {}
+            _ => self.slow_only(op, c, size),
+        }
+        self.flags = NO_KEY;
+    }
+
+    fn site(&self, op: &Op, kind: u8, size: u32) -> Site {
+        Site { pc: self.pc, info: self.info, flags: op.aux, size: size as u16, kind, rmw: op.imm as u8, left: self.left as u16, unit: 0, reserved: 0 }
+    }
+
+    /// Emits the look-up of `address`, which must not use the two scratch registers. On a hit, the second has the distance to the host's
+    /// address. `align`: bits of the address that must be zero.
+    pub(crate) fn look_up(&mut self, address: Mem, size: u32, view: usize, write: bool, align: u32, scratch: [Gpr; 2], slow: crate::asm::Label) {
+        let [t1, t2] = scratch;
+        let tlb = self.f.tlb;
+        let base = self.f.disp(tlb.offset) + (view as u32 * tlb.entries * TLB_ENTRY) as i32;
+        if align > 1 {
+            if address.disp & (align as i32 - 1) == 0 && address.index.is_none() {
+                self.asm.test_ri(if address.base < 4 { Size::B } else { Size::D }, address.base, align as i32 - 1);
+            } else {
+                self.asm.lea(Size::D, t1, address);
+                self.asm.test_ri(Size::D, t1, align as i32 - 1);
+            }
+            self.asm.jcc(Cc::NE, slow);
+        }
+        if address.disp == 0 && address.index.is_none() {
+            self.asm.mov_rr(Size::D, t2, address.base);
+        } else {
+            self.asm.lea(Size::D, t2, address);
+        }
+        self.asm.lea(Size::Q, t1, address.plus(size as i32 - 1));
+        self.asm.shift_ri(Shift::Shr, Size::D, t2, tlb.page_bits - TLB_ENTRY_BITS);
+        self.asm.alu_ri(Alu::And, Size::D, t2, ((tlb.entries - 1) << TLB_ENTRY_BITS) as i32);
+        self.asm.alu_ri(Alu::And, Size::Q, t1, -(1i32 << tlb.page_bits));
+        let tag = if write { WRITE_TAG } else { READ_TAG };
+        self.asm.alu_rm(Alu::Cmp, Size::Q, t1, Mem::indexed(CPU, t2, 0, base + tag));
+        self.asm.jcc(Cc::NE, slow);
+        self.asm.mov_rm(Size::Q, t2, Mem::indexed(CPU, t2, 0, base + ADDEND));
+    }
+
+    /// Bits of the address that the fast way demands to be zero: what needs a closer look takes the slow way.
+    fn alignment(flags: MemFlags, size: u32) -> u32 {
+        if flags.has(MemFlags::ALIGNED) {
+            flags.aligned_unit(size)
+        } else if flags.has(MemFlags::WITHIN16) {
+            size.min(16)
+        } else {
+            1
+        }
+    }
+
+    /// Address operand of a memory op.
+    fn address(&mut self, op: &Op, imm: u64) -> Mem {
+        let offset = i32::try_from(imm as i64).ok().filter(|d| d.checked_add(32).is_some());
+        let base = match self.loc(op.a) {
+            Loc::Const(c) => {
+                let t = self.temp();
+                self.asm.mov_ri(t, c.wrapping_add(imm));
+                return Mem::at(t, 0);
+            }
+            _ => self.gpr(op.a),
+        };
+        match offset {
+            Some(d) => Mem::at(base, d),
+            None => {
+                let t = self.temp();
+                self.asm.mov_ri(t, imm);
+                self.asm.alu_rr(Alu::Add, Size::Q, t, base);
+                self.locked &= !(1 << base);
+                Mem::at(t, 0)
+            }
+        }
+    }
+
+    /// The rest of an inline access: the slow way beside it.
+    pub(crate) fn beside(&mut self, labels: (crate::asm::Label, crate::asm::Label), address: Mem, site: Site, result: AccessResult, scratch: Gpr) {
+        let vectors = self.xowner.iter().any(|v| *v != NONE) || self.xlocked != 0;
+        let rax = self.owner[RAX as usize] != NONE || self.locked & 1 != 0;
+        self.cold.push(Cold::Access { at: labels.0, back: labels.1, address, site, result, scratch, rax, vectors });
+    }
+
+    /// A load. All registers are chosen, and values moved out of the way, before the look-up: behind it the ways have parted.
+    fn load(&mut self, op: &Op, size: u32, flags: MemFlags, ops: &[Op]) {
+        let address = self.address(op, op.imm);
+        let scratch @ [t1, t2] = [self.temp(), self.temp()];
+        let (slow, back) = (self.asm.label(), self.asm.label());
+        let host = Mem { index: Some((t2, 0)), ..address };
+        let site = self.site(op, Site::LOAD, size);
+        let align = Self::alignment(flags, size);
+        let view = flags.view_index();
+        if let Some((low, high)) = self.halves_follow(op, ops).filter(|_| size == 16) {
+            let (wl, wh) = (self.fact(low).want, self.fact(high).want);
+            let a = self.load_dst(wl).unwrap_or_else(|| self.temp());
+            let b = self.load_dst(if wh == wl { NO_PIN } else { wh }).unwrap_or(t1);
+            self.look_up(address, size, view, false, align, scratch, slow);
+            if !self.f.alone && flags.has(MemFlags::ATOMIC16) {
+                self.asm.movups_rm(15, host);
+                self.asm.mov_rx(Size::Q, a, 15);
+                self.asm.high_half(b, 15);
+            } else if a == address.base {
+                // The half whose register has the address comes last.
+                self.asm.mov_rm(Size::Q, b, host.plus(8));
+                self.asm.mov_rm(Size::Q, a, host);
+            } else {
+                self.asm.mov_rm(Size::Q, a, host);
+                self.asm.mov_rm(Size::Q, b, host.plus(8));
+            }
+            self.beside((slow, back), address, site, AccessResult::Two(a, b), t1);
+            self.asm.bind(back);
+            for (v, r) in [(low, a), (high, b)] {
+                if self.fact(v).uses != 0 {
+                    self.done(v, r, true);
+                } else {
+                    self.vals[v as usize].loc = Loc::Const(0);
+                }
+            }
+            return;
+        }
+        let vector = size == 16 || op.shape != Shape::SCALAR || (op.ty.is_float() && size >= 4);
+        if vector {
+            let x = self.xtemp();
+            self.look_up(address, size, view, false, align, scratch, slow);
+            match size {
+                16 => self.asm.movups_rm(x, host),
+                8 => self.asm.movq_rm(x, host),
+                _ => self.asm.movd_rm(x, host),
+            }
+            self.beside((slow, back), address, site, AccessResult::Xmm(x), t1);
+            self.asm.bind(back);
+            self.xown(op.dst, x);
+            return;
+        }
+        let want = self.fact(op.dst).want;
+        let d = self.load_dst(want).unwrap_or(t2);
+        self.look_up(address, size, view, false, align, scratch, slow);
+        self.asm.movzx_rm(Size::bits(size * 8), d, host);
+        self.beside((slow, back), address, site, AccessResult::Gpr(d), t1);
+        self.asm.bind(back);
+        self.done(op.dst, d, true);
+    }
+
+    /// The pinned register that wants a loaded value, what was in it being elsewhere.
+    fn load_dst(&mut self, want: u8) -> Option<Gpr> {
+        if want == NO_PIN {
+            return None;
+        }
+        self.displace_pin(want);
+        Some(PINS[want as usize])
+    }
+
+    /// The `lo64` and `hi64` that are all there is to the 128-bit value loaded here.
+    fn halves_follow(&self, op: &Op, ops: &[Op]) -> Option<(u32, u32)> {
+        if op.ty != Ty::I128 || self.fact(op.dst).uses != 2 {
+            return None;
+        }
+        let at = self.at as usize;
+        let find = |c: Code| ops[at + 1..ops.len().min(at + 8)].iter().find(|o| o.code == c as u16 && o.a == op.dst).map(|o| o.dst);
+        Some((find(Code::Lo64)?, find(Code::Hi64)?))
+    }
+
+    fn store(&mut self, op: &Op, size: u32, flags: MemFlags) {
+        // The value's register is chosen first, so that the scratch registers are not wanted for it.
+        enum From {
+            Gpr(Gpr),
+            Imm(i32),
+            Two(Gpr, Gpr),
+            Xmm(u8),
+        }
+        let atomic = flags.has(MemFlags::ATOMIC16) && !self.f.alone;
+        let from = match self.loc(op.b) {
+            Loc::Pair(..) | Loc::Two(..) if !atomic => {
+                let (a, b) = self.halves(op.b);
+                From::Two(a, b)
+            }
+            Loc::Xmm(x) if size >= 4 => {
+                self.xlock(x);
+                From::Xmm(x)
+            }
+            Loc::Const(c) if size <= 4 => From::Imm(c as i32),
+            Loc::Const(c) if size == 8 && i32::try_from(c as i64).is_ok() => From::Imm(c as i32),
+            _ if size == 16 => From::Xmm(self.xmm(op.b)),
+            Loc::State(_) | Loc::Slot if size >= 4 && (op.shape != Shape::SCALAR || op.ty.is_float()) => From::Xmm(self.xmm(op.b)),
+            _ => From::Gpr(self.gpr(op.b)),
+        };
+        let address = self.address(op, op.imm);
+        // With a pair of temporaries and an address in a third, two are left.
+        let [t1, t2] = [self.temp(), self.temp()];
+        let (slow, back) = (self.asm.label(), self.asm.label());
+        self.look_up(address, size, flags.view_index(), true, Self::alignment(flags, size), [t1, t2], slow);
+        let host = Mem { index: Some((t2, 0)), ..address };
+        let width = Size::bits(size * 8);
+        match from {
+            From::Gpr(r) => self.asm.mov_mr(width, host, r),
+            From::Imm(i) => self.asm.mov_mi(width, host, i),
+            From::Two(a, b) => {
+                self.asm.mov_mr(Size::Q, host, a);
+                self.asm.mov_mr(Size::Q, host.plus(8), b);
+            }
+            From::Xmm(x) => match size {
+                16 => self.asm.movups_mr(host, x),
+                8 => self.asm.movq_mr(host, x),
+                _ => self.asm.movd_mr(host, x),
+            },
+        }
+        // The slow way stores the value where the embedder finds it.
+        let site = self.site(op, Site::STORE, size);
+        let value_at = self.asm.label();
+        let join = self.asm.label();
+        self.asm.bind(back);
+        if flags.has(MemFlags::RELEASE) {
+            // x86 orders everything but a store before a later load: the one order that a store-release before a load-acquire adds.
+            self.asm.full_fence();
+        }
+        let to = self.exchange(offset_of!(Exchange, value));
+        let value = match from {
+            From::Gpr(r) => StoreValue::Gpr(r),
+            From::Imm(i) => StoreValue::Imm(i),
+            From::Two(a, b) => StoreValue::Two(a, b),
+            From::Xmm(x) => StoreValue::Xmm(x),
+        };
+        self.cold.push(Cold::StoreValue { at: slow, value, to, next: value_at });
+        let _ = join;
+        self.beside((value_at, back), address, site, AccessResult::Nothing, t1);
+    }
+
+    /// An access that is always carried out by the embedder. The address and operands go through memory.
+    fn slow_only(&mut self, op: &Op, c: Code, size: u32) {
+        let kind = match c {
+            Code::Load => Site::LOAD,
+            Code::Store => Site::STORE,
+            Code::Cas => Site::CAS,
+            Code::Rmw => Site::RMW,
+            Code::LoadEx => Site::LOAD_EX,
+            _ => Site::STORE_EX,
+        };
+        let (value, expected) = match c {
+            Code::Cas => (op.c, op.b),
+            Code::Load | Code::LoadEx => (NONE, NONE),
+            _ => (op.b, NONE),
+        };
+        for (v, at) in [(value, offset_of!(Exchange, value)), (expected, offset_of!(Exchange, expected))] {
+            if v != NONE {
+                let to = self.exchange(at);
+                if self.fact(v).bits == 128 {
+                    let x = self.xmm(v);
+                    self.asm.movups_mr(to, x);
+                } else {
+                    let r = self.gpr_clean(v);
+                    self.asm.mov_mr(Size::Q, to, r);
+                }
+                (self.locked, self.xlocked) = (0, 0);
+            }
+        }
+        let imm = if matches!(c, Code::Load | Code::Store) { op.imm } else { 0 };
+        let address = self.address(op, imm);
+        let scratch = self.temp();
+        let result = match (op.dst, size) {
+            (NONE, _) => AccessResult::Nothing,
+            (_, 16) => AccessResult::Xmm(self.xtemp()),
+            _ => AccessResult::Gpr(scratch),
+        };
+        let (slow, back) = (self.asm.label(), self.asm.label());
+        self.asm.jmp(slow);
+        let mut site = self.site(op, kind, size);
+        site.flags = op.aux;
+        // The element's size, for the byte order.
+        site.unit = if op.shape == Shape::SCALAR { 0 } else { op.ty.bytes() as u8 };
+        self.beside((slow, back), address, site, result, scratch);
+        self.asm.bind(back);
+        match result {
+            AccessResult::Gpr(r) => self.done(op.dst, r, true),
+            AccessResult::Xmm(x) => self.xown(op.dst, x),
+            _ => {}
+        }
+    }
+
+    /// Vectors of run-time length, in pieces of 8 bytes as the interpreter moves them, through their slots.
+    fn long_vector(&mut self, op: &Op, c: Code) {
+        let (v, load) = if c == Code::Load { (op.dst, true) } else { (op.b, false) };
+        let pieces = self.vl.div_ceil(8);
+        for i in 0..pieces {
+            let slot = self.slot(v).plus(i as i32 * 8);
+            let to = self.exchange(offset_of!(Exchange, value));
+            if !load {
+                let t = self.temp();
+                self.asm.mov_rm(Size::Q, t, slot);
+                self.asm.mov_mr(Size::Q, to, t);
+                self.locked = 0;
+            }
+            let address = self.address(op, op.imm.wrapping_add(u64::from(i) * 8));
+            let scratch = self.temp();
+            let (slow, back) = (self.asm.label(), self.asm.label());
+            self.asm.jmp(slow);
+            let mut site = self.site(op, if load { Site::LOAD } else { Site::STORE }, 8);
+            site.unit = op.ty.bytes() as u8;
+            let result = if load { AccessResult::Gpr(scratch) } else { AccessResult::Nothing };
+            self.beside((slow, back), address, site, result, scratch);
+            self.asm.bind(back);
+            if load {
+                self.asm.mov_mr(Size::Q, slot, scratch);
+            }
+            (self.locked, self.xlocked) = (0, 0);
+        }
+        if load {
+            self.vals[v as usize] = Value { loc: Loc::Slot, backing: NONE, clean: true, slotted: true };
+        }
+        self.flags = NO_KEY;
+    }
+
+    /// Atomics on up to 8 bytes in RAM. False if there is no code for this one.
+    fn inline_atomic(&mut self, op: &Op, c: Code, size: u32, flags: MemFlags) -> bool {
+        if matches!(c, Code::LoadEx | Code::StoreEx) || size < 4 {
+            return false;
+        }
+        let width = Size::bits(size * 8);
+        if c == Code::Rmw && !matches!(op.imm, rmw::ADD | rmw::SWAP | rmw::CLR | rmw::SET | rmw::XOR | rmw::AND) {
+            return false;
+        }
+        // rax is the instruction's own.
+        self.take(RAX);
+        let value = if c == Code::Cas { op.c } else { op.b };
+        if c == Code::Cas {
+            let e = self.arg(op.b);
+            self.mov_arg(width, RAX, e);
+            self.locked = 1 << RAX;
+        }
+        let v = self.gpr(value);
+        let address = self.address(op, 0);
+        let [t1, t2] = [self.temp(), self.temp()];
+        let (slow, back) = (self.asm.label(), self.asm.label());
+        let cold = self.asm.label();
+        self.look_up(address, size, flags.view_index(), true, size, [t1, t2], slow);
+        let host = Mem { index: Some((t2, 0)), ..address };
+        match (c, op.imm) {
+            (Code::Cas, _) => self.asm.lock_cmpxchg(width, host, v),
+            (_, rmw::ADD) => {
+                self.asm.mov_rr(width, RAX, v);
+                self.asm.lock_xadd(width, host, RAX);
+            }
+            (_, rmw::SWAP) => {
+                self.asm.mov_rr(width, RAX, v);
+                self.asm.xchg_mr(width, host, RAX);
+            }
+            (_, kind) => {
+                let again = self.asm.label();
+                self.asm.mov_rm(width, RAX, host);
+                self.asm.bind(again);
+                self.asm.mov_rr(width, t1, v);
+                match kind {
+                    rmw::CLR => {
+                        self.asm.not(width, t1);
+                        self.asm.alu_rr(Alu::And, width, t1, RAX);
+                    }
+                    rmw::SET => self.asm.alu_rr(Alu::Or, width, t1, RAX),
+                    rmw::XOR => self.asm.alu_rr(Alu::Xor, width, t1, RAX),
+                    _ => self.asm.alu_rr(Alu::And, width, t1, RAX),
+                }
+                self.asm.lock_cmpxchg(width, host, t1);
+                self.asm.jcc(Cc::NE, again);
+            }
+        }
+        let kind = if c == Code::Cas { Site::CAS } else { Site::RMW };
+        let site = self.site(op, kind, size);
+        let to = self.exchange(offset_of!(Exchange, value));
+        let next = if c == Code::Cas {
+            let after = self.asm.label();
+            let to = self.exchange(offset_of!(Exchange, expected));
+            self.cold.push(Cold::StoreValue { at: after, value: StoreValue::Gpr(RAX), to, next: cold });
+            after
+        } else {
+            cold
+        };
+        self.cold.push(Cold::StoreValue { at: slow, value: StoreValue::Gpr(v), to, next });
+        // rax is written last on both ways.
+        self.beside((cold, back), address, site, AccessResult::Gpr(RAX), t1);
+        self.asm.bind(back);
+        self.done(op.dst, RAX, true);
+        true
+    }
+}
+
+/// What the slow way of a store keeps for the embedder.
+#[derive(Clone, Copy)]
+pub(crate) enum StoreValue {
+    Gpr(Gpr),
+    Imm(i32),
+    Two(Gpr, Gpr),
+    Xmm(u8),
+}
+

@@ -1,0 +1,205 @@
+//! Code that is made once a machine: ways in, ways out, calls of functions with guest state saved around them.
+//!
+//! Generated code runs with guest state in [`PINS`], the CPU in [`CPU`], and the stack pointer 16-byte aligned; nothing of its own is on the
+//! stack. A thunk is called, so it begins 8 bytes off.
+
+use crate::asm::{Alu, Asm, Cc, Gpr, Mem, Size, reg::*};
+use crate::cache::CodeCache;
+use crate::frame::{CPU, Exchange, Frame, PINS, TEMPS};
+use std::mem::offset_of;
+
+/// Numbers of the thunks in [`CodeCache`]'s target list.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct Thunks {
+    /// Address of `extern "C" fn(cpu, code)`: runs generated code.
+    pub enter: usize,
+    /// Jumped to with `header.pc` set: finds and runs what comes next.
+    pub next: u32,
+    /// Jumped to with `header.pc` set and a reason in eax.
+    pub exit: u32,
+    /// Jumped to: back to the caller of `enter`.
+    pub leave: u32,
+    /// Called with [`Exchange::va`] and operands set and a `Site` in rax's place, see `Lowering`: keeps all registers.
+    pub access: u32,
+    /// The same when vector registers hold values.
+    pub access_vectors: u32,
+    /// Called: helper address in rdi, arguments in rsi, rdx, rcx, constant in rax. State is in memory during the call.
+    pub call: u32,
+    /// The same for a helper that does not look at state.
+    pub call_pure: u32,
+    /// Jumped to after a helper has left the block: registers are stale, state is in memory.
+    pub helper_exit: u32,
+    /// Called with an op in rsi and the vector length in edx.
+    pub interpret: u32,
+    /// Called with fence bits in esi.
+    pub fence: u32,
+}
+
+fn state(f: &Frame, i: usize) -> Mem {
+    Mem::at(CPU, f.disp(f.pins[i] as i32))
+}
+
+fn pins(f: &Frame) -> impl Iterator<Item = (usize, Gpr)> + use<> {
+    PINS.into_iter().enumerate().take(f.pins.len())
+}
+
+/// Writes the pinned state to memory.
+fn spill(a: &mut Asm, f: &Frame, only: fn(Gpr) -> bool) {
+    for (i, r) in pins(f).filter(|p| only(p.1)) {
+        a.mov_mr(Size::Q, state(f, i), r);
+    }
+}
+
+fn reload(a: &mut Asm, f: &Frame, only: fn(Gpr) -> bool) {
+    for (i, r) in pins(f).filter(|p| only(p.1)) {
+        a.mov_rm(Size::Q, r, state(f, i));
+    }
+}
+
+fn all(_: Gpr) -> bool {
+    true
+}
+
+/// Registers that a called function may change.
+fn volatile(r: Gpr) -> bool {
+    (R8..=R11).contains(&r)
+}
+
+fn call_runtime(a: &mut Asm, f: &Frame, address: usize) {
+    a.lea(Size::Q, RDI, Mem::at(CPU, -f.bias));
+    a.mov_ri(RAX, address as u64);
+    a.call_r(RAX);
+}
+
+const SAVED: [Gpr; 6] = [RBX, RBP, R12, R13, R14, R15];
+
+impl Thunks {
+    /// Makes them and enters them into the cache's target list.
+    pub fn make(f: &Frame, cache: &mut CodeCache) -> Option<Thunks> {
+        let mut make = |build: &dyn Fn(&mut Asm)| -> Option<(usize, u32)> {
+            let mut a = Asm::default();
+            build(&mut a);
+            a.resolve();
+            let address = cache.place(&a)?.address;
+            Some((address, cache.add_target(address)))
+        };
+        let exchange = |o: usize| Mem::at(CPU, f.disp(f.exchange) + o as i32);
+        let (leave_pins_saved, unspilled) = make(&|a| {
+            a.alu_ri(Alu::Add, Size::Q, RSP, 8);
+            SAVED.iter().rev().for_each(|r| a.pop(*r));
+            a.ret();
+        })
+        .map(|(_, n)| ((), n))?;
+        let () = leave_pins_saved;
+        let (_, leave) = make(&|a| {
+            spill(a, f, all);
+            a.jmp_outside(unspilled);
+        })?;
+        let (enter, _) = make(&|a| {
+            SAVED.iter().for_each(|r| a.push(*r));
+            a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
+            a.lea(Size::Q, CPU, Mem::at(RDI, f.bias));
+            reload(a, f, all);
+            a.jmp_r(RSI);
+        })?;
+        // rax: code to run, or 0.
+        let (_, go) = make(&|a| {
+            let label = a.label();
+            a.test_rr(Size::Q, RAX, RAX);
+            a.jcc(Cc::E, label);
+            reload(a, f, all);
+            a.jmp_r(RAX);
+            a.bind(label);
+            a.jmp_outside(unspilled);
+        })?;
+        let (_, next_unspilled) = make(&|a| {
+            call_runtime(a, f, f.runtime.next);
+            a.jmp_outside(go);
+        })?;
+        let (_, next) = make(&|a| {
+            spill(a, f, all);
+            a.jmp_outside(next_unspilled);
+        })?;
+        let (_, exit) = make(&|a| {
+            spill(a, f, all);
+            a.mov_rr(Size::D, RSI, RAX);
+            call_runtime(a, f, f.runtime.exit);
+            a.jmp_outside(go);
+        })?;
+        let (_, helper_exit) = make(&|a| {
+            call_runtime(a, f, f.runtime.helper_exit);
+            a.jmp_outside(go);
+        })?;
+        let access = |vectors: bool| {
+            move |a: &mut Asm| {
+                // Values may be in any of these. The site is in rax; whoever has a value there has kept it in `saved`.
+                let room: i32 = if vectors { 8 + 4 * 8 + 16 * 16 } else { 8 + 4 * 8 };
+                let room = (room + 15) / 16 * 16 + 8;
+                a.alu_ri(Alu::Sub, Size::Q, RSP, room);
+                spill(a, f, all);
+                for (i, r) in TEMPS.iter().skip(1).enumerate() {
+                    a.mov_mr(Size::Q, Mem::at(RSP, i as i32 * 8), *r);
+                }
+                if vectors {
+                    (0..16).for_each(|x| a.movups_mr(Mem::at(RSP, 32 + 16 * i32::from(x)), x));
+                }
+                a.mov_rr(Size::Q, RSI, RAX);
+                call_runtime(a, f, f.runtime.access);
+                let fault = a.label();
+                a.test_rr(Size::Q, RAX, RAX);
+                a.jcc(Cc::NE, fault);
+                if vectors {
+                    (0..16).for_each(|x| a.movups_rm(x, Mem::at(RSP, 32 + 16 * i32::from(x))));
+                }
+                for (i, r) in TEMPS.iter().skip(1).enumerate() {
+                    a.mov_rm(Size::Q, *r, Mem::at(RSP, i as i32 * 8));
+                }
+                reload(a, f, volatile);
+                a.mov_rm(Size::Q, RAX, exchange(offset_of!(Exchange, saved)));
+                a.alu_ri(Alu::Add, Size::Q, RSP, room);
+                a.ret();
+                a.bind(fault);
+                a.alu_ri(Alu::Add, Size::Q, RSP, room + 8);
+                a.jmp_outside(next_unspilled);
+            }
+        };
+        let (_, access_plain) = make(&access(false))?;
+        let (_, access_vectors) = make(&access(true))?;
+        let (_, call) = make(&|a| {
+            a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
+            spill(a, f, all);
+            a.mov_rr(Size::Q, R9, RDI);
+            a.mov_rr(Size::Q, R8, RAX);
+            a.lea(Size::Q, RDI, Mem::at(CPU, -f.bias));
+            a.call_r(R9);
+            reload(a, f, all);
+            a.alu_ri(Alu::Add, Size::Q, RSP, 8);
+            a.ret();
+        })?;
+        let (_, call_pure) = make(&|a| {
+            a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
+            spill(a, f, volatile);
+            a.mov_rr(Size::Q, R9, RDI);
+            a.mov_rr(Size::Q, R8, RAX);
+            a.lea(Size::Q, RDI, Mem::at(CPU, -f.bias));
+            a.call_r(R9);
+            reload(a, f, volatile);
+            a.alu_ri(Alu::Add, Size::Q, RSP, 8);
+            a.ret();
+        })?;
+        let runtime_call = |address: usize| {
+            move |a: &mut Asm| {
+                a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
+                spill(a, f, volatile);
+                call_runtime(a, f, address);
+                reload(a, f, volatile);
+                a.alu_ri(Alu::Add, Size::Q, RSP, 8);
+                a.ret();
+            }
+        };
+        let (_, interpret) = make(&runtime_call(f.runtime.interpret))?;
+        let (_, fence) = make(&runtime_call(f.runtime.fence))?;
+        Some(Thunks { enter, next, exit, leave, access: access_plain, access_vectors, call, call_pure, helper_exit, interpret, fence })
+    }
+}

@@ -1,0 +1,407 @@
+//! Generated code: how a machine's CPUs are laid out for it, how it is made and thrown away, and what it calls.
+//!
+//! A CPU's memory is one allocation: header and state, value slots, the exchange area, the jump cache, the translation caches. Generated code
+//! addresses all of it from one register.
+//!
+//! Code is thrown away by the chunk. Its blocks leave the index first, then the code epoch moves on; a CPU that comes to the dispatcher
+//! forgets its jump cache and publishes the epoch; a chunk is used again when every CPU has, or is outside of generated code.
+
+use crate::code::{Block, Body};
+use crate::machine::Machine;
+use crate::memory::Running;
+use crate::region::{Former, Source};
+use crate::vcpu::{Vcpu, count};
+use emu_interp::{Env, Fault};
+use emu_ir::{MemFlags, Op};
+use emu_mem::{PAGE_SIZE, TLB_ENTRIES};
+use emu_plugins_api::{CpuHeader, StateLayout, effect};
+use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, Runtime, Site, TLB_ENTRY, TlbShape};
+use emu_x86_64::{CodeCache, Lowering, Options, Region, Thunks, Unit};
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Executable memory of a machine in bytes.
+const CACHE: usize = 192 << 20;
+
+/// Offsets of the parts of a CPU's memory.
+#[derive(Clone, Copy, Debug)]
+pub struct CpuLayout {
+    /// Value slots.
+    pub slots: u32,
+    /// [`Exchange`].
+    pub exchange: u32,
+    /// Jump cache.
+    pub jumps: u32,
+    /// Translation caches, one a view.
+    pub tlb: u32,
+    /// Number of them.
+    pub views: u32,
+    /// Size of everything.
+    pub size: u32,
+}
+
+impl CpuLayout {
+    /// The layout for a target.
+    pub fn new(layout: &StateLayout, slots: u32) -> CpuLayout {
+        let round = |n: u32| n.next_multiple_of(64);
+        let slots_at = round(layout.size.max(size_of::<CpuHeader>() as u32));
+        let exchange = round(slots_at + slots * 8);
+        let jumps = round(exchange + size_of::<Exchange>() as u32);
+        let tlb = round(jumps + (JUMPS * size_of::<JumpEntry>()) as u32);
+        let views = layout.views.clamp(1, crate::vcpu::MAX_VIEWS as u32);
+        CpuLayout { slots: slots_at, exchange, jumps, tlb, views, size: tlb + views * TLB_ENTRIES as u32 * TLB_ENTRY }
+    }
+}
+
+/// What a machine has for generated code.
+pub struct Native {
+    /// What the generator knows.
+    pub frame: &'static Frame,
+    /// Ways in and out.
+    pub thunks: Thunks,
+    /// What the generator may do.
+    pub options: Options,
+    cache: Mutex<CodeCache>,
+    /// Chunks that wait for CPUs to leave them, and since which epoch.
+    condemned: Mutex<Vec<(u32, u64)>>,
+    /// Moves on when code is thrown away or has changed.
+    pub epoch: AtomicU64,
+    /// Bytes of code made.
+    pub bytes: AtomicU64,
+    /// Regions made.
+    pub regions: AtomicU64,
+    /// Chunks thrown away.
+    pub evicted: AtomicU64,
+    /// Time spent making code, in ns.
+    pub time_ns: AtomicU64,
+    perf_map: Option<Mutex<std::fs::File>>,
+}
+
+/// The generator of one CPU.
+pub struct Generator {
+    former: Former,
+    lowering: Lowering<'static>,
+    page: Vec<u8>,
+    entries: Vec<(u64, u32)>,
+}
+
+/// How generated code is entered.
+type Enter = unsafe extern "C" fn(*mut CpuHeader, usize);
+
+impl Native {
+    /// Prepares generated code for a target; `None` when the environment asks for the interpreter. The error is a sentence.
+    pub fn new(arch: &emu_plugins_api::ArchitectureHandle, cpus: u32, slots: u32, count: bool, unlinked: bool) -> Result<Option<Native>, String> {
+        let mode = std::env::var("EMU_JIT").unwrap_or_default();
+        if mode == "off" || std::env::var_os("EMU_INTERP").is_some() {
+            return Ok(None);
+        }
+        let layout = arch.layout();
+        let at = CpuLayout::new(layout, slots);
+        let pins: Vec<u32> = layout.pins.get().iter().copied().take(PINS.len()).collect();
+        let bias = pins.iter().min().map_or(128, |p| *p as i32 + 128);
+        let has = |h: &emu_plugins_api::Helper, bits: u32| h.effects & bits != 0;
+        let helpers = layout.helpers.get().iter().map(|h| HelperAddress {
+            address: h.func as usize,
+            reads_state: has(h, effect::READS_STATE),
+            writes_state: has(h, effect::WRITES_STATE),
+            may_exit: has(h, effect::MAY_EXIT),
+            always_exits: has(h, effect::ALWAYS_EXITS),
+            needs_pc: has(h, effect::NEEDS_PC | effect::MAY_EXIT | effect::IO),
+        });
+        let header = HeaderOffsets {
+            pc: offset_of!(CpuHeader, pc) as i32,
+            mode_key: offset_of!(CpuHeader, mode_key) as i32,
+            exit_request: offset_of!(CpuHeader, exit_request) as i32,
+            insns: offset_of!(CpuHeader, insns) as i32,
+            fp_flags: offset_of!(CpuHeader, fp_flags) as i32,
+            monitor_addr: offset_of!(CpuHeader, monitor_addr) as i32,
+            monitor_value: offset_of!(CpuHeader, monitor_value) as i32,
+            monitor_size: offset_of!(CpuHeader, monitor_size) as i32,
+        };
+        let runtime = Runtime {
+            next: next as *const () as usize,
+            exit: exit as *const () as usize,
+            helper_exit: helper_exit as *const () as usize,
+            access: access as *const () as usize,
+            interpret: interpret as *const () as usize,
+            fence: fence as *const () as usize,
+        };
+        let features = match std::env::var("EMU_HOST").as_deref() {
+            Ok("x86-64-v2") => HostFeatures::baseline(),
+            _ => HostFeatures::detect(),
+        };
+        let frame: &'static Frame = Box::leak(Box::new(Frame {
+            bias,
+            header,
+            slots: at.slots as i32,
+            slot_count: slots,
+            exchange: at.exchange as i32,
+            jumps: at.jumps as i32,
+            jump_shift: layout.insn_bytes.max(1).trailing_zeros() as u8,
+            tlb: TlbShape { offset: at.tlb as i32, entries: TLB_ENTRIES as u32, page_bits: 12, views: at.views },
+            pins,
+            helpers: helpers.collect(),
+            runtime,
+            count,
+            alone: cpus == 1,
+            unlinked,
+            features,
+        }));
+        let mut cache = CodeCache::new(CACHE)?;
+        let thunks = Thunks::make(frame, &mut cache).ok_or("no room for generated code")?;
+        let perf_map = (std::env::var("EMU_PERF").as_deref() == Ok("map"))
+            .then(|| std::fs::File::create(format!("/tmp/perf-{}.map", std::process::id())).ok().map(Mutex::new))
+            .flatten();
+        Ok(Some(Native {
+            frame,
+            thunks,
+            options: Options { fuse: mode != "plain", native: mode != "interpret" },
+            cache: Mutex::new(cache),
+            condemned: Mutex::default(),
+            epoch: AtomicU64::new(1),
+            bytes: AtomicU64::new(0),
+            regions: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
+            time_ns: AtomicU64::new(0),
+            perf_map,
+        }))
+    }
+
+    /// A generator for a CPU.
+    pub fn generator(&self) -> Box<Generator> {
+        Box::new(Generator {
+            former: Former::new(),
+            lowering: Lowering::new(self.frame, self.thunks, self.options),
+            page: vec![0; PAGE_SIZE as usize],
+            entries: Vec::new(),
+        })
+    }
+
+    /// Runs generated code until it leaves.
+    ///
+    /// # Safety
+    /// `cpu` is a CPU of this machine on its thread, `code` a block's address.
+    pub unsafe fn enter(&self, cpu: *mut CpuHeader, code: usize) {
+        // SAFETY: the thunk keeps the calling convention; the caller vouches for the rest.
+        unsafe {
+            let enter: Enter = std::mem::transmute::<usize, Enter>(self.thunks.enter);
+            enter(cpu, code);
+        }
+    }
+
+    /// Takes back what every CPU has left, and throws the oldest chunk away when few are free.
+    fn reclaim(&self, machine: &Machine, cache: &mut CodeCache) {
+        let mut condemned = self.condemned.lock().unwrap_or_else(|e| e.into_inner());
+        condemned.retain(|(chunk, epoch)| {
+            let left = machine.cpus.iter().all(|c| c.code_seen.load(Ordering::SeqCst) >= *epoch);
+            if left {
+                cache.release(*chunk);
+            }
+            !left
+        });
+        if cache.free_chunks() < 4 {
+            let waiting: Vec<u32> = condemned.iter().map(|c| c.0).collect();
+            if let Some(chunk) = cache.oldest(&waiting) {
+                machine.code.drop_chunk(chunk);
+                let epoch = self.epoch.fetch_add(1, Ordering::SeqCst) + 1;
+                condemned.push((chunk, epoch));
+                self.evicted.fetch_add(1, Ordering::Relaxed);
+                machine.cpus.iter().for_each(|c| c.kick());
+            }
+        }
+    }
+}
+
+impl Generator {
+    /// Makes a region that begins at `pc` and enters its blocks into the index. The block; `None` when there is no room just now; an error
+    /// is a mistake of the target's.
+    #[allow(clippy::too_many_arguments)]
+    pub fn make(&mut self, m: &Machine, cpu: u32, native: &Native, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8) -> Result<Option<Arc<Block>>, String> {
+        let started = m.trace.stats.then(std::time::Instant::now);
+        let page = pa & !(PAGE_SIZE - 1);
+        let generation = m.code.generation(pa);
+        if m.space.read(page, &mut self.page) != 0 {
+            return Ok(None);
+        }
+        let base = pc & !(PAGE_SIZE - 1);
+        let known = |at: u64| m.code.find(page | at & (PAGE_SIZE - 1), at, key).is_some();
+        let _ = base;
+        self.former.form(&Source {
+            arch: &m.arch,
+            pc,
+            mode,
+            attrs: attrs.into(),
+            page: &self.page,
+            known: &known,
+            single: native.frame.unlinked,
+            slots_max: native.frame.slot_count,
+        })?;
+        let f = &self.former;
+        if m.trace.any_translation() {
+            for u in &f.units {
+                let ops = &f.ops[u.ops.0..u.ops.1];
+                let insns = f.counts[u.counts.0..u.counts.1].iter().map(|c| c.1 as usize).sum::<usize>();
+                let at = (u.pc & (PAGE_SIZE - 1)) as usize;
+                let bytes = insns * m.arch.layout().insn_bytes as usize;
+                m.trace_translation(cpu, u.pc, mode, &self.page[at..(at + bytes).min(self.page.len())], ops);
+            }
+        }
+        let units: Vec<Unit<'_>> = f
+            .units
+            .iter()
+            .map(|u| Unit {
+                pc: u.pc,
+                ops: &f.ops[u.ops.0..u.ops.1],
+                slots: u.slots,
+                counts: &f.counts[u.counts.0..u.counts.1],
+                loops: u.loops,
+            })
+            .collect();
+        let vl = m.arch.vector_bytes(mode);
+        self.lowering.region(&Region { units: &units, mode, vl }, &mut self.entries);
+        let placed = {
+            let mut cache = native.cache.lock().unwrap_or_else(|e| e.into_inner());
+            native.reclaim(m, &mut cache);
+            cache.place(&self.lowering.asm)
+        };
+        let Some(placed) = placed else { return Ok(None) };
+        native.regions.fetch_add(1, Ordering::Relaxed);
+        native.bytes.fetch_add(self.lowering.asm.code.len() as u64, Ordering::Relaxed);
+        if let Some(map) = &native.perf_map {
+            use std::io::Write;
+            let mut map = map.lock().unwrap_or_else(|e| e.into_inner());
+            let _ = writeln!(map, "{:x} {:x} guest_{pc:x}", placed.address, self.lowering.asm.code.len());
+        }
+        if m.trace.out_asm {
+            m.trace_code(pc, placed.address, &self.lowering.asm.code);
+        }
+        let mut entry = None;
+        let insns_of = |pc: u64| f.units.iter().find(|u| u.pc == pc).map_or(1, |u| f.counts[u.counts.0].1);
+        for (at, offset) in &self.entries {
+            let block = Block {
+                va: *at,
+                mode: key,
+                body: Body::Native(placed.address + *offset as usize),
+                vl,
+                insns: insns_of(*at),
+                chunk: placed.chunk,
+                valid: AtomicBool::new(true),
+            };
+            let block = m.code.insert(page | at & (PAGE_SIZE - 1), block, generation);
+            if *at == pc {
+                entry = Some(block);
+            }
+        }
+        m.code.insns.fetch_add(f.insns.into(), Ordering::Relaxed);
+        if let Some(t) = started {
+            native.time_ns.fetch_add(t.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        }
+        Ok(entry)
+    }
+}
+
+/// The machine and CPU behind a header.
+///
+/// # Safety
+/// `cpu` must be a CPU of a machine, and this its thread.
+unsafe fn of<'a>(cpu: *mut CpuHeader) -> (&'a Machine, &'a Arc<Vcpu>) {
+    // SAFETY: machines live as long as the process; `host` was set in `Vcpu::reset`.
+    unsafe {
+        let m = &*(*cpu).host.cast::<Machine>();
+        (m, &m.cpus[(*cpu).index as usize])
+    }
+}
+
+// SAFETY (all functions below): generated code calls them on the CPU's thread with its CPU.
+unsafe extern "C" fn next(cpu: *mut CpuHeader) -> usize {
+    // SAFETY: see above.
+    let (m, v) = unsafe { of(cpu) };
+    v.next_code(m)
+}
+unsafe extern "C" fn exit(cpu: *mut CpuHeader, reason: u32) -> usize {
+    // SAFETY: see above.
+    let (m, v) = unsafe { of(cpu) };
+    count(&v.counters.exits);
+    if v.leave(m, reason) {
+        v.left_for_good.store(true, Ordering::Relaxed);
+        return 0;
+    }
+    v.next_code(m)
+}
+unsafe extern "C" fn helper_exit(cpu: *mut CpuHeader) -> usize {
+    // SAFETY: see above.
+    let (m, v) = unsafe { of(cpu) };
+    count(&v.counters.helper_exits);
+    v.interrupts(m);
+    v.next_code(m)
+}
+unsafe extern "C" fn fence(cpu: *mut CpuHeader, bits: u32) {
+    // SAFETY: see above.
+    let (m, v) = unsafe { of(cpu) };
+    Running { machine: m, vcpu: v, cpu, insns: 0, block_insns: 0 }.fence(bits);
+}
+unsafe extern "C" fn interpret(cpu: *mut CpuHeader, op: *const Op, vl: u32) {
+    // SAFETY: see above; `op` is a record in the code; the slots and the flags do not overlap.
+    unsafe {
+        let (_, v) = of(cpu);
+        let slots = core::slice::from_raw_parts_mut(cpu.cast::<u8>().add(v.layout_of().slots as usize).cast::<u64>(), crate::vcpu::SLOTS as usize);
+        count(&v.counters.interpreted);
+        let done = emu_interp::execute(&*op, slots, vl, &mut (*cpu).fp_flags);
+        debug_assert!(done, "no meaning for op {}", (*op).code);
+    }
+}
+unsafe extern "C" fn access(cpu: *mut CpuHeader, site: *const Site) -> u64 {
+    // SAFETY: see above; the site lies in the code beside the call; the exchange area belongs to the CPU.
+    let ((m, v), site, x) = unsafe {
+        let (m, v) = of(cpu);
+        (((m, v)), &*site, &mut *cpu.cast::<u8>().add(v.layout_of().exchange as usize).cast::<Exchange>())
+    };
+    count(&v.counters.slow_accesses);
+    // SAFETY: this is the CPU's thread.
+    let insns = unsafe {
+        (*cpu).pc = site.pc;
+        (*cpu).insns = (*cpu).insns.wrapping_sub(u64::from(site.left));
+        (*cpu).insns
+    };
+    let mut r = Running { machine: m, vcpu: v, cpu, insns, block_insns: 1 };
+    let (flags, size, va) = (MemFlags(site.flags), u32::from(site.size), x.va);
+    let wide = |v: [u64; 2]| u128::from(v[0]) | u128::from(v[1]) << 64;
+    let mask = |v: u128| if size >= 16 { v } else { v & ((1 << (size * 8)) - 1) };
+    let big = flags.has(MemFlags::BIG_ENDIAN);
+    let unit = match site.unit {
+        0 if flags.has(MemFlags::PAIR) && site.kind >= Site::CAS => size / 2,
+        0 => size,
+        n => u32::from(n),
+    };
+    let order = |v: u128| if big { emu_interp::swap(v, size, unit) } else { v };
+    let value = order(mask(wide(x.value)));
+    let expected = order(mask(wide(x.expected)));
+    let result: Result<u128, Fault> = match site.kind {
+        Site::LOAD if size == 16 => r.load128(va, flags),
+        Site::LOAD => r.load(va, size, flags).map(u128::from),
+        Site::STORE if size == 16 => r.store128(va, value, flags).map(|()| 0),
+        Site::STORE => r.store(va, size, value as u64, flags).map(|()| 0),
+        Site::CAS => r.cas(va, size, expected, value, flags),
+        Site::RMW if big => emu_interp::rmw_swapped(&mut r, va, size, site.rmw.into(), order(value), flags, &order).map(order),
+        Site::RMW => r.rmw(va, size, site.rmw.into(), value, flags),
+        Site::LOAD_EX => r.load_exclusive(va, size, flags),
+        _ => r.store_exclusive(va, size, value, flags).map(u128::from),
+    };
+    match result {
+        Ok(v) => {
+            let v = if site.kind == Site::STORE_EX { v } else { order(v) };
+            x.result = [v as u64, (v >> 64) as u64];
+            // SAFETY: as above.
+            unsafe { (*cpu).insns = (*cpu).insns.wrapping_add(u64::from(site.left)) };
+            0
+        }
+        Err(f) => {
+            v.deliver(m, site.pc, site.info, f);
+            // A fault takes its time.
+            // SAFETY: as above.
+            unsafe { (*cpu).insns += 1 };
+            1
+        }
+    }
+}
