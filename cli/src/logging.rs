@@ -30,8 +30,9 @@ static ITEMS: &[Item] = &[
     Item { name: "op", help: "IR of each block when it is translated", switch: Switch::Trace(|t| t.op = true) },
     Item { name: "int", help: "interrupts and exceptions", switch: Switch::Trace(|t| t.int = true) },
     Item { name: "exec", help: "each block when it is executed", switch: Switch::Trace(|t| t.exec = true) },
-    Item { name: "cpu", help: "nothing yet: CPU registers before each block", switch: Switch::Nothing },
-    Item { name: "mmu", help: "nothing yet: page walks", switch: Switch::Nothing },
+    Item { name: "cpu", help: "CPU registers before each block", switch: Switch::Trace(|t| t.cpu = true) },
+    Item { name: "fpu", help: "vector registers before each block", switch: Switch::Trace(|t| t.fpu = true) },
+    Item { name: "mmu", help: "page walks: address, privilege view, what came of it (-dfilter: of the address looked up)", switch: Switch::Trace(|t| t.mmu = true) },
     Item { name: "guest_errors", help: "what the guest does wrong, such as accesses that a device does not allow", switch: Switch::Target("guest_error") },
     Item { name: "unimp", help: "what the guest uses and emu does not implement", switch: Switch::Target("unimplemented") },
     Item { name: "page", help: "nothing: page tables of user mode, which there is not", switch: Switch::Nothing },
@@ -141,8 +142,8 @@ mod tests {
     #[test]
     fn items() {
         let mut l = Logging::default();
-        l.add("in_asm,int,guest_errors,nochain").unwrap();
-        assert!(l.trace.in_asm && l.trace.int && !l.trace.exec);
+        l.add("in_asm,int,guest_errors,nochain,cpu,mmu").unwrap();
+        assert!(l.trace.in_asm && l.trace.int && l.trace.cpu && l.trace.mmu && !l.trace.exec && !l.trace.fpu);
         assert_eq!(l.targets, ["guest_error"]);
         assert_eq!(l.warnings.len(), 1);
         let e = l.add("guest_error").unwrap_err();

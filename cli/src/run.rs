@@ -8,8 +8,9 @@ use crate::values;
 use clap::ArgMatches;
 use emu_debug::{Address, Listener, Server};
 use emu_exec::{Clock, Exit, Machine, MachineSpec};
-use emu_host::{Guest, Script, Step, StreamSpec, Streams, TimeLimit, parse_duration, terminal, unescape};
+use emu_host::{Guest, Script, SemihostingConsole, Step, StreamSpec, Streams, TimeLimit, parse_duration, terminal, unescape};
 use emu_plugin::{Catalogue, Discovery};
+use emu_semihosting::{Config as SemihostingConfig, Semihosting};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -109,6 +110,9 @@ impl Guest for Running {
     fn quit(&self, code: i32) {
         self.0.quit(code);
     }
+    fn take(&self, stream: &str) -> Vec<u8> {
+        self.0.take_input(stream)
+    }
 }
 
 /// Does what the matches say. The exit code, or what is wrong with the command.
@@ -147,8 +151,17 @@ pub fn run(matches: ArgMatches, program: &str) -> Result<i32, Mistakes> {
     let spec = spec(&args, choice, logging.trace)?;
     let limit = args.last("timeout")?.map(|t| parse_duration(&t).map_err(|e| one(format!("--timeout: {e}")))).transpose()?;
     let listener = debugger(&args)?;
-    let streams = Arc::new(Streams::open(&serial_lines(&args)?, args.script()?).map_err(one)?);
+    let semihosting = semihosting(&args, &spec)?;
+    let mut streams = Streams::open(&serial_lines(&args)?, args.script()?).map_err(one)?;
+    if let Some(config) = &semihosting {
+        streams.add_semihosting(config.stream.as_deref()).map_err(one)?;
+    }
+    let streams = Arc::new(streams);
     let machine = Machine::create(&spec, Arc::new(Console(Arc::clone(&streams)))).map_err(one)?;
+    if let Some(config) = semihosting {
+        let console = SemihostingConsole::new(Arc::clone(&streams), config.stream.as_deref());
+        machine.allow_semihosting(Semihosting::new(config, Box::new(console)));
+    }
     if args.on("freeze") {
         machine.debug_start_stopped();
     }
@@ -240,6 +253,21 @@ fn spec<'a>(args: &Args, choice: Choice<'a>, log: emu_exec::TraceOptions) -> Res
         log,
         no_reboot: args.on("no-reboot"),
     })
+}
+
+/// -semihosting and all of -semihosting-config, as if they were one. Without arguments the guest's command line is the kernel's name and -append.
+fn semihosting(args: &Args, spec: &MachineSpec<'_>) -> Result<Option<SemihostingConfig>, Mistakes> {
+    let mut config = args.on("semihosting").then(SemihostingConfig::default);
+    let words = args.all("semihosting-config")?;
+    if !words.is_empty() {
+        config = SemihostingConfig::parse(&words.join(",")).map_err(one)?;
+    }
+    if let Some(config) = config.as_mut().filter(|c| c.arguments.is_empty()) {
+        let image = |name: &str| spec.images.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        config.arguments.extend(image("kernel").or(image("bios")).map(str::to_owned));
+        config.arguments.extend(image("append").unwrap_or_default().split_whitespace().map(str::to_owned));
+    }
+    Ok(config)
 }
 
 fn serial_lines(args: &Args) -> Result<Vec<StreamSpec>, Mistakes> {

@@ -522,6 +522,11 @@ impl CpuHeader {
         // SAFETY: see `clock`.
         unsafe { (self.table().firmware_call)(self, args.as_mut_ptr()) == 0 }
     }
+    /// A semihosting call; false if there is no semihosting for such a caller, and the instruction means what the architecture says.
+    pub fn semihosting(&mut self, call: &mut crate::SemihostingCall) -> bool {
+        // SAFETY: see `clock`; `call` lives through the call.
+        unsafe { (self.table().semihosting)(self, call) == 0 }
+    }
     /// Sets the event register of every CPU.
     pub fn send_event(&self) {
         // SAFETY: see `clock`.

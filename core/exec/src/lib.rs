@@ -7,6 +7,8 @@
 //! * `code`: blocks by physical page; what happens when code is written.
 //! * `clock`: the one source of time, and all timers.
 //! * `debug`: stopping, stepping, breakpoints, watchpoints, and access to a stopped machine.
+//! * `semihosting`: the guest as semihosting sees it.
+//! * `trace`: what `-d` shows of a running CPU.
 //! * `services`: the C functions behind [`emu_plugins_api::HostServices`].
 //!
 //! There is no lock that all CPUs share on a common path. A CPU's caches are touched by its own thread only; others post requests, which it
@@ -20,7 +22,9 @@ mod machine;
 mod memory;
 mod native;
 mod region;
+mod semihosting;
 mod services;
+mod trace;
 mod vcpu;
 
 pub use clock::Clock;

@@ -38,6 +38,12 @@ pub struct TraceOptions {
     pub unlinked: bool,
     /// Times and counts are wanted at the end.
     pub stats: bool,
+    /// General registers, flags and mode before every block.
+    pub cpu: bool,
+    /// Vector registers before every block.
+    pub fpu: bool,
+    /// Page walks.
+    pub mmu: bool,
     /// Only addresses in these ranges (first, last); empty: all.
     pub filter: Vec<(u64, u64)>,
     /// Where text goes; nothing is traced without.
@@ -107,6 +113,8 @@ struct StreamRecord {
     device: u64,
     input: Mutex<VecDeque<u8>>,
     waiting: AtomicBool,
+    /// The guest has used the device: it is for the device that input is meant, not for semihosting.
+    is_used: AtomicBool,
 }
 
 #[derive(Default)]
@@ -142,6 +150,7 @@ pub struct Machine {
     pub native: Option<crate::native::Native>,
     /// Blocks run in the plain interpreter, the fast one's twin (`EMU_INTERP=plain`).
     pub plain: bool,
+    pub(crate) semihosting: crate::semihosting::Slot,
     board: OnceLock<BoardHandle>,
     devices: Mutex<Vec<DeviceRecord>>,
     streams: Mutex<Vec<Arc<StreamRecord>>>,
@@ -194,7 +203,7 @@ impl Machine {
         let layout = *arch.layout();
         let cpus = (0..spec.cpus).map(|i| Arc::new(Vcpu::new(i, &layout))).collect();
         let deterministic = spec.clock != Clock::Host;
-        let native = crate::native::Native::new(&arch, spec.cpus, crate::vcpu::SLOTS, deterministic, spec.log.exec || spec.log.unlinked)?;
+        let native = crate::native::Native::new(&arch, spec.cpus, crate::vcpu::SLOTS, deterministic, spec.log.each_block() || spec.log.unlinked)?;
         let machine = Arc::new(Machine {
             arch,
             space: AddressSpace::new(),
@@ -205,6 +214,7 @@ impl Machine {
             debug: Debug::new(spec.cpus),
             native,
             plain: std::env::var_os("EMU_INTERP").is_some_and(|v| v == "plain"),
+            semihosting: crate::semihosting::Slot::default(),
             board: OnceLock::new(),
             devices: Mutex::default(),
             streams: Mutex::default(),
@@ -303,6 +313,11 @@ impl Machine {
         self.cpus.iter().for_each(|c| c.kick());
     }
 
+    /// True if the run ends, or CPUs shall pause: nobody should wait for the host any more.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
     /// Where CPU threads come between runs: waits while the machine is paused; true when the thread shall end.
     pub fn pause_point(&self, cpu: &Vcpu) -> bool {
         let _ = cpu;
@@ -323,6 +338,7 @@ impl Machine {
     /// System reset, while no CPU runs.
     fn reset(&self) -> Result<(), String> {
         self.time.clear();
+        self.semihosting.reset();
         for cpu in &self.cpus {
             cpu.reset(self);
         }
@@ -586,13 +602,25 @@ impl Machine {
         by.resume(self);
     }
 
+    /// Takes the input that a stream's device has not taken yet, and all that is queued for it.
+    pub fn take_input(&self, name: &str) -> Vec<u8> {
+        let record = lock(&self.streams).iter().find(|s| s.name == name).cloned();
+        // Not while some of it is being offered to the device.
+        let _turn = lock(&self.delivering);
+        record.map_or_else(Vec::new, |r| {
+            let mut input = lock(&r.input);
+            r.waiting.store(false, Ordering::SeqCst);
+            input.drain(..).collect()
+        })
+    }
+
     /// A device asks for a stream.
     pub fn stream_open(&self, device: u64, name: &str) -> u64 {
         if !self.host.open(name) {
             return 0;
         }
         let mut list = lock(&self.streams);
-        list.push(Arc::new(StreamRecord { name: name.into(), device, input: Mutex::default(), waiting: AtomicBool::new(false) }));
+        list.push(Arc::new(StreamRecord { name: name.into(), device, input: Mutex::default(), waiting: AtomicBool::new(false), is_used: AtomicBool::new(false) }));
         list.len() as u64
     }
     /// Output of a device.
@@ -623,9 +651,18 @@ impl Machine {
     }
     /// After an access to a device: input that it did not take before may fit now.
     #[inline]
-    pub fn after_device(&self, _device: &DeviceHandle) {
+    pub fn after_device(&self, device: &DeviceHandle) {
         if self.any_waiting.load(Ordering::Relaxed) {
+            if self.semihosting.is_allowed() {
+                self.note_used(device);
+            }
             self.deliver_input();
+        }
+    }
+    #[cold]
+    fn note_used(&self, device: &DeviceHandle) {
+        for s in lock(&self.streams).iter().filter(|s| self.device(s.device).as_ref() == Some(device)) {
+            s.is_used.store(true, Ordering::SeqCst);
         }
     }
     fn deliver_input(&self) {
@@ -635,7 +672,8 @@ impl Machine {
         // One at a time, or bytes could overtake each other. A device that calls `input` from inside an access does not come here before the
         // access is over, so nobody who waits here holds what `receive` needs.
         let _turn = lock(&self.delivering);
-        let streams: Vec<_> = lock(&self.streams).iter().filter(|s| s.waiting.load(Ordering::SeqCst)).cloned().collect();
+        let may_have = |s: &StreamRecord| s.is_used.load(Ordering::SeqCst) || !self.semihosting.is_allowed();
+        let streams: Vec<_> = lock(&self.streams).iter().filter(|s| s.waiting.load(Ordering::SeqCst) && may_have(s)).cloned().collect();
         for s in &streams {
             let Some(device) = self.device(s.device) else { continue };
             // The queue is not locked while the device is: output that a script answers locks them the other way round.

@@ -96,8 +96,7 @@ impl<'a> Running<'a> {
         let access = Access { va, size, kind, view: flags.view_index() as u8, reserved: 0, mem_flags: flags.0, insn_info: 0 };
         let mut out = Translation::default();
         crate::vcpu::count(&self.vcpu.counters.walks);
-        // SAFETY: this thread runs the CPU.
-        let failed = unsafe { self.machine.arch.walk(self.cpu, &access, &mut out) };
+        let failed = self.machine.walk(self.cpu, &access, &mut out);
         if failed != fault::NONE {
             return Err(self.fail(va, size, kind, flags, failed));
         }

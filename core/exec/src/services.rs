@@ -40,6 +40,7 @@ static TABLE: HostServices = HostServices {
     stream_open,
     stream_write,
     wall_clock,
+    semihosting: crate::semihosting::service,
 };
 
 /// The machine behind a context.
@@ -55,7 +56,7 @@ unsafe fn machine<'a>(ctx: *mut c_void) -> &'a Machine {
 ///
 /// # Safety
 /// `cpu` must be a CPU of a machine, and this its thread.
-unsafe fn of<'a>(cpu: *mut CpuHeader) -> (&'a Machine, &'a Arc<Vcpu>) {
+pub(crate) unsafe fn of<'a>(cpu: *mut CpuHeader) -> (&'a Machine, &'a Arc<Vcpu>) {
     // SAFETY: the caller says so; `host` was set in `Vcpu::reset`.
     unsafe {
         let m = machine((*cpu).host);
@@ -116,7 +117,12 @@ unsafe extern "C" fn physical(ctx: *mut c_void, pa: u64, data: *mut u8, len: usi
         } else {
             let data = core::slice::from_raw_parts(data, len);
             let report = |w: &emu_mem::Window, page| m.code_written(w, page);
-            if m.is_built() { m.space.write(pa, data, &report) } else { m.space.load(pa, data, &report) }
+            if m.is_built() {
+                m.space.write(pa, data, &report)
+            } else {
+                m.semihosting.note_loaded(pa, len as u64);
+                m.space.load(pa, data, &report)
+            }
         }
     }
 }

@@ -632,8 +632,8 @@ impl Vcpu {
                         let fetched = &self.caches().fetch[i];
                         self.enter_line(line, pc, mode, code, fetched.pa, fetched.asid.is_none());
                     }
-                    if machine.trace.exec {
-                        machine.trace(&format!("exec: cpu {} pc {pc:#018x} mode {mode:#x}\n", self.index));
+                    if machine.trace.each_block() {
+                        machine.trace_block(self.cpu);
                     }
                     return code;
                 }
@@ -706,8 +706,8 @@ impl Vcpu {
             };
             r.insns = insns;
             r.block_insns = 0;
-            if machine.trace.exec {
-                machine.trace(&format!("exec: cpu {} pc {pc:#018x} mode {mode:#x}\n", self.index));
+            if machine.trace.each_block() {
+                machine.trace_block(self.cpu);
             }
             // SAFETY: the state and the slots (of which no block has more than there are) are one allocation that only this thread uses.
             let outcome = unsafe {
@@ -871,8 +871,7 @@ impl Vcpu {
         let failed = |fault| Fault { va: pc, size: align as u32 + 1, kind: AccessKind::FETCH.0, flags: MemFlags::NONE, fault };
         let access = Access { va: pc, size: align as u32 + 1, kind: AccessKind::FETCH, view: 0, reserved: 0, mem_flags: 0, insn_info: 0 };
         let mut out = Translation::default();
-        // SAFETY: this is the CPU's thread.
-        let f = unsafe { machine.arch.walk(self.cpu, &access, &mut out) };
+        let f = machine.walk(self.cpu, &access, &mut out);
         if f != fault::NONE {
             return Err(failed(f));
         }

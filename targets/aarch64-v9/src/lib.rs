@@ -4,6 +4,7 @@
 //! instructions into IR, [`helper`] is what generated code calls, [`mmu`] walks the tables, [`exception`] enters and leaves exceptions.
 
 pub mod decode;
+pub mod disassemble;
 pub mod exception;
 pub mod feature;
 mod gdb;
@@ -316,14 +317,9 @@ impl Architecture for Aarch64 {
         sysreg::pmu::expired(cpu);
     }
 
-    fn disassemble(&self, _pc: u64, bytes: &[u8], out: &mut String) -> usize {
-        use std::fmt::Write;
+    fn disassemble(&self, pc: u64, bytes: &[u8], out: &mut String) -> usize {
         let Some(word) = bytes.first_chunk::<4>() else { return 0 };
-        let word = u32::from_le_bytes(*word);
-        let _ = match decode::lookup(word) {
-            Some(row) => write!(out, "{} {word:08x}", row.name),
-            None => write!(out, ".inst {word:#010x}"),
-        };
+        *out += &disassemble::text(pc, u32::from_le_bytes(*word));
         4
     }
 

@@ -186,6 +186,11 @@ impl Console {
         self.stderr.with(|s| String::from_utf8_lossy(&s.0).into_owned())
     }
 
+    /// Ends standard input.
+    pub fn close(&mut self) {
+        self.stdin = None;
+    }
+
     /// All the output so far, also what `expect` has passed.
     pub fn output(&self) -> String {
         self.stdout.with(|s| String::from_utf8_lossy(&s.0).into_owned())

@@ -1,6 +1,6 @@
 //! QEMU as the oracle: found through the package cache, run by its own dynamic loader.
 
-use crate::packages::{debian, debian_with_dependencies};
+use crate::packages::{debian, debian_with_dependencies, program};
 use crate::{Error, Result, process};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,10 +27,6 @@ pub fn default_suite() -> String {
 pub fn newest_suite() -> String {
     std::env::var("EMU_TEST_QEMU_NEWEST").unwrap_or_else(|_| "sid".into())
 }
-
-/// Library folders of an unpacked amd64 root, old and merged layout.
-const LIBRARIES: [&str; 4] =
-    ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio", "lib64"];
 
 /// `qemu-system-aarch64`: `EMU_TEST_QEMU`, or that of package qemu-system-arm in the default suite.
 pub fn system_aarch64() -> Result<Qemu> {
@@ -89,14 +85,7 @@ impl Qemu {
             Some(root) if !self.is_static => root,
             _ => return Command::new(&self.binary),
         };
-        let libraries: Vec<String> =
-            LIBRARIES.iter().map(|d| root.join(d).display().to_string()).collect();
-        // By the root's own loader and C library: they need not be the host's.
-        let loader = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"]
-            .map(|d| root.join(d).join("ld-linux-x86-64.so.2"));
-        let loader = loader.iter().find(|l| l.exists()).unwrap_or(&loader[0]);
-        let mut command = Command::new(loader);
-        command.arg("--library-path").arg(libraries.join(":")).arg(&self.binary);
+        let mut command = program(root, &self.binary);
         command.arg("-L").arg(root.join("usr/share/qemu"));
         command.env("QEMU_MODULE_DIR", root.join("usr/lib/x86_64-linux-gnu/qemu"));
         command
