@@ -89,7 +89,7 @@ pub static FLAGS: &[Flag] = &[
     row("log-file", &["D"], "FILE", LOOK, "Where the log goes, instead of standard error", Works),
     row("dfilter", &[], "RANGE[,RANGE...]", LOOK, "Log code in these address ranges only: START..END, START+LEN, START-LEN", Works),
     row("stats", &[], "", LOOK, "Print statistics at the end", Works),
-    row("state-hash", &[], "N[,from=A][,until=B][,dump][,ram]", LOOK, "Under -icount: log a hash of all CPUs' state every N instructions, and of RAM at the end", Works),
+    row("state-hash", &[], "N[,from=A][,until=B][,dump][,ram]", LOOK, "Under -icount: log a hash of all CPUs' state every N instructions, and of RAM at the end; until=B ends the run", Works),
     row("list-targets", &[], "", LISTS, "List guest architectures", Works),
     row("list-machines", &[], "", LISTS, "List machines", Works),
     row("list-cpus", &[], "", LISTS, "List CPU models", Works),
