@@ -800,6 +800,12 @@ impl Machine {
         }
         self.trace(&text);
     }
+    /// IR after the optimiser.
+    pub(crate) fn trace_ops(&self, pc: u64, ops: &[emu_ir::Op]) {
+        if self.trace.wants(pc) {
+            self.trace(&format!("optimised: pc {pc:#018x}\n{}", emu_ir::print(ops)));
+        }
+    }
     /// Generated code, disassembled.
     pub(crate) fn trace_code(&self, pc: u64, address: usize, code: &[u8]) {
         if !self.trace.filter.is_empty() && !self.trace.filter.iter().any(|(a, b)| *a <= pc && pc <= *b) {

@@ -333,14 +333,22 @@ fn write_host(p: *mut u8, size: u32, v: u128) {
     }
 }
 
-/// 16 bytes, single-copy atomic where aligned (Intel and AMD guarantee that for aligned 16-byte vector moves on hosts with AVX).
+/// 16 bytes, single-copy atomic where aligned (Intel and AMD guarantee that for aligned 16-byte vector moves on hosts with AVX). The move is
+/// written out, since a compiler is free to make two moves of 8 bytes of an intrinsic whose result goes to general registers, and does.
 ///
 /// # Safety
 /// 16 bytes at `p` must be readable.
 unsafe fn read16(p: *mut u8) -> u128 {
-    use core::arch::x86_64::{__m128i, _mm_loadu_si128};
-    // SAFETY: the caller says so; a u128 and a vector register have the same size.
-    unsafe { core::mem::transmute::<__m128i, u128>(_mm_loadu_si128(p.cast())) }
+    let v: core::arch::x86_64::__m128i;
+    // SAFETY: the caller says so; a u128 and a vector register have the same size, and movaps is for aligned addresses only.
+    unsafe {
+        if p as usize & 15 == 0 {
+            core::arch::asm!("movaps {v}, [{p}]", p = in(reg) p, v = out(xmm_reg) v, options(nostack, preserves_flags, readonly));
+        } else {
+            core::arch::asm!("movups {v}, [{p}]", p = in(reg) p, v = out(xmm_reg) v, options(nostack, preserves_flags, readonly));
+        }
+        core::mem::transmute::<_, u128>(v)
+    }
 }
 
 /// See `read16`.
@@ -348,9 +356,15 @@ unsafe fn read16(p: *mut u8) -> u128 {
 /// # Safety
 /// 16 bytes at `p` must be writable.
 unsafe fn write16(p: *mut u8, v: u128) {
-    use core::arch::x86_64::{__m128i, _mm_storeu_si128};
-    // SAFETY: the caller says so.
-    unsafe { _mm_storeu_si128(p.cast(), core::mem::transmute::<u128, __m128i>(v)) }
+    // SAFETY: the caller says so; otherwise as in `read16`.
+    unsafe {
+        let v = core::mem::transmute::<u128, core::arch::x86_64::__m128i>(v);
+        if p as usize & 15 == 0 {
+            core::arch::asm!("movaps [{p}], {v}", p = in(reg) p, v = in(xmm_reg) v, options(nostack, preserves_flags));
+        } else {
+            core::arch::asm!("movups [{p}], {v}", p = in(reg) p, v = in(xmm_reg) v, options(nostack, preserves_flags));
+        }
+    }
 }
 
 /// `lock cmpxchg16b`: the old value. Every x86-64 host since 2008 has it (x86-64-v2).

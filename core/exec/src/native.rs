@@ -14,7 +14,8 @@ use crate::vcpu::{Vcpu, count};
 use emu_interp::{Env, Fault};
 use emu_ir::{MemFlags, Op};
 use emu_mem::{PAGE_SIZE, TLB_ENTRIES};
-use emu_plugins_api::{CpuHeader, StateLayout, effect};
+use emu_opt::{Dead, Forward, StateInfo, UnitOps};
+use emu_plugins_api::{CpuHeader, FieldClass, StateLayout, effect};
 use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, Runtime, Site, TLB_ENTRY, TlbShape};
 use emu_x86_64::{CodeCache, Lowering, Options, Region, Thunks, Unit};
 use std::mem::offset_of;
@@ -41,6 +42,12 @@ pub struct CpuLayout {
     pub size: u32,
 }
 
+/// Offsets of the one-byte condition flags.
+fn flags(layout: &StateLayout) -> Vec<u32> {
+    let fields = layout.fields.get().iter().filter(|f| f.class == FieldClass::FLAG && f.ty.bytes() == 1);
+    fields.flat_map(|f| (0..f.count).map(|i| f.offset + i * f.stride)).take(64).collect()
+}
+
 impl CpuLayout {
     /// The layout for a target.
     pub fn new(layout: &StateLayout, slots: u32) -> CpuLayout {
@@ -62,6 +69,9 @@ pub struct Native {
     pub thunks: Thunks,
     /// What the generator may do.
     pub options: Options,
+    /// The optimiser's passes run.
+    optimise: bool,
+    state: StateInfo,
     cache: Mutex<CodeCache>,
     /// Chunks that wait for CPUs to leave them, and since which epoch.
     condemned: Mutex<Vec<(u32, u64)>>,
@@ -84,6 +94,9 @@ pub struct Generator {
     lowering: Lowering<'static>,
     page: Vec<u8>,
     entries: Vec<(u64, u32)>,
+    forward: Forward,
+    dead: Dead,
+    units: Vec<UnitOps>,
 }
 
 /// How generated code is entered.
@@ -157,6 +170,12 @@ impl Native {
             frame,
             thunks,
             options: Options { fuse: mode != "plain", native: mode != "interpret" },
+            optimise: !matches!(mode.as_str(), "plain" | "interpret" | "noopt"),
+            state: StateInfo {
+                flags: flags(layout),
+                own: size_of::<CpuHeader>() as u32,
+                helper_writes: layout.helpers.get().iter().map(|h| has(h, effect::WRITES_STATE)).collect(),
+            },
             cache: Mutex::new(cache),
             condemned: Mutex::default(),
             epoch: AtomicU64::new(1),
@@ -175,6 +194,9 @@ impl Native {
             lowering: Lowering::new(self.frame, self.thunks, self.options),
             page: vec![0; PAGE_SIZE as usize],
             entries: Vec::new(),
+            forward: Forward::default(),
+            dead: Dead::default(),
+            units: Vec::new(),
         })
     }
 
@@ -250,6 +272,15 @@ impl Generator {
                 m.trace_translation(cpu, u.pc, mode, &self.page[at..(at + bytes).min(self.page.len())], ops);
             }
         }
+        if native.optimise {
+            self.optimise(native);
+        }
+        let f = &self.former;
+        if m.trace.op_opt {
+            for u in &f.units {
+                m.trace_ops(u.pc, &f.ops[u.ops.0..u.ops.1]);
+            }
+        }
         let units: Vec<Unit<'_>> = f
             .units
             .iter()
@@ -301,6 +332,26 @@ impl Generator {
             native.time_ns.fetch_add(t.elapsed().as_nanos() as u64, Ordering::Relaxed);
         }
         Ok(entry)
+    }
+}
+
+impl Generator {
+    /// Runs the passes over the region.
+    fn optimise(&mut self, native: &Native) {
+        let f = &mut self.former;
+        self.units.clear();
+        self.units.extend(f.units.iter().map(|u| UnitOps { pc: u.pc, first: u.ops.0, last: u.ops.1, slots: u.slots, observed: u.loops }));
+        for u in &self.units {
+            self.forward.run(&mut f.ops, u, &native.state);
+        }
+        self.dead.run(&mut f.ops, &self.units, &native.state);
+        let (units, counts) = (&f.units, &mut f.counts);
+        let owner = |i: usize| units.iter().position(|u| u.counts.0 <= i && i < u.counts.1).unwrap_or(0);
+        let marks = counts.iter_mut().enumerate().map(|(i, c)| (owner(i), &mut c.0));
+        emu_opt::compact(&mut f.ops, &mut self.units, marks);
+        for (u, o) in f.units.iter_mut().zip(&self.units) {
+            u.ops = (o.first, o.last);
+        }
     }
 }
 

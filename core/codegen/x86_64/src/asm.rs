@@ -164,6 +164,8 @@ pub struct Asm {
 enum Rm {
     R(u8),
     M(Mem),
+    /// `[rip + label]`; nothing may follow the displacement.
+    L(Label),
 }
 
 impl Asm {
@@ -220,6 +222,11 @@ impl Asm {
         let reg = (reg & 7) << 3;
         match *rm {
             Rm::R(r) => self.u8(0xc0 | reg | r & 7),
+            Rm::L(label) => {
+                self.u8(reg | 5);
+                self.fixups.push((self.here(), label));
+                self.i32(0);
+            }
             Rm::M(m) => {
                 let small = i8::try_from(m.disp).is_ok();
                 let no_disp = m.disp == 0 && m.base & 7 != 5;
@@ -246,6 +253,7 @@ impl Asm {
         }
         let (x, b) = match &rm {
             Rm::R(r) => (0, r >> 3),
+            Rm::L(_) => (0, 0),
             Rm::M(m) => (m.index.map_or(0, |i| i.0 >> 3), m.base >> 3),
         };
         let rex = u8::from(wide) << 3 | (reg >> 3) << 2 | x << 1 | b;
@@ -604,9 +612,10 @@ impl Asm {
     pub fn ud2(&mut self) {
         self.bytes(&[0x0f, 0x0b]);
     }
-    /// Data in the code, 8-byte aligned.
+    /// Data in the code, aligned to 8 bytes, or to 16 if it is 16 long.
     pub fn data(&mut self, label: Label, bytes: &[u8]) {
-        while !self.code.len().is_multiple_of(8) {
+        let alignment = if bytes.len() == 16 { 16 } else { 8 };
+        while !self.code.len().is_multiple_of(alignment) {
             self.u8(0xcc);
         }
         self.bind(label);
@@ -626,6 +635,7 @@ impl Asm {
     fn vex(&mut self, pp: u8, map: u8, wide: bool, long: bool, opcode: u8, reg: u8, v: u8, rm: Rm) {
         let (x, b) = match &rm {
             Rm::R(r) => (0, r >> 3),
+            Rm::L(_) => (0, 0),
             Rm::M(m) => (m.index.map_or(0, |i| i.0 >> 3), m.base >> 3),
         };
         let r = reg >> 3;
@@ -654,6 +664,16 @@ impl Asm {
     pub fn sse_rm(&mut self, prefix: u8, map: u8, opcode: u8, dst: Xmm, m: Mem) {
         self.sse(prefix, map, false, opcode, dst, Rm::M(m));
     }
+    /// Legacy `op dst, [m], imm`, or with the operands the other way round.
+    #[allow(clippy::too_many_arguments)]
+    pub fn sse_rmi(&mut self, prefix: u8, map: u8, opcode: u8, reg: Xmm, m: Mem, imm: u8) {
+        self.sse(prefix, map, false, opcode, reg, Rm::M(m));
+        self.u8(imm);
+    }
+    /// Legacy `op dst, [rip + label]`; what is there is 16 bytes, aligned.
+    pub fn sse_rl(&mut self, prefix: u8, map: u8, opcode: u8, dst: Xmm, label: Label) {
+        self.sse(prefix, map, false, opcode, dst, Rm::L(label));
+    }
     /// Legacy `op dst, src, imm`.
     pub fn sse_rri(&mut self, prefix: u8, map: u8, opcode: u8, dst: Xmm, src: Xmm, imm: u8) {
         self.sse(prefix, map, false, opcode, dst, Rm::R(src));
@@ -676,6 +696,11 @@ impl Asm {
     /// VEX.128 `op dst, a, [m]`.
     pub fn avx_rrm(&mut self, prefix: u8, map: u8, wide: bool, opcode: u8, dst: Xmm, a: Xmm, m: Mem) {
         self.vex(Self::pp(prefix), map, wide, false, opcode, dst, a, Rm::M(m));
+    }
+    /// VEX.128 `op dst, a, [rip + label]`.
+    #[allow(clippy::too_many_arguments)]
+    pub fn avx_rrl(&mut self, prefix: u8, map: u8, wide: bool, opcode: u8, dst: Xmm, a: Xmm, label: Label) {
+        self.vex(Self::pp(prefix), map, wide, false, opcode, dst, a, Rm::L(label));
     }
     /// VEX.128 `op dst, a, b, imm`.
     #[allow(clippy::too_many_arguments)]

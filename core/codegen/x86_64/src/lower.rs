@@ -113,6 +113,8 @@ pub(crate) enum Cold {
     Call { at: Label, op: Op, pc: u64, left: u32 },
     /// Keeps a value for the embedder and goes on at `next`.
     StoreValue { at: Label, value: StoreValue, to: Mem, next: Label },
+    /// An integer op has saturated.
+    Saturated { at: Label, back: Label },
     /// Emitted.
     Done,
 }
@@ -146,6 +148,8 @@ pub struct Lowering<'f> {
     /// Comparison whose result is in the flags.
     pub(crate) flags: u16,
     pub(crate) cold: Vec<Cold>,
+    /// 16-byte constants of the region.
+    pub(crate) pool: Vec<(u128, Label)>,
     /// Labels of the units by address.
     pub(crate) unit_labels: Vec<(u64, Label)>,
     /// Local labels of the unit.
@@ -159,6 +163,8 @@ pub struct Lowering<'f> {
     pub(crate) vl: u32,
     /// The address of the unit being emitted, for telling backward jumps.
     pub(crate) unit_pc: u64,
+    /// Number of ops of the unit.
+    pub(crate) unit_len: u32,
     /// Address of the unit that follows.
     pub(crate) next_unit: Option<u64>,
     /// Ops up to this index belong to code that was emitted elsewhere.
@@ -182,6 +188,7 @@ impl<'f> Lowering<'f> {
             aliases: Vec::new(),
             flags: NO_KEY,
             cold: Vec::new(),
+            pool: Vec::new(),
             unit_labels: Vec::new(),
             local: Vec::new(),
             at: 0,
@@ -191,6 +198,7 @@ impl<'f> Lowering<'f> {
             mode: 0,
             vl: 0,
             unit_pc: 0,
+            unit_len: 0,
             next_unit: None,
             skip: 0,
         }
@@ -200,6 +208,7 @@ impl<'f> Lowering<'f> {
     pub fn region(&mut self, region: &Region<'_>, entries: &mut Vec<(u64, u32)>) {
         self.asm.clear();
         self.cold.clear();
+        self.pool.clear();
         self.unit_labels.clear();
         (self.mode, self.vl) = (region.mode, region.vl);
         for u in region.units {
@@ -212,6 +221,9 @@ impl<'f> Lowering<'f> {
             self.unit(u, region.units.get(i + 1).map(|n| n.pc));
         }
         self.cold_code();
+        for (bytes, label) in std::mem::take(&mut self.pool) {
+            self.asm.data(label, &bytes.to_le_bytes());
+        }
         entries.clear();
         for (pc, label) in &self.unit_labels {
             if let Some(at) = self.asm.offset(*label) {
@@ -234,6 +246,7 @@ impl<'f> Lowering<'f> {
         self.local.clear();
         self.flags = NO_KEY;
         self.unit_pc = u.pc;
+        self.unit_len = u.ops.len() as u32;
         self.next_unit = next;
         self.skip = 0;
         self.left = 0;
@@ -308,6 +321,15 @@ impl<'f> Lowering<'f> {
     /// True if nothing after the current op uses the value.
     pub(crate) fn dies(&self, v: u32) -> bool {
         self.fact(v).last <= self.at
+    }
+    /// A place in the code that has these 16 bytes, aligned.
+    pub(crate) fn constant(&mut self, bytes: u128) -> Label {
+        if let Some((_, label)) = self.pool.iter().find(|c| c.0 == bytes) {
+            return *label;
+        }
+        let label = self.asm.label();
+        self.pool.push((bytes, label));
+        label
     }
     /// Displacement operand of something in the header.
     pub(crate) fn header(&self, offset: i32) -> Mem {
@@ -436,9 +458,14 @@ impl<'f> Lowering<'f> {
             Loc::Xmm(x) => match bits {
                 128 => self.asm.movups_mr(slot, x),
                 64 => self.asm.movq_mr(slot, x),
-                _ => {
+                32 => {
                     self.asm.mov_mi(Size::Q, slot, 0);
                     self.asm.movd_mr(slot, x);
+                }
+                _ => {
+                    // pextrb, pextrw.
+                    self.asm.mov_mi(Size::Q, slot, 0);
+                    self.asm.sse_rmi(0x66, 3, if bits == 16 { 0x15 } else { 0x14 }, x, slot, 0);
                 }
             },
             Loc::Const(c) => {
@@ -796,7 +823,8 @@ impl<'f> Lowering<'f> {
                 self.aliases.swap_remove(i);
                 self.vals[v as usize].backing = NONE;
                 if matches!(value.loc, Loc::State(_)) {
-                    if self.live(v) {
+                    // What ends with this op is what it writes, or half of it.
+                    if self.fact(v).last >= self.at {
                         if self.fact(v).bits == 128 {
                             let x = self.xtemp();
                             let m = self.state(at);
@@ -938,6 +966,14 @@ impl<'f> Lowering<'f> {
             Arg::Reg(r) => self.asm.alu_rr(op, size, dst, r),
             Arg::Mem(m) => self.asm.alu_rm(op, size, dst, m),
             Arg::Imm(i) => self.asm.alu_ri(op, size, dst, i),
+        }
+    }
+    /// A result that is its operand: zero-extended too where that is already in place.
+    pub(crate) fn place(&mut self, size: Size, dst: Gpr, src: Arg) {
+        if src == Arg::Reg(dst) && size != Size::Q {
+            self.asm.mov_rr(size, dst, dst);
+        } else {
+            self.mov_arg(size, dst, src);
         }
     }
     pub(crate) fn mov_arg(&mut self, size: Size, dst: Gpr, src: Arg) {

@@ -1,0 +1,227 @@
+//! Every op that computes, generated against interpreted: alone with operands from everywhere, and many together.
+
+mod harness;
+
+use emu_ir::{Code, NONE, Op, Shape, Ty, Width, operand_widths, result_width};
+use harness::*;
+use std::collections::BTreeMap;
+
+/// Where an operand comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    Field,
+    Pin,
+    Const,
+    Op,
+}
+
+/// A value of a width from the given place; a plain field where that place has none.
+fn operand(rng: &mut Rng, block: &mut Block, width: Width, from: From, types: &[Ty]) -> u32 {
+    let ty = rng.pick(types);
+    let field = FIELDS + FIELD * rng.below(FIELD_COUNT as u64) as usize;
+    match (width, from) {
+        (Width::Bits(1), From::Const) => block.push(Op { imm: rng.below(2), ..blank(Code::Const, Ty::I1, Shape::SCALAR) }),
+        (Width::Bits(1), From::Op) => {
+            let (a, b) = (block.get(Width::Bits(64), field), block.get(Width::Bits(64), PINNED));
+            let code = rng.pick(&[Code::CmpUlt, Code::CmpSlt, Code::CmpNe]);
+            block.push(Op { a, b, ..blank(code, Ty::I64, Shape::SCALAR) })
+        }
+        (Width::Bits(1), _) => block.get(width, BOOLS + rng.below(BOOL_COUNT as u64) as usize),
+        (Width::Bits(bits), From::Const) => {
+            let v = rng.word(ty);
+            if bits == 128 {
+                let high = rng.word(ty);
+                return block.push(Op {
+                    imm: v,
+                    a: high as u32,
+                    b: (high >> 32) as u32,
+                    ..blank(Code::Const128, Ty::I128, Shape::SCALAR)
+                });
+            }
+            let ty = Ty::int(bits).expect("a width");
+            block.push(Op { imm: v & (u64::MAX >> (64 - bits)), ..blank(Code::Const, ty, Shape::SCALAR) })
+        }
+        (Width::Bits(bits @ 8..=64), From::Pin) => {
+            let pin = PINNED + 8 * rng.below(9) as usize;
+            if bits == 64 {
+                return block.get(width, pin);
+            }
+            let a = block.get(Width::Bits(64), pin);
+            block.push(Op { a, aux: u32::from(Ty::I64.0), ..blank(Code::Trunc, Ty::int(bits).expect("a width"), Shape::SCALAR) })
+        }
+        (Width::Bits(128), From::Pin) => {
+            let (a, b) = (block.get(Width::Bits(64), PINNED + 8 * rng.below(9) as usize), block.get(Width::Bits(64), field));
+            block.push(Op { a, b, ..blank(Code::Pair, Ty::I128, Shape::SCALAR) })
+        }
+        (Width::Bits(bits @ 32..), From::Op) => {
+            let a = block.get(width, field);
+            let (ty, shape) = match bits {
+                128 => (Ty::I8, Shape::V128),
+                64 if rng.below(2) == 0 => (Ty::I8, Shape::V64),
+                _ => (Ty::int(bits).expect("a width"), Shape::SCALAR),
+            };
+            block.push(Op { a, ..blank(Code::Not, ty, shape) })
+        }
+        _ => block.get(width, field),
+    }
+}
+
+/// A block of an op alone.
+fn alone(op: &Op) -> Block {
+    let (mut block, mut op, mut operands) = (Block::new(), *op, [NONE; 3]);
+    for (s, width) in operands.iter_mut().zip(operand_widths(&op)) {
+        if let Some(width) = width {
+            *s = block.get(width, FIELDS);
+        }
+    }
+    fill(&mut op, operands);
+    let v = block.push(op);
+    block.set(result_width(&op).expect("a result"), RESULTS, v);
+    block.end();
+    block
+}
+
+fn fill(op: &mut Op, operands: [u32; 3]) {
+    [op.a, op.b, op.c] = operands;
+}
+
+#[test]
+fn one_op() {
+    let mut rng = Rng::new("one_op");
+    let ops = every_op(&mut rng);
+    let mut natives = Native::all();
+    let mut cpu = Cpu::new();
+    // By code: variants, and how many of them have code of their own on this host.
+    let mut native_of: BTreeMap<u16, (u32, u32)> = BTreeMap::new();
+    for op in &ops {
+        let types = element_types(op);
+        for (round, from) in [From::Field, From::Field, From::Pin, From::Const, From::Op].into_iter().enumerate() {
+            let mut block = Block::new();
+            let mut op = *op;
+            if op.opcode() == Some(Code::Const128) {
+                (op.imm, op.a, op.b) = (rng.next(), rng.next() as u32, rng.next() as u32);
+            } else {
+                let mut values = [NONE; 3];
+                for (i, width) in operand_widths(&op).into_iter().enumerate().filter_map(|(i, w)| Some((i, w?))) {
+                    // Sometimes both operands are one, and sometimes only the first comes from there.
+                    let same = (0..i).find(|j| operand_widths(&op)[*j] == Some(width) && rng.below(4) == 0);
+                    let from = if i > 0 && rng.below(2) == 0 { From::Field } else { from };
+                    values[i] = match same {
+                        Some(j) => values[j],
+                        None => operand(&mut rng, &mut block, width, from, &types),
+                    };
+                }
+                fill(&mut op, values);
+            }
+            let width = result_width(&op).expect("a result");
+            let v = block.push(op);
+            // The operands live on, or not; results go to memory or to a pinned field.
+            if round % 2 == 1 && op.opcode() != Some(Code::Const128) {
+                for (i, (s, width)) in [op.a, op.b, op.c].into_iter().zip(operand_widths(&op)).enumerate() {
+                    if let Some(width) = width {
+                        block.set(width, RESULTS + FIELD * (i + 1), s);
+                    }
+                }
+            }
+            let at = if width == Width::Bits(64) && rng.below(2) == 0 { PINNED + 16 } else { RESULTS };
+            block.set(width, at, v);
+            block.end();
+            block.verified().expect("a good block");
+            let codes: Vec<(usize, usize)> = natives.iter_mut().map(|n| n.compile(&block)).collect();
+            if round == 0 {
+                let count = native_of.entry(op.code).or_default();
+                count.0 += 1;
+                count.1 += u32::from(codes[0].1 == 0);
+            }
+            for _ in 0..6 {
+                cpu.randomise(&mut rng, &types);
+                let start = cpu.bytes()[..STATE].to_vec();
+                for (native, code) in natives.iter_mut().zip(&codes) {
+                    if let Err(e) = block.compare(native, code.0, &mut cpu, &start) {
+                        panic!("{e}");
+                    }
+                }
+            }
+        }
+    }
+    let (mut all, mut have) = (0, 0);
+    for (code, (variants, native)) in &native_of {
+        println!("  {:12} {native:5} of {variants:5} variants native", emu_ir::OPS[*code as usize].name);
+        (all, have) = (all + variants, have + native);
+    }
+    println!("{have} of {all} variants of {} ops have native code", native_of.len());
+    assert!(all > 3000 && native_of.len() > 100, "the op table was not walked");
+}
+
+/// Blocks of many ops: registers run out, fields are written while values are copies of them.
+#[test]
+fn many_ops() {
+    let mut rng = Rng::new("many_ops");
+    let ops: Vec<Op> = every_op(&mut rng).into_iter().filter(|o| o.opcode() != Some(Code::Const128)).collect();
+    let mut natives = Native::all();
+    let mut cpu = Cpu::new();
+    // Ops that have code: where nothing calls the interpreter, nothing empties the registers.
+    let own: Vec<Op> = ops.iter().copied().filter(|op| natives[0].compile(&alone(op)).1 == 0).collect();
+    println!("{} of {} variants have native code", own.len(), ops.len());
+    let rounds = std::env::var("EMU_ROUNDS").map_or(1500, |t| t.parse().expect("EMU_ROUNDS is a number"));
+    for _ in 0..rounds {
+        let (mut block, mut values) = (Block::new(), Vec::<(Width, u32)>::new());
+        let mut types = vec![Ty::I8, Ty::I32, Ty::I64];
+        let count = 4 + rng.below(40);
+        let (integer_only, native_only) = (rng.below(2) == 0, rng.below(3) != 0);
+        let mut made = 0;
+        while made < count {
+            let mut op = rng.pick(if native_only { &own } else { &ops });
+            if integer_only && op.info().is_some_and(|i| i.flags & emu_ir::FP != 0) || rng.below(4) != 0 && op.shape.0 > Shape::V128.0 {
+                continue;
+            }
+            made += 1;
+            types.push(op.ty);
+            let mut operands = [NONE; 3];
+            for (i, width) in operand_widths(&op).into_iter().enumerate().filter_map(|(i, w)| Some((i, w?))) {
+                let known: Vec<u32> = values.iter().filter(|v| v.0 == width).map(|v| v.1).collect();
+                operands[i] = if known.is_empty() || rng.below(3) == 0 {
+                    let from = rng.pick(&[From::Field, From::Field, From::Pin, From::Const, From::Op]);
+                    operand(&mut rng, &mut block, width, from, &[op.ty])
+                } else {
+                    rng.pick(&known)
+                };
+                values.push((width, operands[i]));
+            }
+            fill(&mut op, operands);
+            let width = result_width(&op).expect("a result");
+            let v = block.push(op);
+            values.push((width, v));
+            if rng.below(4) == 0 {
+                let (width, v) = rng.pick(&values);
+                let field = FIELDS + FIELD * rng.below(FIELD_COUNT as u64) as usize;
+                let at = match width {
+                    Width::Bits(1) => BOOLS + rng.below(BOOL_COUNT as u64) as usize,
+                    Width::Bits(64) if rng.below(2) == 0 => PINNED + 8 * rng.below(9) as usize,
+                    Width::Bits(64) => field + 8 * rng.below(2) as usize,
+                    _ => field,
+                };
+                block.set(width, at, v);
+            }
+            if rng.below(40) == 0 {
+                block.push(Op { imm: 0x1000 + made * 4, ..blank(Code::InsnStart, Ty::I64, Shape::SCALAR) });
+            }
+        }
+        let from = values.len().saturating_sub(RESULT_COUNT);
+        for (i, (width, v)) in values[from..].iter().enumerate() {
+            block.set(*width, RESULTS + FIELD * i, *v);
+        }
+        block.end();
+        block.verified().expect("a good block");
+        let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&block).0).collect();
+        for _ in 0..3 {
+            cpu.randomise(&mut rng, &types);
+            let start = cpu.bytes()[..STATE].to_vec();
+            for (native, code) in natives.iter_mut().zip(&codes) {
+                if block.compare(native, *code, &mut cpu, &start).is_err() {
+                    panic!("{}", block.shrink(native, &mut cpu, &start));
+                }
+            }
+        }
+    }
+}
