@@ -91,7 +91,7 @@ pub static FLAGS: &[Flag] = &[
     row("gdb-default", &["s"], "", LOOK, "The same as -gdb tcp::1234", Works),
     row("freeze", &["S"], "", LOOK, "Start stopped: gdb lets the CPUs run", Works),
     row("stats", &[], "", LOOK, "Print statistics at the end", Works),
-    row("state-hash", &[], "N[,from=A][,until=B][,dump][,ram]", LOOK, "Under -icount: log a hash of all CPUs' state every N instructions, and of RAM at the end", Works),
+    row("state-hash", &[], "N[,from=A][,until=B][,dump][,ram]", LOOK, "Under -icount: log a hash of all CPUs' state every N instructions, and of RAM at the end; until=B ends the run", Works),
     row("list-targets", &[], "", LISTS, "List guest architectures", Works),
     row("list-machines", &[], "", LISTS, "List machines", Works),
     row("list-cpus", &[], "", LISTS, "List CPU models", Works),

@@ -441,11 +441,20 @@ impl Machine {
             if left == 0 || unsafe { (*cpu.header()).halted } != 0 {
                 break;
             }
-            let executed = before + (insns() - start);
-            let hash = self.trace.state_hash.as_ref();
-            cpu.run(self, left.min(hash.map_or(u64::MAX, |h| h.next(executed))));
-            if let Some(h) = hash.filter(|h| h.is_due(before + (insns() - start)) && before + (insns() - start) != executed) {
-                self.print_state_hash(before + (insns() - start), h, false);
+            let executed = || before + (insns() - start);
+            match &self.trace.state_hash {
+                None => cpu.run(self, left),
+                Some(hash) => {
+                    let until_next = hash.next(executed());
+                    cpu.run(self, left.min(until_next));
+                    if until_next != 0 && hash.is_due(executed()) {
+                        self.print_state_hash(executed(), hash, false);
+                    }
+                    if executed() >= hash.until {
+                        self.quit(0);
+                        break;
+                    }
+                }
             }
             if cpu.left_for_good.load(Ordering::Relaxed) {
                 break;

@@ -16,7 +16,7 @@ pub struct StateHash {
     pub every: u64,
     /// None before this.
     pub from: u64,
-    /// None behind this.
+    /// The run ends here, with a last one.
     pub until: u64,
     /// The state itself too.
     pub dump: bool,
@@ -28,12 +28,11 @@ impl StateHash {
     /// Instructions from `executed` to the next hash.
     pub fn next(&self, executed: u64) -> u64 {
         let next = (executed / self.every + 1) * self.every;
-        let next = next.max(self.from.next_multiple_of(self.every));
-        if next > self.until { u64::MAX } else { next - executed }
+        next.max(self.from.next_multiple_of(self.every)).min(self.until).saturating_sub(executed)
     }
     /// True if there is one at this count.
     pub fn is_due(&self, executed: u64) -> bool {
-        executed.is_multiple_of(self.every) && (self.from..=self.until).contains(&executed)
+        executed.is_multiple_of(self.every) && (self.from..self.until).contains(&executed)
     }
 }
 
@@ -152,8 +151,9 @@ mod tests {
     #[test]
     fn hashes_are_due_at_multiples_inside_the_range() {
         let s = StateHash { every: 10, from: 25, until: 50, dump: false, ram: false };
-        assert_eq!([0, 29, 30, 45, 50].map(|at| s.next(at)), [30, 1, 10, 5, u64::MAX]);
-        assert_eq!([20, 30, 31, 50, 60].map(|at| s.is_due(at)), [false, true, false, true, false]);
+        assert_eq!([0, 29, 30, 42, 50].map(|at| s.next(at)), [30, 1, 10, 8, 0]);
+        // The last state is printed where the run ends.
+        assert_eq!([20, 30, 31, 40, 50].map(|at| s.is_due(at)), [false, true, false, true, false]);
     }
 
     #[test]
