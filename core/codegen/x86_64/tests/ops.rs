@@ -169,8 +169,32 @@ fn many_ops() {
         let mut types = vec![Ty::I8, Ty::I32, Ty::I64];
         let count = 4 + rng.below(40);
         let (integer_only, native_only) = (rng.below(2) == 0, rng.below(3) != 0);
-        let mut made = 0;
-        while made < count {
+        let (mut made, mut labels) = (0, 0);
+        // An `if` with or without an `else`: what is made inside ends with it.
+        let mut inside: Option<(u64, Option<u64>, usize)> = None;
+        while made < count || inside.is_some() {
+            match inside {
+                None if rng.below(10) == 0 && made < count => {
+                    let conditions: Vec<u32> = values.iter().filter(|v| v.0 == Width::Bits(1)).map(|v| v.1).collect();
+                    let a = match conditions.is_empty() {
+                        true => operand(&mut rng, &mut block, Width::Bits(1), From::Op, &[Ty::I64]),
+                        false => rng.pick(&conditions),
+                    };
+                    block.push(Op { a, imm: labels, ..blank(Code::BrIf, Ty::I1, Shape::SCALAR) });
+                    let end = (rng.below(2) == 0).then_some(labels + 1);
+                    inside = Some((labels, end, values.len()));
+                    labels += 2;
+                }
+                Some((label, end, known)) if rng.below(4) == 0 => {
+                    values.truncate(known);
+                    if let Some(end) = end {
+                        block.push(Op { imm: end, ..blank(Code::Br, Ty::I64, Shape::SCALAR) });
+                    }
+                    block.push(Op { imm: label, ..blank(Code::Label, Ty::I64, Shape::SCALAR) });
+                    inside = end.map(|end| (end, None, known));
+                }
+                _ => {}
+            }
             let mut op = rng.pick(if native_only { &own } else { &ops });
             if integer_only && op.info().is_some_and(|i| i.flags & emu_ir::FP != 0) || rng.below(4) != 0 && op.shape.0 > Shape::V128.0 {
                 continue;
@@ -203,7 +227,7 @@ fn many_ops() {
                 };
                 block.set(width, at, v);
             }
-            if rng.below(40) == 0 {
+            if inside.is_none() && rng.below(40) == 0 {
                 block.push(Op { imm: 0x1000 + made * 4, ..blank(Code::InsnStart, Ty::I64, Shape::SCALAR) });
             }
         }
