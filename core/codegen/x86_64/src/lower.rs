@@ -268,6 +268,8 @@ impl<'f> Lowering<'f> {
             let c = code(op);
             if c == Code::InsnStart {
                 (self.pc, self.info) = (op.imm, op.aux);
+                // Labels belong to an instruction: a unit of several blocks has some numbers more than once.
+                self.local.clear();
                 self.left = self.left.saturating_sub(1);
                 continue;
             }

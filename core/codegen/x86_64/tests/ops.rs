@@ -227,7 +227,7 @@ fn many_ops() {
                 };
                 block.set(width, at, v);
             }
-            if inside.is_none() && rng.below(40) == 0 {
+            if inside.is_none() && rng.below(12) == 0 {
                 block.push(Op { imm: 0x1000 + made * 4, ..blank(Code::InsnStart, Ty::I64, Shape::SCALAR) });
             }
         }
@@ -237,6 +237,7 @@ fn many_ops() {
         }
         block.end();
         block.verified().expect("a good block");
+        block.label_by_instruction();
         let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&block).0).collect();
         for _ in 0..3 {
             cpu.randomise(&mut rng, &types);
