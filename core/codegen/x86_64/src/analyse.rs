@@ -96,7 +96,8 @@ fn keeps_flags(op: &Op) -> bool {
         Code::InsnStart | Code::Const | Code::Branch => true,
         Code::Get | Code::Set => op.shape == Shape::SCALAR && op.ty.bits() <= 64,
         Code::Select => op.shape == Shape::SCALAR && matches!(op.ty, Ty::I32 | Ty::I64),
-        Code::ZExt | Code::Trunc => op.ty.bits() <= 64,
+        Code::ZExt => op.ty.bits() <= 64 && !op.ty.is_float(),
+        Code::Trunc => op.ty.bits() <= 64 && !op.ty.is_float() && op.ty != Ty::I1,
         _ => false,
     }
 }

@@ -42,7 +42,7 @@ fn operand(rng: &mut Rng, block: &mut Block, width: Width, from: From, types: &[
             block.push(Op { imm: v & (u64::MAX >> (64 - bits)), ..blank(Code::Const, ty, Shape::SCALAR) })
         }
         (Width::Bits(bits @ 8..=64), From::Pin) => {
-            let pin = PINNED + 8 * rng.below(9) as usize;
+            let pin = PINNED + 8 * rng.below(3) as usize;
             if bits == 64 {
                 return block.get(width, pin);
             }
@@ -123,8 +123,15 @@ fn one_op() {
                     }
                 }
             }
-            let at = if width == Width::Bits(64) && rng.below(2) == 0 { PINNED + 16 } else { RESULTS };
-            block.set(width, at, v);
+            let pin = PINNED + 8 * rng.below(3) as usize;
+            match width {
+                Width::Bits(64) if rng.below(2) == 0 => block.set(width, pin, v),
+                Width::Bits(32) if rng.below(2) == 0 => {
+                    let v = block.push(Op { a: v, aux: u32::from(Ty::I32.0), ..blank(Code::ZExt, Ty::I64, Shape::SCALAR) });
+                    block.set(Width::Bits(64), pin, v);
+                }
+                _ => block.set(width, RESULTS, v),
+            }
             block.end();
             block.verified().expect("a good block");
             let codes: Vec<(usize, usize)> = natives.iter_mut().map(|n| n.compile(&block)).collect();
@@ -217,7 +224,11 @@ fn many_ops() {
             let v = block.push(op);
             values.push((width, v));
             if rng.below(4) == 0 {
-                let (width, v) = rng.pick(&values);
+                let (mut width, mut v) = rng.pick(&values);
+                if width == Width::Bits(32) {
+                    v = block.push(Op { a: v, aux: u32::from(Ty::I32.0), ..blank(Code::ZExt, Ty::I64, Shape::SCALAR) });
+                    width = Width::Bits(64);
+                }
                 let field = FIELDS + FIELD * rng.below(FIELD_COUNT as u64) as usize;
                 let at = match width {
                     Width::Bits(1) => BOOLS + rng.below(BOOL_COUNT as u64) as usize,
