@@ -183,7 +183,7 @@ impl Lowering<'_> {
             let r = self.gpr(op.a);
             let keep = self.dies(op.a);
             self.all_to_slots(self.at);
-            if !keep {
+            if !keep && !matches!(self.loc(op.a), Loc::Const(_)) {
                 self.vals[op.a as usize].loc = Loc::Slot;
             }
             self.asm.test_rr(Size::B, r, r);

@@ -145,6 +145,8 @@ pub struct Lowering<'f> {
     pub(crate) xlocked: u32,
     /// Values that may alias state: in `Loc::State`, `Loc::Pin`, or backed.
     pub(crate) aliases: Vec<u32>,
+    /// Constants that were brought into registers, with their values.
+    pub(crate) made: Vec<(u32, u64)>,
     /// Comparison whose result is in the flags.
     pub(crate) flags: u16,
     pub(crate) cold: Vec<Cold>,
@@ -186,6 +188,7 @@ impl<'f> Lowering<'f> {
             locked: 0,
             xlocked: 0,
             aliases: Vec::new(),
+            made: Vec::new(),
             flags: NO_KEY,
             cold: Vec::new(),
             pool: Vec::new(),
@@ -235,6 +238,7 @@ impl<'f> Lowering<'f> {
 
     fn unit(&mut self, u: &Unit<'_>, next: Option<u64>) {
         let mut an = std::mem::take(&mut self.an);
+        // The interpreter leaves no flags.
         an.run(u.ops, u.slots, self.f, self.options.fuse && self.options.native);
         self.an = an;
         self.vals.clear();
@@ -243,6 +247,7 @@ impl<'f> Lowering<'f> {
         self.xowner = [NONE; 16];
         (self.locked, self.xlocked) = (0, 0);
         self.aliases.clear();
+        self.made.clear();
         self.local.clear();
         self.flags = NO_KEY;
         self.unit_pc = u.pc;
@@ -268,6 +273,8 @@ impl<'f> Lowering<'f> {
             let c = code(op);
             if c == Code::InsnStart {
                 (self.pc, self.info) = (op.imm, op.aux);
+                // Labels belong to an instruction: a unit of several blocks has some numbers more than once.
+                self.local.clear();
                 self.left = self.left.saturating_sub(1);
                 continue;
             }
@@ -606,13 +613,21 @@ impl<'f> Lowering<'f> {
     }
     /// The value's place is this temporary.
     pub(crate) fn own(&mut self, v: u32, r: Gpr, clean: bool) {
+        self.remember_constant(v);
         self.owner[r as usize] = v;
         let value = &mut self.vals[v as usize];
         (value.loc, value.clean) = (Loc::Gpr(r), clean);
     }
     pub(crate) fn xown(&mut self, v: u32, x: Xmm) {
+        self.remember_constant(v);
         self.xowner[x as usize] = v;
         self.vals[v as usize].loc = Loc::Xmm(x);
+    }
+    /// Before a value gets a register: a constant is one again where ways part or meet, for its register was loaded on one of them only.
+    fn remember_constant(&mut self, v: u32) {
+        if let Loc::Const(c) = self.loc(v) {
+            self.made.push((v, c));
+        }
     }
     /// A register with the value zero-extended to 64 bits.
     pub(crate) fn gpr_clean(&mut self, v: u32) -> Gpr {
@@ -848,6 +863,12 @@ impl<'f> Lowering<'f> {
     }
     /// All live values leave registers and fields: what follows may change both.
     pub(crate) fn all_to_slots(&mut self, from: u32) {
+        for (v, c) in std::mem::take(&mut self.made) {
+            if self.fact(v).last > from {
+                self.forget_register(v);
+                self.vals[v as usize].loc = Loc::Const(c);
+            }
+        }
         for r in TEMPS {
             let v = self.owner[r as usize];
             if v != NONE {
@@ -880,8 +901,12 @@ impl<'f> Lowering<'f> {
             }
             self.vals[v as usize].backing = NONE;
         }
-        // Lazy pairs: their halves may be anywhere.
+        // Lazy pairs: their halves may be anywhere. Constants in slots have been put there on this way only.
         for v in 0..self.vals.len() as u32 {
+            if matches!(self.loc(v), Loc::Const(_)) {
+                self.vals[v as usize].slotted = false;
+                self.vals[v as usize].backing = NONE;
+            }
             if matches!(self.loc(v), Loc::Pair(..)) && self.fact(v).last > from {
                 self.store_slot(v);
                 self.vals[v as usize].loc = Loc::Slot;
@@ -966,14 +991,6 @@ impl<'f> Lowering<'f> {
             Arg::Reg(r) => self.asm.alu_rr(op, size, dst, r),
             Arg::Mem(m) => self.asm.alu_rm(op, size, dst, m),
             Arg::Imm(i) => self.asm.alu_ri(op, size, dst, i),
-        }
-    }
-    /// A result that is its operand: zero-extended too where that is already in place.
-    pub(crate) fn place(&mut self, size: Size, dst: Gpr, src: Arg) {
-        if src == Arg::Reg(dst) && size != Size::Q {
-            self.asm.mov_rr(size, dst, dst);
-        } else {
-            self.mov_arg(size, dst, src);
         }
     }
     pub(crate) fn mov_arg(&mut self, size: Size, dst: Gpr, src: Arg) {
