@@ -358,6 +358,7 @@ impl Lowering<'_> {
                     self.asm.jmp(next);
                 }
                 Cold::Data { at, bytes } => self.asm.data(at, &bytes),
+                Cold::Soft { at, back, op, from, result, rax } => self.soft(at, back, &op, from, result, rax),
                 Cold::HelperExit { at, left } => {
                     self.asm.bind(at);
                     // What follows the instruction in its run was counted and is not done.
