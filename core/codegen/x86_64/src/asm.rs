@@ -676,6 +676,12 @@ impl Asm {
     pub fn sse_rm(&mut self, prefix: u8, map: u8, opcode: u8, dst: Xmm, m: Mem) {
         self.sse(prefix, map, false, opcode, dst, Rm::M(m));
     }
+    /// Legacy `op dst, [m], imm`, or with the operands the other way round.
+    #[allow(clippy::too_many_arguments)]
+    pub fn sse_rmi(&mut self, prefix: u8, map: u8, opcode: u8, reg: Xmm, m: Mem, imm: u8) {
+        self.sse(prefix, map, false, opcode, reg, Rm::M(m));
+        self.u8(imm);
+    }
     /// Legacy `op dst, src, imm`.
     pub fn sse_rri(&mut self, prefix: u8, map: u8, opcode: u8, dst: Xmm, src: Xmm, imm: u8) {
         self.sse(prefix, map, false, opcode, dst, Rm::R(src));

@@ -8,6 +8,9 @@ use crate::memory::StoreValue;
 use emu_ir::{Code, NONE, Op, fence};
 use std::mem::offset_of;
 
+/// Bit of the sticky flags that integer saturation sets.
+const SATURATED: i32 = 1 << 8;
+
 impl Lowering<'_> {
     fn request(&self) -> Mem {
         self.header(self.f.header.exit_request)
@@ -49,11 +52,11 @@ impl Lowering<'_> {
     /// What ends a unit, or may.
     pub(crate) fn control(&mut self, op: &Op, c: Code) {
         match c {
-            Code::Goto => self.goto(op.imm),
+            Code::Goto => self.goto(op.imm, self.at + 1 == self.unit_len),
             Code::Branch => {
                 match self.loc(op.a) {
                     Loc::Const(0) => {}
-                    Loc::Const(_) => self.goto(op.imm),
+                    Loc::Const(_) => self.goto(op.imm, false),
                     _ => {
                         let cc = self.test(op.a);
                         let label = self.way(op.imm);
@@ -80,9 +83,10 @@ impl Lowering<'_> {
         }
     }
 
-    fn goto(&mut self, pc: u64) {
+    /// Goes to a constant address; at the end of the unit, to the next one by doing nothing.
+    fn goto(&mut self, pc: u64, end: bool) {
         if let Some((_, label)) = self.unit_labels.iter().find(|u| u.0 == pc).copied() {
-            if self.next_unit != Some(pc) || self.asm.offset(label).is_some() {
+            if !end || self.next_unit != Some(pc) || self.asm.offset(label).is_some() {
                 self.asm.jmp(label);
             }
             return;
@@ -359,6 +363,12 @@ impl Lowering<'_> {
                 }
                 Cold::Data { at, bytes } => self.asm.data(at, &bytes),
                 Cold::Soft { at, back, op, from, result, rax } => self.soft(at, back, &op, from, result, rax),
+                Cold::Saturated { at, back } => {
+                    self.asm.bind(at);
+                    let flags = self.header(self.f.header.fp_flags);
+                    self.asm.alu_mi(Alu::Or, Size::D, flags, SATURATED);
+                    self.asm.jmp(back);
+                }
                 Cold::HelperExit { at, left } => {
                     self.asm.bind(at);
                     // What follows the instruction in its run was counted and is not done.

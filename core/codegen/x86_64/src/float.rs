@@ -134,9 +134,9 @@ impl Lowering<'_> {
             Code::FCmGt => self.float_mask(op, form, predicate::LT, true),
             Code::FRelation => self.relation(op, form, ops),
             Code::FRoundInt => return self.round_int(op, form),
-            Code::FConvert => return self.convert(op, form, nearest),
-            Code::FWiden => return self.widen(op, form),
-            Code::FNarrow => return nearest && self.narrow(op, form),
+            Code::FConvert => return self.float_convert(op, form, nearest),
+            Code::FWiden => return self.float_widen(op, form),
+            Code::FNarrow => return nearest && self.float_narrow(op, form),
             _ => return false,
         }
         self.clobbered();
@@ -744,7 +744,7 @@ impl Lowering<'_> {
         true
     }
 
-    fn convert(&mut self, op: &Op, form: Form, nearest: bool) -> bool {
+    fn float_convert(&mut self, op: &Op, form: Form, nearest: bool) -> bool {
         let source = Ty((op.imm >> 16) as u8);
         let (prefix, tiny) = match (source, form.double) {
             (Ty::F32, true) => (0xf3, false),
@@ -758,7 +758,7 @@ impl Lowering<'_> {
         self.clobbered();
         true
     }
-    fn widen(&mut self, op: &Op, form: Form) -> bool {
+    fn float_widen(&mut self, op: &Op, form: Form) -> bool {
         if !form.double || form.scalar {
             return false;
         }
@@ -775,7 +775,7 @@ impl Lowering<'_> {
         self.clobbered();
         true
     }
-    fn narrow(&mut self, op: &Op, form: Form) -> bool {
+    fn float_narrow(&mut self, op: &Op, form: Form) -> bool {
         if !form.double || form.scalar {
             return false;
         }

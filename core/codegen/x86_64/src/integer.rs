@@ -242,8 +242,10 @@ impl Lowering<'_> {
             let by = (by & u64::from(op.ty.bits() - 1)) as u8;
             let left = self.left_operand(op.a);
             let d = self.dst_or_reuse(op.dst, op.a, left);
-            self.mov_arg(size, d, left);
-            if by != 0 {
+            if by == 0 {
+                self.place(size, d, left);
+            } else {
+                self.mov_arg(size, d, left);
                 self.asm.shift_ri(kind, size, d, by);
             }
             self.clobbered();
@@ -357,7 +359,9 @@ impl Lowering<'_> {
                 s.asm.shift_ri(if signed { Shift::Sar } else { Shift::Shr }, size, d, by as u8);
             }
         };
-        if lsb + len == bits {
+        if lsb == 0 && len == bits {
+            self.place(size, d, Arg::Reg(d));
+        } else if lsb + len == bits {
             right(self, lsb);
         } else if !signed && len <= 31 {
             right(self, lsb);
@@ -376,7 +380,7 @@ impl Lowering<'_> {
         if len == bits {
             let b = self.arg(op.b);
             let d = self.dst(op.dst, &[]);
-            self.mov_arg(size, d, b);
+            self.place(size, d, b);
             return self.done(op.dst, d, true);
         }
         let b = self.gpr(op.b);
@@ -401,7 +405,7 @@ impl Lowering<'_> {
         let a = self.gpr(op.a);
         let b = self.arg(op.b);
         let d = self.dst(op.dst, &[a]);
-        self.mov_arg(size, d, b);
+        self.place(size, d, b);
         if op.aux != 0 {
             self.asm.shrd(size, d, a, op.aux as u8);
         }

@@ -10,14 +10,18 @@ mod analyse;
 pub mod asm;
 mod cache;
 mod control;
+mod crypto;
 mod disassemble;
 mod float;
 pub mod frame;
 mod integer;
 mod lower;
 mod memory;
+mod permute;
+mod saturate;
 mod thunks;
 mod vector;
+mod widen;
 
 pub use disassemble::disassemble;
 pub use cache::{CHUNK, CodeCache, Placed};

@@ -115,6 +115,8 @@ pub(crate) enum Cold {
     Call { at: Label, op: Op, pc: u64, left: u32 },
     /// Keeps a value for the embedder and goes on at `next`.
     StoreValue { at: Label, value: StoreValue, to: Mem, next: Label },
+    /// An integer op has saturated.
+    Saturated { at: Label, back: Label },
     /// Emitted.
     Done,
 }
@@ -174,6 +176,8 @@ pub struct Lowering<'f> {
     pub(crate) vl: u32,
     /// The address of the unit being emitted, for telling backward jumps.
     pub(crate) unit_pc: u64,
+    /// Number of ops of the unit.
+    pub(crate) unit_len: u32,
     /// Address of the unit that follows.
     pub(crate) next_unit: Option<u64>,
     /// Ops up to this index belong to code that was emitted elsewhere.
@@ -207,6 +211,7 @@ impl<'f> Lowering<'f> {
             mode: 0,
             vl: 0,
             unit_pc: 0,
+            unit_len: 0,
             next_unit: None,
             skip: 0,
         }
@@ -254,6 +259,7 @@ impl<'f> Lowering<'f> {
         self.local.clear();
         self.flags = NO_KEY;
         self.unit_pc = u.pc;
+        self.unit_len = u.ops.len() as u32;
         self.next_unit = next;
         self.skip = 0;
         self.left = 0;
@@ -465,9 +471,14 @@ impl<'f> Lowering<'f> {
             Loc::Xmm(x) => match bits {
                 128 => self.asm.movups_mr(slot, x),
                 64 => self.asm.movq_mr(slot, x),
-                _ => {
+                32 => {
                     self.asm.mov_mi(Size::Q, slot, 0);
                     self.asm.movd_mr(slot, x);
+                }
+                _ => {
+                    // pextrb, pextrw.
+                    self.asm.mov_mi(Size::Q, slot, 0);
+                    self.asm.sse_rmi(0x66, 3, if bits == 16 { 0x15 } else { 0x14 }, x, slot, 0);
                 }
             },
             Loc::Const(c) => {
@@ -825,7 +836,8 @@ impl<'f> Lowering<'f> {
                 self.aliases.swap_remove(i);
                 self.vals[v as usize].backing = NONE;
                 if matches!(value.loc, Loc::State(_)) {
-                    if self.live(v) {
+                    // What ends with this op is what it writes, or half of it.
+                    if self.fact(v).last >= self.at {
                         if self.fact(v).bits == 128 {
                             let x = self.xtemp();
                             let m = self.state(at);
@@ -967,6 +979,14 @@ impl<'f> Lowering<'f> {
             Arg::Reg(r) => self.asm.alu_rr(op, size, dst, r),
             Arg::Mem(m) => self.asm.alu_rm(op, size, dst, m),
             Arg::Imm(i) => self.asm.alu_ri(op, size, dst, i),
+        }
+    }
+    /// A result that is its operand: zero-extended too where that is already in place.
+    pub(crate) fn place(&mut self, size: Size, dst: Gpr, src: Arg) {
+        if src == Arg::Reg(dst) && size != Size::Q {
+            self.asm.mov_rr(size, dst, dst);
+        } else {
+            self.mov_arg(size, dst, src);
         }
     }
     pub(crate) fn mov_arg(&mut self, size: Size, dst: Gpr, src: Arg) {

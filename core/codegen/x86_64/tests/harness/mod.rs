@@ -281,7 +281,9 @@ impl Native {
     }
     /// The code made last, for reading.
     pub fn text(&self) -> String {
-        disassemble(0, &self.lowering.asm.code)
+        let text = disassemble(0, &self.lowering.asm.code);
+        // Data follows.
+        text.split_once("int3").map_or(text.clone(), |(code, _)| code.to_string())
     }
 }
 
@@ -389,6 +391,29 @@ impl Block {
         }
         let _ = native.compile(self);
         Err(text + &native.text())
+    }
+    /// A failing block without the ops that it fails without.
+    pub fn shrink(&self, native: &mut Native, cpu: &mut Cpu, start: &[u8]) -> String {
+        let mut least = self.clone();
+        let mut at = least.ops.len();
+        while at > 0 {
+            at -= 1;
+            let op = least.ops[at];
+            let used = op.dst != NONE
+                && least.ops[at + 1..].iter().any(|o| o.opcode() != Some(Code::Const128) && [o.a, o.b, o.c].contains(&op.dst));
+            if used || matches!(op.opcode(), Some(Code::InsnStart | Code::Exit)) {
+                continue;
+            }
+            let mut less = least.clone();
+            less.ops.remove(at);
+            let code = native.compile(&less).0;
+            if less.compare(native, code, cpu, start).is_err() {
+                least = less;
+                at = least.ops.len();
+            }
+        }
+        let code = native.compile(&least).0;
+        least.compare(native, code, cpu, start).expect_err("it failed before")
     }
 }
 
