@@ -202,6 +202,10 @@ impl Analysis {
             return;
         }
         let bits = op.ty.bits();
+        if matches!(c, Code::CmpEq | Code::CmpNe) && self.def(ops, op.a).code == Code::FRelation as u16 {
+            // The comparison's code makes its conditions.
+            return;
+        }
         let (key, cc) = match c {
             Code::CmpEq | Code::CmpNe | Code::CmpSlt if is_zero(self.def(ops, op.b)) => {
                 let cc = match c {

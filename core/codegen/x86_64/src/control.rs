@@ -362,6 +362,7 @@ impl Lowering<'_> {
                     self.asm.jmp(next);
                 }
                 Cold::Data { at, bytes } => self.asm.data(at, &bytes),
+                Cold::Soft { at, back, op, from, result, rax } => self.soft(at, back, &op, from, result, rax),
                 Cold::Saturated { at, back } => {
                     self.asm.bind(at);
                     let flags = self.header(self.f.header.fp_flags);

@@ -177,11 +177,13 @@ impl Lowering<'_> {
         self.dst(v, &[])
     }
     /// The register of a value that ends with this op is the result's now.
-    fn give_up(&mut self, a: u32) {
-        if let Loc::Gpr(r) = self.loc(a) {
-            self.owner[r as usize] = emu_ir::NONE;
-            self.vals[a as usize].loc = Loc::None;
+    pub(crate) fn give_up(&mut self, a: u32) {
+        match self.loc(a) {
+            Loc::Gpr(r) => self.owner[r as usize] = emu_ir::NONE,
+            Loc::Xmm(x) => self.xowner[x as usize] = emu_ir::NONE,
+            _ => return,
         }
+        self.vals[a as usize].loc = Loc::None;
     }
 
     fn sub(&mut self, op: &Op) {
@@ -596,6 +598,9 @@ impl Lowering<'_> {
 
     fn zext(&mut self, op: &Op) -> bool {
         let source = Ty(op.aux as u8);
+        if self.zext_vector(op, source) {
+            return true;
+        }
         if op.ty == Ty::I128 {
             if source.bits() > 64 {
                 return false;
