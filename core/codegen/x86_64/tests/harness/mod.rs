@@ -1,7 +1,7 @@
 //! A CPU that is nothing but memory, so that generated code can be entered without a machine around it, and the interpreter beside it.
 //!
-//! A block is a list of ops that begin with `get`s and end with `set`s. It is compiled as a region of one unit, run on a random state, and run op
-//! by op through `emu_interp::execute` on a copy; then every byte of state and the sticky flags must be equal.
+//! A block is a list of ops that begin with `get`s and end with `set`s. It is compiled as a region of one unit, run on a random state, and
+//! run op by op through `emu_interp::execute` on a copy; then every byte of state and the sticky flags must be equal.
 
 #![allow(unsafe_code, dead_code)] // Generated code is called; not every test uses everything.
 
