@@ -59,7 +59,6 @@ const LISTS: &str = "Lists, plugins, help";
 
 const NO_DISKS: &str = "disks are not implemented yet; a root file system can be given as -initrd";
 const NO_NETWORK: &str = "networks are not implemented yet; -nic none says that there is none";
-const NO_DEBUGGER: &str = "the debugger connection is not implemented yet; -d shows what the guest does";
 const NO_MONITOR: &str = "the monitor is not implemented yet";
 
 /// All flags.
@@ -82,11 +81,17 @@ pub static FLAGS: &[Flag] = &[
     row("timeout", &[], "DURATION", CONSOLE, "End with code 124 after 60, 90s, 5m ...", Works),
     row("accel", &[], "tcg|interp", RUN, "How guest code is run", Works),
     row("icount", &[], "shift=N[,seed=S]", RUN, "Deterministic execution: an instruction takes 2^N ns; seed for everything random", Works),
+    row("semihosting", &[], "", RUN, "Let the guest use host files, console, time and commands (semihosting)", Works),
+    row("semihosting-config", &[], "KEY=VALUE[,...]", RUN, "The same with enable=on|off, target=native, userspace=on|off, chardev=serialN, arg=TEXT (repeatable)", Works),
     row("no-reboot", &[], "", RUN, "End when the guest resets the machine", Works),
     row("log", &["d"], "ITEM[,ITEM...]", LOOK, "Log these; 'help' lists them", Works),
     row("log-file", &["D"], "FILE", LOOK, "Where the log goes, instead of standard error", Works),
     row("dfilter", &[], "RANGE[,RANGE...]", LOOK, "Log code in these address ranges only: START..END, START+LEN, START-LEN", Works),
+    row("gdb", &[], "tcp:[HOST]:PORT|unix:PATH", LOOK, "Let gdb connect there ('target remote'); without HOST from this computer only", Works),
+    row("gdb-default", &["s"], "", LOOK, "The same as -gdb tcp::1234", Works),
+    row("freeze", &["S"], "", LOOK, "Start stopped: gdb lets the CPUs run", Works),
     row("stats", &[], "", LOOK, "Print statistics at the end", Works),
+    row("state-hash", &[], "N[,from=A][,until=B][,dump][,ram]", LOOK, "Under -icount: log a hash of all CPUs' state every N instructions, and of RAM at the end; until=B ends the run", Works),
     row("list-targets", &[], "", LISTS, "List guest architectures", Works),
     row("list-machines", &[], "", LISTS, "List machines", Works),
     row("list-cpus", &[], "", LISTS, "List CPU models", Works),
@@ -124,11 +129,6 @@ pub static FLAGS: &[Flag] = &[
     quiet("netdev", "NAME", Missing(NO_NETWORK)),
     quiet("virtfs", "NAME", Missing("shared folders are not implemented yet; files can be given as -initrd")),
     quiet("qmp", "STREAM", Missing(NO_MONITOR)),
-    row("gdb-default", &["s"], "", "", "", Missing(NO_DEBUGGER)),
-    row("freeze", &["S"], "", "", "", Missing(NO_DEBUGGER)),
-    quiet("gdb", "STREAM", Missing(NO_DEBUGGER)),
-    quiet("semihosting", "", Missing("semihosting is not implemented yet")),
-    quiet("semihosting-config", "KEY=VALUE", Missing("semihosting is not implemented yet")),
     quiet("plugin", "file=FILE", Missing("instrumentation plugins are not implemented yet; targets and machines are found with --plugin-path")),
     quiet("trace", "NAME", Missing("named trace points are not implemented; -d help lists what can be logged")),
     quiet("loadvm", "NAME", Missing("saved machines are not implemented yet")),

@@ -30,14 +30,15 @@ static ITEMS: &[Item] = &[
     Item { name: "op", help: "IR of each block when it is translated", switch: Switch::Trace(|t| t.op = true) },
     Item { name: "int", help: "interrupts and exceptions", switch: Switch::Trace(|t| t.int = true) },
     Item { name: "exec", help: "each block when it is executed", switch: Switch::Trace(|t| t.exec = true) },
-    Item { name: "cpu", help: "nothing yet: CPU registers before each block", switch: Switch::Nothing },
-    Item { name: "mmu", help: "nothing yet: page walks", switch: Switch::Nothing },
+    Item { name: "cpu", help: "CPU registers before each block", switch: Switch::Trace(|t| t.cpu = true) },
+    Item { name: "fpu", help: "vector registers before each block", switch: Switch::Trace(|t| t.fpu = true) },
+    Item { name: "mmu", help: "page walks: address, privilege view, what came of it (-dfilter: of the address looked up)", switch: Switch::Trace(|t| t.mmu = true) },
     Item { name: "guest_errors", help: "what the guest does wrong, such as accesses that a device does not allow", switch: Switch::Target("guest_error") },
     Item { name: "unimp", help: "what the guest uses and emu does not implement", switch: Switch::Target("unimplemented") },
     Item { name: "page", help: "nothing: page tables of user mode, which there is not", switch: Switch::Nothing },
-    Item { name: "nochain", help: "nothing: blocks are not chained", switch: Switch::Nothing },
-    Item { name: "out_asm", help: "nothing: no host code is generated", switch: Switch::Nothing },
-    Item { name: "op_opt", help: "nothing: there is no optimiser yet", switch: Switch::Nothing },
+    Item { name: "nochain", help: "no jumps from region to region: each goes through the dispatcher", switch: Switch::Trace(|t| t.unlinked = true) },
+    Item { name: "out_asm", help: "generated host code of each region", switch: Switch::Trace(|t| t.out_asm = true) },
+    Item { name: "op_opt", help: "IR of each region after the optimiser", switch: Switch::Trace(|t| t.op_opt = true) },
 ];
 
 /// The text of `-d help`.
@@ -141,10 +142,10 @@ mod tests {
     #[test]
     fn items() {
         let mut l = Logging::default();
-        l.add("in_asm,int,guest_errors,nochain").unwrap();
-        assert!(l.trace.in_asm && l.trace.int && !l.trace.exec);
+        l.add("in_asm,int,guest_errors,nochain,cpu,mmu").unwrap();
+        assert!(l.trace.in_asm && l.trace.int && l.trace.cpu && l.trace.mmu && !l.trace.exec && !l.trace.fpu);
         assert_eq!(l.targets, ["guest_error"]);
-        assert_eq!(l.warnings.len(), 1);
+        assert!(l.warnings.is_empty(), "{:?}", l.warnings);
         let e = l.add("guest_error").unwrap_err();
         assert!(e.contains("did you mean 'guest_errors'?"), "{e}");
         assert!(l.add("zzz").unwrap_err().contains("-d help"));

@@ -6,9 +6,11 @@ use crate::lists::{List, Only, list, machine_help};
 use crate::logging::{Logging, help as log_help};
 use crate::values;
 use clap::ArgMatches;
+use emu_debug::{Address, Listener, Server};
 use emu_exec::{Clock, Exit, Machine, MachineSpec};
-use emu_host::{Guest, Script, Step, StreamSpec, Streams, TimeLimit, parse_duration, terminal, unescape};
+use emu_host::{Guest, Script, SemihostingConsole, Step, StreamSpec, Streams, TimeLimit, parse_duration, terminal, unescape};
 use emu_plugin::{Catalogue, Discovery};
+use emu_semihosting::{Config as SemihostingConfig, Semihosting};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -108,6 +110,9 @@ impl Guest for Running {
     fn quit(&self, code: i32) {
         self.0.quit(code);
     }
+    fn take(&self, stream: &str) -> Vec<u8> {
+        self.0.take_input(stream)
+    }
 }
 
 /// Does what the matches say. The exit code, or what is wrong with the command.
@@ -126,6 +131,13 @@ pub fn run(matches: ArgMatches, program: &str) -> Result<i32, Mistakes> {
             logging.trace.filter.push(values::range(range).map_err(one)?);
         }
     }
+    if let Some(text) = args.last("state-hash")? {
+        let options = values::state_hash(&text).map_err(one)?;
+        if args.raw("icount").next().is_none() {
+            return Err(one("--state-hash: only with -icount does a run repeat itself; add -icount shift=N,seed=S"));
+        }
+        logging.trace.state_hash = Some(options);
+    }
     logging.install(args.raw("log-file").last().map(PathBuf::from).as_deref()).map_err(one)?;
     logging.warnings.iter().for_each(|w| warn(w));
     foreign(&args)?;
@@ -142,11 +154,46 @@ pub fn run(matches: ArgMatches, program: &str) -> Result<i32, Mistakes> {
         return Ok(0);
     }
     let choice = choose(&catalogue, &machines, cpu.as_deref(), asked.as_deref(), implied).map_err(one)?;
+    logging.trace.stats = args.on("stats");
     let spec = spec(&args, choice, logging.trace)?;
     let limit = args.last("timeout")?.map(|t| parse_duration(&t).map_err(|e| one(format!("--timeout: {e}")))).transpose()?;
-    let streams = Arc::new(Streams::open(&serial_lines(&args)?, args.script()?).map_err(one)?);
+    let listener = debugger(&args)?;
+    let semihosting = semihosting(&args, &spec)?;
+    let mut streams = Streams::open(&serial_lines(&args)?, args.script()?).map_err(one)?;
+    if let Some(config) = &semihosting {
+        streams.add_semihosting(config.stream.as_deref()).map_err(one)?;
+    }
+    let streams = Arc::new(streams);
     let machine = Machine::create(&spec, Arc::new(Console(Arc::clone(&streams)))).map_err(one)?;
-    Ok(watch(&machine, &streams, limit, args.on("stats")))
+    if let Some(config) = semihosting {
+        let console = SemihostingConsole::new(Arc::clone(&streams), config.stream.as_deref());
+        machine.allow_semihosting(Semihosting::new(config, Box::new(console)));
+    }
+    if args.on("freeze") {
+        machine.debug_start_stopped();
+    }
+    let server = listener.map(|l| attend_debuggers(l, &machine)).transpose().map_err(one)?;
+    Ok(watch(&machine, &streams, limit, args.on("stats"), server))
+}
+
+/// Listens where -gdb or -s says.
+fn debugger(args: &Args) -> Result<Option<Listener>, Mistakes> {
+    let text = match args.last("gdb")? {
+        None if args.on("gdb-default") => Some("tcp::1234".to_owned()),
+        text => text.filter(|t| t != "none"),
+    };
+    let Some(text) = text else {
+        return if args.on("freeze") { Err(one("-S: only a debugger could start the CPUs; add -s or -gdb")) } else { Ok(None) };
+    };
+    let address = Address::parse(&text).map_err(one)?;
+    Listener::bind(&address).map(Some).map_err(one)
+}
+
+fn attend_debuggers(listener: Listener, machine: &Arc<Machine>) -> Result<Server, String> {
+    let place = listener.shown();
+    let server = Server::start(listener, machine)?;
+    eprintln!("gdb: waiting for a debugger: target remote {place}");
+    Ok(server)
 }
 
 fn print_lists(args: &Args, catalogue: &Catalogue, machines: &[String], cpu: Option<&str>, target: Option<&str>) -> Result<bool, Mistakes> {
@@ -215,6 +262,21 @@ fn spec<'a>(args: &Args, choice: Choice<'a>, log: emu_exec::TraceOptions) -> Res
     })
 }
 
+/// -semihosting and all of -semihosting-config, as if they were one. Without arguments the guest's command line is the kernel's name and -append.
+fn semihosting(args: &Args, spec: &MachineSpec<'_>) -> Result<Option<SemihostingConfig>, Mistakes> {
+    let mut config = args.on("semihosting").then(SemihostingConfig::default);
+    let words = args.all("semihosting-config")?;
+    if !words.is_empty() {
+        config = SemihostingConfig::parse(&words.join(",")).map_err(one)?;
+    }
+    if let Some(config) = config.as_mut().filter(|c| c.arguments.is_empty()) {
+        let image = |name: &str| spec.images.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        config.arguments.extend(image("kernel").or(image("bios")).map(str::to_owned));
+        config.arguments.extend(image("append").unwrap_or_default().split_whitespace().map(str::to_owned));
+    }
+    Ok(config)
+}
+
 fn serial_lines(args: &Args) -> Result<Vec<StreamSpec>, Mistakes> {
     let mut lines = Vec::new();
     for text in args.all("serial")? {
@@ -227,7 +289,7 @@ fn serial_lines(args: &Args) -> Result<Vec<StreamSpec>, Mistakes> {
 }
 
 /// Runs the machine and says how it ended; the exit code.
-fn watch(machine: &Arc<Machine>, streams: &Arc<Streams>, limit: Option<Duration>, stats: bool) -> i32 {
+fn watch(machine: &Arc<Machine>, streams: &Arc<Streams>, limit: Option<Duration>, stats: bool, server: Option<Server>) -> i32 {
     let guest = Arc::new(Running(Arc::clone(machine)));
     streams.attach(guest.clone());
     let timer = limit.map(|l| (TimeLimit::start(l, guest), l));
@@ -240,6 +302,9 @@ fn watch(machine: &Arc<Machine>, streams: &Arc<Streams>, limit: Option<Duration>
     if let Some(sentence) = sentence {
         let last = streams.last_line().map(|l| format!("; the last line on the console was: {l}")).unwrap_or_default();
         eprintln!("error: {sentence}{last}");
+    }
+    if let Some(server) = server {
+        server.ended(code as u8);
     }
     code
 }

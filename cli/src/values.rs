@@ -1,6 +1,6 @@
 //! Values of flags: sizes, counts, names with options, clocks. Every mistake is a sentence that says what would be right.
 
-use emu_exec::Clock;
+use emu_exec::{Clock, StateHash};
 use emu_plugin::nearest;
 
 /// A name and `key=value` options behind it: the value of -M and -cpu.
@@ -143,6 +143,25 @@ pub fn icount(text: &str) -> Result<Clock, String> {
     }
 }
 
+/// Parses the value of --state-hash.
+pub fn state_hash(text: &str) -> Result<StateHash, String> {
+    let wrong = |part: &str| format!("--state-hash {text}: '{part}' is not understood; write N[,from=A][,until=B][,dump][,ram]");
+    let number = |part: &str, n: &str| n.parse::<u64>().map_err(|_| wrong(part));
+    let mut parts = text.split(',');
+    let every = parts.next().unwrap_or_default();
+    let mut hash = StateHash { every: number(every, every)?, from: 0, until: u64::MAX, dump: false, ram: false };
+    for part in parts {
+        match part.split_once('=') {
+            Some(("from", n)) => hash.from = number(part, n)?,
+            Some(("until", n)) => hash.until = number(part, n)?,
+            None if part == "dump" => hash.dump = true,
+            None if part == "ram" => hash.ram = true,
+            _ => return Err(wrong(part)),
+        }
+    }
+    if hash.every == 0 { Err(wrong(every)) } else { Ok(hash) }
+}
+
 /// Checks the value of -accel.
 pub fn accel(text: &str) -> Result<(), String> {
     let name = text.split(',').next().unwrap_or(text);
@@ -205,6 +224,15 @@ mod tests {
         }
         for bad in ["auto", "shift=auto", "shift=11", "seed=1", "shift=1,seed=x", "shfit=1", "shift=1,rr=record", ""] {
             assert!(icount(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn state_hashes() {
+        let want = StateHash { every: 10, from: 5, until: 99, dump: true, ram: false };
+        assert_eq!(state_hash("10,from=5,until=99,dump"), Ok(want));
+        for bad in ["", "0", "x", "1,from", "1,to=3", "1,dump=1"] {
+            assert!(state_hash(bad).unwrap_err().contains("write N"), "{bad}");
         }
     }
 

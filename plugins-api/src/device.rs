@@ -97,7 +97,7 @@ unsafe extern "C" fn load(o: *mut c_void, saved: Slice<'_, u8>, error: Sink) -> 
 static VTABLE: DeviceVtable = DeviceVtable { name, read, write, reset, timer, receive, save, load };
 
 /// A device as the host calls it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct DeviceHandle {
     object: *mut c_void,
     vtable: *const DeviceVtable,

@@ -69,6 +69,28 @@ impl Power {
     pub const NO_CPU: Power = Power(3);
 }
 
+/// A semihosting call: a request of the guest program to the host, made by an agreed instruction.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SemihostingCall {
+    /// Number of the operation.
+    pub operation: u32,
+    /// Bytes of a word in parameter blocks: 4 or 8.
+    pub word_bytes: u32,
+    /// The parameter.
+    pub argument: u64,
+    /// What the guest gets.
+    pub result: u64,
+    /// Privilege view of the caller's data.
+    pub view: u32,
+    /// `MemFlags` of the caller's data accesses; its byte order is that of parameter blocks.
+    pub mem_flags: u32,
+    /// Not zero: the caller is an unprivileged program.
+    pub unprivileged: u32,
+    /// Not used; zero.
+    pub reserved: u32,
+}
+
 macro_rules! services {
     ($( $(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)?; )*) => {
         /// The host's functions.
@@ -133,6 +155,8 @@ services! {
     fn stream_write(ctx: *mut c_void, stream: u64, data: *const u8, len: usize);
     /// Seconds since 1970 as the guest's real-time clock shall show them at this moment.
     fn wall_clock(ctx: *mut c_void) -> u64;
+    /// Carries out a semihosting call of a CPU; 0 when it was answered, 1 when there is no semihosting for such a caller.
+    fn semihosting(cpu: *mut CpuHeader, call: *mut SemihostingCall) -> u32;
 }
 
 /// Number of services.

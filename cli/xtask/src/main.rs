@@ -1,4 +1,5 @@
 //! `cargo xtask test`: builds everything and runs every test, with the time of each part. `cargo xtask soak`: the random tests, longer.
+//! `cargo xtask bench`: CPU time beside QEMU's.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 const USAGE: &str = "\
 usage: cargo xtask test [ARGUMENT...]   build emu and all plugins, then run all tests (arguments go to the test runner)
        cargo xtask soak [ARGUMENT...]   the same tests with more random cases (EMU_DIFF_SCALE, by default 20 times as many)
+       cargo xtask bench [FLAG...]      CPU time of guests beside QEMU's (tests/perf/README.md; --help lists the flags)
 ";
 
 /// Settings of a soak, where the environment does not say otherwise.
@@ -80,11 +82,30 @@ fn test(arguments: &[String], environment: &[(&str, &str)]) -> bool {
     part("tests", &mut tests).passed && others
 }
 
+/// Builds emu with its plugins and the runner, and runs it; its exit code.
+fn bench(arguments: &[String]) -> ExitCode {
+    if !part("build", cargo().args(["build", "--release", "--quiet"])).passed {
+        return ExitCode::FAILURE;
+    }
+    // Where the caller is, so that paths among the arguments are his.
+    let mut runner = Command::new(cargo().get_program());
+    runner.args(["run", "--release", "--quiet", "--manifest-path"]).arg(root().join("Cargo.toml"));
+    runner.args(["-p", "emu-test-perf", "--bin", "emu-bench", "--"]).args(arguments);
+    match runner.env_remove("EMU_PLUGIN_PATH").status() {
+        Ok(status) => ExitCode::from(status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1)),
+        Err(e) => {
+            eprintln!("error: {} does not start: {e}", runner.get_program().display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().skip(1).map(|a| OsStr::to_string_lossy(&a).into_owned()).collect();
     let passed = match arguments.split_first() {
         Some((first, rest)) if first == "test" => test(rest, &[]),
         Some((first, rest)) if first == "soak" => test(rest, &SOAK),
+        Some((first, rest)) if first == "bench" => return bench(rest),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

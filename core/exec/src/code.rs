@@ -7,6 +7,7 @@
 use emu_interp::{FastBlock, Step};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -49,13 +50,31 @@ impl Block {
     }
 }
 
-type Page = HashMap<(u64, u64), Arc<Block>>;
+/// A quick hash for addresses and keys, which a guest may choose badly at nobody's cost but its own.
+#[derive(Clone, Default)]
+pub struct Mix(u64);
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.write_u64((*b).into()));
+    }
+    fn write_u64(&mut self, v: u64) {
+        let x = (self.0.rotate_left(26) ^ v).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = x ^ x >> 32;
+    }
+}
+
+type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
+type Page = Map<(u64, u64), Arc<Block>>;
 
 const SHARDS: usize = 64;
 
 /// All blocks of a machine.
 pub struct CodeIndex {
-    shards: [Mutex<HashMap<u64, Page>>; SHARDS],
+    shards: [Mutex<Map<u64, Page>>; SHARDS],
     /// Counts the invalidations of each shard.
     generations: [AtomicU64; SHARDS],
     bytes: AtomicUsize,
@@ -84,7 +103,7 @@ impl CodeIndex {
             flushed: AtomicU64::new(0),
         }
     }
-    fn shard(&self, pa: u64) -> MutexGuard<'_, HashMap<u64, Page>> {
+    fn shard(&self, pa: u64) -> MutexGuard<'_, Map<u64, Page>> {
         self.shards[(pa >> 12) as usize % SHARDS].lock().unwrap_or_else(|e| e.into_inner())
     }
     /// The block at a physical address for a virtual address and mode.
@@ -100,7 +119,7 @@ impl CodeIndex {
     pub fn insert(&self, pa: u64, block: Block, generation: u64) -> Arc<Block> {
         if self.bytes.load(Ordering::Relaxed) > self.limit {
             // This block goes with the rest, for its generation is over.
-            self.clear();
+            self.drop_interpreted();
             self.flushed.fetch_add(1, Ordering::Relaxed);
         }
         self.translated.fetch_add(1, Ordering::Relaxed);
@@ -118,17 +137,17 @@ impl CodeIndex {
             }
         }
     }
-    /// Invalidates the blocks of a physical page.
-    pub fn invalidate(&self, pa: u64) {
+    /// Invalidates the blocks of a physical page; false if it had none.
+    pub fn invalidate(&self, pa: u64) -> bool {
         let page = {
             let mut shard = self.shard(pa);
             self.generations[(pa >> 12) as usize % SHARDS].fetch_add(1, Ordering::SeqCst);
             shard.remove(&(pa >> 12))
         };
-        if let Some(page) = page {
-            self.invalidated.fetch_add(1, Ordering::Relaxed);
-            self.drop_page(page);
-        }
+        let Some(page) = page else { return false };
+        self.invalidated.fetch_add(1, Ordering::Relaxed);
+        self.drop_page(page);
+        true
     }
     fn drop_page(&self, page: Page) {
         for block in page.into_values() {
@@ -143,6 +162,24 @@ impl CodeIndex {
             shard.retain(|_, page| {
                 page.retain(|_, block| {
                     let keep = block.chunk != chunk || !matches!(block.body, Body::Native(_));
+                    if !keep {
+                        block.valid.store(false, Ordering::SeqCst);
+                        self.bytes.fetch_sub(block.bytes(), Ordering::Relaxed);
+                    }
+                    keep
+                });
+                !page.is_empty()
+            });
+        }
+    }
+    /// Invalidates the blocks that are not generated code: no CPU has those anywhere else.
+    pub fn drop_interpreted(&self) {
+        for (shard, generation) in self.shards.iter().zip(&self.generations) {
+            let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
+            generation.fetch_add(1, Ordering::SeqCst);
+            shard.retain(|_, page| {
+                page.retain(|_, block| {
+                    let keep = matches!(block.body, Body::Native(_));
                     if !keep {
                         block.valid.store(false, Ordering::SeqCst);
                         self.bytes.fetch_sub(block.bytes(), Ordering::Relaxed);

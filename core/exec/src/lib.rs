@@ -6,6 +6,10 @@
 //! * `memory`: guest accesses of a running block: the cached translation, else the slow path, else a fault.
 //! * `code`: blocks by physical page; what happens when code is written.
 //! * `clock`: the one source of time, and all timers.
+//! * `debug`: stopping, stepping, breakpoints, watchpoints, and access to a stopped machine.
+//! * `semihosting`: the guest as semihosting sees it.
+//! * `state_hash`: hashes of the state at exact instruction counts, to compare engines by.
+//! * `trace`: what `-d` shows of a running CPU.
 //! * `services`: the C functions behind [`emu_plugins_api::HostServices`].
 //!
 //! There is no lock that all CPUs share on a common path. A CPU's caches are touched by its own thread only; others post requests, which it
@@ -14,13 +18,19 @@
 
 mod clock;
 mod code;
+mod debug;
 mod machine;
 mod memory;
 mod native;
 mod region;
+mod semihosting;
 mod services;
+mod state_hash;
+mod trace;
 mod vcpu;
 
 pub use clock::Clock;
+pub use debug::{Action, CpuStatus, Points, Stop, StopSink, WatchKind, Watchpoint};
+pub use state_hash::StateHash;
 pub use machine::{Exit, Machine, MachineSpec, Streams, TraceOptions};
 pub use services::services;

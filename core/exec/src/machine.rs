@@ -2,6 +2,7 @@
 
 use crate::clock::{Clock, Owner, Time};
 use crate::code::CodeIndex;
+use crate::debug::Debug;
 use crate::services::services;
 use crate::vcpu::{Request, Vcpu};
 use emu_mem::{AddressSpace, Window};
@@ -14,6 +15,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 
 /// Largest amount of translated code in bytes before all of it is dropped.
 const CODE_LIMIT: usize = 384 << 20;
+
+/// Under icount: what a CPU does to itself by a device (an interrupt, an earlier deadline) takes effect so many instructions later, at the
+/// earliest. It must be more than twice what runs without a look at the count, in any engine: where exactly an engine looks is its own affair.
+const CUT_MIN: u64 = 128;
+const _: () = assert!(CUT_MIN >= 2 * crate::region::PIECE_INSNS_MAX as u64);
 
 /// Bytes of input that a device is offered at a time.
 const OFFER: usize = 256;
@@ -29,10 +35,22 @@ pub struct TraceOptions {
     pub int: bool,
     /// Every block entered.
     pub exec: bool,
+    /// IR after the optimiser.
+    pub op_opt: bool,
     /// Generated code.
     pub out_asm: bool,
+    /// Each jump out of a region goes through the dispatcher.
+    pub unlinked: bool,
     /// Times and counts are wanted at the end.
     pub stats: bool,
+    /// General registers, flags and mode before every block.
+    pub cpu: bool,
+    /// Vector registers before every block.
+    pub fpu: bool,
+    /// Page walks.
+    pub mmu: bool,
+    /// Hashes of the state under icount.
+    pub state_hash: Option<crate::state_hash::StateHash>,
     /// Only addresses in these ranges (first, last); empty: all.
     pub filter: Vec<(u64, u64)>,
     /// Where text goes; nothing is traced without.
@@ -41,7 +59,7 @@ pub struct TraceOptions {
 
 impl TraceOptions {
     pub(crate) fn any_translation(&self) -> bool {
-        (self.in_asm || self.op) && self.sink.is_some()
+        (self.in_asm || self.op || self.op_opt) && self.sink.is_some()
     }
 }
 
@@ -102,6 +120,8 @@ struct StreamRecord {
     device: u64,
     input: Mutex<VecDeque<u8>>,
     waiting: AtomicBool,
+    /// The guest has used the device: it is for the device that input is meant, not for semihosting.
+    is_used: AtomicBool,
 }
 
 #[derive(Default)]
@@ -131,10 +151,13 @@ pub struct Machine {
     pub code: CodeIndex,
     /// Traces.
     pub trace: TraceOptions,
+    /// What a debugger wants.
+    pub debug: Debug,
     /// Generated code, unless the interpreter is asked for.
     pub native: Option<crate::native::Native>,
     /// Blocks run in the plain interpreter, the fast one's twin (`EMU_INTERP=plain`).
     pub plain: bool,
+    pub(crate) semihosting: crate::semihosting::Slot,
     board: OnceLock<BoardHandle>,
     devices: Mutex<Vec<DeviceRecord>>,
     streams: Mutex<Vec<Arc<StreamRecord>>>,
@@ -151,6 +174,8 @@ pub struct Machine {
     /// Under icount: the CPU whose slice it is, and where its slice ends.
     current: AtomicI64,
     slice_end: AtomicU64,
+    /// The thread that runs all CPUs under icount.
+    scheduler: OnceLock<std::thread::ThreadId>,
 }
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -187,7 +212,7 @@ impl Machine {
         let layout = *arch.layout();
         let cpus = (0..spec.cpus).map(|i| Arc::new(Vcpu::new(i, &layout))).collect();
         let deterministic = spec.clock != Clock::Host;
-        let native = crate::native::Native::new(&arch, spec.cpus, crate::vcpu::SLOTS, deterministic || spec.log.stats, spec.log.exec)?;
+        let native = crate::native::Native::new(&arch, spec.cpus, crate::vcpu::SLOTS, deterministic, spec.log.each_block() || spec.log.unlinked)?;
         let machine = Arc::new(Machine {
             arch,
             space: AddressSpace::new(),
@@ -195,8 +220,10 @@ impl Machine {
             time: Time::new(spec.clock),
             code: CodeIndex::new(CODE_LIMIT),
             trace: spec.log.clone(),
+            debug: Debug::new(spec.cpus),
             native,
             plain: std::env::var_os("EMU_INTERP").is_some_and(|v| v == "plain"),
+            semihosting: crate::semihosting::Slot::default(),
             board: OnceLock::new(),
             devices: Mutex::default(),
             streams: Mutex::default(),
@@ -210,6 +237,7 @@ impl Machine {
             stop: AtomicBool::new(false),
             current: AtomicI64::new(-1),
             slice_end: AtomicU64::new(u64::MAX),
+            scheduler: OnceLock::new(),
         });
         // Plugins keep pointers to it.
         std::mem::forget(machine.clone());
@@ -233,6 +261,9 @@ impl Machine {
     /// Runs the machine until it ends.
     pub fn run(self: &Arc<Self>) -> Exit {
         let exit = if self.time.is_deterministic() { self.run_in_turn() } else { self.run_threads() };
+        if let Some(options) = self.trace.state_hash.filter(|_| self.time.is_deterministic()) {
+            self.print_state_hash(self.time.all_executed(), &options, true);
+        }
         lock(&self.control).ended = true;
         exit
     }
@@ -295,6 +326,11 @@ impl Machine {
         self.cpus.iter().for_each(|c| c.kick());
     }
 
+    /// True if the run ends, or CPUs shall pause: nobody should wait for the host any more.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
     /// Where CPU threads come between runs: waits while the machine is paused; true when the thread shall end.
     pub fn pause_point(&self, cpu: &Vcpu) -> bool {
         let _ = cpu;
@@ -315,21 +351,24 @@ impl Machine {
     /// System reset, while no CPU runs.
     fn reset(&self) -> Result<(), String> {
         self.time.clear();
+        self.semihosting.reset();
         for cpu in &self.cpus {
             cpu.reset(self);
         }
         let devices: Vec<DeviceHandle> = lock(&self.devices).iter().map(|d| d.handle).collect();
         devices.iter().for_each(DeviceHandle::reset);
-        self.code.clear();
+        self.forget_all_code();
         // The machine loads its images again as it did when it was made: into read-only memory too.
         self.built.store(false, Ordering::SeqCst);
         let again = self.board().map_or(Ok(()), BoardHandle::restart);
         self.built.store(true, Ordering::SeqCst);
+        self.debug.after_reset();
         again
     }
 
     /// Runs all CPUs in turn on this thread. Everything that happens is a function of the images, the options and the seed.
     fn run_in_turn(self: &Arc<Self>) -> Exit {
+        let _ = self.scheduler.set(std::thread::current().id());
         let mut next = 0usize;
         loop {
             {
@@ -345,11 +384,16 @@ impl Machine {
                     next = 0;
                 }
             }
+            if self.debug_holds_all() {
+                continue;
+            }
             self.deliver_input();
             self.fire_timers();
             let n = self.cpus.len();
-            let ready = (0..n).map(|i| (next + i) % n).find(|&i| {
+            let ready = (0..n).map(|i| (next + i) % n).filter(|&i| !self.debug.skips(i)).find(|&i| {
                 self.cpus[i].exit_request().store(0, Ordering::SeqCst);
+                // SAFETY: this thread runs all CPUs.
+                self.cpus[i].slice_start.store(unsafe { (*self.cpus[i].header()).insns }, Ordering::Relaxed);
                 self.current.store(i as i64, Ordering::SeqCst);
                 self.cpus[i].attend(self)
             });
@@ -380,51 +424,74 @@ impl Machine {
         }
     }
 
+    /// Runs a CPU for its slice. Whatever engine runs it, the slice ends at the same instruction: at the count that it was given or cut to
+    /// (`cut_current`), where the CPU halts or lets others go first, or where the run ends. Requests are served on the way: what they make
+    /// a CPU forget has no bearing on what the guest sees.
     fn run_slice(&self, i: usize, budget: u64) {
         let cpu = &self.cpus[i];
         // SAFETY: this thread runs all CPUs.
-        let start = unsafe { (*cpu.header()).insns };
+        let insns = || unsafe { (*cpu.header()).insns };
+        let start = insns();
         cpu.slice_start.store(start, Ordering::Relaxed);
-        let mut left = budget;
         self.slice_end.store(start + budget, Ordering::Relaxed);
-        // A timer armed inside the slice may end it early (`cut_slice`); the loop then goes on to the new end.
-        while left > 0 {
-            cpu.run(self, left);
+        let before = self.time.all_executed();
+        loop {
+            let left = self.slice_end.load(Ordering::Relaxed).saturating_sub(insns());
             // SAFETY: as above.
-            let at = unsafe { (*cpu.header()).insns };
-            let end = self.slice_end.load(Ordering::Relaxed);
-            // SAFETY: as above.
-            let halted = unsafe { (*cpu.header()).halted } != 0;
-            if at >= end || halted || cpu.exit_request().load(Ordering::Relaxed) & 2 == 0 {
+            if left == 0 || unsafe { (*cpu.header()).halted } != 0 {
                 break;
             }
-            cpu.exit_request().fetch_and(!2, Ordering::Relaxed);
-            left = end - at;
+            let executed = || before + (insns() - start);
+            match &self.trace.state_hash {
+                None => cpu.run(self, left),
+                Some(hash) => {
+                    let until_next = hash.next(executed());
+                    cpu.run(self, left.min(until_next));
+                    if until_next != 0 && hash.is_due(executed()) {
+                        self.print_state_hash(executed(), hash, false);
+                    }
+                    if executed() >= hash.until {
+                        self.quit(0);
+                        break;
+                    }
+                }
+            }
+            if cpu.left_for_good.load(Ordering::Relaxed) {
+                break;
+            }
+            if cpu.exit_request().swap(0, Ordering::SeqCst) != 0 {
+                let c = lock(&self.control);
+                if c.exit.is_some() || c.reset {
+                    break;
+                }
+            }
         }
-        // SAFETY: as above.
-        let done = unsafe { (*cpu.header()).insns } - start;
         self.current.store(-1, Ordering::SeqCst);
-        self.time.executed(done);
+        self.time.executed(insns() - start);
     }
 
-    /// Under icount: a timer was armed for `deadline`; the current slice ends there at the latest.
-    pub fn cut_current_slice(&self, deadline: u64) {
-        if let Some(cpu) = usize::try_from(self.current.load(Ordering::SeqCst)).ok().and_then(|i| self.cpus.get(i)) {
-            self.cut_slice(cpu, deadline);
-        }
-    }
-
-    /// See `cut_current_slice`.
-    pub fn cut_slice(&self, cpu: &Vcpu, deadline: u64) {
-        if deadline == u64::MAX {
+    /// Under icount: the current slice, if there is one, ends where `deadline` (in ns) comes, but not within the next [`CUT_MIN`]
+    /// instructions.
+    pub fn cut_current(&self, deadline: u64) {
+        if deadline == u64::MAX || self.scheduler.get() != Some(&std::thread::current().id()) {
             return;
         }
-        // SAFETY: under icount all CPUs run on this thread.
+        let Some(cpu) = usize::try_from(self.current.load(Ordering::SeqCst)).ok().and_then(|i| self.cpus.get(i)) else { return };
+        // SAFETY: this thread runs all CPUs.
         let at = unsafe { (*cpu.header()).insns };
-        let until = at.saturating_add((deadline.saturating_sub(self.now()) >> self.time.shift()).max(1));
+        let until = at.saturating_add((deadline.saturating_sub(self.now()) >> self.time.shift()).max(CUT_MIN));
         if until < self.slice_end.load(Ordering::Relaxed) {
             self.slice_end.store(until, Ordering::Relaxed);
-            cpu.exit_request().fetch_or(2, Ordering::Relaxed);
+            cpu.cut(until);
+        }
+    }
+
+    /// Makes a CPU look at its input lines and timers. Under icount others do in their turn.
+    pub fn attract(&self, cpu: &Vcpu) {
+        if !self.time.is_deterministic() {
+            cpu.kick();
+        } else if self.current.load(Ordering::Relaxed) == i64::from(cpu.index) {
+            self.cut_current(0);
         }
     }
 
@@ -526,12 +593,22 @@ impl Machine {
                 ram.clear_code(hit.offset);
             }
         }
-        self.code.invalidate(pa);
+        if !self.code.invalidate(pa) {
+            return;
+        }
+        for cpu in &self.cpus {
+            cpu.post(Request::ForgetCode(pa));
+        }
+    }
+    /// All code may have changed.
+    pub fn forget_all_code(&self) {
+        self.code.clear();
         if let Some(native) = &self.native {
             native.epoch.fetch_add(1, Ordering::SeqCst);
         }
+        // Whoever waits for this to be complete everywhere waits for a request.
         for cpu in &self.cpus {
-            cpu.post(Request::ForgetCode);
+            cpu.post(Request::ForgetCode(u64::MAX));
         }
     }
     /// Code is about to be made from a physical page: stores to it must be seen from now on.
@@ -564,13 +641,25 @@ impl Machine {
         by.resume(self);
     }
 
+    /// Takes the input that a stream's device has not taken yet, and all that is queued for it.
+    pub fn take_input(&self, name: &str) -> Vec<u8> {
+        let record = lock(&self.streams).iter().find(|s| s.name == name).cloned();
+        // Not while some of it is being offered to the device.
+        let _turn = lock(&self.delivering);
+        record.map_or_else(Vec::new, |r| {
+            let mut input = lock(&r.input);
+            r.waiting.store(false, Ordering::SeqCst);
+            input.drain(..).collect()
+        })
+    }
+
     /// A device asks for a stream.
     pub fn stream_open(&self, device: u64, name: &str) -> u64 {
         if !self.host.open(name) {
             return 0;
         }
         let mut list = lock(&self.streams);
-        list.push(Arc::new(StreamRecord { name: name.into(), device, input: Mutex::default(), waiting: AtomicBool::new(false) }));
+        list.push(Arc::new(StreamRecord { name: name.into(), device, input: Mutex::default(), waiting: AtomicBool::new(false), is_used: AtomicBool::new(false) }));
         list.len() as u64
     }
     /// Output of a device.
@@ -601,9 +690,18 @@ impl Machine {
     }
     /// After an access to a device: input that it did not take before may fit now.
     #[inline]
-    pub fn after_device(&self, _device: &DeviceHandle) {
+    pub fn after_device(&self, device: &DeviceHandle) {
         if self.any_waiting.load(Ordering::Relaxed) {
+            if self.semihosting.is_allowed() {
+                self.note_used(device);
+            }
             self.deliver_input();
+        }
+    }
+    #[cold]
+    fn note_used(&self, device: &DeviceHandle) {
+        for s in lock(&self.streams).iter().filter(|s| self.device(s.device).as_ref() == Some(device)) {
+            s.is_used.store(true, Ordering::SeqCst);
         }
     }
     fn deliver_input(&self) {
@@ -613,7 +711,8 @@ impl Machine {
         // One at a time, or bytes could overtake each other. A device that calls `input` from inside an access does not come here before the
         // access is over, so nobody who waits here holds what `receive` needs.
         let _turn = lock(&self.delivering);
-        let streams: Vec<_> = lock(&self.streams).iter().filter(|s| s.waiting.load(Ordering::SeqCst)).cloned().collect();
+        let may_have = |s: &StreamRecord| s.is_used.load(Ordering::SeqCst) || !self.semihosting.is_allowed();
+        let streams: Vec<_> = lock(&self.streams).iter().filter(|s| s.waiting.load(Ordering::SeqCst) && may_have(s)).cloned().collect();
         for s in &streams {
             let Some(device) = self.device(s.device) else { continue };
             // The queue is not locked while the device is: output that a script answers locks them the other way round.
@@ -644,7 +743,7 @@ impl Machine {
                 lock(&self.control).reset = true;
                 self.stop.store(true, Ordering::SeqCst);
                 self.changed.notify_all();
-                self.cpus.iter().for_each(|c| c.kick());
+                self.interrupt_run();
                 if self.time.is_deterministic() {
                     self.stop.store(false, Ordering::SeqCst);
                 }
@@ -657,7 +756,26 @@ impl Machine {
         self.changed.notify_all();
         drop(c);
         self.stop.store(true, Ordering::SeqCst);
-        self.cpus.iter().for_each(|c| c.kick());
+        self.interrupt_run();
+    }
+    /// CPUs shall come back to whoever runs them: soon, and at the same instruction in every engine if it is the guest's doing.
+    fn interrupt_run(&self) {
+        if self.scheduler.get() == Some(&std::thread::current().id()) {
+            self.cut_current(0);
+        } else {
+            self.cpus.iter().for_each(|c| c.kick());
+        }
+    }
+    /// After a call that the guest is not to come back from when it ends the run: firmware, semihosting. It leaves the block in any case.
+    pub(crate) fn after_call(&self, cpu: &Vcpu) {
+        let c = lock(&self.control);
+        if c.exit.is_some() || c.reset {
+            cpu.kick();
+        }
+    }
+    /// True once the run is to end.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.control).exit.is_some()
     }
     /// Ends the run from the host's side; any thread.
     pub fn quit(&self, code: i32) {
@@ -666,6 +784,7 @@ impl Machine {
     /// Ends the run because it cannot go on.
     pub fn crash(&self, why: String) {
         self.end(Exit::Crash(why));
+        self.cpus.iter().for_each(|c| c.kick());
     }
 
     /// Writes a line of trace.
@@ -693,6 +812,12 @@ impl Machine {
         }
         self.trace(&text);
     }
+    /// IR after the optimiser.
+    pub(crate) fn trace_ops(&self, pc: u64, ops: &[emu_ir::Op]) {
+        if self.trace.wants(pc) {
+            self.trace(&format!("optimised: pc {pc:#018x}\n{}", emu_ir::print(ops)));
+        }
+    }
     /// Generated code, disassembled.
     pub(crate) fn trace_code(&self, pc: u64, address: usize, code: &[u8]) {
         if !self.trace.filter.is_empty() && !self.trace.filter.iter().any(|(a, b)| *a <= pc && pc <= *b) {
@@ -713,6 +838,11 @@ impl Machine {
                 load(&n.evicted),
                 load(&n.time_ns) as f64 / 1e9
             );
+        }
+        let each: Vec<_> = self.cpus.iter().map(|c| c.counters.all()).collect();
+        for (i, (name, _)) in each.first().into_iter().flatten().enumerate() {
+            let sum: u64 = each.iter().map(|c| c[i].1).sum();
+            text += &format!("{name}: {sum}\n");
         }
         text + &format!(
             "instructions executed: {executed}\nblocks translated: {}\ninstructions translated: {}\npages of code invalidated: {}\ncode cache flushes: {}\naccesses to nothing: {}\n",

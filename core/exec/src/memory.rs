@@ -86,12 +86,17 @@ impl<'a> Running<'a> {
         Ok(Place::Host((va as usize).wrapping_add(entry.addend) as *mut u8))
     }
 
+    /// Whether the guest's tables permit an access, as far as a byte of it goes.
+    pub(crate) fn probe(&self, va: u64, kind: AccessKind, flags: MemFlags) -> Result<(), Fault> {
+        self.translate(va, 1, kind, flags).map(|_| ())
+    }
+
     /// Walks the guest's tables and enters the answer.
     fn fill(&self, va: u64, size: u32, kind: AccessKind, flags: MemFlags) -> Result<(), Fault> {
         let access = Access { va, size, kind, view: flags.view_index() as u8, reserved: 0, mem_flags: flags.0, insn_info: 0 };
         let mut out = Translation::default();
-        // SAFETY: this thread runs the CPU.
-        let failed = unsafe { self.machine.arch.walk(self.cpu, &access, &mut out) };
+        crate::vcpu::count(&self.vcpu.counters.walks);
+        let failed = self.machine.walk(self.cpu, &access, &mut out);
         if failed != fault::NONE {
             return Err(self.fail(va, size, kind, flags, failed));
         }
@@ -116,9 +121,9 @@ impl<'a> Running<'a> {
             }
             None => low |= slow::MMIO,
         }
+        low |= self.machine.debug.page_bits(page);
         let tag = |p: u8, more: u64| page | low | more | if out.perms & p == 0 { slow::ABSENT } else { 0 };
-        let asid = (out.global == 0).then(|| self.vcpu.asid());
-        let entry = Entry::new(tag(perm::READ, 0), tag(perm::WRITE, write_low), addend, pa, out.attrs, asid);
+        let entry = Entry::new(tag(perm::READ, 0), tag(perm::WRITE, write_low), addend, pa, out.attrs, out.global != 0);
         self.vcpu.tlb(flags.view_index()).fill(page, entry, u32::from(out.page_bits).max(PAGE_BITS));
         Ok(())
     }
@@ -177,6 +182,7 @@ impl<'a> Running<'a> {
     #[inline(never)]
     fn load_slow(&self, va: u64, size: u32, flags: MemFlags) -> Result<u128, Fault> {
         self.check_alignment(va, size, AccessKind::READ, flags)?;
+        self.mind_watchpoints(va, size, AccessKind::READ, flags)?;
         if (va & PAGE_MASK) + u64::from(size) > PAGE_SIZE {
             let mut bytes = [0u8; 16];
             let mut at = 0;
@@ -208,6 +214,7 @@ impl<'a> Running<'a> {
     #[inline(never)]
     fn store_slow(&self, va: u64, size: u32, value: u128, flags: MemFlags) -> Result<(), Fault> {
         self.check_alignment(va, size, AccessKind::WRITE, flags)?;
+        self.mind_watchpoints(va, size, AccessKind::WRITE, flags)?;
         if (va & PAGE_MASK) + u64::from(size) > PAGE_SIZE {
             let bytes = value.to_le_bytes();
             let mut at = 0;
@@ -239,6 +246,7 @@ impl<'a> Running<'a> {
     /// Host address for an atomic access, which must be RAM.
     fn atomic_place(&self, va: u64, size: u32, flags: MemFlags) -> Result<*mut u8, Fault> {
         self.check_alignment(va, size, AccessKind::READ_WRITE, flags)?;
+        self.mind_watchpoints(va, size, AccessKind::READ_WRITE, flags)?;
         if (va & PAGE_MASK) + u64::from(size) > PAGE_SIZE {
             return Err(self.fail(va, size, AccessKind::READ_WRITE, flags, fault::ALIGNMENT));
         }
@@ -264,6 +272,7 @@ impl<'a> Running<'a> {
             }
             at += n;
         }
+        self.note_watchpoints(access, access.va, len);
         let write = access.kind == AccessKind::WRITE;
         for (place, va, at, n) in places {
             // SAFETY: `data` has `len` bytes (the caller's promise), and at + n <= len.
@@ -334,14 +343,22 @@ fn write_host(p: *mut u8, size: u32, v: u128) {
     }
 }
 
-/// 16 bytes, single-copy atomic where aligned (Intel and AMD guarantee that for aligned 16-byte vector moves on hosts with AVX).
+/// 16 bytes, single-copy atomic where aligned (Intel and AMD guarantee that for aligned 16-byte vector moves on hosts with AVX). The move is
+/// written out, since a compiler is free to make two moves of 8 bytes of an intrinsic whose result goes to general registers, and does.
 ///
 /// # Safety
 /// 16 bytes at `p` must be readable.
 unsafe fn read16(p: *mut u8) -> u128 {
-    use core::arch::x86_64::{__m128i, _mm_loadu_si128};
-    // SAFETY: the caller says so; a u128 and a vector register have the same size.
-    unsafe { core::mem::transmute::<__m128i, u128>(_mm_loadu_si128(p.cast())) }
+    let v: core::arch::x86_64::__m128i;
+    // SAFETY: the caller says so; a u128 and a vector register have the same size, and movaps is for aligned addresses only.
+    unsafe {
+        if p as usize & 15 == 0 {
+            core::arch::asm!("movaps {v}, [{p}]", p = in(reg) p, v = out(xmm_reg) v, options(nostack, preserves_flags, readonly));
+        } else {
+            core::arch::asm!("movups {v}, [{p}]", p = in(reg) p, v = out(xmm_reg) v, options(nostack, preserves_flags, readonly));
+        }
+        core::mem::transmute::<_, u128>(v)
+    }
 }
 
 /// See `read16`.
@@ -349,9 +366,15 @@ unsafe fn read16(p: *mut u8) -> u128 {
 /// # Safety
 /// 16 bytes at `p` must be writable.
 unsafe fn write16(p: *mut u8, v: u128) {
-    use core::arch::x86_64::{__m128i, _mm_storeu_si128};
-    // SAFETY: the caller says so.
-    unsafe { _mm_storeu_si128(p.cast(), core::mem::transmute::<u128, __m128i>(v)) }
+    // SAFETY: the caller says so; otherwise as in `read16`.
+    unsafe {
+        let v = core::mem::transmute::<u128, core::arch::x86_64::__m128i>(v);
+        if p as usize & 15 == 0 {
+            core::arch::asm!("movaps [{p}], {v}", p = in(reg) p, v = in(xmm_reg) v, options(nostack, preserves_flags));
+        } else {
+            core::arch::asm!("movups [{p}], {v}", p = in(reg) p, v = in(xmm_reg) v, options(nostack, preserves_flags));
+        }
+    }
 }
 
 /// `lock cmpxchg16b`: the old value. Every x86-64 host since 2008 has it (x86-64-v2).
@@ -486,6 +509,7 @@ impl Env for Running<'_> {
     }
     fn store_exclusive(&mut self, va: u64, size: u32, value: u128, flags: MemFlags) -> Result<bool, Fault> {
         self.check_alignment(va, size, AccessKind::WRITE, flags)?;
+        self.mind_watchpoints(va, size, AccessKind::WRITE, flags)?;
         // SAFETY: this thread runs the CPU.
         let h = unsafe { &mut *self.cpu };
         let (addr, open, [low, high]) = (h.monitor_addr, h.monitor_size, h.monitor_value);

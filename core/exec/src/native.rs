@@ -10,11 +10,12 @@ use crate::code::{Block, Body};
 use crate::machine::Machine;
 use crate::memory::Running;
 use crate::region::{Former, Source};
-use crate::vcpu::Vcpu;
+use crate::vcpu::{Vcpu, count};
 use emu_interp::{Env, Fault};
 use emu_ir::{MemFlags, Op};
 use emu_mem::{PAGE_SIZE, TLB_ENTRIES};
-use emu_plugins_api::{CpuHeader, StateLayout, effect};
+use emu_opt::{Dead, Forward, StateInfo, UnitOps};
+use emu_plugins_api::{CpuHeader, FieldClass, StateLayout, effect};
 use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, Runtime, Site, TLB_ENTRY, TlbShape};
 use emu_x86_64::{CodeCache, Lowering, Options, Region, Thunks, Unit};
 use std::mem::offset_of;
@@ -41,6 +42,12 @@ pub struct CpuLayout {
     pub size: u32,
 }
 
+/// Offsets of the one-byte condition flags.
+fn flags(layout: &StateLayout) -> Vec<u32> {
+    let fields = layout.fields.get().iter().filter(|f| f.class == FieldClass::FLAG && f.ty.bytes() == 1);
+    fields.flat_map(|f| (0..f.count).map(|i| f.offset + i * f.stride)).take(64).collect()
+}
+
 impl CpuLayout {
     /// The layout for a target.
     pub fn new(layout: &StateLayout, slots: u32) -> CpuLayout {
@@ -62,6 +69,9 @@ pub struct Native {
     pub thunks: Thunks,
     /// What the generator may do.
     pub options: Options,
+    /// The optimiser's passes run.
+    optimise: bool,
+    state: StateInfo,
     cache: Mutex<CodeCache>,
     /// Chunks that wait for CPUs to leave them, and since which epoch.
     condemned: Mutex<Vec<(u32, u64)>>,
@@ -84,6 +94,9 @@ pub struct Generator {
     lowering: Lowering<'static>,
     page: Vec<u8>,
     entries: Vec<(u64, u32)>,
+    forward: Forward,
+    dead: Dead,
+    units: Vec<UnitOps>,
 }
 
 /// How generated code is entered.
@@ -157,6 +170,12 @@ impl Native {
             frame,
             thunks,
             options: Options { fuse: mode != "plain", native: mode != "interpret" },
+            optimise: !matches!(mode.as_str(), "plain" | "interpret" | "noopt"),
+            state: StateInfo {
+                flags: flags(layout),
+                own: size_of::<CpuHeader>() as u32,
+                helper_writes: layout.helpers.get().iter().map(|h| has(h, effect::WRITES_STATE)).collect(),
+            },
             cache: Mutex::new(cache),
             condemned: Mutex::default(),
             epoch: AtomicU64::new(1),
@@ -175,6 +194,9 @@ impl Native {
             lowering: Lowering::new(self.frame, self.thunks, self.options),
             page: vec![0; PAGE_SIZE as usize],
             entries: Vec::new(),
+            forward: Forward::default(),
+            dead: Dead::default(),
+            units: Vec::new(),
         })
     }
 
@@ -207,7 +229,10 @@ impl Native {
                 let epoch = self.epoch.fetch_add(1, Ordering::SeqCst) + 1;
                 condemned.push((chunk, epoch));
                 self.evicted.fetch_add(1, Ordering::Relaxed);
-                machine.cpus.iter().for_each(|c| c.kick());
+                // Under icount the other CPUs are outside, and this one comes by soon enough.
+                if !machine.time.is_deterministic() {
+                    machine.cpus.iter().for_each(|c| c.kick());
+                }
             }
         }
     }
@@ -245,6 +270,15 @@ impl Generator {
                 let at = (u.pc & (PAGE_SIZE - 1)) as usize;
                 let bytes = insns * m.arch.layout().insn_bytes as usize;
                 m.trace_translation(cpu, u.pc, mode, &self.page[at..(at + bytes).min(self.page.len())], ops);
+            }
+        }
+        if native.optimise {
+            self.optimise(native);
+        }
+        let f = &self.former;
+        if m.trace.op_opt {
+            for u in &f.units {
+                m.trace_ops(u.pc, &f.ops[u.ops.0..u.ops.1]);
             }
         }
         let units: Vec<Unit<'_>> = f
@@ -301,6 +335,26 @@ impl Generator {
     }
 }
 
+impl Generator {
+    /// Runs the passes over the region.
+    fn optimise(&mut self, native: &Native) {
+        let f = &mut self.former;
+        self.units.clear();
+        self.units.extend(f.units.iter().map(|u| UnitOps { pc: u.pc, first: u.ops.0, last: u.ops.1, slots: u.slots, observed: u.loops }));
+        for u in &self.units {
+            self.forward.run(&mut f.ops, u, &native.state);
+        }
+        self.dead.run(&mut f.ops, &self.units, &native.state);
+        let (units, counts) = (&f.units, &mut f.counts);
+        let owner = |i: usize| units.iter().position(|u| u.counts.0 <= i && i < u.counts.1).unwrap_or(0);
+        let marks = counts.iter_mut().enumerate().map(|(i, c)| (owner(i), &mut c.0));
+        emu_opt::compact(&mut f.ops, &mut self.units, marks);
+        for (u, o) in f.units.iter_mut().zip(&self.units) {
+            u.ops = (o.first, o.last);
+        }
+    }
+}
+
 /// The machine and CPU behind a header.
 ///
 /// # Safety
@@ -322,6 +376,7 @@ unsafe extern "C" fn next(cpu: *mut CpuHeader) -> usize {
 unsafe extern "C" fn exit(cpu: *mut CpuHeader, reason: u32) -> usize {
     // SAFETY: see above.
     let (m, v) = unsafe { of(cpu) };
+    count(&v.counters.exits);
     if v.leave(m, reason) {
         v.left_for_good.store(true, Ordering::Relaxed);
         return 0;
@@ -331,6 +386,7 @@ unsafe extern "C" fn exit(cpu: *mut CpuHeader, reason: u32) -> usize {
 unsafe extern "C" fn helper_exit(cpu: *mut CpuHeader) -> usize {
     // SAFETY: see above.
     let (m, v) = unsafe { of(cpu) };
+    count(&v.counters.helper_exits);
     v.interrupts(m);
     v.next_code(m)
 }
@@ -344,6 +400,7 @@ unsafe extern "C" fn interpret(cpu: *mut CpuHeader, op: *const Op, vl: u32) {
     unsafe {
         let (_, v) = of(cpu);
         let slots = core::slice::from_raw_parts_mut(cpu.cast::<u8>().add(v.layout_of().slots as usize).cast::<u64>(), crate::vcpu::SLOTS as usize);
+        count(&v.counters.interpreted);
         let done = emu_interp::execute(&*op, slots, vl, &mut (*cpu).fp_flags);
         debug_assert!(done, "no meaning for op {}", (*op).code);
     }
@@ -354,6 +411,7 @@ unsafe extern "C" fn access(cpu: *mut CpuHeader, site: *const Site) -> u64 {
         let (m, v) = of(cpu);
         (((m, v)), &*site, &mut *cpu.cast::<u8>().add(v.layout_of().exchange as usize).cast::<Exchange>())
     };
+    count(&v.counters.slow_accesses);
     // SAFETY: this is the CPU's thread.
     let insns = unsafe {
         (*cpu).pc = site.pc;

@@ -285,7 +285,7 @@ impl Former {
                     continue;
                 }
                 let (ops, counts) = (self.ops.len(), self.counts.len());
-                let mut slots = 0;
+                let (mut slots, mut labels) = (0, 0u64);
                 let mut at = start;
                 loop {
                     self.pieces[at].used = true;
@@ -300,8 +300,13 @@ impl Former {
                     let lowest = piece.iter().map(|o| o.dst).min().unwrap_or(0);
                     let shift = |v: u32| if v == NONE { NONE } else { v.wrapping_sub(lowest).wrapping_add(slots) };
                     let mut top = slots;
+                    // So are labels, which every piece numbers from 0 on.
+                    labels += 1 << 32;
                     for op in piece {
                         let mut op = *op;
+                        if matches!(code(&op), Some(Code::Label | Code::BrIf | Code::Br)) {
+                            op.imm += labels;
+                        }
                         op.dst = shift(op.dst);
                         if op.code != Code::Const128 as u16 {
                             (op.a, op.b, op.c) = (shift(op.a), shift(op.b), shift(op.c));

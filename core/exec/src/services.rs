@@ -40,6 +40,7 @@ static TABLE: HostServices = HostServices {
     stream_open,
     stream_write,
     wall_clock,
+    semihosting: crate::semihosting::service,
 };
 
 /// The machine behind a context.
@@ -55,7 +56,7 @@ unsafe fn machine<'a>(ctx: *mut c_void) -> &'a Machine {
 ///
 /// # Safety
 /// `cpu` must be a CPU of a machine, and this its thread.
-unsafe fn of<'a>(cpu: *mut CpuHeader) -> (&'a Machine, &'a Arc<Vcpu>) {
+pub(crate) unsafe fn of<'a>(cpu: *mut CpuHeader) -> (&'a Machine, &'a Arc<Vcpu>) {
     // SAFETY: the caller says so; `host` was set in `Vcpu::reset`.
     unsafe {
         let m = machine((*cpu).host);
@@ -86,7 +87,7 @@ unsafe extern "C" fn cpu_timer(cpu: *mut CpuHeader, id: u32, deadline: u64) {
     m.time.arm(Owner::Cpu(v.index, id), deadline);
     if m.time.is_deterministic() {
         // The slice may have to end earlier now.
-        m.cut_slice(v, deadline);
+        m.cut_current(deadline);
     }
 }
 unsafe extern "C" fn tlb_flush(cpu: *mut CpuHeader, request: *const TlbFlush) {
@@ -116,7 +117,12 @@ unsafe extern "C" fn physical(ctx: *mut c_void, pa: u64, data: *mut u8, len: usi
         } else {
             let data = core::slice::from_raw_parts(data, len);
             let report = |w: &emu_mem::Window, page| m.code_written(w, page);
-            if m.is_built() { m.space.write(pa, data, &report) } else { m.space.load(pa, data, &report) }
+            if m.is_built() {
+                m.space.write(pa, data, &report)
+            } else {
+                m.semihosting.note_loaded(pa, len as u64);
+                m.space.load(pa, data, &report)
+            }
         }
     }
 }
@@ -136,7 +142,7 @@ unsafe extern "C" fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, is_p
     // SAFETY: see above.
     let (m, v) = unsafe { of(cpu) };
     if len == 0 {
-        m.code.clear();
+        m.forget_all_code();
         v.forget_jumps();
         return;
     }
@@ -173,7 +179,9 @@ unsafe extern "C" fn bank_access(cpu: *mut CpuHeader, register: u32, value: *mut
 unsafe extern "C" fn firmware_call(cpu: *mut CpuHeader, args: *mut u64) -> u32 {
     // SAFETY: see above; `args` are eight registers.
     let ((m, v), args) = unsafe { (of(cpu), &mut *args.cast::<[u64; 8]>()) };
-    u32::from(!m.board().is_some_and(|b| b.firmware_call(v.index, args)))
+    let known = m.board().is_some_and(|b| b.firmware_call(v.index, args));
+    m.after_call(v);
+    u32::from(!known)
 }
 unsafe extern "C" fn random(ctx: *mut c_void) -> u64 {
     // SAFETY: see above.
@@ -243,11 +251,12 @@ unsafe extern "C" fn device_backing(ctx: *mut c_void, device: u64, offset: u64, 
 }
 unsafe extern "C" fn cpu_line(ctx: *mut c_void, cpu: u32, line: u32, level: u32) {
     // SAFETY: see above.
-    let Some(v) = unsafe { machine(ctx) }.cpus.get(cpu as usize) else { return };
+    let m = unsafe { machine(ctx) };
+    let Some(v) = m.cpus.get(cpu as usize) else { return };
     let bit = 1u32 << (line & 31);
     if level != 0 {
         v.lines().fetch_or(bit, Ordering::SeqCst);
-        v.kick();
+        m.attract(v);
     } else {
         v.lines().fetch_and(!bit, Ordering::SeqCst);
     }
@@ -286,7 +295,7 @@ unsafe extern "C" fn device_timer(ctx: *mut c_void, device: u64, id: u32, deadli
     let m = unsafe { machine(ctx) };
     m.time.arm(Owner::Device(device, id), deadline);
     if m.time.is_deterministic() {
-        m.cut_current_slice(deadline);
+        m.cut_current(deadline);
     }
 }
 unsafe extern "C" fn stream_open(ctx: *mut c_void, device: u64, name: Str<'_>) -> u64 {

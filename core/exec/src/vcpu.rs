@@ -1,6 +1,7 @@
 //! One CPU: its loop, its caches, and how others reach it.
 
 use crate::code::{Block, Body};
+use crate::debug::Minder;
 use crate::machine::Machine;
 use crate::memory::Running;
 use crate::native::{CpuLayout, Generator};
@@ -22,14 +23,55 @@ const JUMP_BITS: u32 = 12;
 pub const WAITS: u32 = 1;
 pub const OFF: u32 = 3;
 
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident $text:literal,)*) => {
+        /// Events of a CPU, counted by its own thread.
+        #[derive(Default)]
+        pub struct Counters { $($(#[$doc])* pub $name: AtomicU64,)* }
+        impl Counters {
+            /// Names and values.
+            pub fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$(($text, self.$name.load(Ordering::Relaxed)),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Generated code asked what comes next.
+    dispatches "dispatches",
+    /// An `exit` op.
+    exits "exits",
+    /// A helper left the block.
+    helper_exits "exits by helpers",
+    /// A memory access took the slow way.
+    slow_accesses "slow accesses",
+    /// A page walk.
+    walks "page walks",
+    /// An op was left to the interpreter.
+    interpreted "interpreted ops",
+    /// The jump cache was emptied.
+    forgotten "jump caches emptied",
+    /// The address space changed.
+    switches "address space switches",
+    /// Translations were flushed.
+    flushes "translation flushes",
+}
+
+/// Counts an event.
+pub fn count(counter: &AtomicU64) {
+    // Only the CPU's thread writes it.
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
 /// What another thread wants of a CPU.
 pub enum Request {
     /// Forget translations.
     Flush(TlbFlush),
     /// Stores to this physical page take the slow path again.
     RevokeWrite(u64),
-    /// Code has changed: forget where it is.
-    ForgetCode,
+    /// Code of this physical page (the maximum: of all) has changed: forget where it is.
+    ForgetCode(u64),
     /// Begin execution (power on).
     Start(u64, u64),
 }
@@ -40,7 +82,6 @@ const REQUESTS_MAX: usize = 256;
 /// Replaces all that only make a CPU forget something by what makes it forget all.
 fn shorten(list: &mut Vec<Request>) {
     list.retain(|r| matches!(r, Request::Start(..)));
-    list.push(Request::ForgetCode);
     list.push(Request::Flush(TlbFlush { kind: emu_plugins_api::FlushKind::ALL, asid: 0, va: 0, last: u64::MAX, views: u32::MAX, broadcast: 0 }));
 }
 
@@ -60,6 +101,8 @@ struct FetchPage {
     page: u64,
     mode: u64,
     epoch: u64,
+    /// The address space that it holds in; `None` in all.
+    asid: Option<u32>,
     pa: u64,
     attrs: u8,
 }
@@ -70,15 +113,37 @@ struct Caches {
     tlbs: Vec<Tlb>,
     jumps: Vec<Jump>,
     fetch: Vec<FetchPage>,
+    /// Moves on when `jumps` are stale.
     epoch: u64,
+    /// The code epoch that the jump cache is of.
+    code_epoch: u64,
+    /// Moves on when translations of fetches are.
+    fetch_epoch: u64,
     asid: u32,
     buf: OwnedIrBuf,
     code: Vec<u8>,
     /// A block that is not in `jumps` while it runs.
     single: Option<Arc<Block>>,
-    /// Lines of the jump cache in use.
-    lines: Vec<u16>,
+    /// Lines of the jump cache in use, those of code in global pages and those of the current address space.
+    lines: [Vec<u16>; 2],
+    /// Lines that other address spaces left, oldest first: they come back with them.
+    lines_aside: Vec<(u32, Vec<(u16, JumpEntry)>)>,
     generator: Option<Box<Generator>>,
+    /// A bit for each page (by a hash of its address) that code was fetched from since everything was forgotten.
+    fetched: [u64; 64],
+    /// First and last address of the large mappings that code was fetched from: any of their addresses names the whole.
+    fetched_large: Option<(u64, u64)>,
+}
+
+/// In `JumpEntry::reserved`, beside the physical page: the line holds in the current address space only.
+const LOCAL: u64 = 1;
+
+/// Where a page's bit is in `Caches::fetched`.
+fn fetched_bit(va: u64) -> (usize, u64) {
+    // Bits above 55 may be a tag in what is flushed.
+    let page = (va & ((1 << 56) - 1)) >> 12;
+    let hash = page.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
+    ((hash >> 6) as usize, 1 << (hash & 63))
 }
 
 /// Value slots of a CPU, behind its state in the same allocation. A block that needs more is made shorter.
@@ -109,6 +174,8 @@ pub struct Vcpu {
     pub due_timers: AtomicU32,
     /// The code epoch up to which this CPU has forgotten code; the maximum while it is outside of generated code.
     pub code_seen: AtomicU64,
+    /// What happened.
+    pub counters: Counters,
     /// Generated code was left by an `exit` that ends the run.
     pub left_for_good: AtomicBool,
 }
@@ -137,14 +204,19 @@ impl Vcpu {
         let caches = Caches {
             tlbs,
             jumps: (0..1 << JUMP_BITS).map(|_| empty()).collect(),
-            fetch: (0..256).map(|_| FetchPage { page: 1, mode: 0, epoch: 0, pa: 0, attrs: 0 }).collect(),
+            fetch: (0..256).map(|_| FetchPage { page: 1, mode: 0, epoch: 0, asid: None, pa: 0, attrs: 0 }).collect(),
             epoch: 1,
+            code_epoch: 0,
+            fetch_epoch: 1,
             asid: 0,
             buf: OwnedIrBuf::new(0),
             code: Vec::with_capacity(PAGE_SIZE as usize),
             single: None,
-            lines: Vec::new(),
+            lines: [const { Vec::new() }; 2],
+            lines_aside: Vec::new(),
             generator: None,
+            fetched: [0; 64],
+            fetched_large: None,
         };
         Vcpu {
             index,
@@ -162,6 +234,7 @@ impl Vcpu {
             slice_start: AtomicU64::new(0),
             due_timers: AtomicU32::new(0),
             code_seen: AtomicU64::new(u64::MAX),
+            counters: Counters::default(),
             left_for_good: AtomicBool::new(false),
         }
     }
@@ -208,12 +281,75 @@ impl Vcpu {
     }
     /// Generated code finds other code by asking again. The CPU's own thread.
     pub fn forget_code(&self) {
-        let lines = &mut self.caches().lines;
-        if lines.len() >= JUMPS / 2 {
-            (0..JUMPS).for_each(|i| self.forget_line(i));
-            lines.clear();
+        let c = self.caches();
+        count(&self.counters.forgotten);
+        c.lines_aside.clear();
+        for lines in &mut c.lines {
+            lines.drain(..).for_each(|i| self.forget_line(i as usize));
         }
-        lines.drain(..).for_each(|i| self.forget_line(i as usize));
+    }
+    /// The same for code of one physical page.
+    fn forget_code_of(&self, pa: u64) {
+        let c = self.caches();
+        let stale = |e: &JumpEntry| (e.reserved ^ pa) & !(PAGE_SIZE - 1) == 0;
+        for i in c.lines.iter().flatten() {
+            // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+            if stale(&unsafe { self.line(usize::from(*i)).read() }) {
+                self.forget_line(usize::from(*i));
+            }
+        }
+        c.lines_aside.iter_mut().for_each(|a| a.1.retain(|e| !stale(&e.1)));
+    }
+    /// The same for code that holds in one address space only.
+    fn forget_code_in(&self, asid: u32) {
+        let c = self.caches();
+        c.lines_aside.retain(|a| a.0 != asid);
+        c.fetch.iter_mut().filter(|f| f.asid == Some(asid)).for_each(|f| f.epoch = 0);
+        if asid == c.asid {
+            c.epoch += 1;
+            for i in c.lines[1].drain(..) {
+                // SAFETY: as above.
+                if unsafe { self.line(usize::from(i)).read() }.reserved & LOCAL != 0 {
+                    self.forget_line(usize::from(i));
+                }
+            }
+        }
+    }
+    /// The address space changes: see `Tlb::switch`.
+    fn switch_code(&self, from: u32, to: u32) {
+        let c = self.caches();
+        let mut room = match c.lines_aside.iter().position(|a| a.0 == from) {
+            Some(i) => c.lines_aside.remove(i).1,
+            None if c.lines_aside.len() >= 8 => c.lines_aside.remove(0).1,
+            None => Vec::new(),
+        };
+        room.clear();
+        for i in c.lines[1].drain(..) {
+            // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+            let entry = unsafe { self.line(i as usize).read() };
+            // A line that was overwritten since is in the list of what did it.
+            if entry.reserved & LOCAL != 0 {
+                room.push((i, entry));
+                self.forget_line(i as usize);
+            }
+        }
+        c.lines_aside.push((from, room));
+        if let Some(k) = c.lines_aside.iter().position(|a| a.0 == to) {
+            for (i, entry) in c.lines_aside.remove(k).1 {
+                // SAFETY: as above.
+                unsafe { self.line(i as usize).write(entry) };
+                c.lines[1].push(i);
+            }
+        }
+    }
+    fn enter_line(&self, line: usize, pc: u64, mode: u64, code: usize, pa: u64, global: bool) {
+        // SAFETY: as above.
+        unsafe { self.line(line).write(JumpEntry { pc, mode, code: code as u64, reserved: pa & !(PAGE_SIZE - 1) | if global { 0 } else { LOCAL } }) };
+        let lines = &mut self.caches().lines[usize::from(!global)];
+        if lines.len() >= 4 * JUMPS {
+            self.forget_code();
+        }
+        self.caches().lines[usize::from(!global)].push(line as u16);
     }
     fn forget_line(&self, i: usize) {
         // SAFETY: the line lies in the CPU's memory, which only this thread uses.
@@ -223,34 +359,70 @@ impl Vcpu {
     pub fn asid(&self) -> u32 {
         self.caches().asid
     }
-    /// The address space has changed: what is not global of the others is forgotten.
+    /// The address space has changed.
     pub fn set_asid(&self, asid: u32) {
-        self.forget_jumps();
         let c = self.caches();
-        if c.asid != asid {
+        c.epoch += 1;
+        let old = c.asid;
+        if old != asid {
             c.asid = asid;
-            c.tlbs.iter_mut().for_each(|t| t.flush_asid(None));
+            count(&self.counters.switches);
+            c.tlbs.iter_mut().for_each(|t| t.switch(old, asid));
+            self.switch_code(old, asid);
         }
     }
     /// Forgets translations.
     pub fn flush(&self, f: &TlbFlush) {
         use emu_plugins_api::FlushKind as K;
-        self.forget_jumps();
+        count(&self.counters.flushes);
+        if f.kind == K::ASID {
+            self.forget_code_in(f.asid);
+        } else if self.code_concerned(f) {
+            self.forget_jumps();
+        }
         let c = self.caches();
+        let asid = c.asid;
         for (view, tlb) in c.tlbs.iter_mut().enumerate() {
             if f.views >> view & 1 == 0 {
                 continue;
             }
             match f.kind {
-                K::ASID => tlb.flush_asid(Some(f.asid)),
-                K::VA | K::VA_ALL_ASIDS => tlb.flush_range(f.va, f.last),
+                K::ASID => tlb.flush_asid(f.asid, asid),
+                K::VA => {
+                    tlb.forget_aside(Some(f.asid));
+                    tlb.flush_range(f.va, f.last);
+                }
+                K::VA_ALL_ASIDS => {
+                    tlb.forget_aside(None);
+                    tlb.flush_range(f.va, f.last);
+                }
                 _ => tlb.flush(),
             }
         }
     }
+    /// False if no code was fetched from what is flushed.
+    fn code_concerned(&self, f: &TlbFlush) -> bool {
+        use emu_plugins_api::FlushKind as K;
+        let (first, last) = (f.va & !(PAGE_SIZE - 1), f.last);
+        if !matches!(f.kind, K::VA | K::VA_ALL_ASIDS) || last < first || (last - first) >> 12 > 64 {
+            return true;
+        }
+        let va = (1 << 56) - 1;
+        if self.caches().fetched_large.is_some_and(|(f, l)| f <= last & va && first & va <= l) {
+            return true;
+        }
+        let fetched = &self.caches().fetched;
+        (first..=last).step_by(PAGE_SIZE as usize).any(|page| {
+            let (word, bit) = fetched_bit(page);
+            fetched[word] & bit != 0
+        })
+    }
     /// Looked-up blocks and fetched pages are looked up again.
     pub fn forget_jumps(&self) {
         self.caches().epoch += 1;
+        self.caches().fetch_epoch += 1;
+        self.caches().fetched = [0; 64];
+        self.caches().fetched_large = None;
         self.forget_code();
     }
     /// Stores to a physical page take the slow path again.
@@ -295,9 +467,13 @@ impl Vcpu {
     pub fn ticket(&self) -> u64 {
         self.posted.load(Ordering::SeqCst)
     }
+    /// True when nothing is posted that has not been done.
+    pub fn has_served(&self) -> bool {
+        self.posted.load(Ordering::SeqCst) == self.done.load(Ordering::SeqCst)
+    }
     /// Takes all requests.
     pub fn serve(&self, machine: &Machine) {
-        if self.posted.load(Ordering::SeqCst) == self.done.load(Ordering::SeqCst) {
+        if self.has_served() {
             return;
         }
         let (list, ticket) = self.take_requests();
@@ -305,7 +481,8 @@ impl Vcpu {
             match request {
                 Request::Flush(f) => self.flush(&f),
                 Request::RevokeWrite(pa) => self.revoke_write(pa),
-                Request::ForgetCode => self.forget_code(),
+                Request::ForgetCode(u64::MAX) => self.forget_code(),
+                Request::ForgetCode(pa) => self.forget_code_of(pa),
                 // SAFETY: this is the CPU's thread.
                 Request::Start(pc, arg) => unsafe {
                     machine.arch.reset(self.cpu);
@@ -349,6 +526,12 @@ impl Vcpu {
             if machine.pause_point(self) {
                 return;
             }
+            if machine.debug_holds(self) {
+                if self.exit_request().load(Ordering::SeqCst) == 0 {
+                    std::thread::park();
+                }
+                continue;
+            }
             if self.attend(machine) {
                 self.run(machine, u64::MAX);
             } else if self.exit_request().load(Ordering::SeqCst) == 0 {
@@ -367,7 +550,7 @@ impl Vcpu {
         }
         machine.run_cpu_timers(self);
         let lines = self.lines().load(Ordering::SeqCst);
-        if lines != 0 {
+        if lines != 0 && (h.halted != 0 || !machine.debug.steps(self.index)) {
             // SAFETY: as above.
             let answer = unsafe { machine.arch.interrupt(self.cpu, lines) };
             if answer & (irq::TAKEN | irq::WAKE) != 0 {
@@ -380,23 +563,38 @@ impl Vcpu {
     /// Runs blocks until somebody asks for attention, the CPU halts, or `budget` instructions are done.
     pub fn run(&self, machine: &Machine, budget: u64) {
         self.resume(machine);
-        match &machine.native {
-            Some(native) => self.run_native(machine, native, budget),
-            None => self.run_interpreter(machine, budget),
+        self.left_for_good.store(false, Ordering::Relaxed);
+        // SAFETY: this is the CPU's thread; the exchange area is part of the CPU.
+        let insns = unsafe { (*self.cpu).insns };
+        let mut minder = machine.debug_begin(self, insns);
+        let budget = minder.as_ref().map_or(budget, |m| m.budget(budget));
+        // SAFETY: as above.
+        unsafe { (*self.exchange()).stop = insns.saturating_add(budget) };
+        match (&machine.native, minder.as_mut()) {
+            (Some(native), None) => self.run_native(machine, native),
+            (_, minder) => self.interpret(machine, false, minder),
         }
         // SAFETY: this is the CPU's thread.
-        self.published.store(unsafe { (*self.cpu).insns }, Ordering::Relaxed);
+        let (pc, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).insns) };
+        if let Some(m) = minder {
+            m.end(machine, self, pc, insns);
+        }
+        self.published.store(insns, Ordering::Relaxed);
         self.running.store(false, Ordering::SeqCst);
     }
 
-    fn run_native(&self, machine: &Machine, native: &crate::native::Native, budget: u64) {
-        // SAFETY: this is the CPU's thread; the exchange area is part of the CPU.
-        let stop = unsafe {
-            let stop = (*self.cpu).insns.saturating_add(budget);
-            (*self.exchange()).stop = stop;
-            stop
-        };
-        self.left_for_good.store(false, Ordering::Relaxed);
+    /// Instructions that `run` may still carry out.
+    fn left(&self) -> u64 {
+        // SAFETY: this is the CPU's thread.
+        unsafe { (*self.exchange()).stop.saturating_sub((*self.cpu).insns) }
+    }
+    /// `run` ends at this instruction count if it would not before. The CPU's own thread, in the middle of a block perhaps.
+    pub fn cut(&self, until: u64) {
+        // SAFETY: as above.
+        unsafe { (*self.exchange()).stop = (*self.exchange()).stop.min(until) };
+    }
+
+    fn run_native(&self, machine: &Machine, native: &crate::native::Native) {
         loop {
             let code = self.next_code(machine);
             if code != 0 {
@@ -406,13 +604,11 @@ impl Vcpu {
             if self.exit_request().load(Ordering::Relaxed) != 0 || self.left_for_good.load(Ordering::Relaxed) {
                 break;
             }
-            // SAFETY: this is the CPU's thread.
-            let insns = unsafe { (*self.cpu).insns };
-            if insns >= stop {
+            if self.left() == 0 {
                 break;
             }
             // What is left of the budget is less than a straight run, or there is no code for this: a block in the interpreter.
-            self.interpret(machine, stop - insns, true);
+            self.interpret(machine, true, None);
         }
         self.code_seen.store(u64::MAX, Ordering::SeqCst);
     }
@@ -420,28 +616,42 @@ impl Vcpu {
     /// Address of generated code for where the CPU is, or 0 if the loop has to look first: somebody wants attention, or there is none.
     pub fn next_code(&self, machine: &Machine) -> usize {
         let Some(native) = &machine.native else { return 0 };
+        count(&self.counters.dispatches);
         loop {
             if self.exit_request().load(Ordering::Relaxed) != 0 {
                 return 0;
             }
-            let epoch = native.epoch.load(Ordering::SeqCst);
-            if self.code_seen.swap(epoch, Ordering::SeqCst) != epoch {
+            let mut epoch = native.epoch.load(Ordering::SeqCst);
+            loop {
+                self.code_seen.store(epoch, Ordering::SeqCst);
+                // Whoever moved on meanwhile may have seen this CPU outside.
+                match native.epoch.load(Ordering::SeqCst) {
+                    now if now == epoch => break,
+                    now => epoch = now,
+                }
+            }
+            if std::mem::replace(&mut self.caches().code_epoch, epoch) != epoch {
                 self.forget_code();
             }
             // SAFETY: this is the CPU's thread.
             let (pc, mode, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key, (*self.cpu).insns) };
+            // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+            let line = unsafe { *self.line((pc >> native.frame.jump_shift) as usize) };
+            if line.pc == pc && line.mode == mode && !native.frame.count {
+                return line.code as usize;
+            }
             match self.find_code(machine, native, pc, mode) {
                 // SAFETY: as above.
                 Ok(Some(block)) if !native.frame.count || u64::from(block.insns) <= unsafe { (*self.exchange()).stop }.saturating_sub(insns) => {
                     let Body::Native(code) = block.body else { return 0 };
                     if !native.frame.unlinked {
                         let line = (pc >> native.frame.jump_shift) as usize & (JUMPS - 1);
-                        // SAFETY: as above.
-                        unsafe { self.line(line).write(JumpEntry { pc, mode, code: code as u64, reserved: 0 }) };
-                        self.caches().lines.push(line as u16);
+                        let i = (pc >> 12 ^ mode) as usize & 255;
+                        let fetched = &self.caches().fetch[i];
+                        self.enter_line(line, pc, mode, code, fetched.pa, fetched.asid.is_none());
                     }
-                    if machine.trace.exec {
-                        machine.trace(&format!("exec: cpu {} pc {pc:#018x} mode {mode:#x}\n", self.index));
+                    if machine.trace.each_block() {
+                        machine.trace_block(self.cpu);
                     }
                     return code;
                 }
@@ -487,22 +697,16 @@ impl Vcpu {
         }
     }
 
-    fn run_interpreter(&self, machine: &Machine, budget: u64) {
-        self.interpret(machine, budget, false);
-    }
-
-    /// Runs blocks in the interpreter; `once`: only one.
-    fn interpret(&self, machine: &Machine, budget: u64, once: bool) {
-        // SAFETY: this is the CPU's thread.
-        let stop = unsafe { (*self.cpu).insns }.saturating_add(budget);
+    /// Runs blocks in the interpreter; `once`: only one. With a debugger the minder is asked before each.
+    fn interpret(&self, machine: &Machine, once: bool, mut minder: Option<&mut Minder>) {
         let mut first = true;
         let mut r = Running { machine, vcpu: self, cpu: self.cpu, insns: 0, block_insns: 0 };
         while self.exit_request().load(Ordering::Relaxed) == 0 && (first || !once) {
             first = false;
             // SAFETY: as above; the values are read before anything else can touch the header.
             let (pc, mode, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key, (*self.cpu).insns) };
-            let left = stop - insns;
-            if left == 0 {
+            let left = self.left();
+            if left == 0 || minder.as_mut().is_some_and(|m| m.stops(machine, self, pc, insns)) {
                 break;
             }
             let block = match self.block(machine, pc, mode, left) {
@@ -518,8 +722,8 @@ impl Vcpu {
             };
             r.insns = insns;
             r.block_insns = 0;
-            if machine.trace.exec {
-                machine.trace(&format!("exec: cpu {} pc {pc:#018x} mode {mode:#x}\n", self.index));
+            if machine.trace.each_block() {
+                machine.trace_block(self.cpu);
             }
             // SAFETY: the state and the slots (of which no block has more than there are) are one allocation that only this thread uses.
             let outcome = unsafe {
@@ -554,6 +758,10 @@ impl Vcpu {
                 End::Fault(pc, info, f) => {
                     h.insns = all - 1;
                     h.pc = pc;
+                    if f.fault == crate::debug::WATCH {
+                        machine.debug_watch_hit(minder.as_deref_mut(), self, &f, all - 1);
+                        continue;
+                    }
                     self.deliver(machine, pc, info, f);
                     // A fault counts too, or a guest whose vector faults could run for ever within no time.
                     h.insns = all;
@@ -565,7 +773,7 @@ impl Vcpu {
     pub(crate) fn interrupts(&self, machine: &Machine) -> bool {
         let lines = self.lines().load(Ordering::Relaxed);
         // SAFETY: this is the CPU's thread.
-        lines != 0 && unsafe { machine.arch.interrupt(self.cpu, lines) } & irq::TAKEN != 0
+        lines != 0 && !machine.debug.steps(self.index) && unsafe { machine.arch.interrupt(self.cpu, lines) } & irq::TAKEN != 0
     }
 
     /// An `exit` op: true if the loop must be left.
@@ -641,14 +849,17 @@ impl Vcpu {
         let (pa, attrs) = self.fetch(machine, pc, mode)?;
         // Guarded pages are translated apart: the attribute is part of the block, so it is put into the key's unused top byte.
         let key = mode ^ u64::from(attrs & attr::GUARDED) << 62;
-        if machine.native.is_some() {
+        let native = machine.native.is_some();
+        // What a debugger has interpreted lies beside the generated code of the same address.
+        let key = key ^ u64::from(native) << 62;
+        if native && !machine.debugging() {
             // What is interpreted beside generated code is not kept in the index.
             let block = self.translate_ops(machine, pc, mode, pa, attrs, left.min(64) as u32)?;
             return Ok(Arc::as_ptr(self.caches().single.insert(Arc::new(block))));
         }
         let whole = match machine.code.find(pa, pc, key) {
             Some(b) => b,
-            None => self.translate(machine, pc, mode, key, pa, attrs, 64)?,
+            None => self.translate(machine, pc, mode, key, pa, attrs, machine.debug.block_limit(64))?,
         };
         if u64::from(whole.insns) > left {
             // Too long for what is left of the slice: a shorter one, made for the occasion.
@@ -668,15 +879,15 @@ impl Vcpu {
         let c = self.caches();
         let i = (pc >> 12 ^ mode) as usize & 255;
         let e = &c.fetch[i];
-        if e.page == page && e.mode == mode && e.epoch == c.epoch && pc & align == 0 {
+        let here = e.asid.is_none_or(|a| a == c.asid);
+        if e.page == page && e.mode == mode && e.epoch == c.fetch_epoch && here && pc & align == 0 {
             return Ok((e.pa | pc & (PAGE_SIZE - 1), e.attrs));
         }
-        let epoch = c.epoch;
+        let epoch = c.fetch_epoch;
         let failed = |fault| Fault { va: pc, size: align as u32 + 1, kind: AccessKind::FETCH.0, flags: MemFlags::NONE, fault };
         let access = Access { va: pc, size: align as u32 + 1, kind: AccessKind::FETCH, view: 0, reserved: 0, mem_flags: 0, insn_info: 0 };
         let mut out = Translation::default();
-        // SAFETY: this is the CPU's thread.
-        let f = unsafe { machine.arch.walk(self.cpu, &access, &mut out) };
+        let f = machine.walk(self.cpu, &access, &mut out);
         if f != fault::NONE {
             return Err(failed(f));
         }
@@ -684,7 +895,16 @@ impl Vcpu {
             return Err(failed(fault::BUS));
         }
         let pa = out.pa & !(PAGE_SIZE - 1);
-        self.caches().fetch[i] = FetchPage { page, mode, epoch, pa, attrs: out.attrs };
+        let asid = (out.global == 0).then_some(c.asid);
+        let (word, bit) = fetched_bit(page);
+        let c = self.caches();
+        c.fetched[word] |= bit;
+        if out.page_bits > 12 {
+            let (va, mask) = ((1u64 << 56) - 1, (1u64 << out.page_bits.min(55)) - 1);
+            let (first, last) = (page & va & !mask, page & va | mask);
+            c.fetched_large = Some(c.fetched_large.map_or((first, last), |(f, l)| (f.min(first), l.max(last))));
+        }
+        self.caches().fetch[i] = FetchPage { page, mode, epoch, asid, pa, attrs: out.attrs };
         Ok((pa | pc & (PAGE_SIZE - 1), out.attrs))
     }
 
@@ -716,6 +936,7 @@ impl Vcpu {
             }
             None => bytes = insn_bytes,
         }
+        bytes = machine.debug.block_bytes(pc, bytes).max(insn_bytes);
         let c = self.caches();
         let mut code = std::mem::take(&mut c.code);
         code.resize(bytes.min(u64::from(max) * 4 + 16).max(insn_bytes) as usize, 0);

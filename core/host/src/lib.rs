@@ -7,6 +7,7 @@
 mod escape;
 mod limit;
 mod script;
+mod semihosting;
 mod spec;
 mod streams;
 pub mod terminal;
@@ -14,5 +15,6 @@ pub mod terminal;
 pub use escape::{Escape, Key};
 pub use limit::{TimeLimit, parse_duration};
 pub use script::{Script, Step, unescape};
+pub use semihosting::SemihostingConsole;
 pub use spec::StreamSpec;
 pub use streams::{Guest, Streams};

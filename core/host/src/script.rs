@@ -38,6 +38,10 @@ impl Script {
             Step::Send(_) => None,
         })
     }
+    /// True while there is something to type.
+    pub fn will_type(&self) -> bool {
+        self.steps[self.at.min(self.steps.len())..].iter().any(|s| matches!(s, Step::Send(_)))
+    }
     /// True if it has run and its last step was a text to wait for.
     pub fn finished(&self) -> bool {
         self.at == self.steps.len() && matches!(self.steps.last(), Some(Step::Expect(_)))

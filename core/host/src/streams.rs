@@ -2,6 +2,7 @@
 
 use crate::escape::{Escape, HELP, Key};
 use crate::script::{Script, Wish};
+use crate::semihosting::Claim;
 use crate::{StreamSpec, terminal};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
@@ -17,6 +18,11 @@ pub trait Guest: Send + Sync {
     fn pending(&self, stream: &str) -> usize;
     /// Ends the run.
     fn quit(&self, code: i32);
+    /// Takes back a stream's input that the guest has not taken yet.
+    fn take(&self, stream: &str) -> Vec<u8> {
+        let _ = stream;
+        Vec::new()
+    }
 }
 
 /// Input is not read from the host while so many bytes wait for the guest.
@@ -26,10 +32,10 @@ const PENDING_MAX: usize = 1 << 16;
 const LAST_LINE_MAX: usize = 400;
 
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     /// Where output goes; `None` drops it.
     sink: Option<File>,
-    script: Option<Script>,
+    pub script: Option<Script>,
     /// The line being written, and the last one before it that was not blank.
     line: Vec<u8>,
     last_line: Vec<u8>,
@@ -37,27 +43,38 @@ struct State {
     closed: bool,
 }
 
-struct Port {
-    name: String,
-    spec: StreamSpec,
+pub(crate) struct Port {
+    pub name: String,
+    pub spec: StreamSpec,
     /// Where input comes from, until a thread takes it.
     source: Mutex<Option<File>>,
-    state: Mutex<State>,
+    /// The same where the thread starts only when semihosting asks for input.
+    pub asleep: Mutex<Option<File>>,
+    pub state: Mutex<State>,
+    /// Semihosting's part of the input.
+    pub claim: Claim,
+}
+
+impl Port {
+    pub fn new(name: String, spec: StreamSpec, sink: Option<File>, source: Option<File>) -> Port {
+        let state = Mutex::new(State { sink, ..State::default() });
+        Port { name, spec, source: Mutex::new(source), asleep: Mutex::default(), state, claim: Claim::default() }
+    }
 }
 
 /// All streams of a machine.
 pub struct Streams {
-    ports: Vec<Port>,
-    guest: OnceLock<Arc<dyn Guest>>,
+    pub(crate) ports: Vec<Port>,
+    pub(crate) guest: OnceLock<Arc<dyn Guest>>,
     /// Input that was wanted before there was a machine.
     early: Mutex<Vec<(String, Vec<u8>)>>,
 }
 
-fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn duplicate(fd: impl AsFd) -> Result<File, String> {
+pub(crate) fn duplicate(fd: impl AsFd) -> Result<File, String> {
     let owned: OwnedFd = fd.as_fd().try_clone_to_owned().map_err(|e| format!("standard input or output cannot be used: {e}"))?;
     Ok(owned.into())
 }
@@ -84,8 +101,11 @@ impl Streams {
                     (Some(duplicate(&file)?), Some(file))
                 }
             };
-            let state = State { sink, script: if n == 0 { script.clone() } else { None }, ..State::default() };
-            ports.push(Port { name, spec: spec.clone(), source: Mutex::new(source), state: Mutex::new(state) });
+            let port = Port::new(name, spec.clone(), sink, source);
+            if n == 0 {
+                lock(&port.state).script = script.clone();
+            }
+            ports.push(port);
         }
         if let Some(StreamSpec::Stdio { mux }) = specs.iter().find(|s| s.is_stdio())
             && terminal::is_terminal()
@@ -112,6 +132,8 @@ impl Streams {
             if let Some(source) = lock(&port.source).take() {
                 let streams = Arc::clone(self);
                 std::thread::spawn(move || streams.read(n, source));
+            } else if lock(&port.asleep).is_none() {
+                port.claim.end();
             }
         }
     }
@@ -180,15 +202,30 @@ impl Streams {
     }
 
     fn input(&self, stream: &str, data: Vec<u8>) {
+        let port = self.port(stream);
+        if port.is_some_and(|p| p.claim.offer(&data)) {
+            return;
+        }
         match self.guest.get() {
-            Some(guest) => guest.input(stream, &data),
+            Some(guest) => {
+                guest.input(stream, &data);
+                // Semihosting may have taken over in between.
+                if let Some(port) = port.filter(|p| p.claim.offer(&[])) {
+                    self.collect_claimed(port);
+                }
+            }
             None => lock(&self.early).push((stream.to_owned(), data)),
         }
     }
 
     /// Body of the thread that reads a stream's input.
-    fn read(&self, port: usize, mut source: File) {
+    pub(crate) fn read(&self, port: usize, source: File) {
         let port = &self.ports[port];
+        self.read_all(port, source);
+        port.claim.end();
+    }
+
+    fn read_all(&self, port: &Port, mut source: File) {
         let mut escape = Escape::default();
         // With `stdio` rather than `mon:stdio`, what comes from a pipe is not for emu.
         let escapes = match port.spec {
@@ -196,7 +233,7 @@ impl Streams {
             _ => false,
         };
         let person = port.spec.is_stdio() && terminal::is_terminal();
-        let too_much = || self.guest.get().is_some_and(|g| g.pending(&port.name) > PENDING_MAX);
+        let too_much = || self.guest.get().is_some_and(|g| g.pending(&port.name) > PENDING_MAX) || port.claim.pending() > PENDING_MAX;
         let mut chunk = [0; 4096];
         loop {
             // The writer waits, as it would for a slow line, rather than that the queue grows without bound.

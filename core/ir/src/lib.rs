@@ -7,6 +7,7 @@
 
 mod buf;
 mod builder;
+mod meaning;
 mod op;
 mod text;
 mod types;
@@ -14,6 +15,7 @@ mod verify;
 
 pub use buf::{IrBuf, OwnedIrBuf};
 pub use builder::{Ir, LabelId, Val};
+pub use meaning::has_meaning;
 pub use op::*;
 pub use text::{parse, print};
 pub use types::{Shape, Ty, Width};

@@ -1,9 +1,11 @@
 //! The verifier: one linear pass that a buffer from a plugin must survive before the interpreter or a code generator trusts it.
 //!
-//! It checks opcode and type numbers, operand widths, definition before use, labels (forward only, placed once, in the instruction of the branch), static arguments that
-//! index something, state offsets inside the CPU, and that control cannot run off the end.
+//! It checks opcode and type numbers, that the op has a meaning at its type and shape, operand widths, definition before use on every way,
+//! labels (forward only, placed once, in the instruction of the branch), static arguments that index something, state offsets inside the
+//! CPU, and that control cannot run off the end.
 
-use crate::{Code, ENDS, NONE, Op, SCALAR, Shape, Ty, VECTOR, Width};
+use crate::meaning::has_meaning;
+use crate::{Code, ENDS, FP, NONE, Op, SCALAR, Shape, Ty, VECTOR, Width};
 
 /// Why a buffer was refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,10 +67,50 @@ pub fn operand_widths(op: &Op) -> [Option<Width>; 3] {
     widths
 }
 
+/// What is known of a value slot, in a byte.
+const UNDEFINED: u8 = 0;
+/// A value begins here that may not have been made on every way that leads here.
+const STALE: u8 = 1;
+const VL_VALUE: u8 = 3;
+const PL_VALUE: u8 = 5;
+
+/// The byte for a value of this width: for bits their number, except that one bit has the byte 2.
+const fn byte_of(width: Width) -> u8 {
+    match width {
+        Width::Bits(1) => 2,
+        Width::Bits(bits) => bits as u8,
+        Width::Vl => VL_VALUE,
+        Width::Pl => PL_VALUE,
+    }
+}
+
+fn described(byte: u8) -> String {
+    match byte {
+        VL_VALUE => "a vl vector".into(),
+        PL_VALUE => "a predicate".into(),
+        2 => "1 bit wide".into(),
+        bits => format!("{bits} bits wide"),
+    }
+}
+
+/// A label that has been branched to and not been placed.
+struct Pending {
+    label: u64,
+    /// Op of the first branch.
+    index: usize,
+    /// Values defined before it.
+    order: usize,
+}
+
 struct Checker<'a> {
     ops: &'a [Op],
-    /// Width of the value that begins at each slot, once defined, and the label era in which it was.
-    defined: Vec<Option<Width>>,
+    /// Of each slot, what value begins there.
+    defined: Vec<u8>,
+    /// Values in the order of their definition: what a label makes stale is at the end.
+    order: Vec<u32>,
+    /// Both are short: a label belongs to one instruction, and few instructions have one.
+    pending: Vec<Pending>,
+    placed: Vec<u64>,
     vl: u32,
     state_bytes: u64,
     helpers: u32,
@@ -79,36 +121,27 @@ pub fn verify(ops: &[Op], slots: u32, vl: u32, state_bytes: u64, helpers: u32) -
     if slots > 1 << 20 {
         return Err(VerifyError { index: 0, what: format!("{slots} value slots are more than a block may have") });
     }
-    let mut c = Checker { ops, defined: vec![None; slots as usize], vl, state_bytes, helpers };
-    let mut labels_seen = std::collections::HashSet::new();
-    let mut pending: std::collections::HashMap<u64, usize> = std::collections::HashMap::new();
+    let mut c = Checker {
+        ops,
+        defined: vec![UNDEFINED; slots as usize],
+        order: Vec::with_capacity(ops.len()),
+        pending: Vec::new(),
+        placed: Vec::new(),
+        vl,
+        state_bytes,
+        helpers,
+    };
     let mut reachable = true;
     for (index, op) in c.ops.iter().enumerate() {
-        c.op(op).map_err(|what| VerifyError { index, what })?;
-        let fail = |what: String| Err(VerifyError { index, what });
-        match op.opcode() {
-            Some(Code::Label) => {
-                if !labels_seen.insert(op.imm) {
-                    return fail(format!("label {} is placed twice", op.imm));
-                }
-                pending.remove(&op.imm);
-                reachable = true;
-            }
-            Some(Code::InsnStart) if !pending.is_empty() => return fail("a branch to a label leaves its instruction".into()),
-            Some(Code::BrIf | Code::Br) => {
-                if labels_seen.contains(&op.imm) {
-                    return fail(format!("backward branch to label {}", op.imm));
-                }
-                pending.entry(op.imm).or_insert(index);
-            }
-            _ => {}
-        }
-        if op.info().is_some_and(|i| i.flags & ENDS != 0) {
-            reachable = false;
+        let checked = c.op(op).and_then(|code| c.control(op, code, index).map(|()| code));
+        match checked {
+            Ok(Code::Label) => reachable = true,
+            Ok(code) => reachable &= crate::OPS[code as usize].flags & ENDS == 0,
+            Err(what) => return Err(VerifyError { index, what }),
         }
     }
-    if let Some((label, index)) = pending.into_iter().min_by_key(|p| p.1) {
-        return Err(VerifyError { index, what: format!("label {label} is never placed") });
+    if let Some(p) = c.pending.iter().min_by_key(|p| p.index) {
+        return Err(VerifyError { index: p.index, what: format!("label {} is never placed", p.label) });
     }
     if reachable {
         return Err(VerifyError { index: ops.len(), what: "control runs off the end of the block".into() });
@@ -117,93 +150,169 @@ pub fn verify(ops: &[Op], slots: u32, vl: u32, state_bytes: u64, helpers: u32) -
 }
 
 impl Checker<'_> {
-    fn op(&mut self, op: &Op) -> Result<(), String> {
-        let info = op.info().ok_or_else(|| format!("opcode {} is not in the op table", op.code))?;
+    #[inline]
+    fn op(&mut self, op: &Op) -> Result<Code, String> {
+        let code = op.opcode().ok_or_else(|| format!("opcode {} is not in the op table", op.code))?;
+        let info = &crate::OPS[code as usize];
         let name = info.name;
         if !op.ty.is_valid() || !op.shape.is_valid() {
             return Err(format!("{name}: type {} or shape {} does not exist", op.ty.0, op.shape.0));
         }
-        if info.flags & VECTOR != 0 && op.shape == Shape::SCALAR {
-            return Err(format!("{name} works on vectors"));
+        if !has_meaning(code, op.ty, op.shape) {
+            return Err(meaningless(op, info.flags, name));
         }
-        if info.flags & SCALAR != 0 && op.shape != Shape::SCALAR {
-            return Err(format!("{name} works on scalars"));
+        if op.shape.0 >= Shape::VL.0 && !(self.vl.is_multiple_of(16) && (16..=256).contains(&self.vl)) {
+            return Err(format!("{name}: there are no {} values where a vector is {} bytes long", op.shape.name(), self.vl));
         }
-        if info.flags & crate::FP != 0 && !op.ty.is_float() && !matches!(op.opcode(), Some(Code::FToInt | Code::FToJs)) {
-            return Err(format!("{name} works on floating-point types, not {}", op.ty.name()));
+        let mut slots = [op.a, op.b, op.c];
+        if code == Code::Const128 {
+            // Words of the constant.
+            slots = [NONE; 3];
         }
-        let letters = info.sig.as_bytes();
-        if letters.contains(&b'U') && (!Ty(op.aux as u8).is_valid() || !Shape((op.aux >> 8) as u8).is_valid()) {
-            return Err(format!("{name}: source type {:#x} does not exist", op.aux));
-        }
-        if letters.contains(&b'F') && !Ty((op.imm >> 16) as u8).is_valid() {
-            return Err(format!("{name}: source type {:#x} does not exist", op.imm));
-        }
-        let raw_operands = op.opcode() == Some(Code::Const128);
-        if !raw_operands {
-            let optional = op.opcode() == Some(Code::Call);
-            for (slot, width) in [op.a, op.b, op.c].into_iter().zip(operand_widths(op)) {
-                match width {
-                    Some(_) if optional && slot == NONE => {}
-                    Some(width) => self.used(name, slot, width)?,
-                    None if slot != NONE => return Err(format!("{name}: an operand too many")),
-                    None => {}
+        let sig = info.sig.as_bytes();
+        let mut operands = true;
+        for (slot, letter) in slots.into_iter().zip(sig) {
+            operands &= *letter != b'>';
+            match operands.then_some(*letter) {
+                Some(_) if slot == NONE && code == Code::Call => {}
+                Some(letter) => {
+                    let width = self.width(op, letter, name)?;
+                    self.used(name, slot, width)?;
                 }
+                None if slot != NONE => return Err(format!("{name}: an operand too many")),
+                None => {}
             }
         }
-        self.statics(op, name)?;
-        match result_width(op) {
-            Some(width) => self.define(name, op.dst, width),
-            None if op.dst != NONE => Err(format!("{name} has no result")),
-            None => Ok(()),
+        self.statics(op, code, name)?;
+        match sig.last().and_then(|letter| letter_width(op, *letter)) {
+            Some(width) => self.define(name, op.dst, width)?,
+            None if op.dst != NONE => return Err(format!("{name} has no result")),
+            None => {}
+        }
+        Ok(code)
+    }
+
+    #[inline]
+    fn width(&self, op: &Op, letter: u8, name: &str) -> Result<Width, String> {
+        let exists = match letter {
+            b'U' => Ty(op.aux as u8).is_valid() && Shape((op.aux >> 8) as u8).is_valid() && op.aux < 1 << 16,
+            b'F' => Ty((op.imm >> 16) as u8).is_valid(),
+            _ => true,
+        };
+        match letter_width(op, letter) {
+            Some(width) if exists => Ok(width),
+            _ => Err(format!("{name}: source type (aux {:#x}, imm {:#x}) does not exist", op.aux, op.imm)),
         }
     }
 
+    #[inline]
     fn used(&self, name: &str, slot: u32, width: Width) -> Result<(), String> {
+        let want = byte_of(width);
         match self.defined.get(slot as usize) {
-            Some(Some(have)) if *have == width => Ok(()),
-            Some(Some(have)) => Err(format!("{name}: value {slot} is {have:?}, {width:?} was expected")),
+            Some(have) if *have == want => Ok(()),
+            Some(&have) if have > STALE => Err(format!("{name}: value {slot} is {}, {} was expected", described(have), described(want))),
             _ => Err(format!("{name}: value {slot} is not defined here")),
         }
     }
 
+    #[inline]
     fn define(&mut self, name: &str, slot: u32, width: Width) -> Result<(), String> {
         let end = u64::from(slot) + u64::from(width.slots(self.vl).max(1));
         if end > self.defined.len() as u64 {
             return Err(format!("{name}: result slot {slot} is out of range"));
         }
-        if self.defined[slot as usize].replace(width).is_some() {
+        let place = &mut self.defined[slot as usize];
+        if *place != UNDEFINED {
             return Err(format!("{name}: value {slot} is defined twice"));
+        }
+        *place = byte_of(width);
+        self.order.push(slot);
+        Ok(())
+    }
+
+    /// Labels.
+    #[inline]
+    fn control(&mut self, op: &Op, code: Code, index: usize) -> Result<(), String> {
+        match code {
+            Code::Label => {
+                if self.placed.contains(&op.imm) {
+                    return Err(format!("label {} is placed twice", op.imm));
+                }
+                self.placed.push(op.imm);
+                if let Some(i) = self.pending.iter().position(|p| p.label == op.imm) {
+                    let from = self.pending.swap_remove(i).order;
+                    for slot in self.order.drain(from..) {
+                        self.defined[slot as usize] = STALE;
+                    }
+                    self.pending.iter_mut().for_each(|p| p.order = p.order.min(from));
+                }
+            }
+            Code::InsnStart if !self.pending.is_empty() => return Err("a branch to a label leaves its instruction".into()),
+            Code::BrIf | Code::Br => {
+                if self.placed.contains(&op.imm) {
+                    return Err(format!("backward branch to label {}", op.imm));
+                }
+                if self.pending.iter().all(|p| p.label != op.imm) {
+                    self.pending.push(Pending { label: op.imm, index, order: self.order.len() });
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
 
-    fn statics(&self, op: &Op, name: &str) -> Result<(), String> {
+    #[inline]
+    fn statics(&self, op: &Op, code: Code, name: &str) -> Result<(), String> {
         let bits = op.ty.bits();
-        let bytes = match op.shape {
+        let bytes = || match op.shape {
             Shape::SCALAR => op.ty.bytes(),
             shape => shape.bytes(self.vl),
         };
-        let ok = match op.opcode() {
-            Some(Code::Get | Code::Set) => op.imm.checked_add(u64::from(bytes)).is_some_and(|end| end <= self.state_bytes),
-            Some(Code::Call) => op.aux < self.helpers,
-            Some(Code::Extract | Code::SExtract | Code::Deposit) => {
+        let source = Ty(op.aux as u8);
+        let (float_source, fraction_bits) = (Ty((op.imm >> 16) as u8), op.imm >> 8 & 0xff);
+        // A vector's elements keep their place.
+        let as_wide = || op.shape == Shape::SCALAR || float_source.bits() == bits;
+        let ok = match code {
+            Code::Get | Code::Set => op.imm.checked_add(u64::from(bytes())).is_some_and(|end| end <= self.state_bytes),
+            // One access, or several of 8 bytes.
+            Code::Load | Code::Store => matches!(bytes(), 1 | 2 | 4) || bytes().is_multiple_of(8),
+            Code::Const => bits >= 64 || op.imm >> bits == 0,
+            Code::Call => op.aux < self.helpers,
+            Code::Extract | Code::SExtract | Code::Deposit => {
                 let (lsb, len) = (op.aux & 0xff, op.aux >> 8);
-                len >= 1 && lsb + len <= bits
+                len >= 1 && lsb.checked_add(len).is_some_and(|end| end <= bits)
             }
-            Some(Code::ConcatShr) => op.aux < bits,
-            Some(Code::GetLane | Code::SetLane) => op.imm < u64::from(bytes * 8 / bits.max(8)),
-            Some(Code::Ext) => op.imm <= u64::from(bytes),
-            Some(Code::Rev) => op.aux >= bits && op.aux <= 128 && op.aux.is_power_of_two(),
-            Some(Code::UShrImm | Code::SShrImm | Code::SriImm) => op.imm >= 1 && op.imm <= u64::from(bits),
-            Some(Code::ShlImm | Code::SliImm | Code::SQShlImm | Code::Narrow) => op.imm <= u64::from(bits),
-            Some(Code::Rmw) => op.imm <= crate::rmw::AND,
-            Some(Code::ZExt | Code::SExt) => Ty(op.aux as u8).bits() <= bits && op.aux < 256,
-            Some(Code::Trunc) => Ty(op.aux as u8).bits() >= bits && op.aux < 256,
-            Some(Code::Crc32) => op.aux < 256 && Ty(op.aux as u8).bits() <= 64 && op.imm <= 1,
+            Code::ConcatShr => op.aux < bits,
+            Code::GetLane | Code::SetLane => op.imm < u64::from(bytes() * 8 / bits),
+            Code::Ext => op.imm <= u64::from(bytes()),
+            Code::Rev => op.aux >= bits && op.aux <= 128 && op.aux.is_power_of_two(),
+            Code::UShrImm | Code::SShrImm | Code::SriImm => op.imm >= 1 && op.imm <= u64::from(bits),
+            Code::ShlImm | Code::SliImm | Code::SQShlImm | Code::Narrow => op.imm <= u64::from(bits),
+            Code::Rmw => op.imm <= crate::rmw::AND,
+            Code::ZExt | Code::SExt => op.aux < 256 && source.bits() <= bits,
+            Code::Trunc => op.aux < 256 && source.bits() >= bits,
+            Code::VResize => op.aux >> 8 < u32::from(Shape::VL.0) || self.vl != 0,
+            Code::Crc32 => matches!(source, Ty::I8 | Ty::I16 | Ty::I32 | Ty::I64) && op.aux < 256 && op.imm <= 1,
+            Code::FToInt => float_source.is_float() && as_wide() && fraction_bits <= 64,
+            Code::IntToF => (8..=64).contains(&float_source.bits()) && as_wide() && fraction_bits <= 64,
+            Code::FConvert => float_source.is_float(),
+            Code::FRoundIntN => matches!(fraction_bits, 16 | 32 | 64),
             _ => true,
         };
         if ok { Ok(()) } else { Err(format!("{name}: static argument aux {:#x} imm {:#x} is out of range", op.aux, op.imm)) }
+    }
+}
+
+#[cold]
+fn meaningless(op: &Op, flags: u16, name: &str) -> String {
+    if flags & VECTOR != 0 && op.shape == Shape::SCALAR {
+        format!("{name} works on vectors")
+    } else if flags & SCALAR != 0 && op.shape != Shape::SCALAR {
+        format!("{name} works on scalars")
+    } else if flags & FP != 0 && !op.ty.is_float() {
+        format!("{name} works on floating-point types, not {}", op.ty.name())
+    } else {
+        format!("{name} has no meaning for {} {}", op.ty.name(), op.shape.name())
     }
 }
 
@@ -248,6 +357,25 @@ mod tests {
             ("works on scalars", check(|ir| { let a = one(ir); ir.bin(Code::UDiv, Ty::I8, Shape::V64, a, a); ir.goto(0, false) })),
             ("works on vectors", check(|ir| { let a = one(ir); ir.bin(Code::Zip1, Ty::I64, Shape::SCALAR, a, a); ir.goto(0, false) })),
             ("does not exist", check(|ir| { ir.iconst(Ty(99), 0); ir.goto(0, false) })),
+            ("not defined here", check(|ir| {
+                let (l, c) = (ir.new_label(), ir.iconst(Ty::I1, 0));
+                ir.brif(c, l);
+                let a = one(ir);
+                ir.label(l);
+                ir.jump(a, 0);
+            })),
+            ("not defined here", check(|ir| {
+                // The inner label takes what the outer one would.
+                let (outer, inner, c) = (ir.new_label(), ir.new_label(), ir.iconst(Ty::I1, 0));
+                ir.brif(c, inner);
+                ir.brif(c, outer);
+                ir.label(inner);
+                let a = one(ir);
+                ir.label(outer);
+                ir.jump(a, 0);
+            })),
+            ("no meaning", check(|ir| { let a = ir.const128(1); ir.bin(Code::Add, Ty::I1, Shape::V128, a, a); ir.goto(0, false) })),
+            ("no meaning", check(|ir| { let a = ir.const128(1); ir.un(Code::Narrow, Ty::I8, Shape::V128, a); ir.goto(0, false) })),
             ("floating-point", check(|ir| { let a = one(ir); ir.bin(Code::FAdd, Ty::I64, Shape::SCALAR, a, a); ir.goto(0, false) })),
         ];
         for (want, got) in cases {

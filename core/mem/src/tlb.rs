@@ -23,6 +23,8 @@ pub mod slow {
     pub const TRACKED: u64 = 4;
     /// No RAM is behind it.
     pub const MMIO: u64 = 8;
+    /// A debugger watches something in it.
+    pub const WATCHED: u64 = 1 << 11;
 }
 
 /// One translation. Generated code reads the first three members.
@@ -35,18 +37,17 @@ pub struct Entry {
     pub write: u64,
     /// Host address minus virtual address.
     pub addend: usize,
-    /// Physical address of the page, `attr::` bits in the low byte, and how far the translation holds (see `asid`).
+    /// Physical address of the page, `attr::` bits in the low byte, and `LOCAL`.
     packed: u64,
 }
 
-/// In `packed`: the translation is for one address space.
+/// In `packed`: the translation is for the current address space only.
 const LOCAL: u64 = 1 << 8;
 
 impl Entry {
-    /// A translation; `asid` is `None` if it holds in every address space.
-    pub fn new(read: u64, write: u64, addend: usize, pa: u64, attrs: u8, asid: Option<u32>) -> (Entry, u32) {
-        let packed = pa & !(PAGE_SIZE - 1) | u64::from(attrs) | if asid.is_some() { LOCAL } else { 0 };
-        (Entry { read, write, addend, packed }, asid.unwrap_or(0))
+    /// A translation, for every address space if `global`, else for the current one.
+    pub fn new(read: u64, write: u64, addend: usize, pa: u64, attrs: u8, global: bool) -> Entry {
+        Entry { read, write, addend, packed: pa & !(PAGE_SIZE - 1) | u64::from(attrs) | if global { 0 } else { LOCAL } }
     }
     /// Physical address of the page.
     pub fn pa(&self) -> u64 {
@@ -55,6 +56,9 @@ impl Entry {
     /// `attr::` bits.
     pub fn attrs(&self) -> u8 {
         self.packed as u8
+    }
+    fn is_absent(&self) -> bool {
+        self.read & self.write & slow::ABSENT != 0
     }
 }
 
@@ -72,8 +76,10 @@ pub enum Lookup {
 /// The cache. Its entries lie where generated code finds them.
 pub struct Tlb {
     entries: &'static mut [Entry; ENTRIES],
-    /// Address space of each entry that is of one.
-    asids: Box<[u32; ENTRIES]>,
+    /// Slots filled for the current address space since it became that.
+    locals: Vec<u16>,
+    /// What other address spaces left, oldest first: it comes back with them.
+    aside: Vec<(u32, Vec<(u16, Entry)>)>,
     /// Slots filled since the last full flush; full flushes walk it when it is short.
     filled: Vec<u16>,
     /// First and last address that entries of large pages were made for, widened to those pages.
@@ -84,6 +90,9 @@ pub struct Tlb {
 fn index(va: u64) -> usize {
     (va >> PAGE_BITS) as usize & (ENTRIES - 1)
 }
+
+/// So many other address spaces' translations are kept.
+const SPACES: usize = 8;
 
 /// Tags and tops of tagged addresses do not matter to invalidation: it compares these bits.
 const VA_MASK: u64 = (1 << 56) - 1;
@@ -98,7 +107,7 @@ impl Tlb {
         // SAFETY: the caller says so; every bit pattern is an entry.
         let entries = unsafe { &mut *place };
         entries.fill(EMPTY);
-        Tlb { entries, asids: Box::new([0; ENTRIES]), filled: Vec::new(), large: None }
+        Tlb { entries, locals: Vec::new(), aside: Vec::new(), filled: Vec::new(), large: None }
     }
     /// Looks up a load of `size` bytes.
     #[inline(always)]
@@ -127,7 +136,7 @@ impl Tlb {
         (tag & slow::ABSENT == 0 && tag & !(PAGE_SIZE - 1) == va & !(PAGE_SIZE - 1)).then_some(e)
     }
     /// Enters a translation of the page at `va`; `page_bits` is the size of the mapping that it is part of.
-    pub fn fill(&mut self, va: u64, (entry, asid): (Entry, u32), page_bits: u32) {
+    pub fn fill(&mut self, va: u64, entry: Entry, page_bits: u32) {
         let i = index(va);
         if self.filled.len() < ENTRIES {
             self.filled.push(i as u16);
@@ -137,8 +146,10 @@ impl Tlb {
             let (first, last) = (va & VA_MASK & !mask, va & VA_MASK | mask);
             self.large = Some(self.large.map_or((first, last), |(f, l)| (f.min(first), l.max(last))));
         }
+        if entry.packed & LOCAL != 0 && self.locals.len() < ENTRIES {
+            self.locals.push(i as u16);
+        }
         self.entries[i] = entry;
-        self.asids[i] = asid;
     }
     /// Stores to the page of `va`, which has an entry, take the fast path from now on.
     pub fn allow_write(&mut self, va: u64) {
@@ -155,25 +166,55 @@ impl Tlb {
             self.filled.clear();
         }
         self.large = None;
+        self.locals.clear();
+        self.aside.clear();
     }
-    /// Forgets what is not global and, with `only`, of that address space.
-    pub fn flush_asid(&mut self, only: Option<u32>) {
-        let (entries, asids) = (&mut *self.entries, &self.asids);
-        let drop = |e: &mut Entry, i: usize| {
-            if e.packed & LOCAL != 0 && only.is_none_or(|a| a == asids[i]) {
+    fn take_locals(&mut self, mut take: impl FnMut(u16, Entry)) {
+        let mut one = |e: &mut Entry, i: u16| {
+            if e.packed & LOCAL != 0 && !e.is_absent() {
+                take(i, *e);
                 *e = EMPTY;
             }
         };
-        if self.filled.len() < ENTRIES {
-            // The list keeps what is left, so that a later flush finds it.
-            self.filled.retain(|i| {
-                let e = &mut entries[*i as usize];
-                drop(e, *i as usize);
-                e.read & slow::ABSENT == 0 || e.write & slow::ABSENT == 0
-            });
+        if self.locals.len() < ENTRIES {
+            self.locals.iter().for_each(|i| one(&mut self.entries[*i as usize], *i));
         } else {
-            entries.iter_mut().enumerate().for_each(|(i, e)| drop(e, i));
+            self.entries.iter_mut().enumerate().for_each(|(i, e)| one(e, i as u16));
         }
+        self.locals.clear();
+    }
+    /// The address space changes: what holds in the old one only is put aside, what the new one left there comes back.
+    pub fn switch(&mut self, from: u32, to: u32) {
+        let mut room = match self.aside.iter().position(|a| a.0 == from) {
+            Some(i) => self.aside.remove(i).1,
+            None if self.aside.len() >= SPACES => self.aside.remove(0).1,
+            None => Vec::new(),
+        };
+        room.clear();
+        self.take_locals(|i, e| room.push((i, e)));
+        self.aside.push((from, room));
+        let Some(k) = self.aside.iter().position(|a| a.0 == to) else { return };
+        let (_, back) = self.aside.remove(k);
+        for (i, e) in &back {
+            if self.entries[*i as usize].is_absent() {
+                self.entries[*i as usize] = *e;
+                self.locals.push(*i);
+                if self.filled.len() < ENTRIES {
+                    self.filled.push(*i);
+                }
+            }
+        }
+    }
+    /// Forgets what holds in the address space `asid` only; `current` is the one in use.
+    pub fn flush_asid(&mut self, asid: u32, current: u32) {
+        self.aside.retain(|a| a.0 != asid);
+        if asid == current {
+            self.take_locals(|_, _| ());
+        }
+    }
+    /// What other address spaces left is forgotten: of one, or of all.
+    pub fn forget_aside(&mut self, asid: Option<u32>) {
+        self.aside.retain(|a| asid.is_some_and(|asid| a.0 != asid));
     }
     /// Forgets the pages from `va` to `last`. Mappings larger than a page may be under any of their pages, so these flush everything.
     pub fn flush_range(&mut self, va: u64, last: u64) {
@@ -191,7 +232,8 @@ impl Tlb {
     }
     /// Makes stores to a physical page take the slow path again.
     pub fn revoke_write(&mut self, pa_page: u64) {
-        for e in self.entries.iter_mut() {
+        let aside = self.aside.iter_mut().flat_map(|a| a.1.iter_mut().map(|e| &mut e.1));
+        for e in self.entries.iter_mut().chain(aside) {
             if e.pa() == pa_page && e.write & slow::ABSENT == 0 {
                 e.write |= slow::TRACKED;
             }
@@ -199,7 +241,8 @@ impl Tlb {
     }
     /// Makes all stores take the slow path again.
     pub fn revoke_all_writes(&mut self) {
-        for e in self.entries.iter_mut().filter(|e| e.write & slow::ABSENT == 0) {
+        let aside = self.aside.iter_mut().flat_map(|a| a.1.iter_mut().map(|e| &mut e.1));
+        for e in self.entries.iter_mut().chain(aside).filter(|e| e.write & slow::ABSENT == 0) {
             e.write |= slow::TRACKED;
         }
     }
@@ -209,8 +252,8 @@ impl Tlb {
 mod tests {
     use super::*;
 
-    fn entry(va: u64, pa: u64, asid: u32) -> (Entry, u32) {
-        Entry::new(va, va, 0x10_0000, pa, 0, Some(asid).filter(|a| *a != u32::MAX))
+    fn entry(va: u64, pa: u64, asid: u32) -> Entry {
+        Entry::new(va, va, 0x10_0000, pa, 0, asid == u32::MAX)
     }
     fn tlb() -> Tlb {
         // SAFETY: leaked memory of the right type.
@@ -241,10 +284,22 @@ mod tests {
         };
         let have = |t: &Tlb| [0x5000, 0x6000, 0x7000].map(|va| t.load(va, 1) != Lookup::Slow);
         fill(&mut t);
-        t.flush_asid(Some(1));
-        assert_eq!(have(&t), [false, true, true]);
-        t.flush_asid(None);
+        t.flush_asid(2, 1);
+        assert_eq!(have(&t), [true; 3], "another address space's");
+        t.switch(1, 2);
         assert_eq!(have(&t), [false, false, true]);
+        t.fill(0x8000, entry(0x8000, 0x3000, 2), 12);
+        t.switch(2, 1);
+        assert_eq!((have(&t), t.load(0x8000, 1)), ([true; 3], Lookup::Slow), "they come back, and the others go");
+        t.switch(1, 2);
+        t.revoke_write(0x3000);
+        t.flush_asid(1, 2);
+        t.switch(2, 1);
+        assert_eq!(have(&t), [false, false, true], "forgotten while put aside");
+        t.switch(1, 2);
+        assert_eq!((t.load(0x8000, 1) != Lookup::Slow, t.store(0x8000, 1)), (true, Lookup::Slow));
+        t.flush_asid(2, 2);
+        assert_eq!(t.load(0x8000, 1), Lookup::Slow);
         t.flush();
         assert_eq!(have(&t), [false; 3]);
         fill(&mut t);

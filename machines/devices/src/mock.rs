@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // FFI: the mock is the other side of the services table.
 
 use emu_plugins_api::{
-    Access, CpuHeader, DeviceHandle, DeviceVtable, Host, HostServices, KeyValue, MachineConfig, Power, Slice, Str, SystemEvent, TlbFlush, fault,
+    Access, CpuHeader, DeviceHandle, DeviceVtable, Host, HostServices, KeyValue, MachineConfig, Power, SemihostingCall, Slice, Str, SystemEvent, TlbFlush, fault,
 };
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -323,6 +323,9 @@ unsafe extern "C" fn stream_write(ctx: *mut c_void, stream: u64, data: *const u8
 unsafe extern "C" fn wall_clock(ctx: *mut c_void) -> u64 {
     mock(ctx).records().wall_s
 }
+unsafe extern "C" fn semihosting(_: *mut CpuHeader, _: *mut SemihostingCall) -> u32 {
+    1
+}
 
 static SERVICES: HostServices = HostServices {
     log,
@@ -350,4 +353,5 @@ static SERVICES: HostServices = HostServices {
     stream_open,
     stream_write,
     wall_clock,
+    semihosting,
 };

@@ -4,7 +4,7 @@
 use crate::Aarch64;
 use crate::state::State;
 use emu_plugins_api::{
-    Access, AccessKind, Architecture, CpuHeader, DeviceVtable, HostServices, KeyValue, Power, Slice, Str, SystemEvent, TargetConfig, TlbFlush,
+    Access, AccessKind, Architecture, CpuHeader, DeviceVtable, HostServices, KeyValue, Power, SemihostingCall, Slice, Str, SystemEvent, TargetConfig, TlbFlush,
 };
 use core::ffi::c_void;
 use std::collections::BTreeMap;
@@ -29,6 +29,9 @@ pub struct Host {
     /// Answer to firmware calls: X0.
     pub firmware: Option<u64>,
     pub events_sent: u32,
+    /// Answer to semihosting calls, and the calls.
+    pub semihosting: Option<u64>,
+    pub semihosting_calls: Vec<SemihostingCall>,
 }
 
 impl Host {
@@ -207,6 +210,14 @@ unsafe extern "C" fn stream_write(_: *mut c_void, _: u64, _: *const u8, _: usize
 unsafe extern "C" fn wall_clock(_: *mut c_void) -> u64 {
     0
 }
+unsafe extern "C" fn semihosting(cpu: *mut CpuHeader, call: *mut SemihostingCall) -> u32 {
+    let Some(answer) = of(cpu).semihosting else { return 1 };
+    // SAFETY: the caller's record lives through the call.
+    let call = unsafe { &mut *call };
+    of(cpu).semihosting_calls.push(*call);
+    call.result = answer;
+    0
+}
 
 static SERVICES: HostServices = HostServices {
     log,
@@ -234,4 +245,5 @@ static SERVICES: HostServices = HostServices {
     stream_open,
     stream_write,
     wall_clock,
+    semihosting,
 };

@@ -22,7 +22,8 @@ pub struct Engine {
 #[derive(Clone, Debug)]
 enum Kind {
     Qemu { qemu: qemu::Qemu, cpu: String },
-    Emu { binary: PathBuf, cpu: String },
+    /// The variables force an engine.
+    Emu { binary: PathBuf, cpu: String, variables: Vec<(String, String)> },
     /// Words of a command line; `{image}` stands for the image's path.
     Custom(Vec<String>),
 }
@@ -103,7 +104,17 @@ impl Engine {
     pub fn emu(cpu: &str) -> Result<Self> {
         let binary = emu::binary()?;
         let name = format!("emu -cpu {cpu}");
-        Ok(Self { name, kind: Kind::Emu { binary, cpu: cpu.into() }, limit: LIMIT, silence: SILENCE })
+        Ok(Self { name, kind: Kind::Emu { binary, cpu: cpu.into(), variables: Vec::new() }, limit: LIMIT, silence: SILENCE })
+    }
+
+    /// The same with a variable set, as `EMU_JIT=off`.
+    pub fn emu_by(cpu: &str, variable: &str, value: &str) -> Result<Self> {
+        let mut engine = Self::emu(cpu)?;
+        if let Kind::Emu { variables, .. } = &mut engine.kind {
+            variables.push((variable.into(), value.into()));
+        }
+        engine.name = format!("{variable}={value} {}", engine.name);
+        Ok(engine)
     }
 
     /// Any command line; `{image}` stands for the image's path. The console must be standard output.
@@ -128,8 +139,9 @@ impl Engine {
                 command.arg("-kernel").arg(image);
                 command
             }
-            Kind::Emu { binary, cpu } => {
+            Kind::Emu { binary, cpu, variables } => {
                 let mut command = Command::new(binary);
+                command.envs(variables.iter().map(|(k, v)| (k, v)));
                 command.args(["-M", "virt", "-cpu", cpu, "-m", "512M", "-nographic", "-kernel"]);
                 command.arg(image);
                 command

@@ -147,6 +147,28 @@ fn random_sequences() {
     assert!(count.completed * 2 > count.cases, "most sequences should run to their end");
 }
 
+/// The ways to run guest code that are not what `emu` chooses here by itself.
+const ENGINES: [(&str, &str); 4] = [("EMU_JIT", "plain"), ("EMU_JIT", "interpret"), ("EMU_HOST", "x86-64-v2"), ("EMU_JIT", "off")];
+
+/// Every engine computes what the one computes that the other tests compare with the oracle.
+#[test]
+fn engines() {
+    let _turn = turn();
+    let seed = Rng::announced("engines").seed();
+    let chosen = candidates(Options::default());
+    let usual = Engine::emu("max").unwrap();
+    let words = vocabulary(&usual, &chosen, seed).unwrap();
+    for (variable, value) in ENGINES {
+        let other = Engine::emu_by("max", variable, value).unwrap();
+        println!("{}", other.name);
+        let report = singles(&usual, &other, &chosen, CASES / 3 * scale(), seed).unwrap();
+        must_agree(&report);
+        assert!(report.names.len() > 1000, "the usual engine knows too few of the encodings");
+        let report = sequences(&usual, &other, &words, 0..SEQUENCES / 8 * scale(), seed).unwrap();
+        must_agree(&report);
+    }
+}
+
 /// The harness sees differences: two cores of one emulator differ where their features do, and only
 /// there.
 #[test]

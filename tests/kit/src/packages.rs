@@ -42,6 +42,20 @@ pub fn debian_with_dependencies(suite: &str, architecture: &str, package: &str) 
     World::new(suite, architecture)?.fetch(package, true)
 }
 
+/// Library folders of an unpacked amd64 root, old and merged layout.
+const LIBRARIES: [&str; 4] =
+    ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio", "lib64"];
+
+/// A command that runs an amd64 program of such a root by the root's own loader and C library: they need not be the host's.
+pub fn program(root: &Path, binary: &Path) -> Command {
+    let libraries: Vec<String> = LIBRARIES.iter().map(|d| root.join(d).display().to_string()).collect();
+    let loader = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"].map(|d| root.join(d).join("ld-linux-x86-64.so.2"));
+    let loader = loader.iter().find(|l| l.exists()).unwrap_or(&loader[0]);
+    let mut command = Command::new(loader);
+    command.arg("--library-path").arg(libraries.join(":")).arg(binary);
+    command
+}
+
 /// A private apt configuration for one suite and architecture.
 struct World {
     suite: String,

@@ -4,6 +4,7 @@
 
 use crate::{Result, error};
 use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -22,6 +23,8 @@ pub struct Finished {
     pub timed_out: bool,
     /// How long it ran.
     pub took: Duration,
+    /// User and system CPU time of all its threads.
+    pub cpu: Duration,
 }
 
 impl Finished {
@@ -70,6 +73,31 @@ fn collect(mut pipe: impl Read + Send + 'static) -> (Arc<Shared>, JoinHandle<()>
     (shared, thread)
 }
 
+/// What a child's end says: its status, and its CPU time.
+type End = (ExitStatus, Duration);
+
+/// Reaps the child if it has ended, or waits for that. `Child` has no way to learn the CPU time; a child that was reaped here must not be
+/// waited for or killed by it any more.
+#[allow(unsafe_code)]
+fn reap(child: &Child, wait: bool) -> Option<End> {
+    let mut status = 0;
+    // SAFETY: a rusage is plain numbers, for which zero is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let flags = if wait { 0 } else { libc::WNOHANG };
+    loop {
+        // SAFETY: both pointers are to locals that outlive the call.
+        let reaped = unsafe { libc::wait4(child.id() as libc::pid_t, &raw mut status, flags, &raw mut usage) };
+        match reaped {
+            0 => return None,
+            -1 if std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted => {}
+            -1 => return None,
+            _ => break,
+        }
+    }
+    let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
+    Some((ExitStatus::from_raw(status), time(usage.ru_utime) + time(usage.ru_stime)))
+}
+
 /// A running child whose standard input and output are a console.
 pub struct Console {
     child: Child,
@@ -81,6 +109,7 @@ pub struct Console {
     /// How much of the output earlier calls of `expect` have passed.
     seen: usize,
     started: Instant,
+    ended: bool,
 }
 
 impl Console {
@@ -104,7 +133,7 @@ impl Console {
         let (stderr, err_thread) = collect(err);
         let readers = vec![out_thread, err_thread];
         let started = Instant::now();
-        Ok(Self { child, name, stdin, stdout, stderr, readers, seen: 0, started })
+        Ok(Self { child, name, stdin, stdout, stderr, readers, seen: 0, started, ended: false })
     }
 
     /// Waits until `text` appears behind what earlier calls have passed, and returns the output up
@@ -147,6 +176,21 @@ impl Console {
         }
     }
 
+    /// The child's process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Standard error so far.
+    pub fn errors(&self) -> String {
+        self.stderr.with(|s| String::from_utf8_lossy(&s.0).into_owned())
+    }
+
+    /// Ends standard input.
+    pub fn close(&mut self) {
+        self.stdin = None;
+    }
+
     /// All the output so far, also what `expect` has passed.
     pub fn output(&self) -> String {
         self.stdout.with(|s| String::from_utf8_lossy(&s.0).into_owned())
@@ -160,12 +204,12 @@ impl Console {
     /// Waits for the end; kills at the limit, or when nothing was printed for so long.
     pub fn wait_while_talking(mut self, limit: Duration, silence: Duration) -> Finished {
         let until = Instant::now() + limit;
-        let mut status: Option<ExitStatus> = None;
+        let mut end: Option<End> = None;
         let mut pause = Duration::from_micros(200);
         let (mut printed, mut quiet_since) = (0, Instant::now());
         while Instant::now() < until && quiet_since.elapsed() < silence {
-            if let Ok(Some(s)) = self.child.try_wait() {
-                status = Some(s);
+            end = reap(&self.child, false);
+            if end.is_some() {
                 break;
             }
             std::thread::sleep(pause);
@@ -175,28 +219,30 @@ impl Console {
                 (printed, quiet_since) = (now, Instant::now());
             }
         }
-        let timed_out = status.is_none();
+        let timed_out = end.is_none();
         if timed_out {
             let _ = self.child.kill();
-            status = self.child.wait().ok();
+            end = reap(&self.child, true);
         }
+        self.ended = end.is_some();
         self.stdin = None;
         for reader in self.readers.drain(..) {
             let _ = reader.join();
         }
         Finished {
-            code: if timed_out { None } else { status.and_then(|s| s.code()) },
+            code: if timed_out { None } else { end.and_then(|(status, _)| status.code()) },
             stdout: self.stdout.with(|s| std::mem::take(&mut s.0)),
             stderr: self.stderr.with(|s| std::mem::take(&mut s.0)),
             timed_out,
             took: self.started.elapsed(),
+            cpu: end.map_or(Duration::ZERO, |(_, cpu)| cpu),
         }
     }
 }
 
 impl Drop for Console {
     fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+        if !self.ended && !matches!(self.child.try_wait(), Ok(Some(_))) {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -237,6 +283,15 @@ mod tests {
         let done = run(&mut sh("echo out; echo err >&2; exit 3"), Duration::from_secs(20)).unwrap();
         assert_eq!((done.code, done.timed_out), (Some(3), false));
         assert_eq!((done.text().as_str(), done.errors().as_str()), ("out\n", "err\n"));
+    }
+
+    #[test]
+    fn measures_cpu_time_not_waiting() {
+        let limit = Duration::from_secs(60);
+        let work = run(&mut sh("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"), limit).unwrap();
+        let sleep = run(&mut sh("sleep 0.3"), limit).unwrap();
+        assert!(work.cpu > Duration::from_millis(20), "{:?}", work.cpu);
+        assert!(sleep.cpu < Duration::from_millis(200) && sleep.took > sleep.cpu, "{:?}", sleep.cpu);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! QEMU as the oracle: found through the package cache, run by its own dynamic loader.
 
-use crate::packages::{debian, debian_with_dependencies};
+use crate::packages::{debian, debian_with_dependencies, program};
 use crate::{Error, Result, process};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,14 +28,10 @@ pub fn newest_suite() -> String {
     std::env::var("EMU_TEST_QEMU_NEWEST").unwrap_or_else(|_| "sid".into())
 }
 
-/// Library folders of an unpacked amd64 root, old and merged layout.
-const LIBRARIES: [&str; 4] =
-    ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio", "lib64"];
-
 /// `qemu-system-aarch64`: `EMU_TEST_QEMU`, or that of package qemu-system-arm in the default suite.
 pub fn system_aarch64() -> Result<Qemu> {
     match std::env::var_os("EMU_TEST_QEMU") {
-        Some(binary) => Ok(Qemu { binary: binary.into(), root: None, is_static: true }),
+        Some(binary) => Ok(Qemu::at(binary)),
         None => system_aarch64_of(&default_suite()),
     }
 }
@@ -73,6 +69,11 @@ fn existing(path: PathBuf) -> Result<PathBuf> {
 }
 
 impl Qemu {
+    /// A binary to use as it is.
+    pub fn at(binary: impl Into<PathBuf>) -> Self {
+        Self { binary: binary.into(), root: None, is_static: true }
+    }
+
     /// The binary itself.
     pub fn binary(&self) -> &Path {
         &self.binary
@@ -84,14 +85,7 @@ impl Qemu {
             Some(root) if !self.is_static => root,
             _ => return Command::new(&self.binary),
         };
-        let libraries: Vec<String> =
-            LIBRARIES.iter().map(|d| root.join(d).display().to_string()).collect();
-        // By the root's own loader and C library: they need not be the host's.
-        let loader = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"]
-            .map(|d| root.join(d).join("ld-linux-x86-64.so.2"));
-        let loader = loader.iter().find(|l| l.exists()).unwrap_or(&loader[0]);
-        let mut command = Command::new(loader);
-        command.arg("--library-path").arg(libraries.join(":")).arg(&self.binary);
+        let mut command = program(root, &self.binary);
         command.arg("-L").arg(root.join("usr/share/qemu"));
         command.env("QEMU_MODULE_DIR", root.join("usr/lib/x86_64-linux-gnu/qemu"));
         command

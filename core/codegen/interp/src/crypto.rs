@@ -113,12 +113,12 @@ pub(crate) fn carryless64(a: u64, b: u64) -> u128 {
 pub(crate) fn exec(code: Code, op: &Op, slots: &mut [u64], e: Extent) -> bool {
     let (dst, a, b) = (op.dst as usize, op.a as usize, op.b as usize);
     match code {
-        Code::Crc32 => {
+        Code::Crc32 if op.ty == Ty::I32 => {
             let table = if op.imm == 0 { &CRC32 } else { &CRC32C };
             slots[dst] = u64::from(crc32(table, slots[a] as u32, slots[b], Ty(op.aux as u8).bytes()));
             return true;
         }
-        Code::ClMul => {
+        Code::ClMul if op.ty == Ty::I128 => {
             let product = carryless64(slots[a], slots[b]);
             slots[dst] = product as u64;
             slots[dst + 1] = (product >> 64) as u64;
@@ -153,7 +153,8 @@ mod tests {
 
     fn run(code: Code, aux: u32, imm: u64, a: u64, b: u64) -> [u64; 2] {
         let mut slots = [a, b, 0, 0];
-        let op = Op { code: code as u16, ty: Ty::I64, shape: Shape::SCALAR, dst: 2, a: 0, b: 1, c: emu_ir::NONE, aux, imm };
+        let ty = if code == Code::ClMul { Ty::I128 } else { Ty::I32 };
+        let op = Op { code: code as u16, ty, shape: Shape::SCALAR, dst: 2, a: 0, b: 1, c: emu_ir::NONE, aux, imm };
         assert!(vector::exec(&op, &mut slots, 0, &mut 0));
         [slots[2], slots[3]]
     }

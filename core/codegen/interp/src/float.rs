@@ -188,7 +188,7 @@ impl Fixed {
 fn to_int(op: &Op, slots: &mut [u64], e: Extent, fp_flags: &mut u32, mode: Mode) -> bool {
     let Fixed { ty, rounding, unsigned, fraction_bits } = Fixed::of(op.imm);
     let Some(size) = int_size(op.ty.bits()) else { return false };
-    if !ty.is_float() || (!e.scalar && ty.bits() != op.ty.bits()) {
+    if !ty.is_float() || op.ty.is_float() || (!e.scalar && ty.bits() != op.ty.bits()) {
         return false;
     }
     by_format!(ty, F => {
@@ -392,7 +392,7 @@ pub(crate) fn exec(code: Code, op: &Op, slots: &mut [u64], e: Extent, fp_flags: 
         Code::FRsqrtS => by_format!(op.ty, F => map2::<F>(op, slots, e, fp_flags, |a, b| sf::rsqrt_step::<F>(a, b, mode))),
         Code::URecpE => unsigned_estimate(op, slots, e, sf::unsigned_recip_estimate),
         Code::URsqrtE => unsigned_estimate(op, slots, e, sf::unsigned_rsqrt_estimate),
-        Code::FToJs => {
+        Code::FToJs if op.ty == Ty::F64 => {
             let (result, exact, flags) = sf::to_fixed_js(slots[op.a as usize], mode);
             slots[op.dst as usize] = u64::from(noted(fp_flags, (result, flags))) | u64::from(exact) << 32;
             true

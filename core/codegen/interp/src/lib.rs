@@ -344,8 +344,8 @@ pub fn run<E: Env>(steps: &[Step], slots: &mut [u64], vl: u32, env: &mut E) -> O
 pub fn execute(op: &Op, slots: &mut [u64], vl: u32, fp_flags: &mut u32) -> bool {
     let Some(code) = op.opcode() else { return false };
     match code {
-        Code::Const => slots[op.dst as usize] = op.imm,
-        Code::Const128 => {
+        Code::Const if op.ty != Ty::I128 => slots[op.dst as usize] = op.imm,
+        Code::Const128 if op.ty == Ty::I128 => {
             slots[op.dst as usize] = op.imm;
             slots[op.dst as usize + 1] = u64::from(op.a) | u64::from(op.b) << 32;
         }

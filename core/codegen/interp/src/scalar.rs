@@ -100,30 +100,9 @@ pub(crate) fn exec(code: Code, op: &Op, slots: &mut [u64]) -> bool {
         Code::RBit => at(op.a).reverse_bits() >> (64 - bits),
         Code::BSwap => at(op.a).swap_bytes() >> (64 - bits.max(8)),
         Code::BitSel => at(op.a) & at(op.c) | at(op.b) & !at(op.c),
-        _ => return exec_mixed(code, op, slots),
+        _ => return false,
     };
     slots[op.dst as usize] = result;
-    true
-}
-
-/// Ops whose operands and results differ in width, and those that are not worth an arm above.
-fn exec_mixed(code: Code, op: &Op, slots: &mut [u64]) -> bool {
-    let (a, dst) = (op.a as usize, op.dst as usize);
-    match code {
-        Code::Crc32 => {
-            let size = Ty(op.aux as u8).bytes();
-            let table = if op.imm == 0 { 0xedb8_8320u32 } else { 0x82f6_3b78 };
-            let mut crc = slots[a] as u32;
-            for byte in &slots[op.b as usize].to_le_bytes()[..size as usize] {
-                crc ^= u32::from(*byte);
-                for _ in 0..8 {
-                    crc = crc >> 1 ^ if crc & 1 == 1 { table } else { 0 };
-                }
-            }
-            slots[dst] = u64::from(crc);
-        }
-        _ => return false,
-    }
     true
 }
 
@@ -166,10 +145,6 @@ fn exec_wide_result(code: Code, op: &Op, slots: &mut [u64]) -> bool {
     let (lsb, len) = (op.aux & 0xff, op.aux >> 8);
     let result = match code {
         Code::Pair => u128::from(one(op.a)) | u128::from(one(op.b)) << 64,
-        Code::ClMul => {
-            let (a, b) = (one(op.a), one(op.b));
-            (0..64).filter(|i| b >> i & 1 == 1).fold(0, |r, i| r ^ u128::from(a) << i)
-        }
         Code::Add => at(op.a).wrapping_add(at(op.b)),
         Code::Sub => at(op.a).wrapping_sub(at(op.b)),
         Code::Mul => at(op.a).wrapping_mul(at(op.b)),

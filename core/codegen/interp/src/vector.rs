@@ -373,7 +373,7 @@ fn widening128(code: Code, op: &Op, slots: &mut [u64], e: Extent) -> bool {
     let signed = op.aux & 1 != 0;
     let wide = |x: u64| if signed { x as i64 as u128 } else { u128::from(x) };
     let pairs = e.words / 2;
-    if pairs == 0 {
+    if pairs == 0 || !matches!(code, Code::Widen | Code::MulL | Code::PMulL) {
         return false;
     }
     let first = if op.aux & 2 != 0 { pairs } else { 0 };
@@ -382,8 +382,7 @@ fn widening128(code: Code, op: &Op, slots: &mut [u64], e: Extent) -> bool {
         let result = match code {
             Code::Widen => wide(x),
             Code::MulL => wide(x).wrapping_mul(wide(slots[op.b as usize + first + i])),
-            Code::PMulL => crypto::carryless64(x, slots[op.b as usize + first + i]),
-            _ => return false,
+            _ => crypto::carryless64(x, slots[op.b as usize + first + i]),
         };
         slots[op.dst as usize + 2 * i] = result as u64;
         slots[op.dst as usize + 2 * i + 1] = (result >> 64) as u64;

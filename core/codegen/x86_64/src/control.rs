@@ -52,11 +52,11 @@ impl Lowering<'_> {
     /// What ends a unit, or may.
     pub(crate) fn control(&mut self, op: &Op, c: Code) {
         match c {
-            Code::Goto => self.goto(op.imm),
+            Code::Goto => self.goto(op.imm, self.at + 1 == self.unit_len),
             Code::Branch => {
                 match self.loc(op.a) {
                     Loc::Const(0) => {}
-                    Loc::Const(_) => self.goto(op.imm),
+                    Loc::Const(_) => self.goto(op.imm, false),
                     _ => {
                         let cc = self.test(op.a);
                         let label = self.way(op.imm);
@@ -83,9 +83,10 @@ impl Lowering<'_> {
         }
     }
 
-    fn goto(&mut self, pc: u64) {
+    /// Goes to a constant address; at the end of the unit, to the next one by doing nothing.
+    fn goto(&mut self, pc: u64, end: bool) {
         if let Some((_, label)) = self.unit_labels.iter().find(|u| u.0 == pc).copied() {
-            if self.next_unit != Some(pc) || self.asm.offset(label).is_some() {
+            if !end || self.next_unit != Some(pc) || self.asm.offset(label).is_some() {
                 self.asm.jmp(label);
             }
             return;

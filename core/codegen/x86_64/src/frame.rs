@@ -100,7 +100,7 @@ pub struct JumpEntry {
     pub mode: u64,
     /// Address of the code.
     pub code: u64,
-    /// Not used.
+    /// The embedder's.
     pub reserved: u64,
 }
 
@@ -110,7 +110,7 @@ impl JumpEntry {
 }
 
 /// Number of lines in a jump cache.
-pub const JUMPS: usize = 4096;
+pub const JUMPS: usize = 16384;
 
 /// Geometry of the inline translation caches, one a view, one behind the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

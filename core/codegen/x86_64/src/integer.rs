@@ -228,14 +228,6 @@ impl Lowering<'_> {
         self.done(op.dst, t, true);
     }
 
-    /// A move that clears the upper half of a 32-bit result even if it is where it belongs.
-    fn mov_clean(&mut self, size: Size, d: Gpr, src: Arg) {
-        match src {
-            Arg::Reg(r) if r == d && size == Size::D => self.asm.mov_rr(size, d, d),
-            _ => self.mov_arg(size, d, src),
-        }
-    }
-
     fn shift(&mut self, op: &Op, c: Code) -> bool {
         let size = self.size(op);
         let kind = match c {
@@ -249,7 +241,7 @@ impl Lowering<'_> {
             let left = self.left_operand(op.a);
             let d = self.dst_or_reuse(op.dst, op.a, left);
             if by == 0 {
-                self.mov_clean(size, d, left);
+                self.place(size, d, left);
             } else {
                 self.mov_arg(size, d, left);
                 self.asm.shift_ri(kind, size, d, by);
@@ -359,13 +351,15 @@ impl Lowering<'_> {
         }
         let left = self.left_operand(op.a);
         let d = self.dst_or_reuse(op.dst, op.a, left);
-        if len == bits { self.mov_clean(size, d, left) } else { self.mov_arg(size, d, left) }
+        self.mov_arg(size, d, left);
         let right = |s: &mut Self, by: u32| {
             if by != 0 {
                 s.asm.shift_ri(if signed { Shift::Sar } else { Shift::Shr }, size, d, by as u8);
             }
         };
-        if lsb + len == bits {
+        if lsb == 0 && len == bits {
+            self.place(size, d, Arg::Reg(d));
+        } else if lsb + len == bits {
             right(self, lsb);
         } else if !signed && len <= 31 {
             right(self, lsb);
@@ -384,7 +378,7 @@ impl Lowering<'_> {
         if len == bits {
             let b = self.arg(op.b);
             let d = self.dst(op.dst, &[]);
-            self.mov_clean(size, d, b);
+            self.place(size, d, b);
             return self.done(op.dst, d, true);
         }
         let b = self.gpr(op.b);
@@ -409,10 +403,8 @@ impl Lowering<'_> {
         let a = self.gpr(op.a);
         let b = self.arg(op.b);
         let d = self.dst(op.dst, &[a]);
-        if op.aux == 0 {
-            self.mov_clean(size, d, b);
-        } else {
-            self.mov_arg(size, d, b);
+        self.place(size, d, b);
+        if op.aux != 0 {
             self.asm.shrd(size, d, a, op.aux as u8);
         }
         self.clobbered();

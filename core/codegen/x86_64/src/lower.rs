@@ -165,6 +165,8 @@ pub struct Lowering<'f> {
     pub(crate) vl: u32,
     /// The address of the unit being emitted, for telling backward jumps.
     pub(crate) unit_pc: u64,
+    /// Number of ops of the unit.
+    pub(crate) unit_len: u32,
     /// Address of the unit that follows.
     pub(crate) next_unit: Option<u64>,
     /// Ops up to this index belong to code that was emitted elsewhere.
@@ -199,6 +201,7 @@ impl<'f> Lowering<'f> {
             mode: 0,
             vl: 0,
             unit_pc: 0,
+            unit_len: 0,
             next_unit: None,
             skip: 0,
         }
@@ -248,6 +251,7 @@ impl<'f> Lowering<'f> {
         self.local.clear();
         self.flags = NO_KEY;
         self.unit_pc = u.pc;
+        self.unit_len = u.ops.len() as u32;
         self.next_unit = next;
         self.skip = 0;
         self.left = 0;
@@ -987,6 +991,14 @@ impl<'f> Lowering<'f> {
             Arg::Reg(r) => self.asm.alu_rr(op, size, dst, r),
             Arg::Mem(m) => self.asm.alu_rm(op, size, dst, m),
             Arg::Imm(i) => self.asm.alu_ri(op, size, dst, i),
+        }
+    }
+    /// A result that is its operand: zero-extended too where that is already in place.
+    pub(crate) fn place(&mut self, size: Size, dst: Gpr, src: Arg) {
+        if src == Arg::Reg(dst) && size != Size::Q {
+            self.asm.mov_rr(size, dst, dst);
+        } else {
+            self.mov_arg(size, dst, src);
         }
     }
     pub(crate) fn mov_arg(&mut self, size: Size, dst: Gpr, src: Arg) {

@@ -222,6 +222,8 @@ impl Asm {
     three_reg! {
         /// ADC.
         adc 0x1a00_0000;
+        /// ADCS.
+        adcs 0x3a00_0000;
         /// SBC.
         sbc 0x5a00_0000;
         /// UDIV.
@@ -240,6 +242,12 @@ impl Asm {
         mul 0x1b00_7c00;
         /// UMULH; all three are X registers.
         umulh 0x1bc0_7c00;
+        /// CRC32B of W registers.
+        crc32b 0x1ac0_4000;
+        /// CRC32X: `rm` is an X register, whatever is given.
+        crc32x 0x9ac0_4c00;
+        /// CRC32CX: `rm` is an X register, whatever is given.
+        crc32cx 0x9ac0_5c00;
     }
 
     four_reg! {

@@ -28,10 +28,12 @@ pub mod elf;
 pub mod image;
 mod mem;
 mod reg;
+mod simd;
 mod system;
 
 pub use asm::{Asm, AsmError, Label};
 pub use data::encode_bitmask;
 pub use mem::Addr;
 pub use reg::*;
+pub use simd::{Arr, Fp};
 pub use system::{Barrier, PState, SysReg};

@@ -58,6 +58,16 @@ macro_rules! ordered {
     )*};
 }
 
+/// One method an atomic instruction of FEAT_LSE; `rs` comes first.
+macro_rules! lse {
+    ($($(#[$doc:meta])* $name:ident $op:literal;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(&mut self, rs: Reg, rt: Reg, rn: Reg) {
+            self.word($op | u32::from(rt.is64()) << 30 | rs.num() << 16 | rn.num() << 5 | rt.num());
+        }
+    )*};
+}
+
 impl Asm {
     fn access(&mut self, a: Access, rt: u32, at: Addr) {
         let top = a.size << 30 | 0x3800_0000 | a.vector << 26 | a.opc << 22;
@@ -184,8 +194,22 @@ impl Asm {
         self.word(0x8800_fc00 | u32::from(rt.is64()) << 30 | rs.num() << 16 | rn.num() << 5 | rt.num());
     }
 
-    /// LDADDAL (FEAT_LSE): adds `rs` to memory, `rt` gets the old value.
-    pub fn ldaddal(&mut self, rs: Reg, rt: Reg, rn: Reg) {
-        self.word(0xb8e0_0000 | u32::from(rt.is64()) << 30 | rs.num() << 16 | rn.num() << 5 | rt.num());
+    lse! {
+        /// LDADD: adds `rs` to memory, `rt` gets the old value.
+        ldadd 0xb820_0000;
+        /// LDADDAL.
+        ldaddal 0xb8e0_0000;
+        /// LDCLRAL: clears the bits of `rs` in memory.
+        ldclral 0xb8e0_1000;
+        /// LDEORAL.
+        ldeoral 0xb8e0_2000;
+        /// LDSETAL.
+        ldsetal 0xb8e0_3000;
+        /// LDUMAXAL.
+        ldumaxal 0xb8e0_6000;
+        /// SWPAL: memory gets `rs`.
+        swpal 0xb8e0_8000;
+        /// CASAL: memory gets `rt` if it holds `rs`, which gets the old value.
+        casal 0x88e0_fc00;
     }
 }

@@ -244,6 +244,10 @@ impl Asm {
         isb 0xd503_3fdf;
         /// CLREX.
         clrex 0xd503_3f5f;
+        /// PACIASP (FEAT_PAuth; else nothing).
+        paciasp 0xd503_233f;
+        /// AUTIASP (FEAT_PAuth; else nothing).
+        autiasp 0xd503_23bf;
         /// TLBI VMALLE1.
         tlbi_vmalle1 0xd508_871f;
         /// TLBI VMALLE1IS.

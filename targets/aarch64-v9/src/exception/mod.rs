@@ -15,12 +15,12 @@ use crate::Aarch64;
 use crate::feature::Feature;
 use crate::helper::{HelperId, system};
 use crate::mmu;
-use crate::mode::sctlr;
+use crate::mode::{ModeKey, sctlr};
 use crate::state::{State, offset, spsr};
 use crate::sysreg;
 use crate::translate::Translator;
-use emu_plugins_api::ir::{Shape, Ty};
-use emu_plugins_api::{Access, AccessKind, attr, fault};
+use emu_plugins_api::ir::{MemFlags, Shape, Ty};
+use emu_plugins_api::{Access, AccessKind, SemihostingCall, attr, fault};
 use std::sync::atomic::Ordering;
 use syndrome::ec;
 
@@ -217,6 +217,31 @@ pub fn call_firmware(cpu: &mut State) -> bool {
     }
     // The Arm SMC Calling Convention returns results in X0 to X3.
     cpu.x[..4].copy_from_slice(&args[..4]);
+    step::advance(cpu);
+    true
+}
+
+/// A semihosting call: operation in W0, parameter in X1, result in X0. False if the host answers none of such a caller.
+pub fn call_host(cpu: &mut State) -> bool {
+    let key = ModeKey(cpu.header.mode_key);
+    let mut flags = MemFlags::view(key.view());
+    if key.big_endian() != 0 {
+        flags = flags.with(MemFlags::BIG_ENDIAN);
+    }
+    let mut call = SemihostingCall {
+        operation: cpu.x[0] as u32,
+        word_bytes: 8,
+        argument: cpu.x[1],
+        result: 0,
+        view: key.view(),
+        mem_flags: flags.0,
+        unprivileged: u32::from(cpu.el == 0),
+        reserved: 0,
+    };
+    if !cpu.header.semihosting(&mut call) {
+        return false;
+    }
+    cpu.x[0] = call.result;
     step::advance(cpu);
     true
 }

@@ -149,6 +149,30 @@ fn calls(ops: &[(Code, u32, u64)], helper: HelperId) -> bool {
     ops.iter().any(|(c, aux, _)| *c == Code::Call && *aux == helper.0)
 }
 
+#[test]
+fn semihosting_calls() {
+    const HLT_F000: u32 = 0xd45e_0000;
+    const HLT_1: u32 = 0xd440_0020;
+    let mut m = machine();
+    assert!(calls(&ops(m.arch, &[HLT_F000], ModeKey::default(), 0, RAM), system::SEMIHOSTING));
+    assert!(calls(&ops(m.arch, &[HLT_1], ModeKey::default(), 0, RAM), system::UNDEFINED));
+    // Without semihosting nothing changes but that the caller raises the exception.
+    (m.x[0], m.x[1]) = (0xffff_ffff_0000_0005, 0x1234);
+    assert!(!call_host(&mut m));
+    assert_eq!(m.x[0], 0xffff_ffff_0000_0005);
+    m.host().semihosting = Some(7);
+    assert!(call_host(&mut m));
+    m.el = 0;
+    m.sysreg[word::SCTLR_EL1] |= sctlr::E0E;
+    m.refresh_mode();
+    assert!(call_host(&mut m));
+    assert_eq!((m.x[0], m.x[1]), (7, 0x1234));
+    let made: Vec<_> = m.host().semihosting_calls.iter().map(|c| (c.operation, c.argument, c.word_bytes, c.unprivileged)).collect();
+    assert_eq!(made, [(5, 0x1234, 8, 0), (7, 0x1234, 8, 1)]);
+    let flags: Vec<_> = m.host().semihosting_calls.iter().map(|c| (c.view, MemFlags(c.mem_flags).has(MemFlags::BIG_ENDIAN))).collect();
+    assert_eq!(flags, [(view::EL1, false), (view::EL0, true)]);
+}
+
 const NOP: u32 = 0xd503_201f;
 const BTI_C: u32 = 0xd503_245f;
 const BTI_J: u32 = 0xd503_249f;

@@ -24,9 +24,15 @@ pub fn brk(t: &mut Translator<'_>, i: &decode::Brk) {
     t.call_and_end(system::BRK, &[], u64::from(i.imm16));
 }
 
-/// HLT: halting debug is off, so it is UNDEFINED.
-pub fn hlt(t: &mut Translator<'_>, _: &decode::Hlt) {
-    t.undefined();
+/// The immediate of HLT that makes a semihosting call in AArch64 state ("Semihosting for AArch32 and AArch64", 3.1).
+const SEMIHOSTING: u32 = 0xf000;
+
+/// HLT: a semihosting call where the host answers such calls. Else it is UNDEFINED, for halting debug is off.
+pub fn hlt(t: &mut Translator<'_>, i: &decode::Hlt) {
+    match i.imm16 {
+        SEMIHOSTING => t.call_and_end(system::SEMIHOSTING, &[], 0),
+        _ => t.undefined(),
+    }
 }
 
 /// DCPS1, DCPS2, DCPS3: UNDEFINED outside of Debug state.

@@ -61,6 +61,8 @@ crate::helper::helpers! { super::base::COUNT + super::simd::COUNT;
     SET_SPSEL: set_spsel, effect::ANY;
     /// Computes the mode key again.
     REFRESH_MODE: refresh_mode, effect::ANY;
+    /// HLT with the immediate of semihosting.
+    SEMIHOSTING: semihosting, effect::ANY;
 }
 
 fn undefined(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
@@ -224,4 +226,8 @@ fn set_spsel(cpu: &mut State, _: u64, _: u64, _: u64, imm: u64) -> HelperReturn 
 fn refresh_mode(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
     cpu.refresh_mode();
     HelperReturn::value(0)
+}
+
+fn semihosting(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
+    if exception::call_host(cpu) { HelperReturn::value(0) } else { undefined(cpu, 0, 0, 0, 0) }
 }

@@ -22,6 +22,8 @@ mod simd_two;
 mod tests;
 mod vector;
 
+pub(crate) use dpimm::decode_bit_mask;
+
 use crate::Aarch64;
 use crate::decode::{self, Decode, Row};
 use crate::feature::Feature;

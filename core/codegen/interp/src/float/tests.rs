@@ -171,11 +171,13 @@ fn model(op: &Op, vl: u32, [a, b, c]: [&[u64]; 3]) -> Option<(Vec<u64>, Flags)> 
             let order = [Relation::Equal, Relation::Less, Relation::Greater, Relation::Unordered];
             Some(vec![noted(Some((order.iter().position(|r| *r == relation)? as u64, more)))?])
         }
+        Code::FToJs if ty != Ty::F64 => None,
         Code::FToJs => {
             let (low, exact, more) = sf::to_fixed_js(a[0], mode);
             out_bits = 64;
             Some(vec![noted(Some((u64::from(low) + if exact { 1 << 32 } else { 0 }, more)))?])
         }
+        Code::FToInt if ty.is_float() => None,
         Code::FToInt if scalar => Some(vec![noted(by_format!(from, F => to_integer::<F>(op.imm, bits, mode, a[0]), _ => None))?]),
         Code::FToInt if from.is_float() && from.bits() == bits => {
             let one = |x| by_format!(from, F => to_integer::<F>(op.imm, bits, mode, x), _ => None);

@@ -1,0 +1,115 @@
+//! Dead flags: a condition flag that is written again before anything can look at it is not written.
+//!
+//! Liveness runs backwards over the units of the region until nothing changes. Every way out of the region, every op that may fault or has
+//! an effect, and every unit that looks at requests where it begins sees all flags.
+
+use crate::{StateInfo, UnitOps, remove};
+use emu_ir::{Code, EFFECT, EXITS, FAULTS, Op};
+
+/// What matters of an op to liveness.
+#[derive(Clone, Copy)]
+enum Event {
+    /// The flag with this number is written by the op at this position.
+    Set(u32, usize),
+    /// It is read.
+    Get(u32),
+    /// All are seen.
+    All,
+    /// Control may go to the unit with this number.
+    Way(usize),
+    /// Control goes there.
+    End(usize),
+}
+
+/// The pass, with vectors that are used again.
+#[derive(Default)]
+pub struct Dead {
+    events: Vec<Event>,
+    ranges: Vec<(usize, usize)>,
+    live: Vec<u64>,
+}
+
+impl Dead {
+    /// Runs over a region.
+    pub fn run(&mut self, ops: &mut [Op], units: &[UnitOps], info: &StateInfo) {
+        let Some(lowest) = info.flags.iter().min().copied() else { return };
+        let highest = info.flags.iter().max().copied().unwrap_or(lowest);
+        self.events.clear();
+        self.ranges.clear();
+        let flag = |op: &Op| info.flags.iter().position(|f| u64::from(*f) == op.imm).map(|i| i as u32);
+        let unit_at = |pc: u64| units.iter().position(|u| u.pc == pc);
+        for u in units {
+            let from = self.events.len();
+            for (i, op) in ops.iter().enumerate().take(u.last).skip(u.first) {
+                let Some(code) = op.opcode() else { continue };
+                match code {
+                    Code::Get | Code::Set => {
+                        let bytes = if op.shape == emu_ir::Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(256) };
+                        if op.imm + u64::from(bytes) <= u64::from(lowest) || op.imm > u64::from(highest) {
+                            continue;
+                        }
+                        match (flag(op), code) {
+                            (Some(f), Code::Set) if bytes == 1 => self.events.push(Event::Set(f, i)),
+                            (Some(f), Code::Get) if bytes == 1 => self.events.push(Event::Get(f)),
+                            // More than one flag at once.
+                            _ => self.events.push(Event::All),
+                        }
+                    }
+                    Code::Goto | Code::Branch => self.events.push(match (unit_at(op.imm), code) {
+                        (Some(n), Code::Goto) => Event::End(n),
+                        (Some(n), _) => Event::Way(n),
+                        _ => Event::All,
+                    }),
+                    Code::InsnStart => {}
+                    _ if op.info().is_none_or(|r| r.flags & (FAULTS | EFFECT | EXITS) != 0) => {
+                        if !matches!(self.events[from..].last(), Some(Event::All)) {
+                            self.events.push(Event::All);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            self.ranges.push((from, self.events.len()));
+        }
+        self.live.clear();
+        self.live.resize(units.len(), 0);
+        loop {
+            let mut changed = false;
+            for n in (0..units.len()).rev() {
+                let live = self.walk(n, |_| ());
+                let live = if units[n].observed { u64::MAX } else { live };
+                changed |= live != self.live[n];
+                self.live[n] = live;
+            }
+            if !changed {
+                break;
+            }
+        }
+        for n in 0..units.len() {
+            let mut gone = Vec::new();
+            self.walk(n, |i| gone.push(i));
+            gone.into_iter().for_each(|i| remove(&mut ops[i]));
+        }
+    }
+
+    /// Flags live where unit `n` begins; `dead` is told of writes that nobody sees.
+    fn walk(&self, n: usize, mut dead: impl FnMut(usize)) -> u64 {
+        let (from, to) = self.ranges[n];
+        let mut live = u64::MAX;
+        for e in self.events[from..to].iter().rev() {
+            match *e {
+                Event::Set(f, i) => {
+                    if live >> f & 1 == 0 {
+                        dead(i);
+                    }
+                    live &= !(1 << f);
+                }
+                Event::Get(f) => live |= 1 << f,
+                Event::All => live = u64::MAX,
+                Event::Way(n) => live |= self.live[n],
+                Event::End(n) => live = self.live[n],
+            }
+        }
+        live
+    }
+}

@@ -1,0 +1,264 @@
+//! Calls whose returns are not what they seem: callees that change the floating-point mode, a million frames, frames left behind, and code
+//! that is rewritten while returns to it are pending.
+
+use crate::guest::*;
+use crate::words::Words;
+use emu_a64_asm::*;
+use emu_test_kit::Rng;
+
+/// The stack of the deep recursions grows down from here.
+const DEEP_STACK: u64 = RAM + (224 << 20);
+
+/// FPCR fields.
+const RMODE: u32 = 22;
+const FZ: u64 = 1 << 24;
+const DN: u64 = 1 << 25;
+
+/// Operands: what is added or multiplied, and what comes of it under an FPCR. Each result differs between modes.
+fn results(fpcr: u64) -> [u64; 5] {
+    let rmode = fpcr >> RMODE & 3;
+    let up = 1.0f64.next_up().to_bits();
+    let one = 1.0f64.to_bits();
+    let minus = 1 << 63;
+    [
+        // 1 + 3/4 ulp: to nearest and up.
+        if rmode <= 1 { up } else { one },
+        // Its negative: to nearest and down.
+        if rmode & 1 == 0 { up | minus } else { one | minus },
+        // 1 + 1/4 ulp: up only.
+        if rmode == 1 { up } else { one },
+        // A denormal number, flushed by FZ.
+        if fpcr & FZ != 0 { 0 } else { 3 },
+        // A NaN, replaced by DN.
+        if fpcr & DN != 0 { 0x7ff8_0000_0000_0000 } else { 0x7ff8_0000_0000_1234 },
+    ]
+}
+
+/// The callee changes FPCR, directly, two calls deep or in an exception handler; the caller computes before and behind the call, in one
+/// stretch of code. The guest complains when a result is of the wrong mode.
+pub fn assemble_modes(rounds: u64, seed: u64) -> Vec<u8> {
+    const ROWS: u64 = 256;
+    let mut rng = Rng::new(seed);
+    assemble(1, |g| {
+        let (direct, deeper, handler, table, over) = (g.a.label(), g.a.label(), g.a.label(), g.a.label(), g.a.label());
+        g.handle(Vector::Sync, handler);
+        let a = &mut g.a;
+        a.b(over);
+        a.bind(direct);
+        a.msr(SysReg::FPCR, X1);
+        a.ret();
+        a.bind(deeper);
+        a.stp(X29, X30, Addr::Pre(SP, -16));
+        a.bl(direct);
+        a.ldp(X29, X30, Addr::Post(SP, 16));
+        a.ret();
+        a.bind(handler);
+        a.msr(SysReg::FPCR, X1);
+        a.eret();
+        a.align(8);
+        a.bind(table);
+        for _ in 0..ROWS {
+            let [fz, dn] = [FZ, DN].map(|bit| if rng.one_in(2) { bit } else { 0 });
+            let fpcr = rng.below(4) << RMODE | fz | dn;
+            a.quad(fpcr);
+            results(fpcr).into_iter().for_each(|r| a.quad(r));
+        }
+        a.bind(over);
+        let ulp = 2.0f64.powi(-52);
+        let [denormal, nan] = [3, 0x7ff8_0000_0000_1234].map(f64::from_bits);
+        for (n, constant) in [1.0, 0.75 * ulp, 0.25 * ulp, denormal, nan, -1.0, -0.75 * ulp].map(f64::to_bits).into_iter().enumerate() {
+            a.mov_imm(X0, constant);
+            a.fmov_from(VReg(n as u8), X0);
+        }
+        a.load_address(X24, direct);
+        a.mov_imm(X20, rounds.div_ceil(ROWS));
+        let again = a.here();
+        a.load_address(X21, table);
+        a.mov_imm(X22, ROWS);
+        let row = a.here();
+        a.ldr(X1, Addr::Post(X21, 8));
+        // In the mode before: nothing is asked of it, but that it is not taken for the one behind the call.
+        a.fadd_d(VReg(16), VReg(0), VReg(1));
+        a.fmul_d(VReg(17), VReg(3), VReg(0));
+        a.and_imm(X2, X22, 3);
+        let back = a.label();
+        for way in 0..4 {
+            let next = a.label();
+            if way < 3 {
+                a.cmp_imm(X2, way);
+                a.b_cond(Cond::Ne, next);
+            }
+            match way {
+                0 => a.bl(direct),
+                1 => a.bl(deeper),
+                2 => a.blr(X24),
+                _ => a.svc(0),
+            }
+            // Right behind the call, where a prediction leads.
+            a.fadd_d(VReg(16), VReg(0), VReg(1));
+            a.fadd_d(VReg(17), VReg(5), VReg(6));
+            a.fadd_d(VReg(18), VReg(0), VReg(2));
+            a.fmul_d(VReg(19), VReg(3), VReg(0));
+            a.fadd_d(VReg(20), VReg(4), VReg(0));
+            a.b(back);
+            a.bind(next);
+        }
+        a.bind(back);
+        for n in 0..5 {
+            g.a.ldr(X5, Addr::Post(X21, 8));
+            g.a.fmov_to(X6, VReg(16 + n));
+            g.expect_eq(&format!("result {n} of the wrong mode: found, expected"), X6, X5);
+        }
+        let a = &mut g.a;
+        a.subs_imm(X22, X22, 1);
+        a.b_cond(Cond::Ne, row);
+        a.subs_imm(X20, X20, 1);
+        a.b_cond(Cond::Ne, again);
+        a.msr(SysReg::FPCR, XZR);
+    })
+}
+
+/// What the recursions add up to, and how often they are left.
+#[derive(Clone, Copy, Debug)]
+pub struct Depths {
+    /// Frames of the deepest recursion.
+    pub deep: u64,
+    /// Times that frames are left behind.
+    pub jumps: u64,
+    /// Frames under which code is rewritten, and how often.
+    pub rewritten: (u64, u64),
+}
+
+/// Recursion: `deep` frames, from two places; a jump out of 1 to 64 frames, `jumps` times; and a rewritten return point under many frames.
+/// The guest prints a sum for each.
+pub fn assemble_recursion(depths: Depths) -> Vec<u8> {
+    assemble(1, |g| {
+        let (f, throw, patched, over) = (g.a.label(), g.a.label(), g.a.label(), g.a.label());
+        let site = g.a.label();
+        g.a.b(over);
+        recursive(g, f);
+        throwing(g, throw);
+        rewriting(g, patched, site);
+        let a = &mut g.a;
+        a.bind(over);
+        a.mov_imm(X0, DEEP_STACK);
+        a.mov_sp(SP, X0);
+        a.mov_imm(X0, depths.deep);
+        a.bl(f);
+        a.mov(X5, X0);
+        g.line("deep", &[X5]);
+        // Frames left behind: x24 the stack to come back to, x25 the place.
+        let caught = g.a.label();
+        let a = &mut g.a;
+        a.mov_sp(X24, SP);
+        a.load_address(X25, caught);
+        a.mov(X26, XZR);
+        a.mov_imm(X20, depths.jumps);
+        let again = a.here();
+        a.and_imm(X0, X20, 63);
+        a.bl(throw);
+        a.brk(0);
+        a.bind(caught);
+        a.add(X26, X26, X0, 0);
+        // Ordinary calls still come back.
+        a.movz(X0, 3, 0);
+        a.bl(f);
+        a.add(X26, X26, X0, 0);
+        a.subs_imm(X20, X20, 1);
+        a.b_cond(Cond::Ne, again);
+        g.line("jumps", &[X26]);
+        // The instruction at `site` adds 1 on the first way, then 3, 5 and so on.
+        let a = &mut g.a;
+        a.mov(X26, XZR);
+        a.movz(X27, 1, 0);
+        a.load_address(X24, site);
+        a.mov_imm(X20, depths.rewritten.1);
+        let again = a.here();
+        a.mov_imm(X0, depths.rewritten.0);
+        a.bl(patched);
+        a.add(X26, X26, X0, 0);
+        a.subs_imm(X20, X20, 1);
+        a.b_cond(Cond::Ne, again);
+        g.line("rewritten", &[X26]);
+    })
+}
+
+/// What the three sums must be.
+pub fn sums(depths: Depths) -> [u64; 3] {
+    // A frame with an odd count adds 1, one with an even count 2.
+    let deep = |n: u64| n.div_ceil(2) + 2 * (n / 2);
+    let jumps = (1..=depths.jumps).map(|n| 3 * (n & 63) + 7 + deep(3)).sum();
+    let (frames, times) = depths.rewritten;
+    let rewritten = (0..times).map(|n| frames * (2 * n + 1)).sum();
+    [deep(depths.deep), jumps, rewritten]
+}
+
+/// x0 becomes a sum over x0 frames; there are two places to return to.
+fn recursive(g: &mut Guest, f: Label) {
+    let a = &mut g.a;
+    let (even, out) = (a.label(), a.label());
+    a.bind(f);
+    a.stp(X29, X30, Addr::Pre(SP, -16));
+    a.cbz(X0, out);
+    a.tbz(X0, 0, even);
+    a.sub_imm(X0, X0, 1);
+    a.bl(f);
+    a.add_imm(X0, X0, 1);
+    a.b(out);
+    a.bind(even);
+    a.sub_imm(X0, X0, 1);
+    a.bl(f);
+    a.add_imm(X0, X0, 2);
+    a.bind(out);
+    a.ldp(X29, X30, Addr::Post(SP, 16));
+    a.ret();
+}
+
+/// Goes down x0 frames, then back to the stack in x24 and the place in x25, with 3 for each frame and 7.
+fn throwing(g: &mut Guest, throw: Label) {
+    let a = &mut g.a;
+    let bottom = a.label();
+    a.mov(X1, XZR);
+    a.bind(throw);
+    a.mov(X1, XZR);
+    let inner = a.here();
+    a.stp(X29, X30, Addr::Pre(SP, -16));
+    a.cbz(X0, bottom);
+    a.sub_imm(X0, X0, 1);
+    a.add_imm(X1, X1, 3);
+    a.bl(inner);
+    // Nobody comes back here.
+    a.brk(1);
+    a.bind(bottom);
+    a.add_imm(X0, X1, 7);
+    a.mov_sp(SP, X24);
+    a.br(X25);
+}
+
+/// x0 frames deep, writes ADD x0, x0, #x27 to `site`, in x24, to which each frame returns; x27 goes on to the next odd number.
+fn rewriting(g: &mut Guest, patched: Label, site: Label) {
+    let a = &mut g.a;
+    let bottom = a.label();
+    a.bind(patched);
+    a.stp(X29, X30, Addr::Pre(SP, -16));
+    a.cbz(X0, bottom);
+    a.sub_imm(X0, X0, 1);
+    a.bl(patched);
+    a.bind(site);
+    a.udf(0);
+    a.ldp(X29, X30, Addr::Post(SP, 16));
+    a.ret();
+    a.bind(bottom);
+    a.mov_imm(X1, 0x9100_0000);
+    a.add(X1, X1, X27, 10);
+    a.str(W1, Addr::Off(X24, 0));
+    a.dc_cvau(X24);
+    a.dsb(Barrier::Ish);
+    a.ic_ivau(X24);
+    a.dsb(Barrier::Ish);
+    a.isb();
+    a.add_imm(X27, X27, 2);
+    a.mov(X0, XZR);
+    a.ldp(X29, X30, Addr::Post(SP, 16));
+    a.ret();
+}

@@ -1,0 +1,31 @@
+//! Calls and returns that go elsewhere than a predictor thinks.
+
+use emu_test_kit::Rng;
+use emu_test_litmus::returns::{self, Depths, assemble_modes, assemble_recursion};
+use emu_test_litmus::spaces::{self, SWITCHES, assemble_spaces};
+use emu_test_litmus::{run, scaled};
+
+#[test]
+fn the_right_program_runs_after_a_return() {
+    let rounds = scaled(500_000, 1000);
+    for how in SWITCHES {
+        // Each replaced entry costs a TLBI that all CPUs see.
+        let rounds = if how == spaces::Switch::Remap { rounds.div_ceil(10) } else { rounds };
+        let report = run(&format!("spaces-{how:?}"), &assemble_spaces(how, rounds), 1);
+        assert_eq!(report.numbers("sums"), spaces::expected(rounds), "{how:?}, {rounds} rounds");
+    }
+}
+
+#[test]
+fn a_callee_changes_the_floating_point_mode() {
+    let seed = Rng::announced("modes").seed();
+    run("modes", &assemble_modes(scaled(500_000, 1000), seed), 1);
+}
+
+#[test]
+fn returns_from_a_million_frames() {
+    let depths = Depths { deep: 1_000_000, jumps: scaled(100_000, 1000), rewritten: (scaled(100_000, 10_000), 10) };
+    let report = run("recursion", &assemble_recursion(depths), 1);
+    let found: Vec<u64> = ["deep", "jumps", "rewritten"].iter().map(|n| report.numbers(n)[0]).collect();
+    assert_eq!(found, returns::sums(depths), "{depths:?}");
+}

@@ -1,0 +1,30 @@
+//! Code that changes.
+
+use emu_test_litmus::patch::{WRITERS, assemble_device, assemble_same_cpu, assemble_two_cpus, expected_same_cpu};
+use emu_test_litmus::{run, scaled};
+
+#[test]
+fn a_cpu_rewrites_its_own_code() {
+    let rounds = scaled(10_000, 200);
+    let report = run("patch", &assemble_same_cpu(rounds), 1);
+    let (each, next) = expected_same_cpu(rounds);
+    for writer in WRITERS {
+        assert_eq!(report.numbers(&format!("{writer:?}")), [each], "{writer:?}");
+    }
+    assert_eq!(report.numbers("next instruction"), [next]);
+}
+
+#[test]
+fn a_cpu_rewrites_what_another_runs() {
+    let rounds = scaled(10_000, 200);
+    let report = run("patch-two", &assemble_two_cpus(rounds), 2);
+    assert_eq!(report.numbers("handed over"), [rounds]);
+    assert!(report.numbers("while called")[0] > 0);
+    assert_eq!(report.numbers("data beside code"), [4 * rounds, 4 * rounds]);
+}
+
+#[test]
+fn a_device_rewrites_code() {
+    let rounds = scaled(5000, 100);
+    assert_eq!(run("patch-device", &assemble_device(rounds), 1).numbers("undefined"), [rounds]);
+}

@@ -1,0 +1,204 @@
+//! Running guests under both emulators in turn, and what their CPU times say.
+
+use crate::guest::{self, MARK};
+use crate::kernels::Kernel;
+use crate::statistics::{median, spread};
+use emu_test_boots::installer;
+use emu_test_kit::qemu::Qemu;
+use emu_test_kit::{Console, Error, Finished, Result, emu, process};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// The least that QEMU's CPU time for a kernel's boot over ours may be before the test fails. The aim is 1.0 and more; the distance is for
+/// noise on shared machines.
+pub const BOOT_RATIO_MIN: f64 = 0.7;
+/// The CPU models that are measured.
+pub const CPUS: [&str; 2] = ["max", "cortex-a72"];
+
+const LIMIT: Duration = Duration::from_secs(900);
+
+/// The two emulators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emulator {
+    /// The one that ours is measured against.
+    Qemu,
+    /// Ours.
+    Emu,
+}
+
+/// Where the emulators are, and where images are written.
+pub struct Bench {
+    qemu: Qemu,
+    scratch: PathBuf,
+}
+
+/// One measured guest on one CPU model.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The guest.
+    pub name: String,
+    /// What it is an example of.
+    pub class: String,
+    /// The CPU model.
+    pub cpu: String,
+    /// CPU seconds of QEMU, a value a round, less what an empty guest takes.
+    pub qemu_s: Vec<f64>,
+    /// Ours.
+    pub emu_s: Vec<f64>,
+    /// What all runs printed.
+    pub checksum: String,
+}
+
+impl Row {
+    /// QEMU's time over ours: the median of the rounds' ratios.
+    pub fn ratio(&self) -> f64 {
+        median(&self.ratios())
+    }
+
+    /// The ratio of each round.
+    pub fn ratios(&self) -> Vec<f64> {
+        self.qemu_s.iter().zip(&self.emu_s).map(|(q, e)| q / e).collect()
+    }
+
+    /// The distance between the largest and the smallest ratio, as a part of the median.
+    pub fn spread(&self) -> f64 {
+        spread(&self.ratios())
+    }
+}
+
+impl Bench {
+    /// With that QEMU; `scratch` is a folder for guest images, made if it is not there.
+    pub fn new(qemu: Qemu, scratch: &Path) -> Result<Self> {
+        match std::fs::create_dir_all(scratch) {
+            Ok(()) => Ok(Self { qemu, scratch: scratch.to_path_buf() }),
+            Err(e) => Err(Error(format!("{} cannot be made: {e}", scratch.display()))),
+        }
+    }
+
+    /// A command of that emulator with the flags that both know.
+    pub fn command(&self, which: Emulator, cpu: &str) -> Result<Command> {
+        let mut command = match which {
+            Emulator::Emu => emu::command()?,
+            Emulator::Qemu => {
+                let mut command = self.qemu.command();
+                // No network card: QEMU's default one has a boot ROM to load, and ours has none.
+                command.args(["-nic", "none"]);
+                command
+            }
+        };
+        command.args(["-M", "virt", "-cpu", cpu, "-m", "1G", "-nographic"]);
+        Ok(command)
+    }
+
+    /// Writes a guest's Image; its path.
+    pub fn write(&self, name: &str, image: &[u8]) -> Result<PathBuf> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let path = self.scratch.join(format!("{name}-{}-{}.img", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+        match std::fs::write(&path, image) {
+            Ok(()) => Ok(path),
+            Err(e) => Err(Error(format!("{} cannot be written: {e}", path.display()))),
+        }
+    }
+
+    /// Runs an Image to its end: CPU seconds, and the checksum that it printed.
+    pub fn run(&self, which: Emulator, cpu: &str, image: &Path) -> Result<(f64, String)> {
+        let done = process::run(self.command(which, cpu)?.arg("-kernel").arg(image), LIMIT)?;
+        let text = done.text();
+        let checksum = text.split_once(MARK).and_then(|(_, rest)| rest.lines().next());
+        match checksum {
+            Some(checksum) if done.code == Some(0) && !text.contains("exception") => {
+                Ok((done.cpu.as_secs_f64(), checksum.trim().to_owned()))
+            }
+            _ => Err(failure(&format!("{which:?} with {} on {cpu}", image.display()), &done)),
+        }
+    }
+
+    /// CPU seconds of a guest that ends at once, for each emulator: the median of `rounds` runs.
+    pub fn empty(&self, cpu: &str, rounds: usize) -> Result<[f64; 2]> {
+        let image = guest::assemble(|a, _| a.mov(emu_a64_asm::X0, emu_a64_asm::XZR)).map_err(|e| Error(e.to_string()))?;
+        let image = self.write("empty", &image)?;
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..rounds {
+            times[0].push(self.run(Emulator::Qemu, cpu, &image)?.0);
+            times[1].push(self.run(Emulator::Emu, cpu, &image)?.0);
+        }
+        let _ = std::fs::remove_file(image);
+        Ok(times.map(|t| median(&t)))
+    }
+
+    /// Measures a kernel; `empty` is what [`Bench::empty`] said. An error when a run fails or prints another checksum than the others or
+    /// the model.
+    pub fn kernel(&self, kernel: &Kernel, cpu: &str, scale: f64, rounds: usize, empty: [f64; 2]) -> Result<Row> {
+        let repeats = kernel.repeats_at(scale);
+        let image = kernel.image(repeats).map_err(|e| Error(format!("{}: {e}", kernel.name)))?;
+        let image = self.write(kernel.name, &image)?;
+        let mut row = Row {
+            name: kernel.name.into(),
+            class: kernel.class.into(),
+            cpu: cpu.into(),
+            qemu_s: Vec::new(),
+            emu_s: Vec::new(),
+            checksum: kernel.model.map_or_else(String::new, |model| format!("{:016x}", model(repeats))),
+        };
+        for _ in 0..rounds {
+            for which in [Emulator::Qemu, Emulator::Emu] {
+                let (time, checksum) = self.run(which, cpu, &image)?;
+                if row.checksum.is_empty() {
+                    row.checksum = checksum;
+                } else if row.checksum != checksum {
+                    let message =
+                        format!("{} on {cpu}, {repeats} times: {which:?} prints {checksum}, not {}", kernel.name, row.checksum);
+                    return Err(Error(message));
+                }
+                // A run that is shorter than the empty one measures nothing; a microsecond keeps the ratios finite.
+                let net = (time - empty[which as usize]).max(1e-6);
+                if which == Emulator::Qemu { row.qemu_s.push(net) } else { row.emu_s.push(net) }
+            }
+        }
+        let _ = std::fs::remove_file(image);
+        Ok(row)
+    }
+
+    /// Measures the boot of Debian's installer kernel to its shell's prompt and power off: the whole process.
+    pub fn boot(&self, cpu: &str, rounds: usize) -> Result<Row> {
+        let mut row = Row {
+            name: "boot".into(),
+            class: "Debian 12's kernel to a shell and power off".into(),
+            cpu: cpu.into(),
+            qemu_s: Vec::new(),
+            emu_s: Vec::new(),
+            checksum: String::new(),
+        };
+        for _ in 0..rounds {
+            row.qemu_s.push(self.boot_once(Emulator::Qemu, cpu)?);
+            row.emu_s.push(self.boot_once(Emulator::Emu, cpu)?);
+        }
+        Ok(row)
+    }
+
+    fn boot_once(&self, which: Emulator, cpu: &str) -> Result<f64> {
+        let (kernel, initrd) = installer()?;
+        let mut command = self.command(which, cpu)?;
+        command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd).args(["-append", "rdinit=/bin/sh console=ttyAMA0"]);
+        let mut console = Console::start(&mut command)?;
+        console.expect("job control turned off", LIMIT)?;
+        console.expect("~ # ", LIMIT)?;
+        console.send("poweroff -f\n")?;
+        let done = console.wait(LIMIT);
+        if done.code == Some(0) && done.text().contains("reboot: Power down") {
+            Ok(done.cpu.as_secs_f64())
+        } else {
+            Err(failure(&format!("{which:?} booting on {cpu}"), &done))
+        }
+    }
+}
+
+fn failure(what: &str, done: &Finished) -> Error {
+    let text = done.text();
+    let tail: Vec<&str> = text.lines().rev().take(20).collect();
+    let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
+    let why = if done.timed_out { "took too long".into() } else { format!("ended with {:?}", done.code) };
+    Error(format!("{what} {why}; it printed:\n{tail}\n{}", done.errors()))
+}

@@ -1,0 +1,211 @@
+//! `emu-bench`, which `cargo xtask bench` runs: the table, and the same as JSON and as a plot.
+
+use emu_test_kit::qemu::{self, Qemu};
+use emu_test_perf::bench::{Bench, CPUS, Row};
+use emu_test_perf::kernels::{self, Kernel};
+use emu_test_perf::report::{self, Conditions};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask bench [FLAG...]
+  --quick             3 rounds of 0.3 of the work, in place of 5 rounds of all
+  --rounds N          so many rounds
+  --scale X           so much of the work
+  --filter TEXT       only guests whose name or class contains TEXT
+  --cpu MODEL         only that CPU: max or cortex-a72
+  --qemu PATH         that qemu-system-aarch64
+  --no-boot           without the boot of a Linux kernel
+  --json PATH         writes the results as JSON
+  --svg PATH          writes the results as a bar plot
+  --list              lists the guests
+";
+
+/// What the arguments say.
+#[derive(Debug)]
+struct Options {
+    rounds: usize,
+    scale: f64,
+    filter: String,
+    cpus: Vec<String>,
+    qemu: Option<PathBuf>,
+    boot: bool,
+    json: Option<PathBuf>,
+    svg: Option<PathBuf>,
+    list: bool,
+}
+
+fn parse(arguments: &[String]) -> Result<Options, String> {
+    let mut options = Options {
+        rounds: 5,
+        scale: 1.0,
+        filter: String::new(),
+        cpus: CPUS.map(str::to_owned).to_vec(),
+        qemu: None,
+        boot: true,
+        json: None,
+        svg: None,
+        list: false,
+    };
+    let mut left = arguments.iter();
+    while let Some(flag) = left.next() {
+        let mut value = || left.next().ok_or(format!("{flag} needs a value"));
+        match flag.as_str() {
+            "--quick" => (options.rounds, options.scale) = (3, 0.3),
+            "--rounds" => {
+                let text = value()?;
+                options.rounds = text.parse().ok().filter(|n| *n > 0).ok_or(format!("--rounds {text}: not a number above 0"))?;
+            }
+            "--scale" => {
+                let text = value()?;
+                let scale = text.parse().ok().filter(|x: &f64| *x > 0.0 && *x <= 100.0);
+                options.scale = scale.ok_or(format!("--scale {text}: not a number above 0, at most 100"))?;
+            }
+            "--filter" => options.filter = value()?.to_lowercase(),
+            "--cpu" => {
+                let cpu = value()?;
+                if !CPUS.contains(&cpu.as_str()) {
+                    return Err(format!("--cpu {cpu}: only {} are measured", CPUS.join(" and ")));
+                }
+                options.cpus = vec![cpu.clone()];
+            }
+            "--qemu" => options.qemu = Some(value()?.into()),
+            "--no-boot" => options.boot = false,
+            "--json" => options.json = Some(value()?.into()),
+            "--svg" => options.svg = Some(value()?.into()),
+            "--list" => options.list = true,
+            _ => return Err(format!("unknown argument {flag}\n{USAGE}")),
+        }
+    }
+    if options.kernels().is_empty() && !options.boots() {
+        return Err(format!("no guest's name or class contains {:?}; --list lists them", options.filter));
+    }
+    Ok(options)
+}
+
+impl Options {
+    fn wanted(&self, name: &str, class: &str) -> bool {
+        name.contains(&self.filter) || class.to_lowercase().contains(&self.filter)
+    }
+
+    /// The chosen kernels.
+    fn kernels(&self) -> Vec<&'static Kernel> {
+        kernels::ALL.iter().filter(|k| self.wanted(k.name, k.class)).collect()
+    }
+
+    /// Whether a boot is among the chosen guests.
+    fn boots(&self) -> bool {
+        self.boot && self.wanted("boot", "")
+    }
+
+    /// Finds what the run would only stumble over at its end: results that cannot be written.
+    fn check_paths(&self) -> Result<(), String> {
+        for path in [&self.json, &self.svg].into_iter().flatten() {
+            std::fs::write(path, "").map_err(|e| format!("{} cannot be written: {e}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+fn run(options: &Options) -> Result<(), String> {
+    let (chosen, boot) = (options.kernels(), options.boots());
+    let text = |e: emu_test_kit::Error| e.to_string();
+    let qemu = options.qemu.clone().map_or_else(qemu::system_aarch64, |path| Ok(Qemu::at(path))).map_err(text)?;
+    let conditions = Conditions { qemu: qemu.version().map_err(text)?, rounds: options.rounds, scale: options.scale };
+    let scratch = emu_test_kit::emu::profile_dir().map_err(text)?.join("emu-bench-guests");
+    let bench = Bench::new(qemu, &scratch).map_err(text)?;
+    let (rounds, scale) = (options.rounds, options.scale);
+    println!("{}; {rounds} rounds; scale {scale}; CPU seconds; ratio = QEMU's over emu's, above 1 emu is faster", conditions.qemu);
+    println!("{}", report::heading());
+    let mut rows: Vec<Row> = Vec::new();
+    // What was measured is shown and kept even if a later guest fails.
+    let mut wrong = Vec::new();
+    for cpu in &options.cpus {
+        if boot {
+            keep(bench.boot(cpu, options.rounds).map_err(text), &mut rows, &mut wrong);
+        }
+        if chosen.is_empty() {
+            continue;
+        }
+        let empty = bench.empty(cpu, options.rounds).map_err(text)?;
+        for kernel in chosen.iter().filter(|k| k.runs_on(cpu)) {
+            keep(bench.kernel(kernel, cpu, options.scale, options.rounds, empty).map_err(text), &mut rows, &mut wrong);
+        }
+        println!("an empty guest on {cpu}: QEMU {:.3} s, emu {:.3} s (taken off above)", empty[0], empty[1]);
+    }
+    for (cpu, kernels, mean) in report::means(&rows) {
+        println!("geometric mean of {kernels} kernels on {cpu}: {mean:.3}");
+    }
+    if let Some(path) = &options.json {
+        let text = serde_json::to_string_pretty(&report::to_json(&conditions, &rows)).map_err(|e| e.to_string())?;
+        std::fs::write(path, text + "\n").map_err(|e| format!("{}: {e}", path.display()))?;
+    }
+    if let Some(path) = &options.svg {
+        std::fs::write(path, report::to_svg(&conditions, &rows)).map_err(|e| format!("{}: {e}", path.display()))?;
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+}
+
+fn keep(result: Result<Row, String>, rows: &mut Vec<Row>, wrong: &mut Vec<String>) {
+    match result {
+        Ok(row) => {
+            println!("{}", report::line(&row));
+            rows.push(row);
+        }
+        Err(e) => {
+            eprintln!("{e}");
+            wrong.push(e);
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
+    if arguments.iter().any(|a| a == "--help" || a == "-h") {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    let options = match parse(&arguments) {
+        Ok(options) => options,
+        Err(e) => {
+            eprintln!("error: {e}");
+            return ExitCode::from(2);
+        }
+    };
+    if options.list {
+        for kernel in kernels::ALL {
+            println!("{:<9} {}{}", kernel.name, kernel.class, if kernel.runs_on("cortex-a72") { "" } else { " (max only)" });
+        }
+        return ExitCode::SUCCESS;
+    }
+    if let Err(e) = options.check_paths() {
+        eprintln!("error: {e}");
+        return ExitCode::from(2);
+    }
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn arguments() {
+        let options = parse(&words("--quick --cpu max --filter NEON --no-boot --json a.json")).unwrap();
+        assert_eq!((options.rounds, options.scale, options.cpus.len(), options.boot), (3, 0.3, 1, false));
+        assert_eq!(options.filter, "neon");
+        for bad in ["--cpu cortex-a53", "--rounds 0", "--scale x", "--filter", "--filter nothing-like-it", "--fast"] {
+            assert!(parse(&words(bad)).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The results as a table, as JSON and as a bar plot.
+
+use crate::bench::Row;
+use crate::statistics::{geometric_mean, median};
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// What a run was, beside its rows.
+#[derive(Clone, Debug)]
+pub struct Conditions {
+    /// QEMU's version.
+    pub qemu: String,
+    /// Rounds a guest.
+    pub rounds: usize,
+    /// The part of a full run's repeats.
+    pub scale: f64,
+}
+
+/// The heading of the table.
+pub fn heading() -> String {
+    format!("{:<9} {:<11} {:<44} {:>9} {:>9} {:>8} {:>7}", "name", "cpu", "class", "QEMU s", "emu s", "ratio", "spread")
+}
+
+/// A row of the table.
+pub fn line(row: &Row) -> String {
+    let (qemu, emu) = (median(&row.qemu_s), median(&row.emu_s));
+    let spread = 100.0 * row.spread();
+    format!("{:<9} {:<11} {:<44} {qemu:>9.3} {emu:>9.3} {:>8.3} {spread:>6.0}%", row.name, row.cpu, row.class, row.ratio())
+}
+
+/// The geometric means of the ratios by CPU model, of the kernels alone: a boot is no kernel.
+pub fn means(rows: &[Row]) -> Vec<(String, usize, f64)> {
+    let mut cpus: Vec<&str> = rows.iter().map(|r| r.cpu.as_str()).collect();
+    cpus.dedup();
+    cpus.sort_unstable();
+    cpus.dedup();
+    cpus.into_iter()
+        .map(|cpu| {
+            let ratios: Vec<f64> = rows.iter().filter(|r| r.cpu == cpu && r.name != "boot").map(Row::ratio).collect();
+            (cpu.to_owned(), ratios.len(), geometric_mean(&ratios))
+        })
+        .filter(|m| m.1 > 0)
+        .collect()
+}
+
+/// Everything that was measured.
+pub fn to_json(conditions: &Conditions, rows: &[Row]) -> Value {
+    let row = |r: &Row| {
+        json!({
+            "name": r.name, "class": r.class, "cpu": r.cpu, "qemu_s": r.qemu_s, "emu_s": r.emu_s,
+            "ratio": r.ratio(), "spread": r.spread(), "checksum": r.checksum,
+        })
+    };
+    let mean = |(cpu, kernels, mean): &(String, usize, f64)| json!({ "cpu": cpu, "kernels": kernels, "ratio": mean });
+    json!({
+        "qemu": conditions.qemu, "rounds": conditions.rounds, "scale": conditions.scale,
+        "rows": rows.iter().map(row).collect::<Vec<_>>(),
+        "geometric_means": means(rows).iter().map(mean).collect::<Vec<_>>(),
+    })
+}
+
+const BAR: f64 = 14.0;
+const LEFT: f64 = 110.0;
+const WIDTH: f64 = 640.0;
+const TOP: f64 = 64.0;
+const COLOURS: [&str; 4] = ["#2a6f97", "#e09f3e", "#6a994e", "#9e2a2b"];
+
+/// Bars of the ratios, a group a guest and a bar a CPU model, on a logarithmic scale; the line at 1 is where both are equally fast.
+pub fn to_svg(conditions: &Conditions, rows: &[Row]) -> String {
+    let (mut names, mut cpus): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    for row in rows {
+        for (list, item) in [(&mut names, row.name.as_str()), (&mut cpus, row.cpu.as_str())] {
+            if !list.contains(&item) {
+                list.push(item);
+            }
+        }
+    }
+    let ratios: Vec<f64> = rows.iter().map(Row::ratio).filter(|r| r.is_finite() && *r > 0.0).collect();
+    let low = ratios.iter().fold(0.5f64, |l, &r| l.min(r)).log10().floor();
+    let high = ratios.iter().fold(2.0f64, |h, &r| h.max(r)).log10().ceil();
+    let x = |ratio: f64| LEFT + WIDTH * (ratio.log10() - low) / (high - low);
+    let group = BAR * cpus.len() as f64 + 6.0;
+    let bottom = TOP + group * names.len() as f64;
+    let (w, h) = (LEFT + WIDTH + 80.0, bottom + 40.0);
+    let mut s = String::new();
+    let _ = writeln!(s, r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" font-family="sans-serif" font-size="11">"#);
+    let _ = writeln!(s, r##"<rect width="{w}" height="{h}" fill="#ffffff"/>"##);
+    let title = format!("QEMU's CPU time over emu's (right of 1: emu is faster); {}; {} rounds", conditions.qemu, conditions.rounds);
+    let _ = writeln!(s, r#"<text x="10" y="20" font-size="13">{}</text>"#, escape(&title));
+    for (n, cpu) in cpus.iter().enumerate() {
+        let (at, colour) = (LEFT + 120.0 * n as f64, COLOURS[n % COLOURS.len()]);
+        let _ = writeln!(s, r#"<rect x="{at}" y="32" width="10" height="10" fill="{colour}"/>"#);
+        let _ = writeln!(s, r#"<text x="{}" y="41">{}</text>"#, at + 14.0, escape(cpu));
+    }
+    for decade in low as i32..=high as i32 {
+        let at = x(10f64.powi(decade));
+        let stroke = if decade == 0 { "#000000" } else { "#cccccc" };
+        let _ = writeln!(s, r#"<line x1="{at:.1}" y1="{TOP}" x2="{at:.1}" y2="{bottom}" stroke="{stroke}"/>"#);
+        let _ = writeln!(s, r#"<text x="{at:.1}" y="{}" text-anchor="middle">{}</text>"#, bottom + 16.0, 10f64.powi(decade));
+    }
+    for (g, name) in names.iter().enumerate() {
+        let y = TOP + group * g as f64 + 3.0;
+        let _ = writeln!(s, r#"<text x="{}" y="{:.1}" text-anchor="end">{}</text>"#, LEFT - 8.0, y + group / 2.0, escape(name));
+        for (n, cpu) in cpus.iter().enumerate() {
+            let Some(row) = rows.iter().find(|r| r.name == *name && r.cpu == *cpu) else { continue };
+            let (ratio, top) = (row.ratio(), y + BAR * n as f64);
+            if !ratio.is_finite() || ratio <= 0.0 {
+                continue;
+            }
+            let (from, to) = (x(1.0).min(x(ratio)), x(1.0).max(x(ratio)));
+            let colour = COLOURS[n % COLOURS.len()];
+            let _ = writeln!(s, r#"<rect x="{from:.1}" y="{top:.1}" width="{:.1}" height="{}" fill="{colour}"/>"#, to - from, BAR - 2.0);
+            let _ = writeln!(s, r#"<text x="{:.1}" y="{:.1}" font-size="10">{ratio:.2}</text>"#, to + 4.0, top + BAR - 4.0);
+        }
+    }
+    s.push_str("</svg>\n");
+    s
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<Row> {
+        let row = |name: &str, cpu: &str, qemu_s: [f64; 3], emu_s: [f64; 3]| Row {
+            name: name.into(),
+            class: "a & b".into(),
+            cpu: cpu.into(),
+            qemu_s: qemu_s.to_vec(),
+            emu_s: emu_s.to_vec(),
+            checksum: "1".into(),
+        };
+        vec![
+            row("boot", "max", [4.0; 3], [1.0; 3]),
+            row("one", "max", [2.0, 2.0, 4.0], [1.0, 2.0, 2.0]),
+            row("two", "max", [1.0; 3], [2.0; 3]),
+            row("one", "b<c", [1.0; 3], [10.0; 3]),
+        ]
+    }
+
+    #[test]
+    fn ratios_are_medians_of_rounds_and_boots_no_kernels() {
+        let rows = rows();
+        assert_eq!((rows[1].ratio(), rows[1].spread()), (2.0, 0.5));
+        let means = means(&rows);
+        assert_eq!(means.iter().map(|m| (m.0.as_str(), m.1)).collect::<Vec<_>>(), [("b<c", 1), ("max", 2)]);
+        assert!((means[1].2 - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_table_the_json_and_the_plot_have_all_rows() {
+        let (rows, conditions) = (rows(), Conditions { qemu: "Q".into(), rounds: 3, scale: 1.0 });
+        assert!(rows.iter().all(|r| line(r).len() == heading().len()), "columns are aligned");
+        let json = to_json(&conditions, &rows);
+        assert_eq!(json["rows"].as_array().unwrap().len(), 4);
+        assert_eq!(json["rows"][1]["ratio"], 2.0);
+        let svg = to_svg(&conditions, &rows);
+        // A background, two in the legend, four bars.
+        assert_eq!(svg.matches("<rect").count(), 7);
+        assert!(svg.contains("b&lt;c") && !svg.contains("NaN"));
+    }
+}

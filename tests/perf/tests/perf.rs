@@ -1,0 +1,69 @@
+//! In every test run: the guest kernels compute the same under both emulators (and the models), and a kernel's boot is not too slow beside
+//! QEMU's. What a full run is for is `cargo xtask bench`.
+
+use emu_test_kit::qemu;
+use emu_test_perf::bench::{BOOT_RATIO_MIN, Bench, Emulator};
+use emu_test_perf::{kernels, report};
+use std::path::Path;
+
+/// The part of a full run's work: checksums need little, and the ratios are for information only.
+const SCALE: f64 = 0.005;
+/// Boots by each emulator; the ratio is the median.
+const BOOTS: usize = 3;
+
+fn bench() -> Bench {
+    Bench::new(qemu::system_aarch64().unwrap(), Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap()
+}
+
+fn agree(cpu: &str) {
+    let bench = bench();
+    let empty = bench.empty(cpu, 1).unwrap();
+    println!("{}", report::heading());
+    let mut wrong = Vec::new();
+    for kernel in kernels::ALL.iter().filter(|k| k.runs_on(cpu)) {
+        match bench.kernel(kernel, cpu, SCALE, 1, empty) {
+            Ok(row) => println!("{}", report::line(&row)),
+            Err(e) => wrong.push(e.to_string()),
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn kernels_agree_on_max() {
+    agree("max");
+}
+
+#[test]
+fn kernels_agree_on_cortex_a72() {
+    agree("cortex-a72");
+}
+
+/// The frame says what happened, and a run that says so is an error.
+#[test]
+fn an_unexpected_exception_is_no_checksum() {
+    let bench = bench();
+    let image = emu_test_perf::guest::assemble(|a, _| a.udf(7)).unwrap();
+    let path = bench.write("udf", &image).unwrap();
+    for which in [Emulator::Qemu, Emulator::Emu] {
+        let error = bench.run(which, "max", &path).unwrap_err();
+        // ESR_EL1: class 0, IL.
+        assert!(error.0.contains("exception checksum=02000000"), "{error}");
+    }
+}
+
+fn boots_fast_enough(cpu: &str) {
+    let row = bench().boot(cpu, BOOTS).unwrap();
+    println!("{}\n{}", report::heading(), report::line(&row));
+    assert!(row.ratio() >= BOOT_RATIO_MIN, "QEMU's CPU time for the boot over ours is below {BOOT_RATIO_MIN}: {}", report::line(&row));
+}
+
+#[test]
+fn boot_on_max() {
+    boots_fast_enough("max");
+}
+
+#[test]
+fn boot_on_cortex_a72() {
+    boots_fast_enough("cortex-a72");
+}
