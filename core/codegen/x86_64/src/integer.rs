@@ -230,14 +230,6 @@ impl Lowering<'_> {
         self.done(op.dst, t, true);
     }
 
-    /// A move that clears the upper half of a 32-bit result even if it is where it belongs.
-    fn mov_clean(&mut self, size: Size, d: Gpr, src: Arg) {
-        match src {
-            Arg::Reg(r) if r == d && size == Size::D => self.asm.mov_rr(size, d, d),
-            _ => self.mov_arg(size, d, src),
-        }
-    }
-
     fn shift(&mut self, op: &Op, c: Code) -> bool {
         let size = self.size(op);
         let kind = match c {
@@ -361,7 +353,7 @@ impl Lowering<'_> {
         }
         let left = self.left_operand(op.a);
         let d = self.dst_or_reuse(op.dst, op.a, left);
-        if len == bits { self.mov_clean(size, d, left) } else { self.mov_arg(size, d, left) }
+        self.mov_arg(size, d, left);
         let right = |s: &mut Self, by: u32| {
             if by != 0 {
                 s.asm.shift_ri(if signed { Shift::Sar } else { Shift::Shr }, size, d, by as u8);

@@ -1,7 +1,7 @@
 //! A CPU that is nothing but memory, so that generated code can be entered without a machine around it, and the interpreter beside it.
 //!
-//! A block is a list of ops that begin with `get`s and end with `set`s. It is compiled as a region of one unit, run on a random state, and run op
-//! by op through `emu_interp::execute` on a copy; then every byte of state and the sticky flags must be equal.
+//! A block is a list of ops that begin with `get`s and end with `set`s. It is compiled as a region of one unit, run on a random state, and
+//! run op by op through `emu_interp::execute` on a copy; then every byte of state and the sticky flags must be equal.
 
 #![allow(unsafe_code, dead_code)] // Generated code is called; not every test uses everything.
 
@@ -523,7 +523,7 @@ pub fn variants(rng: &mut Rng, code: Code, ty: Ty, shape: Shape) -> Vec<Op> {
                 Code::FRoundInt => (0..5).flat_map(|r| [r, r | 8]).collect(),
                 Code::FRoundIntN => (0..5).flat_map(|r| [r | 32 << 8, r | 64 << 8]).collect(),
                 Code::FToInt => {
-                    let from = if shape == Shape::SCALAR { vec![Ty::F16, Ty::F32, Ty::F64] } else { vec![Ty::F16, Ty::F32, Ty::F64] };
+                    let from = [Ty::F16, Ty::F32, Ty::F64];
                     from.iter()
                         .filter(|f| shape == Shape::SCALAR || f.bits() == bits)
                         .flat_map(|f| (0..5).flat_map(move |r| [0, 3].map(|frac| r | frac << 8 | u64::from(f.0) << 16)))
@@ -550,7 +550,7 @@ pub fn variants(rng: &mut Rng, code: Code, ty: Ty, shape: Shape) -> Vec<Op> {
         }
         _ => out.push(base),
     }
-    out.retain(|op| has_meaning(op));
+    out.retain(has_meaning);
     out
 }
 
