@@ -230,6 +230,14 @@ impl Lowering<'_> {
         self.done(op.dst, t, true);
     }
 
+    /// A result that is its operand: zero-extended too where that is already in place.
+    fn mov_clean(&mut self, size: Size, d: Gpr, src: Arg) {
+        match src {
+            Arg::Reg(r) if r == d && size == Size::D => self.asm.mov_rr(size, d, d),
+            _ => self.mov_arg(size, d, src),
+        }
+    }
+
     fn shift(&mut self, op: &Op, c: Code) -> bool {
         let size = self.size(op);
         let kind = match c {
