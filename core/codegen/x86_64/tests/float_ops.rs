@@ -378,6 +378,36 @@ fn conditions() {
             let gt = b.push(Op { a: ge, b: z, ..blank(Code::AndNot, Ty::I1, Shape::SCALAR) });
             b.set(Width::Bits(1), BOOLS + 10, gt);
         }
+        // Conditions of conditions, as `b.gt` and its kin make them, asked for at once or after something else.
+        let mut derived = made.clone();
+        for i in 0..rng.below(7) as usize {
+            let code = rng.pick(&[Code::Not, Code::And, Code::Or, Code::Xor, Code::AndNot, Code::OrNot, Code::CmpEq, Code::CmpNe]);
+            let second = if rng.below(4) == 0 {
+                b.push(Op { imm: rng.below(2), ..blank(Code::Const, Ty::I1, Shape::SCALAR) })
+            } else {
+                rng.pick(&derived)
+            };
+            let a = rng.pick(&derived);
+            let v = b.push(Op { a, b: if code == Code::Not { emu_ir::NONE } else { second }, ..blank(code, Ty::I1, Shape::SCALAR) });
+            derived.push(v);
+            match rng.below(4) {
+                0 => b.set(Width::Bits(1), BOOLS + 16 + i, v),
+                1 => {
+                    let (x, y) = (b.get(Width::Bits(64), PINNED), b.get(Width::Bits(64), PINNED + 8));
+                    let x = b.push(Op { a: x, b: y, c: v, ..blank(Code::Select, Ty::I64, Shape::SCALAR) });
+                    b.set(Width::Bits(64), PINNED + 8 * rng.below(4) as usize, x);
+                }
+                2 => {
+                    let x = b.push(Op { a, b: second, ..blank(Code::Xor, Ty::I1, Shape::SCALAR) });
+                    b.set(Width::Bits(1), BOOLS + 30 + i, x);
+                    b.set(width, FIELDS, c);
+                }
+                _ => {}
+            }
+        }
+        for (i, v) in derived.iter().enumerate().filter(|d| d.0 % 2 == 1) {
+            b.set(Width::Bits(1), BOOLS + 40 + i, *v);
+        }
         if rng.below(8) == 0 {
             b.set(Width::Bits(32), RESULTS, relation);
         }
