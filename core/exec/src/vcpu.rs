@@ -283,6 +283,7 @@ impl Vcpu {
     pub fn forget_code(&self) {
         let c = self.caches();
         count(&self.counters.forgotten);
+        c.epoch += 1;
         c.lines_aside.clear();
         for lines in &mut c.lines {
             lines.drain(..).for_each(|i| self.forget_line(i as usize));
@@ -291,6 +292,8 @@ impl Vcpu {
     /// The same for code of one physical page.
     fn forget_code_of(&self, pa: u64) {
         let c = self.caches();
+        // What was interpreted beside generated code is in no index that could say it is no longer valid.
+        c.epoch += 1;
         let stale = |e: &JumpEntry| (e.reserved ^ pa) & !(PAGE_SIZE - 1) == 0;
         for i in c.lines.iter().flatten() {
             // SAFETY: the line lies in the CPU's memory, which only this thread uses.
@@ -607,8 +610,8 @@ impl Vcpu {
             if self.left() == 0 {
                 break;
             }
-            // What is left of the budget is less than a straight run, or there is no code for this: a block in the interpreter.
-            self.interpret(machine, true, None);
+            // There is no code for this, a block in the interpreter; or what is left of the budget is less than a straight run.
+            self.interpret(machine, self.left() > u64::from(crate::region::PIECE_INSNS_MAX), None);
         }
         self.code_seen.store(u64::MAX, Ordering::SeqCst);
     }
@@ -850,13 +853,20 @@ impl Vcpu {
         // Guarded pages are translated apart: the attribute is part of the block, so it is put into the key's unused top byte.
         let key = mode ^ u64::from(attrs & attr::GUARDED) << 62;
         let native = machine.native.is_some();
+        if native && !machine.debugging() {
+            // What is interpreted beside generated code is not kept in the index, which has generated code for the page: that goes when the
+            // page changes, and makes the CPU forget this too. Short blocks made for one slice's end serve others.
+            let block = Arc::new(self.translate_ops(machine, pc, mode, pa, attrs, left.min(64) as u32)?);
+            let (held, c) = (Arc::as_ptr(&block), self.caches());
+            if machine.code.find(pa, pc, key).is_some() {
+                c.jumps[slot] = Jump { pc, mode, epoch: c.epoch, block: Some(block) };
+            } else {
+                c.single = Some(block);
+            }
+            return Ok(held);
+        }
         // What a debugger has interpreted lies beside the generated code of the same address.
         let key = key ^ u64::from(native) << 62;
-        if native && !machine.debugging() {
-            // What is interpreted beside generated code is not kept in the index.
-            let block = self.translate_ops(machine, pc, mode, pa, attrs, left.min(64) as u32)?;
-            return Ok(Arc::as_ptr(self.caches().single.insert(Arc::new(block))));
-        }
         let whole = match machine.code.find(pa, pc, key) {
             Some(b) => b,
             None => self.translate(machine, pc, mode, key, pa, attrs, machine.debug.block_limit(64))?,
