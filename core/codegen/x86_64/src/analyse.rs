@@ -63,6 +63,8 @@ pub struct Key {
     pub b: u32,
     /// The op whose result is the operation's, if its code sets the flags on the way.
     pub producer: u32,
+    /// A floating-point comparison's op.
+    pub made: u32,
     /// First and last op that needs the flags.
     pub first: u32,
     /// See `first`.
@@ -174,7 +176,7 @@ impl Analysis {
         if self.keys.len() >= NO_KEY as usize {
             return NO_KEY;
         }
-        self.keys.push(Key { kind, bits: bits as u16, a, b, producer, first: NONE, last: 0, lazy: false });
+        self.keys.push(Key { kind, bits: bits as u16, a, b, producer, made: producer, first: NONE, last: 0, lazy: false });
         self.keys.len() as u16 - 1
     }
 
@@ -358,7 +360,7 @@ impl Analysis {
         }
         // Keys that get in each other's way are given up one after the other.
         loop {
-            let lost = (0..self.keys.len()).find(|k| self.keys[*k].lazy && !self.holds(ops, *k, f.count));
+            let lost = (0..self.keys.len()).find(|k| self.keys[*k].lazy && !self.holds(ops, *k, f.count, f.header.fp_flags as u64));
             let Some(k) = lost else { break };
             if self.keys[k].kind == KeyKind::Float && self.keys[k].producer != NONE {
                 // They can be made again where they are wanted.
@@ -417,8 +419,15 @@ impl Analysis {
     }
 
     /// True if the flags of a key, once made, stay until their last use.
-    fn holds(&self, ops: &[Op], k: usize, count: bool) -> bool {
+    fn holds(&self, ops: &[Op], k: usize, count: bool, fp_flags: u64) -> bool {
         let key = self.keys[k];
+        if key.kind == KeyKind::Float {
+            // Flags that are made again raise again what the comparison has raised, which nobody may have looked at meanwhile.
+            let looks = |o: &Op| matches!(code(o), Code::Call | Code::Fence) || matches!(code(o), Code::Get | Code::Set) && o.imm <= fp_flags + 3;
+            if ops[key.made as usize..=key.last as usize].iter().any(looks) {
+                return false;
+            }
+        }
         let from = if key.producer == NONE { key.first } else { key.producer + 1 };
         if from > key.first {
             return false;

@@ -12,7 +12,7 @@ use crate::analyse::NO_KEY;
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, Xmm, reg::*};
 use crate::frame::{Exchange, PINS};
 use crate::lower::{AccessResult, Cold, Loc, Lowering, Saved, op_bytes};
-use emu_ir::{Code, NONE, Op, Shape, Ty};
+use emu_ir::{Code, FP, NONE, Op, STICKY, Shape, Ty};
 use emu_softfloat::{Mode, Rounding};
 use std::mem::offset_of;
 
@@ -119,12 +119,14 @@ pub(crate) struct Way {
 impl Lowering<'_> {
     /// Emits a floating-point op; false if there is no code for it.
     pub(crate) fn float(&mut self, op: &Op, c: Code, ops: &[Op]) -> bool {
-        if Mode::from_bits(op.aux).bits() & FOREIGN.bits() != 0 {
+        let sticky = op.info().is_some_and(|r| r.flags & (FP | STICKY) == FP | STICKY);
+        if !sticky || Mode::from_bits(op.aux).bits() & FOREIGN.bits() != 0 {
             return false;
         }
+        self.may_raise();
         let nearest = Mode::from_bits(op.aux).rounding() == Rounding::TiesEven;
         match c {
-            Code::FToInt => return self.to_int(op),
+            Code::FToInt => return self.float_to_int(op),
             Code::IntToF if nearest => return self.int_to_float(op),
             _ => {}
         }
@@ -169,6 +171,7 @@ impl Lowering<'_> {
             self.asm.sse_rr(prefix, map, opcode, d, b);
         }
     }
+    #[allow(clippy::too_many_arguments)]
     fn x3i(&mut self, prefix: u8, map: u8, opcode: u8, d: Xmm, a: Xmm, b: Xmm, imm: u8) {
         if self.f.features.avx {
             self.asm.avx_rrri(prefix, map, false, opcode, d, a, b, imm);
@@ -192,6 +195,7 @@ impl Lowering<'_> {
             self.asm.sse_rl(prefix, map, opcode, d, label);
         }
     }
+    #[allow(clippy::too_many_arguments)]
     fn x3ci(&mut self, prefix: u8, map: u8, opcode: u8, d: Xmm, a: Xmm, constant: u128, imm: u8) {
         let label = self.constant(constant);
         if self.f.features.avx {
@@ -591,14 +595,14 @@ impl Lowering<'_> {
         true
     }
 
-    fn to_int(&mut self, op: &Op) -> bool {
+    fn float_to_int(&mut self, op: &Op) -> bool {
         let (rounding, unsigned, fraction) = (Rounding::from_index(op.imm as u32 & 7), op.imm & 8 != 0, op.imm >> 8 & 0xff);
         let Some(form) = Form::of(Ty((op.imm >> 16) as u8), op.shape) else { return false };
         if fraction != 0 || !matches!(op.ty, Ty::I32 | Ty::I64) || rounding == Rounding::ToOdd {
             return false;
         }
         if !form.scalar {
-            return !unsigned && rounding != Rounding::TiesAway && self.to_int_vector(op, form, rounding);
+            return !unsigned && rounding != Rounding::TiesAway && self.floats_to_ints(op, form, rounding);
         }
         let long = op.ty == Ty::I64;
         let a = self.xmm(op.a);
@@ -653,7 +657,7 @@ impl Lowering<'_> {
         self.done(op.dst, d, true);
         true
     }
-    fn to_int_vector(&mut self, op: &Op, form: Form, rounding: Rounding) -> bool {
+    fn floats_to_ints(&mut self, op: &Op, form: Form, rounding: Rounding) -> bool {
         let Some(imm) = Self::direction(rounding) else { return false };
         let cut = matches!(rounding, Rounding::TowardZero);
         let direct = cut || rounding == Rounding::TiesEven;
@@ -711,7 +715,7 @@ impl Lowering<'_> {
         // A power of two from 1 down to 2^-64: exact.
         let scale = f64::from_bits((1023 - fraction) << 52);
         if !form.scalar {
-            return !unsigned && self.int_to_float_vector(op, form, scale);
+            return !unsigned && self.ints_to_floats(op, form, scale);
         }
         let a = self.gpr(op.a);
         let r = self.xtemp();
@@ -744,7 +748,7 @@ impl Lowering<'_> {
         self.clobbered();
         true
     }
-    fn int_to_float_vector(&mut self, op: &Op, form: Form, scale: f64) -> bool {
+    fn ints_to_floats(&mut self, op: &Op, form: Form, scale: f64) -> bool {
         let r;
         if form.double {
             let (low, high) = self.halves(op.a);
@@ -866,9 +870,22 @@ impl Lowering<'_> {
         let at = self.f.header.fp_flags as u32;
         at < offset + bytes && offset < at + 4
     }
+    /// Brings the header up to date.
+    pub(crate) fn merge_sticky(&mut self) {
+        self.asm.call_outside(self.thunks.merge);
+        self.raises = false;
+    }
+    /// Before an instruction that may raise exceptions. Once is enough until a thunk is called or ways meet.
+    fn may_raise(&mut self) {
+        if !self.raises {
+            self.raises = true;
+            let raised = self.exchange(offset_of!(Exchange, raised));
+            self.asm.mov_mi(Size::B, raised, 1);
+        }
+    }
     /// Reads it. The value is not a name for the field, which ops change without a `set`.
     pub(crate) fn get_sticky(&mut self, op: &Op) {
-        self.asm.call_outside(self.thunks.merge);
+        self.merge_sticky();
         let m = self.state(op.imm as u32);
         let bits = self.fact(op.dst).bits;
         if bits == 128 {

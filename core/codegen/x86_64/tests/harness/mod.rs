@@ -6,7 +6,7 @@
 #![allow(unsafe_code, dead_code)] // Generated code is called; not every test uses everything.
 
 use emu_ir::{Code, NONE, Op, Shape, Ty, operand_widths, result_width, verify, Width};
-use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HostFeatures, JUMPS, JumpEntry, PINS, Runtime, TlbShape};
+use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, Runtime, TlbShape};
 use emu_x86_64::{CHUNK, CodeCache, Lowering, Options, Region, Thunks, Unit, disassemble};
 use std::mem::size_of;
 
@@ -192,6 +192,23 @@ extern "C" fn interpret(cpu: *mut u8, op: *const Op, vl: u64) {
     }
 }
 
+/// Helper 0: writes the sticky exceptions as it sees them to the result whose number is its first argument, and raises all of the host's.
+extern "C" fn note_flags(cpu: *mut u8, result: u64) -> u64 {
+    // SAFETY: as in `interpret`.
+    unsafe {
+        let flags = cpu.add(FP_FLAGS).cast::<u32>().read();
+        cpu.add(RESULTS + FIELD * result as usize).cast::<u32>().write(flags);
+    }
+    raise_all(cpu)
+}
+/// Helper 1: does not look at state; computes with the host's floating point, which raises everything there is.
+extern "C" fn raise_all(_cpu: *mut u8) -> u64 {
+    use std::hint::black_box;
+    let (zero, one, huge, tiny) = (black_box(0.0f64), black_box(1.0), black_box(f64::MAX), black_box(f64::MIN_POSITIVE));
+    let all = [zero / zero, one / zero, huge * huge, tiny * tiny, one / black_box(3.0)];
+    black_box(all)[4].to_bits()
+}
+
 /// A code generator with its surroundings.
 pub struct Native {
     pub name: String,
@@ -224,7 +241,16 @@ impl Native {
             jump_shift: 2,
             tlb: TlbShape { offset: 0, entries: 1, page_bits: 12, views: 0 },
             pins: (0..PINS.len()).map(|i| (PINNED + 8 * i) as u32).collect(),
-            helpers: Vec::new(),
+            helpers: [(note_flags as *const () as usize, true), (raise_all as *const () as usize, false)]
+                .map(|(address, reads_state)| HelperAddress {
+                    address,
+                    reads_state,
+                    writes_state: false,
+                    may_exit: false,
+                    always_exits: false,
+                    needs_pc: false,
+                })
+                .to_vec(),
             runtime: Runtime {
                 next: nothing_next as *const () as usize,
                 exit: nothing_next as *const () as usize,
