@@ -104,7 +104,7 @@ fn keeps_flags(op: &Op) -> bool {
         Code::InsnStart | Code::Const | Code::Branch => true,
         Code::Get | Code::Set => op.shape == Shape::SCALAR && op.ty.bits() <= 64,
         Code::Select => op.shape == Shape::SCALAR && matches!(op.ty, Ty::I32 | Ty::I64),
-        Code::ZExt | Code::Trunc => op.ty.bits() <= 64,
+        Code::ZExt | Code::Trunc => op.ty.bits() <= 64 && op.ty != Ty::I1,
         _ => false,
     }
 }
@@ -196,7 +196,8 @@ impl Analysis {
             return;
         }
         let bits = op.ty.bits();
-        if matches!(c, Code::CmpEq | Code::CmpNe) && self.def(ops, op.a).code == Code::FRelation as u16 {
+        let compared = self.def(ops, op.a);
+        if matches!(c, Code::CmpEq | Code::CmpNe) && compared.code == Code::FRelation as u16 && crate::float::host_compares(compared) {
             let k = self.def(ops, op.b);
             if k.code == Code::Const as u16 && k.imm < 4 {
                 let holds = 1 << k.imm;

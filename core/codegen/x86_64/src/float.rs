@@ -19,6 +19,11 @@ use std::mem::offset_of;
 /// Switches of a mode that make it another arithmetic.
 const FOREIGN: Mode = Mode::from_bits(Mode::FIZ.bits() | Mode::AH.bits() | Mode::FZ.bits());
 
+/// True if the host's comparison is the one that the op is.
+pub(crate) fn host_compares(op: &Op) -> bool {
+    matches!(op.ty, Ty::F32 | Ty::F64) && Mode::from_bits(op.aux).bits() & FOREIGN.bits() == 0
+}
+
 /// The elements of an op.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Form {

@@ -251,7 +251,8 @@ impl<'f> Lowering<'f> {
 
     fn unit(&mut self, u: &Unit<'_>, next: Option<u64>) {
         let mut an = std::mem::take(&mut self.an);
-        an.run(u.ops, u.slots, self.f, self.options.fuse);
+        // Flags do not outlive a call of the interpreter, which every op is without code of its own.
+        an.run(u.ops, u.slots, self.f, self.options.fuse && self.options.native);
         self.an = an;
         self.vals.clear();
         self.vals.resize(u.slots as usize, NOWHERE);
