@@ -8,7 +8,6 @@
 //!
 //! Modes in which the host's arithmetic is another (flushing, AH, a direction of rounding for ops that round) are left to the interpreter.
 
-use crate::analyse::NO_KEY;
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, Xmm, reg::*};
 use crate::frame::{Exchange, PINS};
 use crate::lower::{AccessResult, Cold, Loc, Lowering, Saved, op_bytes};
@@ -100,15 +99,6 @@ mod predicate {
     pub const EQ_UQ: u8 = 8;
 }
 
-/// A condition of a comparison.
-#[derive(Clone, Copy)]
-struct Condition {
-    value: u32,
-    /// 0 equal, 1 less, 3 unordered.
-    relation: u32,
-    not: bool,
-}
-
 /// An op's way out: its labels, and where its operands are.
 pub(crate) struct Way {
     at: Label,
@@ -123,7 +113,7 @@ pub(crate) fn is_native(mode: u32) -> bool {
 
 impl Lowering<'_> {
     /// Emits a floating-point op; false if there is no code for it.
-    pub(crate) fn float(&mut self, op: &Op, c: Code, ops: &[Op]) -> bool {
+    pub(crate) fn float(&mut self, op: &Op, c: Code) -> bool {
         let sticky = op.info().is_some_and(|r| r.flags & (FP | STICKY) == FP | STICKY);
         if !sticky || !is_native(op.aux) {
             return false;
@@ -150,7 +140,7 @@ impl Lowering<'_> {
             Code::FCmGe => self.float_mask(op, form, predicate::LE, true),
             Code::FCmGt => self.float_mask(op, form, predicate::LT, true),
             Code::FRelation => {
-                self.relation(op, form, ops);
+                self.relation(op, form);
                 return true;
             }
             Code::FRoundInt => return self.round_int(op, form),
@@ -452,50 +442,13 @@ impl Lowering<'_> {
         self.xown(op.dst, r);
     }
 
-    /// A comparison. Most of the conditions that follow from it stay in the flags. The others, if they only ask which of the relations it is,
-    /// are made at once, and otherwise the number of the relation is.
-    fn relation(&mut self, op: &Op, form: Form, ops: &[Op]) {
-        let conditions = self.conditions_of(op, ops);
+    /// A comparison: the number of the relation. Its conditions are comparisons of that.
+    fn relation(&mut self, op: &Op, form: Form) {
         let (a, b) = (self.xmm(op.a), self.xmm(op.b));
         // What they may have come from is free again.
         self.locked = 0;
-        let signaling = op.imm & 1 != 0;
-        let makes = self.fact(op.dst).makes;
-        let straight = makes != NO_KEY && self.an.keys[makes as usize].a == op.a;
-        let Some(list) = conditions else {
-            self.relation_number(op, form, a, b);
-            return self.clobbered();
-        };
-        let equality_only = list.iter().flatten().all(|c| c.relation == 0);
-        let registers = list.each_ref().map(|c| c.as_ref().map(|_| self.temp()));
-        let other = list.iter().flatten().find(|c| c.relation == 0).map(|c| (self.temp(), c.not));
-        if let Some((t, not)) = other {
-            self.asm.mov_ri(t, not.into());
-        }
-        // The other way round less is above, and what is not less is below, equal or unordered.
-        if straight && equality_only {
-            self.ucomis(form.double, signaling, a, b);
-        } else {
-            self.ucomis(form.double, signaling, b, a);
-        }
-        for (c, r) in list.into_iter().zip(registers) {
-            let (Some(c), Some(r)) = (c, r) else { continue };
-            let cc = match c.relation {
-                1 => Cc::A,
-                3 => Cc::P,
-                _ => Cc::E,
-            };
-            self.asm.setcc(if c.not { cc.not() } else { cc }, r);
-            if let (0, Some((t, _))) = (c.relation, other) {
-                // Unordered looks like equal.
-                self.asm.cmov_rr(Cc::P, Size::D, r, t);
-            }
-            self.own(c.value, r, false);
-        }
-        if straight && !equality_only {
-            self.ucomis(form.double, false, a, b);
-        }
-        self.flags = makes;
+        self.relation_number(op, form, a, b);
+        self.clobbered();
     }
     fn relation_number(&mut self, op: &Op, form: Form, a: Xmm, b: Xmm) {
         let d = self.dst(op.dst, &[]);
@@ -511,31 +464,6 @@ impl Lowering<'_> {
         self.asm.lea(Size::D, d, Mem::indexed(d, t, 1, 0));
         self.done(op.dst, d, true);
     }
-    /// The conditions that ask which relation a comparison has found and do not stay in the flags, if that is all it is used for.
-    fn conditions_of(&self, op: &Op, ops: &[Op]) -> Option<[Option<Condition>; 4]> {
-        let mut out = [None; 4];
-        let (mut n, mut equals) = (0, 0);
-        let uses = self.fact(op.dst).uses;
-        for o in ops.get(self.at as usize + 1..)?.iter().take(16) {
-            if n as u32 == uses {
-                break;
-            }
-            if o.a != op.dst || o.dst != NONE && self.fact(o.dst).key != NO_KEY {
-                continue;
-            }
-            let not = o.code == Code::CmpNe as u16;
-            let k = self.an.facts.get(o.b as usize).and_then(|f| ops.get(f.def as usize)).filter(|d| d.code == Code::Const as u16)?.imm;
-            if !(not || o.code == Code::CmpEq as u16) || o.ty != Ty::I32 || k > 3 || k == 2 || n == 4 {
-                return None;
-            }
-            equals += usize::from(k == 0);
-            out[n] = Some(Condition { value: o.dst, relation: k as u32, not });
-            n += 1;
-        }
-        // Five temporaries are all there are, and what makes one of equality takes another.
-        (n as u32 == uses && equals <= 1).then_some(out)
-    }
-
     // -- rounding and conversion -----------------------------------------------------------------------------------------------------------
     /// The immediate of ROUNDPS and its kin for one of the roundings that there are.
     fn direction(rounding: Rounding) -> Option<u8> {

@@ -328,7 +328,7 @@ impl<'f> Lowering<'f> {
             Code::Fence => self.fence(op),
             Code::Call => self.call(op),
             _ => {
-                let done = self.options.native && (self.float_bits(op, c) || self.integer(op, c) || self.vector(op, c) || self.float(op, c, ops));
+                let done = self.options.native && (self.float_bits(op, c) || self.integer(op, c) || self.vector(op, c) || self.float(op, c));
                 if !done {
                     self.interpret(op);
                 }
@@ -952,12 +952,6 @@ impl<'f> Lowering<'f> {
         let f = self.fact(v);
         if self.flags != f.key {
             let key = self.an.keys[f.key as usize];
-            if key.kind == KeyKind::Float {
-                let (a, b) = (self.xmm(key.a), self.xmm(key.b));
-                self.ucomis(key.bits == 64, false, a, b);
-                self.flags = f.key;
-                return f.cc;
-            }
             debug_assert!(key.producer == NONE, "the flags of value {v} were lost");
             let size = Size::bits(key.bits.into());
             let a = self.gpr(key.a);
@@ -976,7 +970,6 @@ impl<'f> Lowering<'f> {
                         self.asm.test_rr(size, a, t);
                     }
                 },
-                KeyKind::Float => {}
                 KeyKind::Add => {
                     let t = self.temp();
                     self.asm.mov_rr(size, t, a);

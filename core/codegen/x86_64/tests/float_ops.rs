@@ -348,7 +348,8 @@ fn conditions() {
     let mut natives = Native::all();
     let mut cpu = Cpu::new();
     for round in 0..3000u32 {
-        let ty = if round & 1 == 0 { Ty::F32 } else { Ty::F64 };
+        let ty = if round % 16 == 0 { Ty::F16 } else if round & 1 == 0 { Ty::F32 } else { Ty::F64 };
+        let mode = rng.pick(&[Mode::IEEE, Mode::IEEE, Mode::IEEE, Mode::DN, Mode::IEEE.with_rounding(Rounding::TowardPlus), Mode::FZ, Mode::AH, Mode::FIZ]);
         let width = Width::Bits(ty.bits());
         let mut b = Block::new();
         let others: Vec<u32> = (0..rng.below(6)).map(|i| b.get(Width::Bits(64), PINNED + 8 * i as usize)).collect();
@@ -359,7 +360,7 @@ fn conditions() {
             1 => a,
             _ => b.get(width, FIELDS + FIELD),
         };
-        let relation = b.push(Op { a, b: c, imm: rng.below(2), ..blank(Code::FRelation, ty, Shape::SCALAR) });
+        let relation = b.push(Op { a, b: c, imm: rng.below(2), aux: mode.bits(), ..blank(Code::FRelation, ty, Shape::SCALAR) });
         let [equal, less, unordered] = [0, 1, 3].map(|k| b.push(Op { imm: k, ..blank(Code::Const, Ty::I32, Shape::SCALAR) }));
         let mut asked = vec![(Code::CmpEq, less), (Code::CmpEq, equal), (Code::CmpNe, less), (Code::CmpEq, unordered)];
         match rng.below(4) {
