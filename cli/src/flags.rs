@@ -59,7 +59,6 @@ const LISTS: &str = "Lists, plugins, help";
 
 const NO_DISKS: &str = "disks are not implemented yet; a root file system can be given as -initrd";
 const NO_NETWORK: &str = "networks are not implemented yet; -nic none says that there is none";
-const NO_DEBUGGER: &str = "the debugger connection is not implemented yet; -d shows what the guest does";
 const NO_MONITOR: &str = "the monitor is not implemented yet";
 
 /// All flags.
@@ -88,6 +87,9 @@ pub static FLAGS: &[Flag] = &[
     row("log", &["d"], "ITEM[,ITEM...]", LOOK, "Log these; 'help' lists them", Works),
     row("log-file", &["D"], "FILE", LOOK, "Where the log goes, instead of standard error", Works),
     row("dfilter", &[], "RANGE[,RANGE...]", LOOK, "Log code in these address ranges only: START..END, START+LEN, START-LEN", Works),
+    row("gdb", &[], "tcp:[HOST]:PORT|unix:PATH", LOOK, "Let gdb connect there ('target remote'); without HOST from this computer only", Works),
+    row("gdb-default", &["s"], "", LOOK, "The same as -gdb tcp::1234", Works),
+    row("freeze", &["S"], "", LOOK, "Start stopped: gdb lets the CPUs run", Works),
     row("stats", &[], "", LOOK, "Print statistics at the end", Works),
     row("state-hash", &[], "N[,from=A][,until=B][,dump][,ram]", LOOK, "Under -icount: log a hash of all CPUs' state every N instructions, and of RAM at the end; until=B ends the run", Works),
     row("list-targets", &[], "", LISTS, "List guest architectures", Works),
@@ -127,9 +129,6 @@ pub static FLAGS: &[Flag] = &[
     quiet("netdev", "NAME", Missing(NO_NETWORK)),
     quiet("virtfs", "NAME", Missing("shared folders are not implemented yet; files can be given as -initrd")),
     quiet("qmp", "STREAM", Missing(NO_MONITOR)),
-    row("gdb-default", &["s"], "", "", "", Missing(NO_DEBUGGER)),
-    row("freeze", &["S"], "", "", "", Missing(NO_DEBUGGER)),
-    quiet("gdb", "STREAM", Missing(NO_DEBUGGER)),
     quiet("plugin", "file=FILE", Missing("instrumentation plugins are not implemented yet; targets and machines are found with --plugin-path")),
     quiet("trace", "NAME", Missing("named trace points are not implemented; -d help lists what can be logged")),
     quiet("loadvm", "NAME", Missing("saved machines are not implemented yet")),

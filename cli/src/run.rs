@@ -6,6 +6,7 @@ use crate::lists::{List, Only, list, machine_help};
 use crate::logging::{Logging, help as log_help};
 use crate::values;
 use clap::ArgMatches;
+use emu_debug::{Address, Listener, Server};
 use emu_exec::{Clock, Exit, Machine, MachineSpec};
 use emu_host::{Guest, Script, SemihostingConsole, Step, StreamSpec, Streams, TimeLimit, parse_duration, terminal, unescape};
 use emu_plugin::{Catalogue, Discovery};
@@ -156,6 +157,7 @@ pub fn run(matches: ArgMatches, program: &str) -> Result<i32, Mistakes> {
     logging.trace.stats = args.on("stats");
     let spec = spec(&args, choice, logging.trace)?;
     let limit = args.last("timeout")?.map(|t| parse_duration(&t).map_err(|e| one(format!("--timeout: {e}")))).transpose()?;
+    let listener = debugger(&args)?;
     let semihosting = semihosting(&args, &spec)?;
     let mut streams = Streams::open(&serial_lines(&args)?, args.script()?).map_err(one)?;
     if let Some(config) = &semihosting {
@@ -167,7 +169,31 @@ pub fn run(matches: ArgMatches, program: &str) -> Result<i32, Mistakes> {
         let console = SemihostingConsole::new(Arc::clone(&streams), config.stream.as_deref());
         machine.allow_semihosting(Semihosting::new(config, Box::new(console)));
     }
-    Ok(watch(&machine, &streams, limit, args.on("stats")))
+    if args.on("freeze") {
+        machine.debug_start_stopped();
+    }
+    let server = listener.map(|l| attend_debuggers(l, &machine)).transpose().map_err(one)?;
+    Ok(watch(&machine, &streams, limit, args.on("stats"), server))
+}
+
+/// Listens where -gdb or -s says.
+fn debugger(args: &Args) -> Result<Option<Listener>, Mistakes> {
+    let text = match args.last("gdb")? {
+        None if args.on("gdb-default") => Some("tcp::1234".to_owned()),
+        text => text.filter(|t| t != "none"),
+    };
+    let Some(text) = text else {
+        return if args.on("freeze") { Err(one("-S: only a debugger could start the CPUs; add -s or -gdb")) } else { Ok(None) };
+    };
+    let address = Address::parse(&text).map_err(one)?;
+    Listener::bind(&address).map(Some).map_err(one)
+}
+
+fn attend_debuggers(listener: Listener, machine: &Arc<Machine>) -> Result<Server, String> {
+    let place = listener.shown();
+    let server = Server::start(listener, machine)?;
+    eprintln!("gdb: waiting for a debugger: target remote {place}");
+    Ok(server)
 }
 
 fn print_lists(args: &Args, catalogue: &Catalogue, machines: &[String], cpu: Option<&str>, target: Option<&str>) -> Result<bool, Mistakes> {
@@ -263,7 +289,7 @@ fn serial_lines(args: &Args) -> Result<Vec<StreamSpec>, Mistakes> {
 }
 
 /// Runs the machine and says how it ended; the exit code.
-fn watch(machine: &Arc<Machine>, streams: &Arc<Streams>, limit: Option<Duration>, stats: bool) -> i32 {
+fn watch(machine: &Arc<Machine>, streams: &Arc<Streams>, limit: Option<Duration>, stats: bool, server: Option<Server>) -> i32 {
     let guest = Arc::new(Running(Arc::clone(machine)));
     streams.attach(guest.clone());
     let timer = limit.map(|l| (TimeLimit::start(l, guest), l));
@@ -276,6 +302,9 @@ fn watch(machine: &Arc<Machine>, streams: &Arc<Streams>, limit: Option<Duration>
     if let Some(sentence) = sentence {
         let last = streams.last_line().map(|l| format!("; the last line on the console was: {l}")).unwrap_or_default();
         eprintln!("error: {sentence}{last}");
+    }
+    if let Some(server) = server {
+        server.ended(code as u8);
     }
     code
 }

@@ -1,7 +1,8 @@
 //! The envelope: how a cdylib says that it is a plugin, and how the host opens it.
 //!
-//! Two things are exported. The plain function `emu_plugin_abi` gives [`Requirements`], which the host reads first, so that a wrong file or version ends in one
-//! sentence. abi_stable's root module then carries the lists of targets and machines, layout-checked.
+//! The plain function `emu_plugin_abi` gives [`Requirements`], which the host reads first, so that a wrong file or version ends in one
+//! sentence. abi_stable's root module then carries the lists of targets and machines, layout-checked. How long the targets' tables are is
+//! a plain function again, which plugins built before those grew lack.
 
 use crate::{HostServices, MachineRegistration, MachineVtable, SERVICES, Str, TargetRegistration, TargetVtable, services_hash};
 use abi_stable::StableAbi;
@@ -152,7 +153,8 @@ pub struct PanicReporter {
     pub report: extern "C" fn(RString, RString),
 }
 
-/// abi_stable's root module.
+/// abi_stable's root module. It stays as it is: abi_stable refuses a plugin whose root module has fewer functions than the host's. What a
+/// plugin says besides is a plain function that older ones lack, as [`target_table_bytes`].
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = RootRef)))]
@@ -251,6 +253,11 @@ extern "C" fn attach(services: usize, name: RString, log_level: usize, panicked:
     std::panic::set_hook(Box::new(move |info| (panicked.report)(name.clone(), RString::from(info.to_string()))));
 }
 
+/// Size in bytes of this plugin's tables of targets, as `emu_plugin_target_table_bytes` returns it.
+pub const fn target_table_bytes() -> usize {
+    size_of::<TargetVtable>()
+}
+
 /// The root module of this cdylib, from what its crates registered. Called by [`crate::export_plugin!`].
 pub fn build_root() -> RootRef {
     use abi_stable::prefix_type::PrefixTypeTrait;
@@ -265,6 +272,11 @@ macro_rules! export_plugin {
         #[unsafe(no_mangle)]
         pub extern "C" fn emu_plugin_abi() -> $crate::Requirements {
             $crate::Requirements::current()
+        }
+        /// Tells the host how long the tables of this plugin's targets are.
+        #[unsafe(no_mangle)]
+        pub extern "C" fn emu_plugin_target_table_bytes() -> usize {
+            $crate::target_table_bytes()
         }
         #[doc(hidden)]
         pub extern "C" fn emu_plugin_root() -> $crate::reexport::abi_stable::library::RootModuleResult {
@@ -330,8 +342,14 @@ extern "C" fn panicked(plugin: RString, message: RString) {
     }
 }
 
-/// Opens a plugin whose words have been checked. Never unloads it.
-pub fn open(path: &Path, services: &'static HostServices, log_level: log::LevelFilter) -> Result<OpenedPlugin, OpenError> {
+/// Opens a plugin whose words have been checked. Never unloads it. `table_bytes` is what its `emu_plugin_target_table_bytes` returned, if it
+/// has that function.
+pub fn open(
+    path: &Path,
+    services: &'static HostServices,
+    log_level: log::LevelFilter,
+    table_bytes: Option<usize>,
+) -> Result<OpenedPlugin, OpenError> {
     let fail = |e: LibraryError| {
         let detail = e.to_string();
         let sentence = match e {
@@ -350,7 +368,17 @@ pub fn open(path: &Path, services: &'static HostServices, log_level: log::LevelF
     let root = header.init_root_module::<RootRef>().map_err(fail)?;
     let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     root.attach()(core::ptr::from_ref(services).addr(), RString::from(name), log_level as usize, PanicReporter { report: panicked });
-    Ok(OpenedPlugin { requirements: root.requirements()(), targets: root.targets()().into(), machines: root.machines()().into() })
+    let mut targets: Vec<TargetEntry> = root.targets()().into();
+    let bytes = table_bytes.unwrap_or(TargetVtable::FIRST_BYTES);
+    for target in &mut targets {
+        // SAFETY: the plugin says where its table is and how long; it is never unloaded.
+        let Some(table) = (unsafe { TargetVtable::completed(target.vtable(), bytes) }) else {
+            let sentence = format!("has a table of {bytes} bytes for its targets, which is too short; rebuild it with the plugins-api of this emu");
+            return Err(OpenError { detail: sentence.clone(), sentence });
+        };
+        target.vtable = table.addr();
+    }
+    Ok(OpenedPlugin { requirements: root.requirements()(), targets, machines: root.machines()().into() })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 
 mod abi;
 mod cpu;
+mod debug;
 mod device;
 mod ffi;
 mod machine;
@@ -19,9 +20,11 @@ mod snapshot;
 mod target;
 
 pub use abi::{
-    API_MAJOR, API_MINOR, MAGIC, MachineEntry, OpenError, OpenedPlugin, Requirements, Root, RootRef, TargetEntry, build_root, check_words, open, set_panic_reporter,
+    API_MAJOR, API_MINOR, MAGIC, MachineEntry, OpenError, OpenedPlugin, Requirements, Root, RootRef, TargetEntry, build_root, check_words, open,
+    set_panic_reporter, target_table_bytes,
 };
 pub use cpu::*;
+pub use debug::{DebugFeature, DebugLayout, DebugRegister, debug_flag};
 pub use device::{Device, DeviceHandle, DeviceVtable};
 pub use emu_ir as ir;
 pub use emu_softfloat as softfloat;

@@ -1,6 +1,6 @@
 //! Targets: guest architectures.
 
-use crate::{Access, BlockInfo, BlockRequest, CpuHeader, CpuState, HostServices, KeyValue, Sink, Slice, StateLayout, Str, Translation};
+use crate::{Access, BlockInfo, BlockRequest, CpuHeader, CpuState, DebugLayout, HostServices, KeyValue, Sink, Slice, StateLayout, Str, Translation};
 use core::ffi::c_void;
 use emu_ir::IrBuf;
 use std::collections::BTreeMap;
@@ -56,10 +56,25 @@ pub trait Architecture: Send + Sync + Sized + 'static {
         let _ = (pc, bytes, out);
         0
     }
+    /// The registers that debuggers see; `None`: they cannot look at this target. Called once a debugger.
+    fn debug_layout(&self) -> Option<DebugLayout> {
+        None
+    }
+    /// Reads register `number` of a stopped CPU into `out`, which has its size; false if it cannot be read now.
+    fn debug_read(&self, cpu: &mut Self::State, number: u32, out: &mut [u8]) -> bool {
+        let _ = (cpu, number, out);
+        false
+    }
+    /// Writes register `number` of a stopped CPU; false if it cannot be written. The state is complete afterwards.
+    fn debug_write(&self, cpu: &mut Self::State, number: u32, value: &[u8]) -> bool {
+        let _ = (cpu, number, value);
+        false
+    }
 }
 
-/// The C side of a target.
+/// The C side of a target. Rows are appended as `Option`s: a plugin built before has a shorter table, which the host completes with `None`.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct TargetVtable {
     create: unsafe extern "C" fn(*const TargetConfig<'_>, Sink) -> *mut c_void,
     layout: unsafe extern "C" fn(*const c_void, *mut StateLayout),
@@ -74,6 +89,36 @@ pub struct TargetVtable {
     timer: unsafe extern "C" fn(*const c_void, *mut CpuHeader, u32),
     restored: unsafe extern "C" fn(*const c_void, *mut CpuHeader),
     disassemble: unsafe extern "C" fn(*const c_void, u64, Slice<'_, u8>, Sink) -> usize,
+    debug_layout: Option<unsafe extern "C" fn(*const c_void, *mut DebugLayout) -> u32>,
+    debug_read: Option<unsafe extern "C" fn(*const c_void, *mut CpuHeader, u32, *mut u8, usize) -> u32>,
+    debug_write: Option<unsafe extern "C" fn(*const c_void, *mut CpuHeader, u32, *const u8, usize) -> u32>,
+}
+
+impl TargetVtable {
+    /// Size of the table before anything was appended to it.
+    pub const FIRST_BYTES: usize = core::mem::offset_of!(TargetVtable, debug_layout);
+
+    /// A table of today's size for one of `bytes` bytes: itself, or a copy (never freed, as plugins are never unloaded) with what it lacks
+    /// as `None`. `None` when the size cannot be that of a table.
+    ///
+    /// # Safety
+    /// `table` must be a target's table of that size and live as long as the process.
+    pub(crate) unsafe fn completed(table: *const TargetVtable, bytes: usize) -> Option<*const TargetVtable> {
+        if bytes >= size_of::<TargetVtable>() {
+            return Some(table);
+        }
+        if bytes < Self::FIRST_BYTES {
+            return None;
+        }
+        let mut full = Box::new(core::mem::MaybeUninit::<TargetVtable>::zeroed());
+        // SAFETY: the table has `bytes` bytes (the caller's word), which are fewer than the copy's; they cover all functions that are not
+        // optional, and zeroes are `None` for the rest.
+        let full = unsafe {
+            core::ptr::copy_nonoverlapping(table.cast::<u8>(), full.as_mut_ptr().cast::<u8>(), bytes);
+            full.assume_init()
+        };
+        Some(Box::leak(full))
+    }
 }
 
 struct Shims<A>(std::marker::PhantomData<A>);
@@ -95,6 +140,9 @@ impl<A: Architecture> Shims<A> {
         timer: Self::timer,
         restored: Self::restored,
         disassemble: Self::disassemble,
+        debug_layout: Some(Self::debug_layout),
+        debug_read: Some(Self::debug_read),
+        debug_write: Some(Self::debug_write),
     };
     unsafe extern "C" fn create(config: *const TargetConfig<'_>, error: Sink) -> *mut c_void {
         // SAFETY: see the impl.
@@ -158,6 +206,25 @@ impl<A: Architecture> Shims<A> {
         let n = unsafe { (*a.cast::<A>()).disassemble(pc, bytes.get(), &mut text) };
         out.write(text.as_bytes());
         n
+    }
+    unsafe extern "C" fn debug_layout(a: *const c_void, out: *mut DebugLayout) -> u32 {
+        // SAFETY: see the impl.
+        match unsafe { (*a.cast::<A>()).debug_layout() } {
+            Some(layout) => {
+                // SAFETY: see the impl.
+                unsafe { out.write(layout) };
+                1
+            }
+            None => 0,
+        }
+    }
+    unsafe extern "C" fn debug_read(a: *const c_void, cpu: *mut CpuHeader, number: u32, out: *mut u8, len: usize) -> u32 {
+        // SAFETY: see the impl; `out` has `len` bytes.
+        unsafe { u32::from((*a.cast::<A>()).debug_read(&mut *cpu.cast(), number, core::slice::from_raw_parts_mut(out, len))) }
+    }
+    unsafe extern "C" fn debug_write(a: *const c_void, cpu: *mut CpuHeader, number: u32, value: *const u8, len: usize) -> u32 {
+        // SAFETY: see the impl; `value` has `len` bytes.
+        unsafe { u32::from((*a.cast::<A>()).debug_write(&mut *cpu.cast(), number, core::slice::from_raw_parts(value, len))) }
     }
 }
 
@@ -332,6 +399,30 @@ impl ArchitectureHandle {
         let n = unsafe { (self.vtable.disassemble)(self.instance, pc, Slice::new(bytes), Sink::to(&mut out)) };
         (String::from_utf8_lossy(&out).into_owned(), n)
     }
+    /// The registers that debuggers see, if the target has a description of them.
+    pub fn debug_layout(&self) -> Option<DebugLayout> {
+        let mut layout = std::mem::MaybeUninit::uninit();
+        // SAFETY: the instance belongs to the table; the whole struct is written when the answer is not 0.
+        unsafe { ((self.vtable.debug_layout?)(self.instance, layout.as_mut_ptr()) != 0).then(|| layout.assume_init()) }
+    }
+    /// Reads a register as debuggers see it; `out` has its size.
+    ///
+    /// # Safety
+    /// See `reset`.
+    #[must_use]
+    pub unsafe fn debug_read(&self, cpu: *mut CpuHeader, number: u32, out: &mut [u8]) -> bool {
+        // SAFETY: see `reset`; `out` is writable.
+        self.vtable.debug_read.is_some_and(|f| unsafe { f(self.instance, cpu, number, out.as_mut_ptr(), out.len()) } != 0)
+    }
+    /// Writes a register as debuggers see it; `value` has its size.
+    ///
+    /// # Safety
+    /// See `reset`.
+    #[must_use]
+    pub unsafe fn debug_write(&self, cpu: *mut CpuHeader, number: u32, value: &[u8]) -> bool {
+        // SAFETY: see `reset`; a write only reads `value`.
+        self.vtable.debug_write.is_some_and(|f| unsafe { f(self.instance, cpu, number, value.as_ptr(), value.len()) } != 0)
+    }
 }
 
 /// The services that a CPU's own thread may use, as methods of the header.
@@ -440,5 +531,57 @@ impl CpuHeader {
     pub fn send_event(&self) {
         // SAFETY: see `clock`.
         unsafe { (self.table().send_event)(self.host) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Mute;
+    #[repr(C)]
+    struct State(CpuHeader);
+    // SAFETY: the header comes first; zeroes are a valid header.
+    unsafe impl CpuState for State {}
+    impl Architecture for Mute {
+        type State = State;
+        fn create(_: &TargetConfig<'_>) -> Result<Self, String> {
+            Err("no".into())
+        }
+        fn layout(&self) -> StateLayout {
+            unreachable!()
+        }
+        fn properties(&self) -> BTreeMap<String, String> {
+            BTreeMap::new()
+        }
+        fn reset(&self, _: &mut State) {}
+        fn start(&self, _: &mut State, _: u64, _: u64) {}
+        fn translate(&self, _: &BlockRequest<'_>, _: &mut IrBuf) -> BlockInfo {
+            BlockInfo::default()
+        }
+        fn walk(&self, _: &mut State, _: &Access, _: &mut Translation) -> u64 {
+            0
+        }
+        fn raise(&self, _: &mut State, _: &Access, _: u64) {}
+        fn interrupt(&self, _: &mut State, _: u32) -> u32 {
+            0
+        }
+        fn timer(&self, _: &mut State, _: u32) {}
+        fn restored(&self, _: &mut State) {}
+    }
+
+    #[test]
+    fn a_shorter_table_lacks_what_was_appended() {
+        let table = TargetRegistration::vtable_of::<Mute>();
+        // SAFETY: the table is whole, so any smaller size is good too.
+        let completed = |bytes| unsafe { TargetVtable::completed(table, bytes) };
+        assert_eq!(completed(size_of::<TargetVtable>()), Some(core::ptr::from_ref(table)));
+        assert_eq!(completed(size_of::<TargetVtable>() + 8), Some(core::ptr::from_ref(table)), "a newer plugin's table begins with ours");
+        assert!(completed(TargetVtable::FIRST_BYTES - 8).is_none());
+        let old = completed(TargetVtable::FIRST_BYTES).unwrap();
+        // SAFETY: made above, never freed.
+        let old = unsafe { &*old };
+        assert!(old.debug_layout.is_none() && old.debug_read.is_none() && old.debug_write.is_none());
+        assert_eq!(old.disassemble as usize, table.disassemble as usize);
     }
 }

@@ -42,10 +42,16 @@ struct Queue {
     woken: bool,
 }
 
+/// Time does not stand still.
+const RUNS: u64 = u64::MAX;
+
 /// The clock and the timers of a machine.
 pub struct Time {
     kind: Clock,
     start: Instant,
+    /// Host clock: ns that time has stood still, and the moment that it stands at ([`RUNS`]: it runs).
+    lost: AtomicU64,
+    stands_at: AtomicU64,
     /// Icount: instructions executed in finished slices.
     executed: AtomicU64,
     /// Icount: ns skipped while every CPU waited.
@@ -64,6 +70,8 @@ impl Time {
         Time {
             kind,
             start: Instant::now(),
+            lost: AtomicU64::new(0),
+            stands_at: AtomicU64::new(RUNS),
             executed: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             queue: Mutex::default(),
@@ -81,7 +89,10 @@ impl Time {
     /// The time in ns; `slice` is what has been executed since the slice began (icount).
     pub fn now(&self, slice: u64) -> u64 {
         match self.kind {
-            Clock::Host => self.start.elapsed().as_nanos() as u64,
+            Clock::Host => match self.stands_at.load(Ordering::SeqCst) {
+                RUNS => (self.start.elapsed().as_nanos() as u64).saturating_sub(self.lost.load(Ordering::SeqCst)),
+                at => at,
+            },
             Clock::Icount { shift, .. } => {
                 (self.executed.load(Ordering::Relaxed).wrapping_add(slice) << shift).wrapping_add(self.skipped.load(Ordering::Relaxed))
             }
@@ -165,13 +176,28 @@ impl Time {
         if std::mem::take(&mut q.woken) {
             return true;
         }
-        let wait = q.by_time.first().map_or(Duration::from_secs(3600), |t| Duration::from_nanos(t.0.saturating_sub(self.now(0))));
+        let next = q.by_time.first().filter(|_| self.stands_at.load(Ordering::SeqCst) == RUNS);
+        let wait = next.map_or(Duration::from_secs(3600), |t| Duration::from_nanos(t.0.saturating_sub(self.now(0))));
         if !wait.is_zero() {
             let (mut q, _) = self.changed.wait_timeout(q, wait).unwrap_or_else(|e| e.into_inner());
             q.woken = false;
             return !q.stop;
         }
         true
+    }
+    /// Time stands still from now on. While no CPU runs, or one could see it go backwards. Under icount it does anyway.
+    pub fn freeze(&self) {
+        self.stands_at.store(self.now(0).min(RUNS - 1), Ordering::SeqCst);
+        self.wake();
+    }
+    /// Time goes on where it stood still.
+    pub fn thaw(&self) {
+        let at = self.stands_at.load(Ordering::SeqCst);
+        if at != RUNS {
+            self.lost.store((self.start.elapsed().as_nanos() as u64).saturating_sub(at), Ordering::SeqCst);
+            self.stands_at.store(RUNS, Ordering::SeqCst);
+            self.wake();
+        }
     }
     /// Ends `sleep` now.
     pub fn wake(&self) {
@@ -207,6 +233,21 @@ mod tests {
         assert_eq!(t.due(39), []);
         assert_eq!(t.due(50), [Owner::Cpu(0, 1), Owner::Device(3, 0)]);
         assert_eq!(t.next_deadline(), None);
+    }
+
+    #[test]
+    fn time_that_stood_still_is_not_missed() {
+        let t = Time::new(Clock::Host);
+        t.freeze();
+        let at = t.now(0);
+        std::thread::sleep(Duration::from_millis(30));
+        assert_eq!(t.now(0), at);
+        let began = Instant::now();
+        t.thaw();
+        let after = t.now(0);
+        assert!(after >= at && after - at <= began.elapsed().as_nanos() as u64, "{at} {after}");
+        t.thaw();
+        assert!(t.now(0) >= after);
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl CodeIndex {
     pub fn insert(&self, pa: u64, block: Block, generation: u64) -> Arc<Block> {
         if self.bytes.load(Ordering::Relaxed) > self.limit {
             // This block goes with the rest, for its generation is over.
-            self.clear();
+            self.drop_interpreted();
             self.flushed.fetch_add(1, Ordering::Relaxed);
         }
         self.translated.fetch_add(1, Ordering::Relaxed);
@@ -162,6 +162,24 @@ impl CodeIndex {
             shard.retain(|_, page| {
                 page.retain(|_, block| {
                     let keep = block.chunk != chunk || !matches!(block.body, Body::Native(_));
+                    if !keep {
+                        block.valid.store(false, Ordering::SeqCst);
+                        self.bytes.fetch_sub(block.bytes(), Ordering::Relaxed);
+                    }
+                    keep
+                });
+                !page.is_empty()
+            });
+        }
+    }
+    /// Invalidates the blocks that are not generated code: no CPU has those anywhere else.
+    pub fn drop_interpreted(&self) {
+        for (shard, generation) in self.shards.iter().zip(&self.generations) {
+            let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
+            generation.fetch_add(1, Ordering::SeqCst);
+            shard.retain(|_, page| {
+                page.retain(|_, block| {
+                    let keep = matches!(block.body, Body::Native(_));
                     if !keep {
                         block.valid.store(false, Ordering::SeqCst);
                         self.bytes.fetch_sub(block.bytes(), Ordering::Relaxed);

@@ -6,6 +6,7 @@
 //! * `memory`: guest accesses of a running block: the cached translation, else the slow path, else a fault.
 //! * `code`: blocks by physical page; what happens when code is written.
 //! * `clock`: the one source of time, and all timers.
+//! * `debug`: stopping, stepping, breakpoints, watchpoints, and access to a stopped machine.
 //! * `semihosting`: the guest as semihosting sees it.
 //! * `state_hash`: hashes of the state at exact instruction counts, to compare engines by.
 //! * `trace`: what `-d` shows of a running CPU.
@@ -17,6 +18,7 @@
 
 mod clock;
 mod code;
+mod debug;
 mod machine;
 mod memory;
 mod native;
@@ -28,6 +30,7 @@ mod trace;
 mod vcpu;
 
 pub use clock::Clock;
+pub use debug::{Action, CpuStatus, Points, Stop, StopSink, WatchKind, Watchpoint};
 pub use state_hash::StateHash;
 pub use machine::{Exit, Machine, MachineSpec, Streams, TraceOptions};
 pub use services::services;

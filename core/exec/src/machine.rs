@@ -2,6 +2,7 @@
 
 use crate::clock::{Clock, Owner, Time};
 use crate::code::CodeIndex;
+use crate::debug::Debug;
 use crate::services::services;
 use crate::vcpu::{Request, Vcpu};
 use emu_mem::{AddressSpace, Window};
@@ -150,6 +151,8 @@ pub struct Machine {
     pub code: CodeIndex,
     /// Traces.
     pub trace: TraceOptions,
+    /// What a debugger wants.
+    pub debug: Debug,
     /// Generated code, unless the interpreter is asked for.
     pub native: Option<crate::native::Native>,
     /// Blocks run in the plain interpreter, the fast one's twin (`EMU_INTERP=plain`).
@@ -217,6 +220,7 @@ impl Machine {
             time: Time::new(spec.clock),
             code: CodeIndex::new(CODE_LIMIT),
             trace: spec.log.clone(),
+            debug: Debug::new(spec.cpus),
             native,
             plain: std::env::var_os("EMU_INTERP").is_some_and(|v| v == "plain"),
             semihosting: crate::semihosting::Slot::default(),
@@ -358,6 +362,7 @@ impl Machine {
         self.built.store(false, Ordering::SeqCst);
         let again = self.board().map_or(Ok(()), BoardHandle::restart);
         self.built.store(true, Ordering::SeqCst);
+        self.debug.after_reset();
         again
     }
 
@@ -379,10 +384,13 @@ impl Machine {
                     next = 0;
                 }
             }
+            if self.debug_holds_all() {
+                continue;
+            }
             self.deliver_input();
             self.fire_timers();
             let n = self.cpus.len();
-            let ready = (0..n).map(|i| (next + i) % n).find(|&i| {
+            let ready = (0..n).map(|i| (next + i) % n).filter(|&i| !self.debug.skips(i)).find(|&i| {
                 self.cpus[i].exit_request().store(0, Ordering::SeqCst);
                 // SAFETY: this thread runs all CPUs.
                 self.cpus[i].slice_start.store(unsafe { (*self.cpus[i].header()).insns }, Ordering::Relaxed);
@@ -764,6 +772,10 @@ impl Machine {
         if c.exit.is_some() || c.reset {
             cpu.kick();
         }
+    }
+    /// True once the run is to end.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.control).exit.is_some()
     }
     /// Ends the run from the host's side; any thread.
     pub fn quit(&self, code: i32) {

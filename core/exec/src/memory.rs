@@ -86,6 +86,11 @@ impl<'a> Running<'a> {
         Ok(Place::Host((va as usize).wrapping_add(entry.addend) as *mut u8))
     }
 
+    /// Whether the guest's tables permit an access, as far as a byte of it goes.
+    pub(crate) fn probe(&self, va: u64, kind: AccessKind, flags: MemFlags) -> Result<(), Fault> {
+        self.translate(va, 1, kind, flags).map(|_| ())
+    }
+
     /// Walks the guest's tables and enters the answer.
     fn fill(&self, va: u64, size: u32, kind: AccessKind, flags: MemFlags) -> Result<(), Fault> {
         let access = Access { va, size, kind, view: flags.view_index() as u8, reserved: 0, mem_flags: flags.0, insn_info: 0 };
@@ -116,6 +121,7 @@ impl<'a> Running<'a> {
             }
             None => low |= slow::MMIO,
         }
+        low |= self.machine.debug.page_bits(page);
         let tag = |p: u8, more: u64| page | low | more | if out.perms & p == 0 { slow::ABSENT } else { 0 };
         let entry = Entry::new(tag(perm::READ, 0), tag(perm::WRITE, write_low), addend, pa, out.attrs, out.global != 0);
         self.vcpu.tlb(flags.view_index()).fill(page, entry, u32::from(out.page_bits).max(PAGE_BITS));
@@ -176,6 +182,7 @@ impl<'a> Running<'a> {
     #[inline(never)]
     fn load_slow(&self, va: u64, size: u32, flags: MemFlags) -> Result<u128, Fault> {
         self.check_alignment(va, size, AccessKind::READ, flags)?;
+        self.mind_watchpoints(va, size, AccessKind::READ, flags)?;
         if (va & PAGE_MASK) + u64::from(size) > PAGE_SIZE {
             let mut bytes = [0u8; 16];
             let mut at = 0;
@@ -207,6 +214,7 @@ impl<'a> Running<'a> {
     #[inline(never)]
     fn store_slow(&self, va: u64, size: u32, value: u128, flags: MemFlags) -> Result<(), Fault> {
         self.check_alignment(va, size, AccessKind::WRITE, flags)?;
+        self.mind_watchpoints(va, size, AccessKind::WRITE, flags)?;
         if (va & PAGE_MASK) + u64::from(size) > PAGE_SIZE {
             let bytes = value.to_le_bytes();
             let mut at = 0;
@@ -238,6 +246,7 @@ impl<'a> Running<'a> {
     /// Host address for an atomic access, which must be RAM.
     fn atomic_place(&self, va: u64, size: u32, flags: MemFlags) -> Result<*mut u8, Fault> {
         self.check_alignment(va, size, AccessKind::READ_WRITE, flags)?;
+        self.mind_watchpoints(va, size, AccessKind::READ_WRITE, flags)?;
         if (va & PAGE_MASK) + u64::from(size) > PAGE_SIZE {
             return Err(self.fail(va, size, AccessKind::READ_WRITE, flags, fault::ALIGNMENT));
         }
@@ -263,6 +272,7 @@ impl<'a> Running<'a> {
             }
             at += n;
         }
+        self.note_watchpoints(access, access.va, len);
         let write = access.kind == AccessKind::WRITE;
         for (place, va, at, n) in places {
             // SAFETY: `data` has `len` bytes (the caller's promise), and at + n <= len.
@@ -499,6 +509,7 @@ impl Env for Running<'_> {
     }
     fn store_exclusive(&mut self, va: u64, size: u32, value: u128, flags: MemFlags) -> Result<bool, Fault> {
         self.check_alignment(va, size, AccessKind::WRITE, flags)?;
+        self.mind_watchpoints(va, size, AccessKind::WRITE, flags)?;
         // SAFETY: this thread runs the CPU.
         let h = unsafe { &mut *self.cpu };
         let (addr, open, [low, high]) = (h.monitor_addr, h.monitor_size, h.monitor_value);

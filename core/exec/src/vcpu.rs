@@ -1,6 +1,7 @@
 //! One CPU: its loop, its caches, and how others reach it.
 
 use crate::code::{Block, Body};
+use crate::debug::Minder;
 use crate::machine::Machine;
 use crate::memory::Running;
 use crate::native::{CpuLayout, Generator};
@@ -469,9 +470,13 @@ impl Vcpu {
     pub fn ticket(&self) -> u64 {
         self.posted.load(Ordering::SeqCst)
     }
+    /// True when nothing is posted that has not been done.
+    pub fn has_served(&self) -> bool {
+        self.posted.load(Ordering::SeqCst) == self.done.load(Ordering::SeqCst)
+    }
     /// Takes all requests.
     pub fn serve(&self, machine: &Machine) {
-        if self.posted.load(Ordering::SeqCst) == self.done.load(Ordering::SeqCst) {
+        if self.has_served() {
             return;
         }
         let (list, ticket) = self.take_requests();
@@ -524,6 +529,12 @@ impl Vcpu {
             if machine.pause_point(self) {
                 return;
             }
+            if machine.debug_holds(self) {
+                if self.exit_request().load(Ordering::SeqCst) == 0 {
+                    std::thread::park();
+                }
+                continue;
+            }
             if self.attend(machine) {
                 self.run(machine, u64::MAX);
             } else if self.exit_request().load(Ordering::SeqCst) == 0 {
@@ -542,7 +553,7 @@ impl Vcpu {
         }
         machine.run_cpu_timers(self);
         let lines = self.lines().load(Ordering::SeqCst);
-        if lines != 0 {
+        if lines != 0 && (h.halted != 0 || !machine.debug.steps(self.index)) {
             // SAFETY: as above.
             let answer = unsafe { machine.arch.interrupt(self.cpu, lines) };
             if answer & (irq::TAKEN | irq::WAKE) != 0 {
@@ -557,13 +568,21 @@ impl Vcpu {
         self.resume(machine);
         self.left_for_good.store(false, Ordering::Relaxed);
         // SAFETY: this is the CPU's thread; the exchange area is part of the CPU.
-        unsafe { (*self.exchange()).stop = (*self.cpu).insns.saturating_add(budget) };
-        match &machine.native {
-            Some(native) => self.run_native(machine, native),
-            None => self.interpret(machine, false),
+        let insns = unsafe { (*self.cpu).insns };
+        let mut minder = machine.debug_begin(self, insns);
+        let budget = minder.as_ref().map_or(budget, |m| m.budget(budget));
+        // SAFETY: as above.
+        unsafe { (*self.exchange()).stop = insns.saturating_add(budget) };
+        match (&machine.native, minder.as_mut()) {
+            (Some(native), None) => self.run_native(machine, native),
+            (_, minder) => self.interpret(machine, false, minder),
         }
         // SAFETY: this is the CPU's thread.
-        self.published.store(unsafe { (*self.cpu).insns }, Ordering::Relaxed);
+        let (pc, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).insns) };
+        if let Some(m) = minder {
+            m.end(machine, self, pc, insns);
+        }
+        self.published.store(insns, Ordering::Relaxed);
         self.running.store(false, Ordering::SeqCst);
     }
 
@@ -592,7 +611,7 @@ impl Vcpu {
                 break;
             }
             // There is no code for this, a block in the interpreter; or what is left of the budget is less than a straight run.
-            self.interpret(machine, self.left() > u64::from(crate::region::PIECE_INSNS_MAX));
+            self.interpret(machine, self.left() > u64::from(crate::region::PIECE_INSNS_MAX), None);
         }
         self.code_seen.store(u64::MAX, Ordering::SeqCst);
     }
@@ -681,8 +700,8 @@ impl Vcpu {
         }
     }
 
-    /// Runs blocks in the interpreter; `once`: only one.
-    fn interpret(&self, machine: &Machine, once: bool) {
+    /// Runs blocks in the interpreter; `once`: only one. With a debugger the minder is asked before each.
+    fn interpret(&self, machine: &Machine, once: bool, mut minder: Option<&mut Minder>) {
         let mut first = true;
         let mut r = Running { machine, vcpu: self, cpu: self.cpu, insns: 0, block_insns: 0 };
         while self.exit_request().load(Ordering::Relaxed) == 0 && (first || !once) {
@@ -690,7 +709,7 @@ impl Vcpu {
             // SAFETY: as above; the values are read before anything else can touch the header.
             let (pc, mode, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key, (*self.cpu).insns) };
             let left = self.left();
-            if left == 0 {
+            if left == 0 || minder.as_mut().is_some_and(|m| m.stops(machine, self, pc, insns)) {
                 break;
             }
             let block = match self.block(machine, pc, mode, left) {
@@ -742,6 +761,10 @@ impl Vcpu {
                 End::Fault(pc, info, f) => {
                     h.insns = all - 1;
                     h.pc = pc;
+                    if f.fault == crate::debug::WATCH {
+                        machine.debug_watch_hit(minder.as_deref_mut(), self, &f, all - 1);
+                        continue;
+                    }
                     self.deliver(machine, pc, info, f);
                     // A fault counts too, or a guest whose vector faults could run for ever within no time.
                     h.insns = all;
@@ -753,7 +776,7 @@ impl Vcpu {
     pub(crate) fn interrupts(&self, machine: &Machine) -> bool {
         let lines = self.lines().load(Ordering::Relaxed);
         // SAFETY: this is the CPU's thread.
-        lines != 0 && unsafe { machine.arch.interrupt(self.cpu, lines) } & irq::TAKEN != 0
+        lines != 0 && !machine.debug.steps(self.index) && unsafe { machine.arch.interrupt(self.cpu, lines) } & irq::TAKEN != 0
     }
 
     /// An `exit` op: true if the loop must be left.
@@ -829,7 +852,8 @@ impl Vcpu {
         let (pa, attrs) = self.fetch(machine, pc, mode)?;
         // Guarded pages are translated apart: the attribute is part of the block, so it is put into the key's unused top byte.
         let key = mode ^ u64::from(attrs & attr::GUARDED) << 62;
-        if machine.native.is_some() {
+        let native = machine.native.is_some();
+        if native && !machine.debugging() {
             // What is interpreted beside generated code is not kept in the index, which has generated code for the page: that goes when the
             // page changes, and makes the CPU forget this too. Short blocks made for one slice's end serve others.
             let block = Arc::new(self.translate_ops(machine, pc, mode, pa, attrs, left.min(64) as u32)?);
@@ -841,9 +865,11 @@ impl Vcpu {
             }
             return Ok(held);
         }
+        // What a debugger has interpreted lies beside the generated code of the same address.
+        let key = key ^ u64::from(native) << 62;
         let whole = match machine.code.find(pa, pc, key) {
             Some(b) => b,
-            None => self.translate(machine, pc, mode, key, pa, attrs, 64)?,
+            None => self.translate(machine, pc, mode, key, pa, attrs, machine.debug.block_limit(64))?,
         };
         if u64::from(whole.insns) > left {
             // Too long for what is left of the slice: a shorter one, made for the occasion.
@@ -920,6 +946,7 @@ impl Vcpu {
             }
             None => bytes = insn_bytes,
         }
+        bytes = machine.debug.block_bytes(pc, bytes).max(insn_bytes);
         let c = self.caches();
         let mut code = std::mem::take(&mut c.code);
         code.resize(bytes.min(u64::from(max) * 4 + 16).max(insn_bytes) as usize, 0);

@@ -23,6 +23,8 @@ pub mod slow {
     pub const TRACKED: u64 = 4;
     /// No RAM is behind it.
     pub const MMIO: u64 = 8;
+    /// A debugger watches something in it.
+    pub const WATCHED: u64 = 1 << 11;
 }
 
 /// One translation. Generated code reads the first three members.

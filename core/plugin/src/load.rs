@@ -43,7 +43,9 @@ pub(crate) fn load(path: &Path, services: &'static HostServices, level: log::Lev
             }
         }
     };
+    // SAFETY: as above; the magic word belongs to the same library.
+    let table_bytes = unsafe { library.get::<extern "C" fn() -> usize>(b"emu_plugin_target_table_bytes\0") }.ok().map(|bytes| *bytes);
     std::mem::forget(library);
     check_words(&words).map_err(|sentence| refuse(sentence, format!("{words:?}")))?;
-    open(path, services, level).map_err(|e| refuse(e.sentence, e.detail))
+    open(path, services, level, table_bytes.map(|bytes| bytes())).map_err(|e| refuse(e.sentence, e.detail))
 }

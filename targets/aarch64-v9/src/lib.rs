@@ -7,6 +7,7 @@ pub mod decode;
 pub mod disassemble;
 pub mod exception;
 pub mod feature;
+mod gdb;
 pub mod helper;
 pub mod mmu;
 pub mod mode;
@@ -22,7 +23,7 @@ mod testing;
 use decode::{ROWS, Row};
 use emu_plugins_api::ir::{IrBuf, Shape, Ty};
 use emu_plugins_api::{
-    Access, Architecture, BlockInfo, BlockRequest, CpuModelInfo, Field, FieldClass, Slice, StateLayout, Str, TargetConfig, Translation, log,
+    Access, Architecture, BlockInfo, BlockRequest, CpuModelInfo, DebugLayout, Field, FieldClass, Slice, StateLayout, Str, TargetConfig, Translation, log,
 };
 use feature::{Feature, FeatureSet};
 use model::Model;
@@ -320,5 +321,17 @@ impl Architecture for Aarch64 {
         let Some(word) = bytes.first_chunk::<4>() else { return 0 };
         *out += &disassemble::text(pc, u32::from_le_bytes(*word));
         4
+    }
+
+    fn debug_layout(&self) -> Option<DebugLayout> {
+        Some(gdb::layout(self))
+    }
+
+    fn debug_read(&self, cpu: &mut State, number: u32, out: &mut [u8]) -> bool {
+        gdb::read(cpu, number, out)
+    }
+
+    fn debug_write(&self, cpu: &mut State, number: u32, value: &[u8]) -> bool {
+        gdb::write(cpu, number, value)
     }
 }

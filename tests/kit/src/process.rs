@@ -176,6 +176,16 @@ impl Console {
         }
     }
 
+    /// The child's process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Standard error so far.
+    pub fn errors(&self) -> String {
+        self.stderr.with(|s| String::from_utf8_lossy(&s.0).into_owned())
+    }
+
     /// Ends standard input.
     pub fn close(&mut self) {
         self.stdin = None;

@@ -220,6 +220,19 @@ fn plugins_built_before_an_append_go_on_loading() {
     assert!(then.0 > 100 && then.0 < now.0 && then.1 > 10 && then.1 < now.1, "rows then {then:?}, now {now:?}");
 }
 
+/// A target without a description of its registers, one whose table has no place for it, and a debugger.
+#[test]
+fn no_debugger_for_what_has_no_registers_to_show() {
+    let mut p = Program::default();
+    p.power_off(0);
+    let frozen = frozen_plugins();
+    for plugins in [[rv64i_plugin(), tiny_plugin()], frozen] {
+        let done = run_on(&plugins, "no-registers", &p, &["-gdb", "tcp::0"]);
+        assert_eq!(done.code, Some(2), "{}", done.errors());
+        assert!(done.errors().starts_with("error: -gdb: this target has no description of its registers"), "{}", done.errors());
+    }
+}
+
 /// Numbers of ops and services that a plugin was built with, as the log shows them.
 fn counts(plugin: &std::path::Path) -> (u32, u32) {
     let list = std::process::Command::new(emu_test_plugins::emu())

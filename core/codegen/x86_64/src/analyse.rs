@@ -3,7 +3,7 @@
 
 use crate::asm::Cc;
 use crate::frame::Frame;
-use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, Shape, Ty, Width, result_width};
+use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, STICKY, Shape, Ty, WRITES, Width, result_width};
 
 /// No pin.
 pub const NO_PIN: u8 = 0xff;
@@ -96,7 +96,8 @@ fn keeps_flags(op: &Op) -> bool {
         Code::InsnStart | Code::Const | Code::Branch => true,
         Code::Get | Code::Set => op.shape == Shape::SCALAR && op.ty.bits() <= 64,
         Code::Select => op.shape == Shape::SCALAR && matches!(op.ty, Ty::I32 | Ty::I64),
-        Code::ZExt | Code::Trunc => op.ty.bits() <= 64,
+        Code::ZExt => op.ty.bits() <= 64 && !op.ty.is_float(),
+        Code::Trunc => op.ty.bits() <= 64 && !op.ty.is_float() && op.ty != Ty::I1,
         _ => false,
     }
 }
@@ -107,22 +108,29 @@ impl Analysis {
         self.facts.clear();
         self.facts.resize(slots as usize, NO_FACTS);
         self.keys.clear();
-        for (i, op) in ops.iter().enumerate() {
-            let i = i as u32;
+        // Uses come before what they are of, this way, so that what nobody uses does not use anything either.
+        for (i, op) in ops.iter().enumerate().rev() {
+            if self.is_dead(op) {
+                continue;
+            }
             for s in operands(op) {
                 if s != NONE {
                     let v = &mut self.facts[s as usize];
                     v.uses += 1;
-                    v.last = i;
+                    v.last = v.last.max(i as u32);
                 }
             }
+        }
+        for (i, op) in ops.iter().enumerate() {
+            let i = i as u32;
             if op.dst != NONE {
                 let bits = match result_width(op) {
                     Some(Width::Bits(b)) => b as u16,
                     _ => 0,
                 };
-                self.facts[op.dst as usize] = Facts { def: i, last: i, bits, ..NO_FACTS };
-                if fuse && bits == 1 {
+                let v = &mut self.facts[op.dst as usize];
+                (v.def, v.last, v.bits) = (i, v.last.max(i), bits);
+                if fuse && bits == 1 && !self.is_dead(op) {
                     self.condition(ops, op);
                 }
             }
@@ -139,6 +147,12 @@ impl Analysis {
             self.settle(ops, f);
             self.wants(ops, f);
         }
+    }
+
+    /// True if an op is of no effect: nobody uses its result.
+    pub fn is_dead(&self, op: &Op) -> bool {
+        let effects = op.info().map_or(0, |r| r.flags) & (STICKY | WRITES | FAULTS | EFFECT | EXITS);
+        op.dst != NONE && effects == 0 && self.facts[op.dst as usize].uses == 0
     }
 
     fn key(&mut self, kind: KeyKind, bits: u32, a: u32, b: u32, producer: u32) -> u16 {
@@ -188,6 +202,10 @@ impl Analysis {
             return;
         }
         let bits = op.ty.bits();
+        if matches!(c, Code::CmpEq | Code::CmpNe) && self.def(ops, op.a).code == Code::FRelation as u16 {
+            // The comparison's code makes its conditions.
+            return;
+        }
         let (key, cc) = match c {
             Code::CmpEq | Code::CmpNe | Code::CmpSlt if is_zero(self.def(ops, op.b)) => {
                 let cc = match c {
@@ -248,6 +266,9 @@ impl Analysis {
         }
         // Where the flags of each key are needed: by ops that are not conditions of the same key themselves.
         for (i, op) in ops.iter().enumerate() {
+            if self.is_dead(op) {
+                continue;
+            }
             let own = if op.dst == NONE { NO_KEY } else { self.facts[op.dst as usize].key };
             for s in operands(op) {
                 if s == NONE {
@@ -328,6 +349,9 @@ impl Analysis {
         }
         for i in from..=key.last {
             let op = &ops[i as usize];
+            if self.is_dead(op) {
+                continue;
+            }
             let own = if op.dst == NONE { NO_KEY } else { self.facts[op.dst as usize].key };
             if own != NO_KEY {
                 // A condition in the flags needs no code; another is computed here.

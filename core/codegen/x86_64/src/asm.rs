@@ -164,8 +164,8 @@ pub struct Asm {
 enum Rm {
     R(u8),
     M(Mem),
-    /// `[rip + label]`; nothing may follow the displacement.
-    L(Label),
+    /// Data at a label, and how many bytes of the instruction follow the displacement.
+    L(Label, u8),
 }
 
 impl Asm {
@@ -198,8 +198,11 @@ impl Asm {
         for (at, label) in std::mem::take(&mut self.fixups) {
             let target = self.labels[label.0 as usize];
             debug_assert_ne!(target, UNBOUND, "label {} is not bound", label.0);
-            let rel = target.wrapping_sub(at + 4);
-            self.code[at as usize..at as usize + 4].copy_from_slice(&rel.to_le_bytes());
+            let place = &mut self.code[at as usize..at as usize + 4];
+            // What is there counts the bytes between the displacement and the end of the instruction.
+            let rest = place[0];
+            let rel = target.wrapping_sub(at + 4 + u32::from(rest));
+            place.copy_from_slice(&rel.to_le_bytes());
         }
     }
 
@@ -222,10 +225,10 @@ impl Asm {
         let reg = (reg & 7) << 3;
         match *rm {
             Rm::R(r) => self.u8(0xc0 | reg | r & 7),
-            Rm::L(label) => {
+            Rm::L(label, rest) => {
                 self.u8(reg | 5);
                 self.fixups.push((self.here(), label));
-                self.i32(0);
+                self.i32(rest.into());
             }
             Rm::M(m) => {
                 let small = i8::try_from(m.disp).is_ok();
@@ -253,7 +256,7 @@ impl Asm {
         }
         let (x, b) = match &rm {
             Rm::R(r) => (0, r >> 3),
-            Rm::L(_) => (0, 0),
+            Rm::L(..) => (0, 0),
             Rm::M(m) => (m.index.map_or(0, |i| i.0 >> 3), m.base >> 3),
         };
         let rex = u8::from(wide) << 3 | (reg >> 3) << 2 | x << 1 | b;
@@ -364,6 +367,15 @@ impl Asm {
             self.u8(0x41);
         }
         self.u8(0x58 | r & 7);
+    }
+
+    /// `pushfq`.
+    pub fn pushf(&mut self) {
+        self.u8(0x9c);
+    }
+    /// `popfq`.
+    pub fn popf(&mut self) {
+        self.u8(0x9d);
     }
 
     // -- arithmetic --------------------------------------------------------------------------------------------------------------------
@@ -635,7 +647,7 @@ impl Asm {
     fn vex(&mut self, pp: u8, map: u8, wide: bool, long: bool, opcode: u8, reg: u8, v: u8, rm: Rm) {
         let (x, b) = match &rm {
             Rm::R(r) => (0, r >> 3),
-            Rm::L(_) => (0, 0),
+            Rm::L(..) => (0, 0),
             Rm::M(m) => (m.index.map_or(0, |i| i.0 >> 3), m.base >> 3),
         };
         let r = reg >> 3;
@@ -670,13 +682,18 @@ impl Asm {
         self.sse(prefix, map, false, opcode, reg, Rm::M(m));
         self.u8(imm);
     }
-    /// Legacy `op dst, [rip + label]`; what is there is 16 bytes, aligned.
-    pub fn sse_rl(&mut self, prefix: u8, map: u8, opcode: u8, dst: Xmm, label: Label) {
-        self.sse(prefix, map, false, opcode, dst, Rm::L(label));
-    }
     /// Legacy `op dst, src, imm`.
     pub fn sse_rri(&mut self, prefix: u8, map: u8, opcode: u8, dst: Xmm, src: Xmm, imm: u8) {
         self.sse(prefix, map, false, opcode, dst, Rm::R(src));
+        self.u8(imm);
+    }
+    /// Legacy `op dst, [label]`. All but the scalar instructions want the data 16-byte aligned.
+    pub fn sse_rl(&mut self, prefix: u8, map: u8, opcode: u8, dst: Xmm, label: Label) {
+        self.sse(prefix, map, false, opcode, dst, Rm::L(label, 0));
+    }
+    /// Legacy `op dst, [label], imm`.
+    pub fn sse_rli(&mut self, prefix: u8, map: u8, opcode: u8, dst: Xmm, label: Label, imm: u8) {
+        self.sse(prefix, map, false, opcode, dst, Rm::L(label, 1));
         self.u8(imm);
     }
     /// Legacy form between a vector register (`reg`) and a general-purpose one (`rm`), 64 bits if `wide`.
@@ -697,10 +714,16 @@ impl Asm {
     pub fn avx_rrm(&mut self, prefix: u8, map: u8, wide: bool, opcode: u8, dst: Xmm, a: Xmm, m: Mem) {
         self.vex(Self::pp(prefix), map, wide, false, opcode, dst, a, Rm::M(m));
     }
-    /// VEX.128 `op dst, a, [rip + label]`.
+    /// VEX.128 `op dst, a, [label]`.
     #[allow(clippy::too_many_arguments)]
     pub fn avx_rrl(&mut self, prefix: u8, map: u8, wide: bool, opcode: u8, dst: Xmm, a: Xmm, label: Label) {
-        self.vex(Self::pp(prefix), map, wide, false, opcode, dst, a, Rm::L(label));
+        self.vex(Self::pp(prefix), map, wide, false, opcode, dst, a, Rm::L(label, 0));
+    }
+    /// VEX.128 `op dst, a, [label], imm`.
+    #[allow(clippy::too_many_arguments)]
+    pub fn avx_rrli(&mut self, prefix: u8, map: u8, wide: bool, opcode: u8, dst: Xmm, a: Xmm, label: Label, imm: u8) {
+        self.vex(Self::pp(prefix), map, wide, false, opcode, dst, a, Rm::L(label, 1));
+        self.u8(imm);
     }
     /// VEX.128 `op dst, a, b, imm`.
     #[allow(clippy::too_many_arguments)]
@@ -723,6 +746,10 @@ impl Asm {
     /// `movq dst, [m]`: the upper half becomes zero.
     pub fn movq_rm(&mut self, dst: Xmm, m: Mem) {
         self.sse_rm(0xf3, 1, 0x7e, dst, m);
+    }
+    /// `movq dst, src` between vector registers: the upper half becomes zero.
+    pub fn movq(&mut self, dst: Xmm, src: Xmm) {
+        self.sse_rr(0xf3, 1, 0x7e, dst, src);
     }
     /// `movq [m], src`.
     pub fn movq_mr(&mut self, m: Mem, src: Xmm) {

@@ -183,7 +183,7 @@ impl Lowering<'_> {
             let r = self.gpr(op.a);
             let keep = self.dies(op.a);
             self.all_to_slots(self.at);
-            if !keep {
+            if !keep && !matches!(self.loc(op.a), Loc::Const(_)) {
                 self.vals[op.a as usize].loc = Loc::Slot;
             }
             self.asm.test_rr(Size::B, r, r);
@@ -362,6 +362,7 @@ impl Lowering<'_> {
                     self.asm.jmp(next);
                 }
                 Cold::Data { at, bytes } => self.asm.data(at, &bytes),
+                Cold::Soft { at, back, op, from, result, rax } => self.soft(at, back, &op, from, result, rax),
                 Cold::Saturated { at, back } => {
                     self.asm.bind(at);
                     let flags = self.header(self.f.header.fp_flags);

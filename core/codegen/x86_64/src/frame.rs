@@ -82,7 +82,7 @@ pub struct Exchange {
     pub va: u64,
     /// Instruction count at which control must come back.
     pub stop: u64,
-    /// MXCSR while generated code runs, and while other code does.
+    /// MXCSR that generated code begins with, and room to look at it.
     pub mxcsr: [u32; 2],
     /// Why generated code was left: an `exit::` reason.
     pub reason: u64,
@@ -172,7 +172,8 @@ pub struct Runtime {
     pub helper_exit: usize,
     /// `fn(cpu, site: *const Site) -> u64`: a slow memory access; not 0 if it faulted and the fault was delivered.
     pub access: usize,
-    /// `fn(cpu, op: *const Op, vl)`: an op carried out by the interpreter on its value slots.
+    /// `fn(cpu, op: *const Op, vl)`: an op carried out by the interpreter on its value slots. It does no floating-point arithmetic with the
+    /// host's instructions.
     pub interpret: usize,
     /// `fn(cpu, bits)`: a `fence` op that has to wait for others.
     pub fence: usize,

@@ -177,11 +177,13 @@ impl Lowering<'_> {
         self.dst(v, &[])
     }
     /// The register of a value that ends with this op is the result's now.
-    fn give_up(&mut self, a: u32) {
-        if let Loc::Gpr(r) = self.loc(a) {
-            self.owner[r as usize] = emu_ir::NONE;
-            self.vals[a as usize].loc = Loc::None;
+    pub(crate) fn give_up(&mut self, a: u32) {
+        match self.loc(a) {
+            Loc::Gpr(r) => self.owner[r as usize] = emu_ir::NONE,
+            Loc::Xmm(x) => self.xowner[x as usize] = emu_ir::NONE,
+            _ => return,
         }
+        self.vals[a as usize].loc = Loc::None;
     }
 
     fn sub(&mut self, op: &Op) {
@@ -228,6 +230,14 @@ impl Lowering<'_> {
         self.done(op.dst, t, true);
     }
 
+    /// A move that clears the upper half of a 32-bit result even if it is where it belongs.
+    fn mov_clean(&mut self, size: Size, d: Gpr, src: Arg) {
+        match src {
+            Arg::Reg(r) if r == d && size == Size::D => self.asm.mov_rr(size, d, d),
+            _ => self.mov_arg(size, d, src),
+        }
+    }
+
     fn shift(&mut self, op: &Op, c: Code) -> bool {
         let size = self.size(op);
         let kind = match c {
@@ -241,7 +251,7 @@ impl Lowering<'_> {
             let left = self.left_operand(op.a);
             let d = self.dst_or_reuse(op.dst, op.a, left);
             if by == 0 {
-                self.place(size, d, left);
+                self.mov_clean(size, d, left);
             } else {
                 self.mov_arg(size, d, left);
                 self.asm.shift_ri(kind, size, d, by);
@@ -351,14 +361,14 @@ impl Lowering<'_> {
         }
         let left = self.left_operand(op.a);
         let d = self.dst_or_reuse(op.dst, op.a, left);
-        self.mov_arg(size, d, left);
+        if len == bits { self.mov_clean(size, d, left) } else { self.mov_arg(size, d, left) }
         let right = |s: &mut Self, by: u32| {
             if by != 0 {
                 s.asm.shift_ri(if signed { Shift::Sar } else { Shift::Shr }, size, d, by as u8);
             }
         };
         if lsb == 0 && len == bits {
-            self.place(size, d, Arg::Reg(d));
+            self.mov_clean(size, d, Arg::Reg(d));
         } else if lsb + len == bits {
             right(self, lsb);
         } else if !signed && len <= 31 {
@@ -378,7 +388,7 @@ impl Lowering<'_> {
         if len == bits {
             let b = self.arg(op.b);
             let d = self.dst(op.dst, &[]);
-            self.place(size, d, b);
+            self.mov_clean(size, d, b);
             return self.done(op.dst, d, true);
         }
         let b = self.gpr(op.b);
@@ -403,8 +413,10 @@ impl Lowering<'_> {
         let a = self.gpr(op.a);
         let b = self.arg(op.b);
         let d = self.dst(op.dst, &[a]);
-        self.place(size, d, b);
-        if op.aux != 0 {
+        if op.aux == 0 {
+            self.mov_clean(size, d, b);
+        } else {
+            self.mov_arg(size, d, b);
             self.asm.shrd(size, d, a, op.aux as u8);
         }
         self.clobbered();
@@ -586,6 +598,9 @@ impl Lowering<'_> {
 
     fn zext(&mut self, op: &Op) -> bool {
         let source = Ty(op.aux as u8);
+        if self.zext_vector(op, source) {
+            return true;
+        }
         if op.ty == Ty::I128 {
             if source.bits() > 64 {
                 return false;

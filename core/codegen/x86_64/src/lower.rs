@@ -13,7 +13,7 @@ use crate::asm::{Alu, Asm, Cc, Gpr, Label, Mem, Size, Xmm};
 use crate::memory::StoreValue;
 use crate::frame::{CPU, Exchange, Frame, PINS, Site, TEMPS};
 use crate::thunks::Thunks;
-use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, STICKY, WRITES};
+use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, STICKY, Shape, Ty, WRITES};
 use std::mem::offset_of;
 
 /// A straight run of guest code with side exits.
@@ -107,6 +107,8 @@ pub(crate) enum Cold {
     Link { at: Label, pc: u64 },
     /// An op for the interpreter.
     Data { at: Label, bytes: [u8; 32] },
+    /// A result that the host does not give as the guest wants it: the interpreter makes it, from operands where they were.
+    Soft { at: Label, back: Label, op: Op, from: [Saved; 3], result: AccessResult, rax: bool },
     /// A helper has left the block.
     HelperExit { at: Label, left: u32 },
     /// A call that never comes back.
@@ -117,6 +119,17 @@ pub(crate) enum Cold {
     Saturated { at: Label, back: Label },
     /// Emitted.
     Done,
+}
+
+/// Where an operand is that has to go to its slot.
+#[derive(Clone, Copy)]
+pub(crate) enum Saved {
+    /// It is there.
+    Not,
+    Gpr(Gpr),
+    Xmm(Xmm),
+    Const(u64),
+    State(u32),
 }
 
 /// Where the result of an access belongs.
@@ -145,6 +158,8 @@ pub struct Lowering<'f> {
     pub(crate) xlocked: u32,
     /// Values that may alias state: in `Loc::State`, `Loc::Pin`, or backed.
     pub(crate) aliases: Vec<u32>,
+    /// Constants that were brought into registers, with their values.
+    pub(crate) made: Vec<(u32, u64)>,
     /// Comparison whose result is in the flags.
     pub(crate) flags: u16,
     pub(crate) cold: Vec<Cold>,
@@ -186,6 +201,7 @@ impl<'f> Lowering<'f> {
             locked: 0,
             xlocked: 0,
             aliases: Vec::new(),
+            made: Vec::new(),
             flags: NO_KEY,
             cold: Vec::new(),
             pool: Vec::new(),
@@ -235,6 +251,7 @@ impl<'f> Lowering<'f> {
 
     fn unit(&mut self, u: &Unit<'_>, next: Option<u64>) {
         let mut an = std::mem::take(&mut self.an);
+        // The interpreter leaves no flags.
         an.run(u.ops, u.slots, self.f, self.options.fuse && self.options.native);
         self.an = an;
         self.vals.clear();
@@ -243,6 +260,7 @@ impl<'f> Lowering<'f> {
         self.xowner = [NONE; 16];
         (self.locked, self.xlocked) = (0, 0);
         self.aliases.clear();
+        self.made.clear();
         self.local.clear();
         self.flags = NO_KEY;
         self.unit_pc = u.pc;
@@ -268,6 +286,8 @@ impl<'f> Lowering<'f> {
             let c = code(op);
             if c == Code::InsnStart {
                 (self.pc, self.info) = (op.imm, op.aux);
+                // Labels belong to an instruction: a unit of several blocks has some numbers more than once.
+                self.local.clear();
                 self.left = self.left.saturating_sub(1);
                 continue;
             }
@@ -286,8 +306,8 @@ impl<'f> Lowering<'f> {
         }
         let f = self.fact(op.dst);
         let effects = op.info().map_or(0, |r| r.flags) & (STICKY | WRITES | FAULTS | EFFECT | EXITS);
-        if matches!(code(op), Code::Lo64 | Code::Hi64) && self.loc(op.dst) != Loc::None {
-            // The load before has made both halves.
+        if matches!(code(op), Code::Lo64 | Code::Hi64 | Code::CmpEq | Code::CmpNe) && self.loc(op.dst) != Loc::None {
+            // The load before has made both halves; a floating-point comparison its conditions.
             return false;
         }
         f.key == NO_KEY && (f.uses != 0 || f.makes != NO_KEY || effects != 0)
@@ -298,13 +318,13 @@ impl<'f> Lowering<'f> {
             Code::Label | Code::BrIf | Code::Br => self.local_control(op, c, ops),
             Code::Goto | Code::Branch | Code::Jump | Code::Exit | Code::ExitJump => self.control(op, c),
             Code::Get => self.get(op),
-            Code::Set => self.set(op),
+            Code::Set => self.set_and_zero(op, ops),
             Code::Load | Code::Store | Code::Cas | Code::Rmw | Code::LoadEx | Code::StoreEx => self.memory(op, c, ops),
             Code::ClrEx => self.asm.mov_mi(Size::D, self.header(self.f.header.monitor_size), 0),
             Code::Fence => self.fence(op),
             Code::Call => self.call(op),
             _ => {
-                let done = self.options.native && (self.integer(op, c) || self.vector(op, c) || self.float(op, c));
+                let done = self.options.native && (self.float_bits(op, c) || self.integer(op, c) || self.vector(op, c) || self.float(op, c, ops));
                 if !done {
                     self.interpret(op);
                 }
@@ -544,7 +564,7 @@ impl<'f> Lowering<'f> {
         self.forget_register(v);
         self.vals[v as usize].loc = Loc::None;
     }
-    fn live(&self, v: u32) -> bool {
+    pub(crate) fn live(&self, v: u32) -> bool {
         self.fact(v).last > self.at
     }
 
@@ -606,13 +626,22 @@ impl<'f> Lowering<'f> {
     }
     /// The value's place is this temporary.
     pub(crate) fn own(&mut self, v: u32, r: Gpr, clean: bool) {
+        self.remember_constant(v);
         self.owner[r as usize] = v;
         let value = &mut self.vals[v as usize];
         (value.loc, value.clean) = (Loc::Gpr(r), clean);
     }
     pub(crate) fn xown(&mut self, v: u32, x: Xmm) {
+        self.remember_constant(v);
         self.xowner[x as usize] = v;
-        self.vals[v as usize].loc = Loc::Xmm(x);
+        let value = &mut self.vals[v as usize];
+        (value.loc, value.clean) = (Loc::Xmm(x), false);
+    }
+    /// Before a value gets a register: a constant is one again where ways part or meet, for its register was loaded on one of them only.
+    fn remember_constant(&mut self, v: u32) {
+        if let Loc::Const(c) = self.loc(v) {
+            self.made.push((v, c));
+        }
     }
     /// A register with the value zero-extended to 64 bits.
     pub(crate) fn gpr_clean(&mut self, v: u32) -> Gpr {
@@ -660,6 +689,8 @@ impl<'f> Lowering<'f> {
             return x;
         }
         let x = self.xtemp();
+        // All of these leave zeroes above, but for what is narrow and comes from a register.
+        let clean = bits >= 32 || matches!(self.loc(v), Loc::State(_) | Loc::Slot | Loc::Const(_));
         match self.loc(v) {
             Loc::State(off) => {
                 let m = self.state(off);
@@ -674,14 +705,10 @@ impl<'f> Lowering<'f> {
                 self.join(x, a, b);
                 self.forget_register(v);
             }
-            Loc::Const(c) if bits == 128 => {
-                if c == 0 {
-                    self.asm.sse_rr(0x66, 1, 0xef, x, x);
-                } else {
-                    let t = self.temp();
-                    self.asm.mov_ri(t, c);
-                    self.asm.mov_xr(Size::Q, x, t);
-                }
+            Loc::Const(0) => self.asm.sse_rr(0x66, 1, 0xef, x, x),
+            Loc::Const(c) => {
+                let label = self.constant(c.into());
+                self.asm.sse_rl(0xf3, 1, 0x7e, x, label);
             }
             _ => {
                 let r = self.gpr(v);
@@ -694,6 +721,7 @@ impl<'f> Lowering<'f> {
             }
         }
         self.xown(v, x);
+        self.vals[v as usize].clean = clean;
         x
     }
     fn join(&mut self, x: Xmm, low: Gpr, high: Gpr) {
@@ -848,6 +876,12 @@ impl<'f> Lowering<'f> {
     }
     /// All live values leave registers and fields: what follows may change both.
     pub(crate) fn all_to_slots(&mut self, from: u32) {
+        for (v, c) in std::mem::take(&mut self.made) {
+            if self.fact(v).last > from {
+                self.forget_register(v);
+                self.vals[v as usize].loc = Loc::Const(c);
+            }
+        }
         for r in TEMPS {
             let v = self.owner[r as usize];
             if v != NONE {
@@ -880,8 +914,12 @@ impl<'f> Lowering<'f> {
             }
             self.vals[v as usize].backing = NONE;
         }
-        // Lazy pairs: their halves may be anywhere.
+        // Lazy pairs: their halves may be anywhere. Constants in slots have been put there on this way only.
         for v in 0..self.vals.len() as u32 {
+            if matches!(self.loc(v), Loc::Const(_)) {
+                self.vals[v as usize].slotted = false;
+                self.vals[v as usize].backing = NONE;
+            }
             if matches!(self.loc(v), Loc::Pair(..)) && self.fact(v).last > from {
                 self.store_slot(v);
                 self.vals[v as usize].loc = Loc::Slot;
@@ -968,14 +1006,6 @@ impl<'f> Lowering<'f> {
             Arg::Imm(i) => self.asm.alu_ri(op, size, dst, i),
         }
     }
-    /// A result that is its operand: zero-extended too where that is already in place.
-    pub(crate) fn place(&mut self, size: Size, dst: Gpr, src: Arg) {
-        if src == Arg::Reg(dst) && size != Size::Q {
-            self.asm.mov_rr(size, dst, dst);
-        } else {
-            self.mov_arg(size, dst, src);
-        }
-    }
     pub(crate) fn mov_arg(&mut self, size: Size, dst: Gpr, src: Arg) {
         match src {
             Arg::Reg(r) if r == dst => {}
@@ -997,6 +1027,9 @@ impl<'f> Lowering<'f> {
             return self.interpret_state(op);
         }
         let bytes = bits.div_ceil(8);
+        if self.is_sticky(offset, bytes) {
+            return self.get_sticky(op);
+        }
         if bits <= 64 {
             if let Some(p) = self.f.pins.iter().position(|at| *at == offset) {
                 self.vals[op.dst as usize].loc = Loc::Pin(p as u8);
@@ -1029,6 +1062,10 @@ impl<'f> Lowering<'f> {
             return self.interpret_state(op);
         }
         let bytes = bits.div_ceil(8);
+        let sticky = self.is_sticky(offset, bytes);
+        if sticky {
+            self.asm.call_outside(self.thunks.merge);
+        }
         if bits == 64 {
             if let Some(p) = self.f.pins.iter().position(|at| *at == offset) {
                 return self.set_pin(p as u8, v);
@@ -1077,7 +1114,8 @@ impl<'f> Lowering<'f> {
             },
         }
         if overlapping.is_empty() {
-            if self.live(v) && self.vals[v as usize].backing == NONE && matches!(self.loc(v), Loc::Gpr(_) | Loc::Xmm(_)) {
+            // Ops change the sticky exceptions without a `set`.
+            if !sticky && self.live(v) && self.vals[v as usize].backing == NONE && matches!(self.loc(v), Loc::Gpr(_) | Loc::Xmm(_)) {
                 self.vals[v as usize].backing = offset;
                 self.aliases.push(v);
             }
@@ -1113,6 +1151,31 @@ impl<'f> Lowering<'f> {
         }
     }
 
+    /// `set`; and the `set` of zero to the 8 bytes above, if one follows, in one store.
+    fn set_and_zero(&mut self, op: &Op, ops: &[Op]) {
+        let (offset, v) = (op.imm as u32, op.a);
+        let above = ops.get(self.at as usize + 1).filter(|o| o.code == op.code && o.ty == Ty::I64 && o.shape == Shape::SCALAR);
+        let zero = above.is_some_and(|o| o.imm == op.imm + 8 && self.loc(o.a) == Loc::Const(0));
+        let Loc::Xmm(x) = self.loc(v) else { return self.set(op) };
+        if !zero || self.fact(v).bits != 64 || self.pins_at(offset, 16).next().is_some() || self.is_sticky(offset, 16) {
+            return self.set(op);
+        }
+        self.xlock(x);
+        self.displace_state(offset, 16);
+        let m = self.state(offset);
+        if self.vals[v as usize].clean {
+            self.asm.movups_mr(m, x);
+        } else {
+            self.asm.movq(15, x);
+            self.asm.movups_mr(m, 15);
+        }
+        if self.live(v) && self.vals[v as usize].backing == NONE {
+            self.vals[v as usize].backing = offset;
+            self.aliases.push(v);
+        }
+        self.skip = self.at + 2;
+    }
+
     // -- the interpreter ---------------------------------------------------------------------------------------------------------------
     /// Has the interpreter carry an op out on its slots.
     pub(crate) fn interpret(&mut self, op: &Op) {
@@ -1124,13 +1187,7 @@ impl<'f> Lowering<'f> {
         }
         self.empty_registers();
         let at = self.asm.label();
-        let mut bytes = [0u8; 32];
-        bytes[0..2].copy_from_slice(&op.code.to_le_bytes());
-        (bytes[2], bytes[3]) = (op.ty.0, op.shape.0);
-        for (i, w) in [op.dst, op.a, op.b, op.c, op.aux].iter().enumerate() {
-            bytes[4 + i * 4..8 + i * 4].copy_from_slice(&w.to_le_bytes());
-        }
-        bytes[24..32].copy_from_slice(&op.imm.to_le_bytes());
+        let bytes = op_bytes(op);
         self.asm.lea_label(crate::asm::reg::RSI, at);
         self.asm.mov_ri(crate::asm::reg::RDX, self.vl.into());
         self.asm.call_outside(self.thunks.interpret);
@@ -1167,4 +1224,16 @@ impl<'f> Lowering<'f> {
             self.vals[v as usize] = Value { loc: Loc::Slot, backing: NONE, clean: true, slotted: true };
         }
     }
+}
+
+/// An op as it lies in the code for the interpreter.
+pub(crate) fn op_bytes(op: &Op) -> [u8; 32] {
+    let mut bytes = [0u8; 32];
+    bytes[0..2].copy_from_slice(&op.code.to_le_bytes());
+    (bytes[2], bytes[3]) = (op.ty.0, op.shape.0);
+    for (i, w) in [op.dst, op.a, op.b, op.c, op.aux].iter().enumerate() {
+        bytes[4 + i * 4..8 + i * 4].copy_from_slice(&w.to_le_bytes());
+    }
+    bytes[24..32].copy_from_slice(&op.imm.to_le_bytes());
+    bytes
 }

@@ -32,6 +32,10 @@ pub struct Thunks {
     pub helper_exit: u32,
     /// Called with an op in rsi and the vector length in edx.
     pub interpret: u32,
+    /// Called with an op in rax, whose value is in [`Exchange::saved`]: keeps all registers. Not for vectors of run-time length.
+    pub interpret_keep: u32,
+    /// Called: adds the exceptions in MXCSR to the guest's sticky ones, and clears them. Keeps everything else.
+    pub merge: u32,
     /// Called with fence bits in esi.
     pub fence: u32,
 }
@@ -72,6 +76,62 @@ fn call_runtime(a: &mut Asm, f: &Frame, address: usize) {
     a.call_r(RAX);
 }
 
+/// Stores all temporaries but rax, and the vector registers, at the stack pointer.
+fn keep(a: &mut Asm, vectors: bool) {
+    for (i, r) in TEMPS.iter().skip(1).enumerate() {
+        a.mov_mr(Size::Q, Mem::at(RSP, i as i32 * 8), *r);
+    }
+    if vectors {
+        (0..16).for_each(|x| a.movups_mr(Mem::at(RSP, 32 + 16 * i32::from(x)), x));
+    }
+}
+
+/// Loads what `keep` has stored.
+fn restore(a: &mut Asm, vectors: bool) {
+    if vectors {
+        (0..16).for_each(|x| a.movups_rm(x, Mem::at(RSP, 32 + 16 * i32::from(x))));
+    }
+    for (i, r) in TEMPS.iter().skip(1).enumerate() {
+        a.mov_rm(Size::Q, *r, Mem::at(RSP, i as i32 * 8));
+    }
+}
+
+/// MXCSR of generated code when an instruction has raised nothing: everything masked, to nearest even, denormals as they are. It is what
+/// other code runs with too, so that only the exceptions raised need care: those of generated code are the guest's, those of other code
+/// nobody's.
+const MXCSR: i32 = 0x1f80;
+/// The exceptions that mean something: all but the use of a denormal, which a guest that flushes none does not hear of.
+const EXCEPTIONS: i32 = 0x3d;
+
+/// Places in the exchange area for MXCSR: what generated code begins with, and room to look at it.
+fn mxcsr(f: &Frame) -> [Mem; 2] {
+    let at = f.disp(f.exchange) + offset_of!(Exchange, mxcsr) as i32;
+    [Mem::at(CPU, at), Mem::at(CPU, at + 4)]
+}
+
+/// Before other code: the exceptions of generated code go to the header. Changes r10 and r11.
+fn merge(a: &mut Asm, f: &Frame) {
+    let [_, now] = mxcsr(f);
+    let none = a.label();
+    a.stmxcsr(now);
+    a.mov_rm(Size::D, R11, now);
+    a.test_ri(Size::B, R11, EXCEPTIONS);
+    a.jcc(Cc::E, none);
+    // Invalid is bit 0 in both; the others are one further up in MXCSR, for the use of a denormal is bit 1.
+    a.mov_rr(Size::D, R10, R11);
+    a.alu_ri(Alu::And, Size::D, R10, 1);
+    a.shift_ri(crate::asm::Shift::Shr, Size::D, R11, 1);
+    a.alu_ri(Alu::And, Size::D, R11, 0x1e);
+    a.alu_rr(Alu::Or, Size::D, R11, R10);
+    a.alu_mr(Alu::Or, Size::D, Mem::at(CPU, f.disp(f.header.fp_flags)), R11);
+    a.bind(none);
+}
+
+/// After other code: what it has raised is forgotten.
+fn clean(a: &mut Asm, f: &Frame) {
+    a.ldmxcsr(mxcsr(f)[0]);
+}
+
 const SAVED: [Gpr; 6] = [RBX, RBP, R12, R13, R14, R15];
 
 impl Thunks {
@@ -94,12 +154,15 @@ impl Thunks {
         let () = leave_pins_saved;
         let (_, leave) = make(&|a| {
             spill(a, f, all);
+            merge(a, f);
             a.jmp_outside(unspilled);
         })?;
         let (enter, _) = make(&|a| {
             SAVED.iter().for_each(|r| a.push(*r));
             a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
             a.lea(Size::Q, CPU, Mem::at(RDI, f.bias));
+            a.mov_mi(Size::D, mxcsr(f)[0], MXCSR);
+            clean(a, f);
             reload(a, f, all);
             a.jmp_r(RSI);
         })?;
@@ -108,6 +171,7 @@ impl Thunks {
             let label = a.label();
             a.test_rr(Size::Q, RAX, RAX);
             a.jcc(Cc::E, label);
+            clean(a, f);
             reload(a, f, all);
             a.jmp_r(RAX);
             a.bind(label);
@@ -119,10 +183,12 @@ impl Thunks {
         })?;
         let (_, next) = make(&|a| {
             spill(a, f, all);
+            merge(a, f);
             a.jmp_outside(next_unspilled);
         })?;
         let (_, exit) = make(&|a| {
             spill(a, f, all);
+            merge(a, f);
             a.mov_rr(Size::D, RSI, RAX);
             call_runtime(a, f, f.runtime.exit);
             a.jmp_outside(go);
@@ -138,23 +204,15 @@ impl Thunks {
                 let room = (room + 15) / 16 * 16 + 8;
                 a.alu_ri(Alu::Sub, Size::Q, RSP, room);
                 spill(a, f, all);
-                for (i, r) in TEMPS.iter().skip(1).enumerate() {
-                    a.mov_mr(Size::Q, Mem::at(RSP, i as i32 * 8), *r);
-                }
-                if vectors {
-                    (0..16).for_each(|x| a.movups_mr(Mem::at(RSP, 32 + 16 * i32::from(x)), x));
-                }
+                keep(a, vectors);
+                merge(a, f);
                 a.mov_rr(Size::Q, RSI, RAX);
                 call_runtime(a, f, f.runtime.access);
                 let fault = a.label();
                 a.test_rr(Size::Q, RAX, RAX);
                 a.jcc(Cc::NE, fault);
-                if vectors {
-                    (0..16).for_each(|x| a.movups_rm(x, Mem::at(RSP, 32 + 16 * i32::from(x))));
-                }
-                for (i, r) in TEMPS.iter().skip(1).enumerate() {
-                    a.mov_rm(Size::Q, *r, Mem::at(RSP, i as i32 * 8));
-                }
+                restore(a, vectors);
+                clean(a, f);
                 reload(a, f, volatile);
                 a.mov_rm(Size::Q, RAX, exchange(offset_of!(Exchange, saved)));
                 a.alu_ri(Alu::Add, Size::Q, RSP, room);
@@ -169,10 +227,12 @@ impl Thunks {
         let (_, call) = make(&|a| {
             a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
             spill(a, f, all);
+            merge(a, f);
             a.mov_rr(Size::Q, R9, RDI);
             a.mov_rr(Size::Q, R8, RAX);
             a.lea(Size::Q, RDI, Mem::at(CPU, -f.bias));
             a.call_r(R9);
+            clean(a, f);
             reload(a, f, all);
             a.alu_ri(Alu::Add, Size::Q, RSP, 8);
             a.ret();
@@ -180,26 +240,74 @@ impl Thunks {
         let (_, call_pure) = make(&|a| {
             a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
             spill(a, f, volatile);
+            merge(a, f);
             a.mov_rr(Size::Q, R9, RDI);
             a.mov_rr(Size::Q, R8, RAX);
             a.lea(Size::Q, RDI, Mem::at(CPU, -f.bias));
             a.call_r(R9);
+            clean(a, f);
             reload(a, f, volatile);
             a.alu_ri(Alu::Add, Size::Q, RSP, 8);
             a.ret();
         })?;
-        let runtime_call = |address: usize| {
-            move |a: &mut Asm| {
-                a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
-                spill(a, f, volatile);
-                call_runtime(a, f, address);
-                reload(a, f, volatile);
-                a.alu_ri(Alu::Add, Size::Q, RSP, 8);
-                a.ret();
-            }
-        };
-        let (_, interpret) = make(&runtime_call(f.runtime.interpret))?;
-        let (_, fence) = make(&runtime_call(f.runtime.fence))?;
-        Some(Thunks { enter, next, exit, leave, access: access_plain, access_vectors, call, call_pure, helper_exit, interpret, fence })
+        // The interpreter does no arithmetic in the host's floating point and adds its exceptions to the header's: MXCSR stays as it is.
+        let (_, interpret) = make(&|a| {
+            a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
+            spill(a, f, volatile);
+            call_runtime(a, f, f.runtime.interpret);
+            reload(a, f, volatile);
+            a.alu_ri(Alu::Add, Size::Q, RSP, 8);
+            a.ret();
+        })?;
+        let (_, interpret_keep) = make(&|a| {
+            let room = 4 * 8 + 16 * 16 + 8;
+            a.alu_ri(Alu::Sub, Size::Q, RSP, room);
+            spill(a, f, volatile);
+            keep(a, true);
+            a.mov_rr(Size::Q, RSI, RAX);
+            a.mov_ri(RDX, 16);
+            call_runtime(a, f, f.runtime.interpret);
+            restore(a, true);
+            reload(a, f, volatile);
+            a.mov_rm(Size::Q, RAX, exchange(offset_of!(Exchange, saved)));
+            a.alu_ri(Alu::Add, Size::Q, RSP, room);
+            a.ret();
+        })?;
+        let (_, merge_thunk) = make(&|a| {
+            a.pushf();
+            a.push(R10);
+            a.push(R11);
+            merge(a, f);
+            clean(a, f);
+            a.pop(R11);
+            a.pop(R10);
+            a.popf();
+            a.ret();
+        })?;
+        let (_, fence) = make(&|a| {
+            a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
+            spill(a, f, volatile);
+            merge(a, f);
+            call_runtime(a, f, f.runtime.fence);
+            clean(a, f);
+            reload(a, f, volatile);
+            a.alu_ri(Alu::Add, Size::Q, RSP, 8);
+            a.ret();
+        })?;
+        Some(Thunks {
+            enter,
+            next,
+            exit,
+            leave,
+            access: access_plain,
+            access_vectors,
+            call,
+            call_pure,
+            helper_exit,
+            interpret,
+            interpret_keep,
+            merge: merge_thunk,
+            fence,
+        })
     }
 }

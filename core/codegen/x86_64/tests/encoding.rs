@@ -138,6 +138,8 @@ fn moves() {
             check(Mnemonic::Mov, &[g(Size::Q, r), E::I(v as i64)], |x| x.mov_ri(r, v));
         }
         check(Mnemonic::Push, &[g(Size::Q, r)], |x| x.push(r));
+        check(Mnemonic::Pushfq, &[], Asm::pushf);
+        check(Mnemonic::Popfq, &[], Asm::popf);
         check(Mnemonic::Pop, &[g(Size::Q, r)], |x| x.pop(r));
     }
     pairs(|a, b| {
@@ -435,6 +437,12 @@ fn vectors() {
             check(legacy, &[x(r), E::At(code.len() as u64)], |e| e.code.clone_from(&code));
             let code = at(&|a, l| a.avx_rrl(p, map, false, op, r, 9, l));
             check(vex, &[x(r), x(9), E::At(code.len() as u64)], |e| e.code.clone_from(&code));
+            // The immediate lies between the displacement and what it counts from.
+            let code = at(&|a, l| a.sse_rli(0x66, 1, 0xc6, r, l, 1));
+            check(Mnemonic::Shufpd, &[x(r), E::At(code.len() as u64), E::I(1)], |e| e.code.clone_from(&code));
+            let code = at(&|a, l| a.avx_rrli(0x66, 1, false, 0xc6, r, 9, l, 1));
+            check(Mnemonic::Vshufpd, &[x(r), x(9), E::At(code.len() as u64), E::I(1)], |e| e.code.clone_from(&code));
         }
+        check(Mnemonic::Movq, &[x(r), x(15 - r)], |e| e.movq(r, 15 - r));
     }
 }

@@ -42,7 +42,7 @@ fn operand(rng: &mut Rng, block: &mut Block, width: Width, from: From, types: &[
             block.push(Op { imm: v & (u64::MAX >> (64 - bits)), ..blank(Code::Const, ty, Shape::SCALAR) })
         }
         (Width::Bits(bits @ 8..=64), From::Pin) => {
-            let pin = PINNED + 8 * rng.below(9) as usize;
+            let pin = PINNED + 8 * rng.below(3) as usize;
             if bits == 64 {
                 return block.get(width, pin);
             }
@@ -123,8 +123,15 @@ fn one_op() {
                     }
                 }
             }
-            let at = if width == Width::Bits(64) && rng.below(2) == 0 { PINNED + 16 } else { RESULTS };
-            block.set(width, at, v);
+            let pin = PINNED + 8 * rng.below(3) as usize;
+            match width {
+                Width::Bits(64) if rng.below(2) == 0 => block.set(width, pin, v),
+                Width::Bits(32) if rng.below(2) == 0 => {
+                    let v = block.push(Op { a: v, aux: u32::from(Ty::I32.0), ..blank(Code::ZExt, Ty::I64, Shape::SCALAR) });
+                    block.set(Width::Bits(64), pin, v);
+                }
+                _ => block.set(width, RESULTS, v),
+            }
             block.end();
             block.verified().expect("a good block");
             let codes: Vec<(usize, usize)> = natives.iter_mut().map(|n| n.compile(&block)).collect();
@@ -169,8 +176,32 @@ fn many_ops() {
         let mut types = vec![Ty::I8, Ty::I32, Ty::I64];
         let count = 4 + rng.below(40);
         let (integer_only, native_only) = (rng.below(2) == 0, rng.below(3) != 0);
-        let mut made = 0;
-        while made < count {
+        let (mut made, mut labels) = (0, 0);
+        // An `if` with or without an `else`: what is made inside ends with it.
+        let mut inside: Option<(u64, Option<u64>, usize)> = None;
+        while made < count || inside.is_some() {
+            match inside {
+                None if rng.below(10) == 0 && made < count => {
+                    let conditions: Vec<u32> = values.iter().filter(|v| v.0 == Width::Bits(1)).map(|v| v.1).collect();
+                    let a = match conditions.is_empty() {
+                        true => operand(&mut rng, &mut block, Width::Bits(1), From::Op, &[Ty::I64]),
+                        false => rng.pick(&conditions),
+                    };
+                    block.push(Op { a, imm: labels, ..blank(Code::BrIf, Ty::I1, Shape::SCALAR) });
+                    let end = (rng.below(2) == 0).then_some(labels + 1);
+                    inside = Some((labels, end, values.len()));
+                    labels += 2;
+                }
+                Some((label, end, known)) if rng.below(4) == 0 => {
+                    values.truncate(known);
+                    if let Some(end) = end {
+                        block.push(Op { imm: end, ..blank(Code::Br, Ty::I64, Shape::SCALAR) });
+                    }
+                    block.push(Op { imm: label, ..blank(Code::Label, Ty::I64, Shape::SCALAR) });
+                    inside = end.map(|end| (end, None, known));
+                }
+                _ => {}
+            }
             let mut op = rng.pick(if native_only { &own } else { &ops });
             if integer_only && op.info().is_some_and(|i| i.flags & emu_ir::FP != 0) || rng.below(4) != 0 && op.shape.0 > Shape::V128.0 {
                 continue;
@@ -193,7 +224,11 @@ fn many_ops() {
             let v = block.push(op);
             values.push((width, v));
             if rng.below(4) == 0 {
-                let (width, v) = rng.pick(&values);
+                let (mut width, mut v) = rng.pick(&values);
+                if width == Width::Bits(32) {
+                    v = block.push(Op { a: v, aux: u32::from(Ty::I32.0), ..blank(Code::ZExt, Ty::I64, Shape::SCALAR) });
+                    width = Width::Bits(64);
+                }
                 let field = FIELDS + FIELD * rng.below(FIELD_COUNT as u64) as usize;
                 let at = match width {
                     Width::Bits(1) => BOOLS + rng.below(BOOL_COUNT as u64) as usize,
@@ -203,7 +238,7 @@ fn many_ops() {
                 };
                 block.set(width, at, v);
             }
-            if rng.below(40) == 0 {
+            if inside.is_none() && rng.below(12) == 0 {
                 block.push(Op { imm: 0x1000 + made * 4, ..blank(Code::InsnStart, Ty::I64, Shape::SCALAR) });
             }
         }
@@ -213,6 +248,7 @@ fn many_ops() {
         }
         block.end();
         block.verified().expect("a good block");
+        block.label_by_instruction();
         let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&block).0).collect();
         for _ in 0..3 {
             cpu.randomise(&mut rng, &types);

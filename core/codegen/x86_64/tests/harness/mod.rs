@@ -164,10 +164,6 @@ impl Cpu {
         for at in RESULTS..STATE {
             self.bytes_mut()[at] = 0xcc;
         }
-        // Slots have what the last block left, or worse.
-        for at in SLOTS..SLOTS + SLOT_COUNT * 8 {
-            self.bytes_mut()[at] = 0xaa;
-        }
         let flags = if rng.below(4) == 0 { rng.next() as u32 & 0x13f } else { 0 };
         self.bytes_mut()[FP_FLAGS..FP_FLAGS + 4].copy_from_slice(&flags.to_le_bytes());
     }
@@ -336,13 +332,28 @@ impl Block {
     pub fn verified(&self) -> Result<(), String> {
         verify(&self.ops, self.slots, VL, STATE as u64, 0).map_err(|e| e.to_string())
     }
+    /// Numbers the labels of each instruction from 0, as those of a unit made of several blocks are.
+    pub fn label_by_instruction(&mut self) {
+        let is_label = |o: &Op| matches!(o.opcode(), Some(Code::Label | Code::Br | Code::BrIf));
+        for part in self.ops.chunk_by_mut(|_, next| next.opcode() != Some(Code::InsnStart)) {
+            let first = part.iter().filter(|o| is_label(o)).map(|o| o.imm).min().unwrap_or(0);
+            part.iter_mut().filter(|o| is_label(o)).for_each(|o| o.imm -= first);
+        }
+    }
     /// What the interpreter makes of it.
     pub fn interpret(&self, cpu: &mut Cpu) {
         let mut slots = vec![0u64; self.slots as usize + 8];
-        for op in &self.ops {
+        let mut next = 0;
+        while let Some(op) = self.ops.get(next) {
+            next += 1;
             let at = op.imm as usize;
             match op.opcode().expect("an op") {
-                Code::InsnStart => {}
+                Code::InsnStart | Code::Label => {}
+                Code::BrIf if slots[op.a as usize] == 0 => {}
+                Code::Br | Code::BrIf => {
+                    let here = |o: &Op| o.opcode() == Some(Code::Label) && o.imm == op.imm;
+                    next += self.ops[next..].iter().position(here).expect("the label is placed");
+                }
                 Code::Exit => cpu.put(PC, op.imm),
                 Code::Get => {
                     let width = Width::of(op.ty, op.shape);
@@ -372,6 +383,8 @@ impl Block {
         self.interpret(cpu);
         let want = cpu.bytes()[..STATE].to_vec();
         cpu.bytes_mut()[..STATE].copy_from_slice(start);
+        // Slots have what the last block left, or worse.
+        cpu.bytes_mut()[SLOTS..SLOTS + 8 * self.slots as usize].fill(0xaa);
         native.run(cpu, code);
         let got = &cpu.bytes()[..STATE];
         if got == want {
@@ -406,6 +419,10 @@ impl Block {
             }
             let mut less = least.clone();
             less.ops.remove(at);
+            // Labels may be numbered more than once, but not be missing.
+            if matches!(op.opcode(), Some(Code::Label)) {
+                continue;
+            }
             let code = native.compile(&less).0;
             if less.compare(native, code, cpu, start).is_err() {
                 least = less;
