@@ -243,6 +243,10 @@ impl Debug {
     pub(crate) fn skips(&self, cpu: usize) -> bool {
         self.engaged.load(Ordering::SeqCst) && self.state().actions[cpu] == Action::Hold
     }
+    /// The CPUs are to stop or have stopped; whoever brings that about kicks them.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.engaged.load(Ordering::SeqCst) && self.state().stopping
+    }
     /// Most instructions of a block.
     pub(crate) fn block_limit(&self, usual: u32) -> u32 {
         let single = self.shaped.load(Ordering::SeqCst) && self.shape.read().unwrap_or_else(|e| e.into_inner()).single;
@@ -506,7 +510,7 @@ impl Machine {
 
     /// True if the CPUs have stopped or are about to.
     pub fn debug_is_stopping(&self) -> bool {
-        self.debug.state().stopping
+        self.debug.is_stopping()
     }
 
     /// Stops the machine for a debugger that is told of stops from now on by `sink`. False if the machine has ended.

@@ -426,7 +426,7 @@ impl Machine {
 
     /// Runs a CPU for its slice. Whatever engine runs it, the slice ends at the same instruction: at the count that it was given or cut to
     /// (`cut_current`), where the CPU halts or lets others go first, or where the run ends. Requests are served on the way: what they make
-    /// a CPU forget has no bearing on what the guest sees.
+    /// a CPU forget has no bearing on what the guest sees. A debugger's stop ends it where it happens.
     fn run_slice(&self, i: usize, budget: u64) {
         let cpu = &self.cpus[i];
         // SAFETY: this thread runs all CPUs.
@@ -460,6 +460,9 @@ impl Machine {
                 break;
             }
             if cpu.exit_request().swap(0, Ordering::SeqCst) != 0 {
+                if self.debug.is_stopping() {
+                    break;
+                }
                 let c = lock(&self.control);
                 if c.exit.is_some() || c.reset {
                     break;

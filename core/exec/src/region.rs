@@ -8,9 +8,9 @@ use emu_mem::PAGE_SIZE;
 use emu_plugins_api::{ArchitectureHandle, BlockRequest, Slice};
 
 /// Pieces in a region.
-const PIECES_MAX: usize = 64;
+const PIECES_MAX: usize = 32;
 /// Instructions in a region.
-const INSNS_MAX: u32 = 512;
+const INSNS_MAX: u32 = 128;
 /// Instructions in a piece.
 pub const PIECE_INSNS_MAX: u32 = 64;
 

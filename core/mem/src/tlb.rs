@@ -9,7 +9,7 @@
 use crate::{PAGE_BITS, PAGE_SIZE};
 
 /// log2 of the number of entries.
-pub const ENTRY_BITS: u32 = 10;
+pub const ENTRY_BITS: u32 = 12;
 /// Number of entries.
 pub const ENTRIES: usize = 1 << ENTRY_BITS;
 

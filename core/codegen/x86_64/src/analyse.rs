@@ -29,9 +29,13 @@ pub struct Facts {
     pub cc: Cc,
     /// The comparison whose flags the code of its op makes.
     pub makes: u16,
+    /// A condition of a floating-point comparison: the comparison's result.
+    pub relation: u32,
+    /// For which results it holds: bit 0 equal, 1 less, 2 greater, 3 unordered.
+    pub holds: u8,
 }
 
-const NO_FACTS: Facts = Facts { def: NONE, uses: 0, last: 0, bits: 0, want: NO_PIN, key: NO_KEY, cc: Cc::E, makes: NO_KEY };
+const NO_FACTS: Facts = Facts { def: NONE, uses: 0, last: 0, bits: 0, want: NO_PIN, key: NO_KEY, cc: Cc::E, makes: NO_KEY, relation: NONE, holds: 0 };
 
 /// Kinds of comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +46,8 @@ pub enum KeyKind {
     Add,
     /// Flags of a & b.
     And,
+    /// Flags of UCOMIS a, b.
+    Float,
 }
 
 /// A comparison whose host flags conditions are read from.
@@ -57,6 +63,8 @@ pub struct Key {
     pub b: u32,
     /// The op whose result is the operation's, if its code sets the flags on the way.
     pub producer: u32,
+    /// A floating-point comparison's op.
+    pub made: u32,
     /// First and last op that needs the flags.
     pub first: u32,
     /// See `first`.
@@ -168,7 +176,7 @@ impl Analysis {
         if self.keys.len() >= NO_KEY as usize {
             return NO_KEY;
         }
-        self.keys.push(Key { kind, bits: bits as u16, a, b, producer, first: NONE, last: 0, lazy: false });
+        self.keys.push(Key { kind, bits: bits as u16, a, b, producer, made: producer, first: NONE, last: 0, lazy: false });
         self.keys.len() as u16 - 1
     }
 
@@ -203,7 +211,11 @@ impl Analysis {
         }
         let bits = op.ty.bits();
         if matches!(c, Code::CmpEq | Code::CmpNe) && self.def(ops, op.a).code == Code::FRelation as u16 {
-            // The comparison's code makes its conditions.
+            let k = self.def(ops, op.b);
+            if k.code == Code::Const as u16 && k.imm < 4 {
+                let holds = 1 << k.imm;
+                self.relate(ops, op.dst, op.a, if c == Code::CmpEq { holds } else { !holds });
+            }
             return;
         }
         let (key, cc) = match c {
@@ -237,8 +249,54 @@ impl Analysis {
         (v.key, v.cc) = (key, cc);
     }
 
+    /// A condition of a floating-point comparison is the host's after UCOMIS of its operands in one order or the other; or, of equality and
+    /// its opposite, none.
+    fn relate(&mut self, ops: &[Op], v: u32, relation: u32, holds: u8) {
+        let holds = holds & 15;
+        let fact = &mut self.facts[v as usize];
+        (fact.relation, fact.holds) = (relation, holds);
+        let (swapped, cc) = match holds {
+            0b0100 => (false, Cc::A),
+            0b1011 => (false, Cc::BE),
+            0b0101 => (false, Cc::AE),
+            0b1010 => (false, Cc::B),
+            0b0010 => (true, Cc::A),
+            0b1101 => (true, Cc::BE),
+            0b0011 => (true, Cc::AE),
+            0b1100 => (true, Cc::B),
+            0b1000 => (true, Cc::P),
+            0b0111 => (true, Cc::NP),
+            _ => return,
+        };
+        let at = self.facts[relation as usize].def;
+        let by = &ops[at as usize];
+        let (a, b) = if swapped { (by.b, by.a) } else { (by.a, by.b) };
+        let key = self.key(KeyKind::Float, by.ty.bits(), a, b, at);
+        let fact = &mut self.facts[v as usize];
+        (fact.key, fact.cc) = (key, cc);
+    }
+
     /// A condition made of conditions.
     fn combination(&mut self, ops: &[Op], op: &Op, c: Code) {
+        let of = |s: &Self, v: u32| s.facts.get(v as usize).filter(|f| f.relation != NONE).map(|f| (f.relation, f.holds));
+        if let Some((relation, a)) = of(self, op.a) {
+            let b = match of(self, op.b) {
+                Some((same, b)) if same == relation => Some(b),
+                None if op.b != NONE && self.def(ops, op.b).code == Code::Const as u16 => Some(if self.def(ops, op.b).imm & 1 == 0 { 0 } else { 15 }),
+                _ => None,
+            };
+            let holds = match (c, b) {
+                (Code::Not, _) => !a,
+                (Code::And, Some(b)) => a & b,
+                (Code::Or, Some(b)) => a | b,
+                (Code::Xor | Code::CmpNe, Some(b)) => a ^ b,
+                (Code::CmpEq, Some(b)) => !(a ^ b),
+                (Code::AndNot, Some(b)) => a & !b,
+                (Code::OrNot, Some(b)) => a | !b,
+                _ => return,
+            };
+            return self.relate(ops, op.dst, relation, holds);
+        }
         let fact = |s: &Self, v: u32| s.facts.get(v as usize).map_or((NO_KEY, Cc::E), |f| (f.key, f.cc));
         let (ka, a) = fact(self, op.a);
         let (kb, b) = if op.b == NONE { (NO_KEY, Cc::E) } else { fact(self, op.b) };
@@ -274,8 +332,11 @@ impl Analysis {
                 if s == NONE {
                     continue;
                 }
-                let k = self.facts[s as usize].key;
-                if k != NO_KEY && k != own {
+                let fact = self.facts[s as usize];
+                let k = fact.key;
+                // A condition of the same comparison needs its operands' flags no more than it needs them.
+                let same = own != NO_KEY && fact.relation != NONE && fact.relation == self.facts[op.dst as usize].relation;
+                if k != NO_KEY && k != own && !same {
                     let key = &mut self.keys[k as usize];
                     key.first = key.first.min(i as u32);
                     key.last = i as u32;
@@ -289,7 +350,8 @@ impl Analysis {
                 let r = ops[key.producer as usize].dst;
                 s.facts[r as usize].uses > s.condition_uses(ops, r, &key)
             };
-            let produced = key.producer != NONE && key.first != NONE && wanted(self);
+            // A floating-point comparison has code in any case, for what it raises.
+            let produced = key.producer != NONE && key.first != NONE && (key.kind == KeyKind::Float || wanted(self));
             let key = &mut self.keys[k];
             key.lazy = key.first != NONE;
             if !produced {
@@ -298,8 +360,13 @@ impl Analysis {
         }
         // Keys that get in each other's way are given up one after the other.
         loop {
-            let lost = (0..self.keys.len()).find(|k| self.keys[*k].lazy && !self.holds(ops, *k, f.count));
+            let lost = (0..self.keys.len()).find(|k| self.keys[*k].lazy && !self.holds(ops, *k, f.count, f.header.fp_flags as u64));
             let Some(k) = lost else { break };
+            if self.keys[k].kind == KeyKind::Float && self.keys[k].producer != NONE {
+                // They can be made again where they are wanted.
+                self.keys[k].producer = NONE;
+                continue;
+            }
             (self.keys[k].lazy, self.keys[k].producer) = (false, NONE);
         }
         for (k, key) in self.keys.iter().enumerate() {
@@ -328,6 +395,17 @@ impl Analysis {
                 }
             }
         }
+        // Those of a floating-point comparison may be made again for any of its conditions.
+        let float = self.keys.iter().any(|k| k.kind == KeyKind::Float);
+        for v in 0..if float { self.facts.len() } else { 0 } {
+            let Facts { relation, last, .. } = self.facts[v];
+            if relation != NONE {
+                for s in operands(self.def(ops, relation)).into_iter().filter(|s| *s != NONE) {
+                    let operand = &mut self.facts[s as usize];
+                    operand.last = operand.last.max(last);
+                }
+            }
+        }
         for k in 0..self.keys.len() {
             let key = self.keys[k];
             if key.lazy && key.producer == NONE {
@@ -341,8 +419,15 @@ impl Analysis {
     }
 
     /// True if the flags of a key, once made, stay until their last use.
-    fn holds(&self, ops: &[Op], k: usize, count: bool) -> bool {
+    fn holds(&self, ops: &[Op], k: usize, count: bool, fp_flags: u64) -> bool {
         let key = self.keys[k];
+        if key.kind == KeyKind::Float {
+            // Flags that are made again raise again what the comparison has raised, which nobody may have looked at meanwhile.
+            let looks = |o: &Op| matches!(code(o), Code::Call | Code::Fence) || matches!(code(o), Code::Get | Code::Set) && o.imm <= fp_flags + 3;
+            if ops[key.made as usize..=key.last as usize].iter().any(looks) {
+                return false;
+            }
+        }
         let from = if key.producer == NONE { key.first } else { key.producer + 1 };
         if from > key.first {
             return false;
@@ -372,6 +457,10 @@ impl Analysis {
             if count && code(op) == Code::Branch {
                 // The instructions that follow are counted there.
                 return false;
+            }
+            if op.dst != NONE && self.facts[op.dst as usize].relation != NONE && matches!(op.ty, Ty::I32) {
+                // Equality, which the comparison's code has made.
+                continue;
             }
             let condition = match code(op) {
                 Code::Branch => op.a,

@@ -169,6 +169,7 @@ impl Lowering<'_> {
     /// Labels and branches inside of an instruction.
     pub(crate) fn local_control(&mut self, op: &Op, c: Code, ops: &[Op]) {
         if c == Code::Label {
+            self.raises = false;
             let label = self.local_label(op.imm);
             self.settle_values();
             self.asm.bind(label);
@@ -280,6 +281,7 @@ impl Lowering<'_> {
         }
         self.asm.mov_ri(RAX, op.imm);
         self.asm.mov_ri(RDI, h.address as u64);
+        self.raises = false;
         self.asm.call_outside(if h.reads_state || h.writes_state || needs_pc { self.thunks.call } else { self.thunks.call_pure });
         self.flags = NO_KEY;
         if needs_pc && self.f.count {
@@ -319,6 +321,7 @@ impl Lowering<'_> {
             self.empty_registers();
             self.asm.mov_ri(RSI, op.aux.into());
             self.asm.call_outside(self.thunks.fence);
+            self.raises = false;
         } else if op.aux & fence::ST_LD != 0 {
             self.asm.full_fence();
         }

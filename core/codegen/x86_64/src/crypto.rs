@@ -53,9 +53,9 @@ impl Lowering<'_> {
 
     /// IEEE 802.3's CRC by Barrett reduction (the other polynomial has an instruction).
     ///
-    /// The message M, the bits of `a ^ b` from the lowest as coefficients from x^63 down, has the remainder of M x^32 by P to be found. With
-    /// mu = x^96 / P the quotient is exactly M mu / x^64, and the remainder the low 32 coefficients of its product by P. A product of reversed
-    /// operands is the reversed product one place further down, which the constants make up for.
+    /// The message M, the bits of `a ^ b` from the lowest as coefficients from x^63 down, has the remainder of M x^32 by P to be
+    /// found. With mu = x^96 / P the quotient is exactly M mu / x^64, and the remainder the low 32 coefficients of its product by P. A
+    /// product of reversed operands is the reversed product one place further down, which the constants make up for.
     pub(crate) fn crc32(&mut self, op: &Op) -> bool {
         /// Coefficients x^63 down to x^0 of mu reversed, and x^64 below them.
         const MU: u128 = 0xb4e5_b025_f701_1641;

@@ -8,10 +8,11 @@
 //!
 //! Modes in which the host's arithmetic is another (flushing, AH, a direction of rounding for ops that round) are left to the interpreter.
 
+use crate::analyse::NO_KEY;
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, Xmm, reg::*};
 use crate::frame::{Exchange, PINS};
 use crate::lower::{AccessResult, Cold, Loc, Lowering, Saved, op_bytes};
-use emu_ir::{Code, NONE, Op, Shape, Ty};
+use emu_ir::{Code, FP, NONE, Op, STICKY, Shape, Ty};
 use emu_softfloat::{Mode, Rounding};
 use std::mem::offset_of;
 
@@ -99,6 +100,15 @@ mod predicate {
     pub const EQ_UQ: u8 = 8;
 }
 
+/// A condition of a comparison.
+#[derive(Clone, Copy)]
+struct Condition {
+    value: u32,
+    /// 0 equal, 1 less, 3 unordered.
+    relation: u32,
+    not: bool,
+}
+
 /// An op's way out: its labels, and where its operands are.
 pub(crate) struct Way {
     at: Label,
@@ -109,12 +119,14 @@ pub(crate) struct Way {
 impl Lowering<'_> {
     /// Emits a floating-point op; false if there is no code for it.
     pub(crate) fn float(&mut self, op: &Op, c: Code, ops: &[Op]) -> bool {
-        if Mode::from_bits(op.aux).bits() & FOREIGN.bits() != 0 {
+        let sticky = op.info().is_some_and(|r| r.flags & (FP | STICKY) == FP | STICKY);
+        if !sticky || Mode::from_bits(op.aux).bits() & FOREIGN.bits() != 0 {
             return false;
         }
+        self.may_raise();
         let nearest = Mode::from_bits(op.aux).rounding() == Rounding::TiesEven;
         match c {
-            Code::FToInt => return self.to_int(op),
+            Code::FToInt => return self.float_to_int(op),
             Code::IntToF if nearest => return self.int_to_float(op),
             _ => {}
         }
@@ -132,7 +144,10 @@ impl Lowering<'_> {
             Code::FCmEq => self.float_mask(op, form, predicate::EQ, false),
             Code::FCmGe => self.float_mask(op, form, predicate::LE, true),
             Code::FCmGt => self.float_mask(op, form, predicate::LT, true),
-            Code::FRelation => self.relation(op, form, ops),
+            Code::FRelation => {
+                self.relation(op, form, ops);
+                return true;
+            }
             Code::FRoundInt => return self.round_int(op, form),
             Code::FConvert => return self.float_convert(op, form, nearest),
             Code::FWiden => return self.float_widen(op, form),
@@ -156,6 +171,7 @@ impl Lowering<'_> {
             self.asm.sse_rr(prefix, map, opcode, d, b);
         }
     }
+    #[allow(clippy::too_many_arguments)]
     fn x3i(&mut self, prefix: u8, map: u8, opcode: u8, d: Xmm, a: Xmm, b: Xmm, imm: u8) {
         if self.f.features.avx {
             self.asm.avx_rrri(prefix, map, false, opcode, d, a, b, imm);
@@ -179,6 +195,7 @@ impl Lowering<'_> {
             self.asm.sse_rl(prefix, map, opcode, d, label);
         }
     }
+    #[allow(clippy::too_many_arguments)]
     fn x3ci(&mut self, prefix: u8, map: u8, opcode: u8, d: Xmm, a: Xmm, constant: u128, imm: u8) {
         let label = self.constant(constant);
         if self.f.features.avx {
@@ -199,7 +216,7 @@ impl Lowering<'_> {
         }
     }
     /// UCOMIS or, `signaling`, COMIS: a NaN of any kind is invalid.
-    fn ucomis(&mut self, double: bool, signaling: bool, a: Xmm, b: Xmm) {
+    pub(crate) fn ucomis(&mut self, double: bool, signaling: bool, a: Xmm, b: Xmm) {
         self.x2(Form::packed(double), 1, if signaling { 0x2f } else { 0x2e }, a, b);
     }
     /// A floating-point operand. Of 64 bits of binary32, both halves of the register have them, so that nothing else raises exceptions.
@@ -430,65 +447,75 @@ impl Lowering<'_> {
         self.xown(op.dst, r);
     }
 
-    /// A comparison. If all that follows from it is which of the relations it is, those conditions are made at once.
+    /// A comparison. Most of the conditions that follow from it stay in the flags. The others, if they only ask which of the relations it is,
+    /// are made at once, and otherwise the number of the relation is.
     fn relation(&mut self, op: &Op, form: Form, ops: &[Op]) {
         let conditions = self.conditions_of(op, ops);
         let (a, b) = (self.xmm(op.a), self.xmm(op.b));
         // What they may have come from is free again.
         self.locked = 0;
         let signaling = op.imm & 1 != 0;
-        match conditions {
-            Some(list) => {
-                let registers = list.each_ref().map(|c| c.map(|_| self.temp()));
-                let spare = if list.iter().flatten().any(|c| c.1 == 0) { Some(self.temp()) } else { None };
-                // The other way round: then less is above, and what is not less is below, equal or unordered.
-                self.ucomis(form.double, signaling, b, a);
-                let mut equality = None;
-                for (c, r) in list.into_iter().zip(registers) {
-                    let (Some((v, relation, not)), Some(r)) = (c, r) else { continue };
-                    let cc = match relation {
-                        1 => Cc::A,
-                        3 => Cc::P,
-                        _ => Cc::E,
-                    };
-                    self.asm.setcc(if not { cc.not() } else { cc }, r);
-                    if let (0, Some(t)) = (relation, spare) {
-                        self.asm.setcc(if not { Cc::P } else { Cc::NP }, t);
-                        equality = Some((if not { Alu::Or } else { Alu::And }, r, t));
-                    }
-                    self.own(v, r, false);
-                }
-                // The flags have been read by now.
-                if let Some((alu, r, t)) = equality {
-                    self.asm.alu_rr(alu, Size::B, r, t);
-                }
-            }
-            None => {
-                let d = self.dst(op.dst, &[]);
-                let (t, u) = (self.temp(), self.temp());
-                self.ucomis(form.double, signaling, a, b);
-                // 1 for less or unordered, and 2 for greater or unordered.
-                self.asm.setcc(Cc::A, t);
-                self.asm.setcc(Cc::P, u);
-                self.asm.setcc(Cc::B, d);
-                self.asm.alu_rr(Alu::Or, Size::B, t, u);
-                self.asm.movzx_rr(Size::B, t, t);
-                self.asm.movzx_rr(Size::B, d, d);
-                self.asm.lea(Size::D, d, Mem::indexed(d, t, 1, 0));
-                self.done(op.dst, d, true);
-            }
+        let makes = self.fact(op.dst).makes;
+        let straight = makes != NO_KEY && self.an.keys[makes as usize].a == op.a;
+        let Some(list) = conditions else {
+            self.relation_number(op, form, a, b);
+            return self.clobbered();
+        };
+        let equality_only = list.iter().flatten().all(|c| c.relation == 0);
+        let registers = list.each_ref().map(|c| c.as_ref().map(|_| self.temp()));
+        let other = list.iter().flatten().find(|c| c.relation == 0).map(|c| (self.temp(), c.not));
+        if let Some((t, not)) = other {
+            self.asm.mov_ri(t, not.into());
         }
+        // The other way round less is above, and what is not less is below, equal or unordered.
+        if straight && equality_only {
+            self.ucomis(form.double, signaling, a, b);
+        } else {
+            self.ucomis(form.double, signaling, b, a);
+        }
+        for (c, r) in list.into_iter().zip(registers) {
+            let (Some(c), Some(r)) = (c, r) else { continue };
+            let cc = match c.relation {
+                1 => Cc::A,
+                3 => Cc::P,
+                _ => Cc::E,
+            };
+            self.asm.setcc(if c.not { cc.not() } else { cc }, r);
+            if let (0, Some((t, _))) = (c.relation, other) {
+                // Unordered looks like equal.
+                self.asm.cmov_rr(Cc::P, Size::D, r, t);
+            }
+            self.own(c.value, r, false);
+        }
+        if straight && !equality_only {
+            self.ucomis(form.double, false, a, b);
+        }
+        self.flags = makes;
     }
-    /// The conditions that ask which relation a comparison has found, if that is all it is used for: value, relation (0 equal, 1 less,
-    /// 3 unordered), whether negated.
-    fn conditions_of(&self, op: &Op, ops: &[Op]) -> Option<[Option<(u32, u32, bool)>; 4]> {
+    fn relation_number(&mut self, op: &Op, form: Form, a: Xmm, b: Xmm) {
+        let d = self.dst(op.dst, &[]);
+        let (t, u) = (self.temp(), self.temp());
+        self.ucomis(form.double, op.imm & 1 != 0, a, b);
+        // 1 for less or unordered, and 2 for greater or unordered.
+        self.asm.setcc(Cc::A, t);
+        self.asm.setcc(Cc::P, u);
+        self.asm.setcc(Cc::B, d);
+        self.asm.alu_rr(Alu::Or, Size::B, t, u);
+        self.asm.movzx_rr(Size::B, t, t);
+        self.asm.movzx_rr(Size::B, d, d);
+        self.asm.lea(Size::D, d, Mem::indexed(d, t, 1, 0));
+        self.done(op.dst, d, true);
+    }
+    /// The conditions that ask which relation a comparison has found and do not stay in the flags, if that is all it is used for.
+    fn conditions_of(&self, op: &Op, ops: &[Op]) -> Option<[Option<Condition>; 4]> {
         let mut out = [None; 4];
         let (mut n, mut equals) = (0, 0);
+        let uses = self.fact(op.dst).uses;
         for o in ops.get(self.at as usize + 1..)?.iter().take(16) {
-            if n as u32 == self.fact(op.dst).uses {
+            if n as u32 == uses {
                 break;
             }
-            if o.a != op.dst {
+            if o.a != op.dst || o.dst != NONE && self.fact(o.dst).key != NO_KEY {
                 continue;
             }
             let not = o.code == Code::CmpNe as u16;
@@ -497,11 +524,11 @@ impl Lowering<'_> {
                 return None;
             }
             equals += usize::from(k == 0);
-            out[n] = Some((o.dst, k as u32, not));
+            out[n] = Some(Condition { value: o.dst, relation: k as u32, not });
             n += 1;
         }
         // Five temporaries are all there are, and what makes one of equality takes another.
-        (n as u32 == self.fact(op.dst).uses && n != 0 && equals <= 1).then_some(out)
+        (n as u32 == uses && equals <= 1).then_some(out)
     }
 
     // -- rounding and conversion -----------------------------------------------------------------------------------------------------------
@@ -568,14 +595,14 @@ impl Lowering<'_> {
         true
     }
 
-    fn to_int(&mut self, op: &Op) -> bool {
+    fn float_to_int(&mut self, op: &Op) -> bool {
         let (rounding, unsigned, fraction) = (Rounding::from_index(op.imm as u32 & 7), op.imm & 8 != 0, op.imm >> 8 & 0xff);
         let Some(form) = Form::of(Ty((op.imm >> 16) as u8), op.shape) else { return false };
         if fraction != 0 || !matches!(op.ty, Ty::I32 | Ty::I64) || rounding == Rounding::ToOdd {
             return false;
         }
         if !form.scalar {
-            return !unsigned && rounding != Rounding::TiesAway && self.to_int_vector(op, form, rounding);
+            return !unsigned && rounding != Rounding::TiesAway && self.floats_to_ints(op, form, rounding);
         }
         let long = op.ty == Ty::I64;
         let a = self.xmm(op.a);
@@ -630,7 +657,7 @@ impl Lowering<'_> {
         self.done(op.dst, d, true);
         true
     }
-    fn to_int_vector(&mut self, op: &Op, form: Form, rounding: Rounding) -> bool {
+    fn floats_to_ints(&mut self, op: &Op, form: Form, rounding: Rounding) -> bool {
         let Some(imm) = Self::direction(rounding) else { return false };
         let cut = matches!(rounding, Rounding::TowardZero);
         let direct = cut || rounding == Rounding::TiesEven;
@@ -688,7 +715,7 @@ impl Lowering<'_> {
         // A power of two from 1 down to 2^-64: exact.
         let scale = f64::from_bits((1023 - fraction) << 52);
         if !form.scalar {
-            return !unsigned && self.int_to_float_vector(op, form, scale);
+            return !unsigned && self.ints_to_floats(op, form, scale);
         }
         let a = self.gpr(op.a);
         let r = self.xtemp();
@@ -721,7 +748,7 @@ impl Lowering<'_> {
         self.clobbered();
         true
     }
-    fn int_to_float_vector(&mut self, op: &Op, form: Form, scale: f64) -> bool {
+    fn ints_to_floats(&mut self, op: &Op, form: Form, scale: f64) -> bool {
         let r;
         if form.double {
             let (low, high) = self.halves(op.a);
@@ -843,9 +870,22 @@ impl Lowering<'_> {
         let at = self.f.header.fp_flags as u32;
         at < offset + bytes && offset < at + 4
     }
+    /// Brings the header up to date.
+    pub(crate) fn merge_sticky(&mut self) {
+        self.asm.call_outside(self.thunks.merge);
+        self.raises = false;
+    }
+    /// Before an instruction that may raise exceptions. Once is enough until a thunk is called or ways meet.
+    fn may_raise(&mut self) {
+        if !self.raises {
+            self.raises = true;
+            let raised = self.exchange(offset_of!(Exchange, raised));
+            self.asm.mov_mi(Size::B, raised, 1);
+        }
+    }
     /// Reads it. The value is not a name for the field, which ops change without a `set`.
     pub(crate) fn get_sticky(&mut self, op: &Op) {
-        self.asm.call_outside(self.thunks.merge);
+        self.merge_sticky();
         let m = self.state(op.imm as u32);
         let bits = self.fact(op.dst).bits;
         if bits == 128 {

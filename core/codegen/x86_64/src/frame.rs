@@ -84,6 +84,8 @@ pub struct Exchange {
     pub stop: u64,
     /// MXCSR that generated code begins with, and room to look at it.
     pub mxcsr: [u32; 2],
+    /// Not zero if generated code may have raised floating-point exceptions that the header does not have yet.
+    pub raised: u64,
     /// Why generated code was left: an `exit::` reason.
     pub reason: u64,
     /// Room to keep registers in.

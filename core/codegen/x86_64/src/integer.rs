@@ -230,7 +230,7 @@ impl Lowering<'_> {
         self.done(op.dst, t, true);
     }
 
-    /// A move that clears the upper half of a 32-bit result even if it is where it belongs.
+    /// A result that is its operand: zero-extended too where that is already in place.
     fn mov_clean(&mut self, size: Size, d: Gpr, src: Arg) {
         match src {
             Arg::Reg(r) if r == d && size == Size::D => self.asm.mov_rr(size, d, d),
@@ -361,7 +361,7 @@ impl Lowering<'_> {
         }
         let left = self.left_operand(op.a);
         let d = self.dst_or_reuse(op.dst, op.a, left);
-        if len == bits { self.mov_clean(size, d, left) } else { self.mov_arg(size, d, left) }
+        self.mov_arg(size, d, left);
         let right = |s: &mut Self, by: u32| {
             if by != 0 {
                 s.asm.shift_ri(if signed { Shift::Sar } else { Shift::Shr }, size, d, by as u8);

@@ -184,6 +184,8 @@ pub struct Lowering<'f> {
     pub(crate) next_unit: Option<u64>,
     /// Ops up to this index belong to code that was emitted elsewhere.
     pub(crate) skip: u32,
+    /// The code before has said that it may raise floating-point exceptions.
+    pub(crate) raises: bool,
 }
 
 impl<'f> Lowering<'f> {
@@ -217,6 +219,7 @@ impl<'f> Lowering<'f> {
             unit_len: 0,
             next_unit: None,
             skip: 0,
+            raises: false,
         }
     }
 
@@ -267,6 +270,7 @@ impl<'f> Lowering<'f> {
         self.unit_len = u.ops.len() as u32;
         self.next_unit = next;
         self.skip = 0;
+        self.raises = false;
         self.left = 0;
         if u.loops {
             self.check_requests(u.pc);
@@ -948,6 +952,12 @@ impl<'f> Lowering<'f> {
         let f = self.fact(v);
         if self.flags != f.key {
             let key = self.an.keys[f.key as usize];
+            if key.kind == KeyKind::Float {
+                let (a, b) = (self.xmm(key.a), self.xmm(key.b));
+                self.ucomis(key.bits == 64, false, a, b);
+                self.flags = f.key;
+                return f.cc;
+            }
             debug_assert!(key.producer == NONE, "the flags of value {v} were lost");
             let size = Size::bits(key.bits.into());
             let a = self.gpr(key.a);
@@ -966,6 +976,7 @@ impl<'f> Lowering<'f> {
                         self.asm.test_rr(size, a, t);
                     }
                 },
+                KeyKind::Float => {}
                 KeyKind::Add => {
                     let t = self.temp();
                     self.asm.mov_rr(size, t, a);
@@ -1064,7 +1075,7 @@ impl<'f> Lowering<'f> {
         let bytes = bits.div_ceil(8);
         let sticky = self.is_sticky(offset, bytes);
         if sticky {
-            self.asm.call_outside(self.thunks.merge);
+            self.merge_sticky();
         }
         if bits == 64 {
             if let Some(p) = self.f.pins.iter().position(|at| *at == offset) {

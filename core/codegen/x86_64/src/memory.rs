@@ -341,10 +341,67 @@ impl Lowering<'_> {
         self.flags = NO_KEY;
     }
 
+    /// A load that opens the monitor: address, size and value are noted in the header.
+    fn load_exclusive(&mut self, op: &Op, size: u32, flags: MemFlags) -> bool {
+        let address = self.address(op, 0);
+        let scratch @ [t1, t2] = [self.temp(), self.temp()];
+        let (slow, back) = (self.asm.label(), self.asm.label());
+        let host = Mem { index: Some((t2, 0)), ..address };
+        self.look_up(address, size, flags.view_index(), false, size, scratch, slow);
+        self.asm.movzx_rm(Size::bits(size * 8), t2, host);
+        let h = self.f.header;
+        let (at, value, bytes) = (self.header(h.monitor_addr), self.header(h.monitor_value), self.header(h.monitor_size));
+        self.asm.lea(Size::Q, t1, address);
+        self.asm.mov_mr(Size::Q, at, t1);
+        self.asm.mov_mr(Size::Q, value, t2);
+        self.asm.mov_mi(Size::Q, value.plus(8), 0);
+        self.asm.mov_mi(Size::D, bytes, size as i32);
+        let site = self.site(op, Site::LOAD_EX, size);
+        self.beside((slow, back), address, site, AccessResult::Gpr(t2), t1);
+        self.asm.bind(back);
+        self.done(op.dst, t2, true);
+        true
+    }
+
+    /// A store that wants the monitor open for its address and size, and memory to be as it was: what is not so takes the slow way, which
+    /// knows in what order things fail.
+    fn store_exclusive(&mut self, op: &Op, size: u32, flags: MemFlags) -> bool {
+        let width = Size::bits(size * 8);
+        self.take(RAX);
+        let v = self.gpr(op.b);
+        let address = self.address(op, 0);
+        let scratch @ [t1, t2] = [self.temp(), self.temp()];
+        let (slow, back, cold) = (self.asm.label(), self.asm.label(), self.asm.label());
+        let h = self.f.header;
+        let (at, expected, bytes) = (self.header(h.monitor_addr), self.header(h.monitor_value), self.header(h.monitor_size));
+        self.asm.alu_mi(Alu::Cmp, Size::D, bytes, size as i32);
+        self.asm.jcc(Cc::NE, slow);
+        self.asm.lea(Size::Q, t1, address);
+        self.asm.alu_rm(Alu::Cmp, Size::Q, t1, at);
+        self.asm.jcc(Cc::NE, slow);
+        self.look_up(address, size, flags.view_index(), true, size, scratch, slow);
+        let host = Mem { index: Some((t2, 0)), ..address };
+        self.asm.mov_rm(Size::Q, RAX, expected);
+        self.asm.mov_mi(Size::D, bytes, 0);
+        self.asm.lock_cmpxchg(width, host, v);
+        self.asm.setcc(Cc::NE, RAX);
+        self.asm.movzx_rr(Size::B, RAX, RAX);
+        let site = self.site(op, Site::STORE_EX, size);
+        let to = self.exchange(offset_of!(Exchange, value));
+        self.cold.push(Cold::StoreValue { at: slow, value: StoreValue::Gpr(v), to, next: cold });
+        self.beside((cold, back), address, site, AccessResult::Gpr(RAX), t1);
+        self.asm.bind(back);
+        self.done(op.dst, RAX, true);
+        true
+    }
+
     /// Atomics on up to 8 bytes in RAM. False if there is no code for this one.
     fn inline_atomic(&mut self, op: &Op, c: Code, size: u32, flags: MemFlags) -> bool {
-        if matches!(c, Code::LoadEx | Code::StoreEx) || size < 4 {
-            return false;
+        match c {
+            Code::LoadEx => return self.load_exclusive(op, size, flags),
+            Code::StoreEx => return self.store_exclusive(op, size, flags),
+            _ if size < 4 => return false,
+            _ => {}
         }
         let width = Size::bits(size * 8);
         if c == Code::Rmw && !matches!(op.imm, rmw::ADD | rmw::SWAP | rmw::CLR | rmw::SET | rmw::XOR | rmw::AND) {

@@ -109,10 +109,18 @@ fn mxcsr(f: &Frame) -> [Mem; 2] {
     [Mem::at(CPU, at), Mem::at(CPU, at + 4)]
 }
 
-/// Before other code: the exceptions of generated code go to the header. Changes r10 and r11.
-fn merge(a: &mut Asm, f: &Frame) {
+/// Before other code: the exceptions of generated code go to the header. Changes r10 and r11. `again`: generated code does not know that it
+/// was left, and goes on where it has said already that it may raise some.
+fn merge(a: &mut Asm, f: &Frame, again: bool) {
     let [_, now] = mxcsr(f);
+    let raised = Mem::at(CPU, f.disp(f.exchange) + offset_of!(Exchange, raised) as i32);
     let none = a.label();
+    // Looking at MXCSR takes longer than everything else here.
+    a.alu_mi(Alu::Cmp, Size::B, raised, 0);
+    a.jcc(Cc::E, none);
+    if !again {
+        a.mov_mi(Size::B, raised, 0);
+    }
     a.stmxcsr(now);
     a.mov_rm(Size::D, R11, now);
     a.test_ri(Size::B, R11, EXCEPTIONS);
@@ -154,7 +162,7 @@ impl Thunks {
         let () = leave_pins_saved;
         let (_, leave) = make(&|a| {
             spill(a, f, all);
-            merge(a, f);
+            merge(a, f, false);
             a.jmp_outside(unspilled);
         })?;
         let (enter, _) = make(&|a| {
@@ -183,12 +191,12 @@ impl Thunks {
         })?;
         let (_, next) = make(&|a| {
             spill(a, f, all);
-            merge(a, f);
+            merge(a, f, false);
             a.jmp_outside(next_unspilled);
         })?;
         let (_, exit) = make(&|a| {
             spill(a, f, all);
-            merge(a, f);
+            merge(a, f, false);
             a.mov_rr(Size::D, RSI, RAX);
             call_runtime(a, f, f.runtime.exit);
             a.jmp_outside(go);
@@ -205,7 +213,7 @@ impl Thunks {
                 a.alu_ri(Alu::Sub, Size::Q, RSP, room);
                 spill(a, f, all);
                 keep(a, vectors);
-                merge(a, f);
+                merge(a, f, true);
                 a.mov_rr(Size::Q, RSI, RAX);
                 call_runtime(a, f, f.runtime.access);
                 let fault = a.label();
@@ -227,7 +235,7 @@ impl Thunks {
         let (_, call) = make(&|a| {
             a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
             spill(a, f, all);
-            merge(a, f);
+            merge(a, f, false);
             a.mov_rr(Size::Q, R9, RDI);
             a.mov_rr(Size::Q, R8, RAX);
             a.lea(Size::Q, RDI, Mem::at(CPU, -f.bias));
@@ -240,7 +248,7 @@ impl Thunks {
         let (_, call_pure) = make(&|a| {
             a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
             spill(a, f, volatile);
-            merge(a, f);
+            merge(a, f, false);
             a.mov_rr(Size::Q, R9, RDI);
             a.mov_rr(Size::Q, R8, RAX);
             a.lea(Size::Q, RDI, Mem::at(CPU, -f.bias));
@@ -277,7 +285,7 @@ impl Thunks {
             a.pushf();
             a.push(R10);
             a.push(R11);
-            merge(a, f);
+            merge(a, f, false);
             clean(a, f);
             a.pop(R11);
             a.pop(R10);
@@ -287,7 +295,7 @@ impl Thunks {
         let (_, fence) = make(&|a| {
             a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
             spill(a, f, volatile);
-            merge(a, f);
+            merge(a, f, false);
             call_runtime(a, f, f.runtime.fence);
             clean(a, f);
             reload(a, f, volatile);

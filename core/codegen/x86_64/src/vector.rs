@@ -1,8 +1,8 @@
-//! Vector ops on integers: the way to them, logic, arithmetic and comparisons. What moves elements is in `permute`, shifts and saturation in
-//! `saturate`, what changes their width in `widen`, AES and its kin in `crypto`.
+//! Vector ops on integers: the way to them, logic, arithmetic and comparisons. What moves elements is in `permute`, shifts and saturation
+//! in `saturate`, what changes their width in `widen`, AES and its kin in `crypto`.
 //!
-//! A vector of 64 bits is in the low half of its register; what is above is of no meaning, so an op on 64 bits is mostly the same instruction as
-//! on 128. Legacy instructions overwrite their left operand: `x` copies it first.
+//! A vector of 64 bits is in the low half of its register; what is above is of no meaning, so an op on 64 bits is mostly the same
+//! instruction as on 128. Legacy instructions overwrite their left operand: `x` copies it first.
 
 use crate::asm::{Cc, Label, Mem, Xmm};
 use crate::lower::{Cold, Loc, Lowering};
@@ -239,7 +239,7 @@ impl Lowering<'_> {
         if bits == 128 && c == Code::PMulL {
             return self.carryless(op, op.a, op.b, if op.aux & 2 != 0 { 0x11 } else { 0 });
         }
-        if bits < 8 || bits > 64 {
+        if !(8..=64).contains(&bits) {
             return matches!(c, Code::VResize | Code::Ext | Code::Tbl) && self.permute(op, c, total);
         }
         let e = bits.trailing_zeros() as usize - 3;
@@ -346,7 +346,9 @@ impl Lowering<'_> {
             }
             Code::ClMul => self.carryless(op, op.a, op.b, 0),
             Code::Crc32 => self.crc32(op),
-            Code::And | Code::Or | Code::Xor | Code::AndNot | Code::OrNot | Code::Not | Code::BitSel if op.ty.bits() >= 32 => self.logic(op, c),
+            Code::And | Code::Or | Code::Xor | Code::AndNot | Code::OrNot | Code::Not | Code::BitSel if op.ty.bits() >= 32 => {
+                self.logic(op, c)
+            }
             Code::Select if op.ty.bits() == 128 => self.select_vector(op),
             Code::Select if matches!(op.ty, Ty::F32 | Ty::F64) => {
                 let op = Op { ty: op.ty.as_int(), ..*op };
@@ -492,8 +494,8 @@ impl Lowering<'_> {
         self.is(op, d)
     }
 
-    /// Leading zeroes, of bytes by look-up of nibbles; then of twice the width each time: the upper half's, and if that is zero the lower half's
-    /// as well.
+    /// Leading zeroes, of bytes by look-up of nibbles; then of twice the width each time: the upper half's, and if that is zero the lower
+    /// half's as well.
     fn leading_bits(&mut self, op: &Op, c: Code, bits: u32) -> bool {
         let a = self.vec(op.a);
         let (d, t) = (self.xtemp(), self.xtemp());

@@ -45,7 +45,9 @@ impl Lowering<'_> {
             }
             Code::Narrow if bits >= 16 => return self.narrow(op, bits, total),
             Code::AddLP if bits >= 16 => self.add_pairs(op, bits, signed),
-            Code::ReduceAdd | Code::ReduceSMax | Code::ReduceSMin | Code::ReduceUMax | Code::ReduceUMin => return self.reduce(op, c, bits, total),
+            Code::ReduceAdd | Code::ReduceSMax | Code::ReduceSMin | Code::ReduceUMax | Code::ReduceUMin => {
+                return self.reduce(op, c, bits, total);
+            }
             Code::Dot4 if bits == 32 => self.dot(op),
             _ => return false,
         }

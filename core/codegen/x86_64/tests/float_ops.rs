@@ -378,6 +378,36 @@ fn conditions() {
             let gt = b.push(Op { a: ge, b: z, ..blank(Code::AndNot, Ty::I1, Shape::SCALAR) });
             b.set(Width::Bits(1), BOOLS + 10, gt);
         }
+        // Conditions of conditions, as `b.gt` and its kin make them, asked for at once or after something else.
+        let mut derived = made.clone();
+        for i in 0..rng.below(7) as usize {
+            let code = rng.pick(&[Code::Not, Code::And, Code::Or, Code::Xor, Code::AndNot, Code::OrNot, Code::CmpEq, Code::CmpNe]);
+            let second = if rng.below(4) == 0 {
+                b.push(Op { imm: rng.below(2), ..blank(Code::Const, Ty::I1, Shape::SCALAR) })
+            } else {
+                rng.pick(&derived)
+            };
+            let a = rng.pick(&derived);
+            let v = b.push(Op { a, b: if code == Code::Not { emu_ir::NONE } else { second }, ..blank(code, Ty::I1, Shape::SCALAR) });
+            derived.push(v);
+            match rng.below(4) {
+                0 => b.set(Width::Bits(1), BOOLS + 16 + i, v),
+                1 => {
+                    let (x, y) = (b.get(Width::Bits(64), PINNED), b.get(Width::Bits(64), PINNED + 8));
+                    let x = b.push(Op { a: x, b: y, c: v, ..blank(Code::Select, Ty::I64, Shape::SCALAR) });
+                    b.set(Width::Bits(64), PINNED + 8 * rng.below(4) as usize, x);
+                }
+                2 => {
+                    let x = b.push(Op { a, b: second, ..blank(Code::Xor, Ty::I1, Shape::SCALAR) });
+                    b.set(Width::Bits(1), BOOLS + 30 + i, x);
+                    b.set(width, FIELDS, c);
+                }
+                _ => {}
+            }
+        }
+        for (i, v) in derived.iter().enumerate().filter(|d| d.0 % 2 == 1) {
+            b.set(Width::Bits(1), BOOLS + 40 + i, *v);
+        }
         if rng.below(8) == 0 {
             b.set(Width::Bits(32), RESULTS, relation);
         }
@@ -468,6 +498,61 @@ fn chains() {
                     panic!("{e}");
                 }
             }
+        }
+    }
+}
+
+/// Helpers see the exceptions raised before they are called, and what they raise themselves is nobody's, wherever the next look is.
+#[test]
+fn helpers() {
+    let mut rng = Rng::new("helpers");
+    let numbers = [0.0f64, 1.0, 3.0, f64::MAX, f64::MIN_POSITIVE, f64::INFINITY, f64::NAN];
+    for mut native in Native::all() {
+        let mut cpu = Cpu::new();
+        for _ in 0..500 {
+            let mut b = Block::new();
+            cpu.randomise(&mut rng, &[Ty::F64]);
+            for (i, v) in numbers.iter().enumerate() {
+                cpu.bytes_mut()[FIELDS + FIELD * i..FIELDS + FIELD * i + 8].copy_from_slice(&v.to_le_bytes());
+            }
+            let mut flags = cpu.u32(FP_FLAGS);
+            let mut want = Vec::new();
+            for step in 0..1 + rng.below(20) {
+                match rng.below(4) {
+                    0 => {
+                        let n = b.push(Op { imm: want.len() as u64, ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
+                        b.push(Op { a: n, aux: 0, ..blank(Code::Call, Ty::I64, Shape::SCALAR) });
+                        want.push(flags);
+                    }
+                    1 => {
+                        b.push(Op { aux: 1, ..blank(Code::Call, Ty::I64, Shape::SCALAR) });
+                    }
+                    2 => {
+                        let v = b.get(Width::Bits(32), FP_FLAGS);
+                        b.set(Width::Bits(32), RESULTS + FIELD * want.len(), v);
+                        want.push(flags);
+                    }
+                    _ => {
+                        let (x, y) = (rng.below(7) as usize, rng.below(7) as usize);
+                        let (a, c) = (b.get(Width::Bits(64), FIELDS + FIELD * x), b.get(Width::Bits(64), FIELDS + FIELD * y));
+                        let code = rng.pick(&[Code::FDiv, Code::FMul, Code::FSub, Code::FRelation]);
+                        let v = b.push(Op { a, b: c, imm: u64::from(code == Code::FRelation), ..blank(code, Ty::F64, Shape::SCALAR) });
+                        let width = if code == Code::FRelation { Width::Bits(32) } else { Width::Bits(64) };
+                        b.set(width, RESULTS + FIELD * (40 + step as usize), v);
+                        let mut slots = [numbers[x].to_bits(), numbers[y].to_bits(), 0];
+                        let op = Op { a: 0, b: 1, dst: 2, ..b.ops[b.ops.len() - 2] };
+                        assert!(emu_interp::execute(&op, &mut slots, VL, &mut flags));
+                    }
+                }
+            }
+            b.end();
+            let code = native.compile(&b).0;
+            native.run(&mut cpu, code);
+            for (i, want) in want.iter().enumerate() {
+                let got = cpu.u32(RESULTS + FIELD * i);
+                assert_eq!(got, *want, "{}: look {i} at\n{}\n{}", native.name, emu_ir::print(&b.ops), native.text());
+            }
+            assert_eq!(cpu.u32(FP_FLAGS), flags, "{}: at the end of\n{}\n{}", native.name, emu_ir::print(&b.ops), native.text());
         }
     }
 }

@@ -1,12 +1,12 @@
 //! A CPU that is nothing but memory, so that generated code can be entered without a machine around it, and the interpreter beside it.
 //!
-//! A block is a list of ops that begin with `get`s and end with `set`s. It is compiled as a region of one unit, run on a random state, and run op
-//! by op through `emu_interp::execute` on a copy; then every byte of state and the sticky flags must be equal.
+//! A block is a list of ops that begin with `get`s and end with `set`s. It is compiled as a region of one unit, run on a random state, and
+//! run op by op through `emu_interp::execute` on a copy; then every byte of state and the sticky flags must be equal.
 
 #![allow(unsafe_code, dead_code)] // Generated code is called; not every test uses everything.
 
 use emu_ir::{Code, NONE, Op, Shape, Ty, operand_widths, result_width, verify, Width};
-use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HostFeatures, JUMPS, JumpEntry, PINS, Runtime, TlbShape};
+use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, Runtime, TlbShape};
 use emu_x86_64::{CHUNK, CodeCache, Lowering, Options, Region, Thunks, Unit, disassemble};
 use std::mem::size_of;
 
@@ -192,6 +192,23 @@ extern "C" fn interpret(cpu: *mut u8, op: *const Op, vl: u64) {
     }
 }
 
+/// Helper 0: writes the sticky exceptions as it sees them to the result whose number is its first argument, and raises all of the host's.
+extern "C" fn note_flags(cpu: *mut u8, result: u64) -> u64 {
+    // SAFETY: as in `interpret`.
+    unsafe {
+        let flags = cpu.add(FP_FLAGS).cast::<u32>().read();
+        cpu.add(RESULTS + FIELD * result as usize).cast::<u32>().write(flags);
+    }
+    raise_all(cpu)
+}
+/// Helper 1: does not look at state; computes with the host's floating point, which raises everything there is.
+extern "C" fn raise_all(_cpu: *mut u8) -> u64 {
+    use std::hint::black_box;
+    let (zero, one, huge, tiny) = (black_box(0.0f64), black_box(1.0), black_box(f64::MAX), black_box(f64::MIN_POSITIVE));
+    let all = [zero / zero, one / zero, huge * huge, tiny * tiny, one / black_box(3.0)];
+    black_box(all)[4].to_bits()
+}
+
 /// A code generator with its surroundings.
 pub struct Native {
     pub name: String,
@@ -224,7 +241,16 @@ impl Native {
             jump_shift: 2,
             tlb: TlbShape { offset: 0, entries: 1, page_bits: 12, views: 0 },
             pins: (0..PINS.len()).map(|i| (PINNED + 8 * i) as u32).collect(),
-            helpers: Vec::new(),
+            helpers: [(note_flags as *const () as usize, true), (raise_all as *const () as usize, false)]
+                .map(|(address, reads_state)| HelperAddress {
+                    address,
+                    reads_state,
+                    writes_state: false,
+                    may_exit: false,
+                    always_exits: false,
+                    needs_pc: false,
+                })
+                .to_vec(),
             runtime: Runtime {
                 next: nothing_next as *const () as usize,
                 exit: nothing_next as *const () as usize,
@@ -523,7 +549,7 @@ pub fn variants(rng: &mut Rng, code: Code, ty: Ty, shape: Shape) -> Vec<Op> {
                 Code::FRoundInt => (0..5).flat_map(|r| [r, r | 8]).collect(),
                 Code::FRoundIntN => (0..5).flat_map(|r| [r | 32 << 8, r | 64 << 8]).collect(),
                 Code::FToInt => {
-                    let from = if shape == Shape::SCALAR { vec![Ty::F16, Ty::F32, Ty::F64] } else { vec![Ty::F16, Ty::F32, Ty::F64] };
+                    let from = [Ty::F16, Ty::F32, Ty::F64];
                     from.iter()
                         .filter(|f| shape == Shape::SCALAR || f.bits() == bits)
                         .flat_map(|f| (0..5).flat_map(move |r| [0, 3].map(|frac| r | frac << 8 | u64::from(f.0) << 16)))
@@ -550,7 +576,7 @@ pub fn variants(rng: &mut Rng, code: Code, ty: Ty, shape: Shape) -> Vec<Op> {
         }
         _ => out.push(base),
     }
-    out.retain(|op| has_meaning(op));
+    out.retain(has_meaning);
     out
 }
 
