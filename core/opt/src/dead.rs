@@ -1,7 +1,8 @@
 //! Dead flags: a condition flag that is written again before anything can look at it is not written.
 //!
 //! Liveness runs backwards over the units of the region until nothing changes. Every way out of the region, every op that may fault or has
-//! an effect, and every unit that looks at requests where it begins sees all flags; so does every place where instructions are counted and may be too many.
+//! an effect, and every unit that looks at requests where it begins sees all flags; so does every place where instructions are counted and
+//! may be too many.
 
 use crate::{StateInfo, UnitOps, remove};
 use emu_ir::{Code, EFFECT, EXITS, FAULTS, Op};

@@ -111,8 +111,9 @@ fn keeps_flags(op: &Op) -> bool {
 }
 
 impl Analysis {
-    /// Analyses a unit. `fuse` false: conditions are all computed into registers, values are written to fields where the `set` is.
-    pub fn run(&mut self, ops: &[Op], slots: u32, f: &Frame, fuse: bool) {
+    /// Analyses a unit, whose instructions are counted at `counts`. `fuse` false: conditions are all computed into registers, values are
+    /// written to fields where the `set` is.
+    pub fn run(&mut self, ops: &[Op], slots: u32, counts: &[(u32, u32)], f: &Frame, fuse: bool) {
         self.facts.clear();
         self.facts.resize(slots as usize, NO_FACTS);
         self.keys.clear();
@@ -152,7 +153,7 @@ impl Analysis {
             }
         }
         if fuse {
-            self.settle(ops, f);
+            self.settle(ops, counts, f);
             self.wants(ops, f);
         }
     }
@@ -318,7 +319,7 @@ impl Analysis {
     }
 
     /// Decides which comparisons can stay in the flags, and takes back the rest.
-    fn settle(&mut self, ops: &[Op], f: &Frame) {
+    fn settle(&mut self, ops: &[Op], counts: &[(u32, u32)], f: &Frame) {
         if self.keys.is_empty() {
             return;
         }
@@ -360,7 +361,7 @@ impl Analysis {
         }
         // Keys that get in each other's way are given up one after the other.
         loop {
-            let lost = (0..self.keys.len()).find(|k| self.keys[*k].lazy && !self.holds(ops, *k, f.count, f.header.fp_flags as u64));
+            let lost = (0..self.keys.len()).find(|k| self.keys[*k].lazy && !self.holds(ops, *k, counts, f.header.fp_flags as u64));
             let Some(k) = lost else { break };
             if self.keys[k].kind == KeyKind::Float && self.keys[k].producer != NONE {
                 // They can be made again where they are wanted.
@@ -419,7 +420,7 @@ impl Analysis {
     }
 
     /// True if the flags of a key, once made, stay until their last use.
-    fn holds(&self, ops: &[Op], k: usize, count: bool, fp_flags: u64) -> bool {
+    fn holds(&self, ops: &[Op], k: usize, counts: &[(u32, u32)], fp_flags: u64) -> bool {
         let key = self.keys[k];
         if key.kind == KeyKind::Float {
             // Flags that are made again raise again what the comparison has raised, which nobody may have looked at meanwhile.
@@ -434,6 +435,10 @@ impl Analysis {
         }
         for i in from..=key.last {
             let op = &ops[i as usize];
+            // Counting changes the flags.
+            if (i > key.first || key.producer != NONE) && counts.iter().any(|c| c.0 == i) {
+                return false;
+            }
             if self.is_dead(op) {
                 continue;
             }
@@ -453,10 +458,6 @@ impl Analysis {
             }
             if i == key.last {
                 break;
-            }
-            if count && code(op) == Code::Branch {
-                // The instructions that follow are counted there.
-                return false;
             }
             if op.dst != NONE && self.facts[op.dst as usize].relation != NONE && matches!(op.ty, Ty::I32) {
                 // Equality, which the comparison's code has made.
