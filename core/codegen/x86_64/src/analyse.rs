@@ -253,6 +253,11 @@ impl Analysis {
     /// A condition of a floating-point comparison is the host's after UCOMIS of its operands in one order or the other; or, of equality and
     /// its opposite, none.
     fn relate(&mut self, ops: &[Op], v: u32, relation: u32, holds: u8) {
+        let by = self.def(ops, relation);
+        if !matches!(by.ty, Ty::F32 | Ty::F64) || !crate::float::is_native(by.aux) {
+            // The interpreter compares, and leaves no flags.
+            return;
+        }
         let holds = holds & 15;
         let fact = &mut self.facts[v as usize];
         (fact.relation, fact.holds) = (relation, holds);

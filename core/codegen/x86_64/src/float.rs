@@ -116,11 +116,16 @@ pub(crate) struct Way {
     from: [Saved; 3],
 }
 
+/// True if ops of this mode (`aux`) have code at all.
+pub(crate) fn is_native(mode: u32) -> bool {
+    Mode::from_bits(mode).bits() & FOREIGN.bits() == 0
+}
+
 impl Lowering<'_> {
     /// Emits a floating-point op; false if there is no code for it.
     pub(crate) fn float(&mut self, op: &Op, c: Code, ops: &[Op]) -> bool {
         let sticky = op.info().is_some_and(|r| r.flags & (FP | STICKY) == FP | STICKY);
-        if !sticky || Mode::from_bits(op.aux).bits() & FOREIGN.bits() != 0 {
+        if !sticky || !is_native(op.aux) {
             return false;
         }
         self.may_raise();
