@@ -96,6 +96,8 @@ pub struct Generator {
     entries: Vec<(u64, u32)>,
     forward: Forward,
     dead: Dead,
+    /// Where code under icount may leave.
+    looks: Vec<usize>,
     units: Vec<UnitOps>,
 }
 
@@ -196,6 +198,7 @@ impl Native {
             entries: Vec::new(),
             forward: Forward::default(),
             dead: Dead::default(),
+            looks: Vec::new(),
             units: Vec::new(),
         })
     }
@@ -344,7 +347,13 @@ impl Generator {
         for u in &self.units {
             self.forward.run(&mut f.ops, u, &native.state);
         }
-        self.dead.run(&mut f.ops, &self.units, &native.state);
+        self.looks.clear();
+        if native.frame.count {
+            for u in &f.units {
+                self.looks.extend(f.counts[u.counts.0..u.counts.1].iter().map(|c| u.ops.0 + c.0 as usize));
+            }
+        }
+        self.dead.run(&mut f.ops, &self.units, &self.looks, &native.state);
         let (units, counts) = (&f.units, &mut f.counts);
         let owner = |i: usize| units.iter().position(|u| u.counts.0 <= i && i < u.counts.1).unwrap_or(0);
         let marks = counts.iter_mut().enumerate().map(|(i, c)| (owner(i), &mut c.0));

@@ -1,7 +1,8 @@
 //! Dead flags: a condition flag that is written again before anything can look at it is not written.
 //!
 //! Liveness runs backwards over the units of the region until nothing changes. Every way out of the region, every op that may fault or has
-//! an effect, and every unit that looks at requests where it begins sees all flags.
+//! an effect, and every unit that looks at requests where it begins sees all flags; so does every place where instructions are counted and
+//! may be too many.
 
 use crate::{StateInfo, UnitOps, remove};
 use emu_ir::{Code, EFFECT, EXITS, FAULTS, Op};
@@ -30,8 +31,8 @@ pub struct Dead {
 }
 
 impl Dead {
-    /// Runs over a region.
-    pub fn run(&mut self, ops: &mut [Op], units: &[UnitOps], info: &StateInfo) {
+    /// Runs over a region. `looks` are positions in `ops`, ascending, before which code may leave: where instructions are counted.
+    pub fn run(&mut self, ops: &mut [Op], units: &[UnitOps], looks: &[usize], info: &StateInfo) {
         let Some(lowest) = info.flags.iter().min().copied() else { return };
         let highest = info.flags.iter().max().copied().unwrap_or(lowest);
         self.events.clear();
@@ -42,6 +43,9 @@ impl Dead {
             let from = self.events.len();
             for (i, op) in ops.iter().enumerate().take(u.last).skip(u.first) {
                 let Some(code) = op.opcode() else { continue };
+                if code == Code::InsnStart && looks.binary_search(&i).is_ok() {
+                    self.events.push(Event::All);
+                }
                 match code {
                     Code::Get | Code::Set => {
                         let bytes = if op.shape == emu_ir::Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(256) };

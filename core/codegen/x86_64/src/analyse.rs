@@ -103,8 +103,9 @@ fn keeps_flags(op: &Op) -> bool {
 }
 
 impl Analysis {
-    /// Analyses a unit. `fuse` false: conditions are all computed into registers, values are written to fields where the `set` is.
-    pub fn run(&mut self, ops: &[Op], slots: u32, f: &Frame, fuse: bool) {
+    /// Analyses a unit, whose instructions are counted at `counts`. `fuse` false: conditions are all computed into registers, values are
+    /// written to fields where the `set` is.
+    pub fn run(&mut self, ops: &[Op], slots: u32, counts: &[(u32, u32)], f: &Frame, fuse: bool) {
         self.facts.clear();
         self.facts.resize(slots as usize, NO_FACTS);
         self.keys.clear();
@@ -144,7 +145,7 @@ impl Analysis {
             }
         }
         if fuse {
-            self.settle(ops, f);
+            self.settle(ops, counts);
             self.wants(ops, f);
         }
     }
@@ -256,7 +257,7 @@ impl Analysis {
     }
 
     /// Decides which comparisons can stay in the flags, and takes back the rest.
-    fn settle(&mut self, ops: &[Op], f: &Frame) {
+    fn settle(&mut self, ops: &[Op], counts: &[(u32, u32)]) {
         if self.keys.is_empty() {
             return;
         }
@@ -294,7 +295,7 @@ impl Analysis {
         }
         // Keys that get in each other's way are given up one after the other.
         loop {
-            let lost = (0..self.keys.len()).find(|k| self.keys[*k].lazy && !self.holds(ops, *k, f.count));
+            let lost = (0..self.keys.len()).find(|k| self.keys[*k].lazy && !self.holds(ops, *k, counts));
             let Some(k) = lost else { break };
             (self.keys[k].lazy, self.keys[k].producer) = (false, NONE);
         }
@@ -337,7 +338,7 @@ impl Analysis {
     }
 
     /// True if the flags of a key, once made, stay until their last use.
-    fn holds(&self, ops: &[Op], k: usize, count: bool) -> bool {
+    fn holds(&self, ops: &[Op], k: usize, counts: &[(u32, u32)]) -> bool {
         let key = self.keys[k];
         let from = if key.producer == NONE { key.first } else { key.producer + 1 };
         if from > key.first {
@@ -345,6 +346,10 @@ impl Analysis {
         }
         for i in from..=key.last {
             let op = &ops[i as usize];
+            // Counting changes the flags.
+            if (i > key.first || key.producer != NONE) && counts.iter().any(|c| c.0 == i) {
+                return false;
+            }
             if self.is_dead(op) {
                 continue;
             }
@@ -364,10 +369,6 @@ impl Analysis {
             }
             if i == key.last {
                 break;
-            }
-            if count && code(op) == Code::Branch {
-                // The instructions that follow are counted there.
-                return false;
             }
             let condition = match code(op) {
                 Code::Branch => op.a,

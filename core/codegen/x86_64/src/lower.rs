@@ -255,7 +255,8 @@ impl<'f> Lowering<'f> {
     fn unit(&mut self, u: &Unit<'_>, next: Option<u64>) {
         let mut an = std::mem::take(&mut self.an);
         // The interpreter leaves no flags.
-        an.run(u.ops, u.slots, self.f, self.options.fuse && self.options.native);
+        let counts = if self.f.count { u.counts } else { &[] };
+        an.run(u.ops, u.slots, counts, self.f, self.options.fuse && self.options.native);
         self.an = an;
         self.vals.clear();
         self.vals.resize(u.slots as usize, NOWHERE);
