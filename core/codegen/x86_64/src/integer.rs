@@ -569,11 +569,6 @@ impl Lowering<'_> {
                 self.asm.mov_rr(Size::Q, d, r);
                 self.done(op.dst, d, true);
             }
-            Loc::Two(a, b) => {
-                let d = self.dst(op.dst, &[]);
-                self.asm.mov_rr(Size::Q, d, if low { a } else { b });
-                self.done(op.dst, d, true);
-            }
             Loc::State(off) => {
                 let m = self.state(off).plus(if low { 0 } else { 8 });
                 let d = self.dst(op.dst, &[]);

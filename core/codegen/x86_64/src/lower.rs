@@ -62,8 +62,6 @@ pub(crate) enum Loc {
     Gpr(Gpr),
     /// The register of a pinned field (by index), which has this value.
     Pin(u8),
-    /// Two registers of its own, low and high.
-    Two(Gpr, Gpr),
     /// A vector register.
     Xmm(Xmm),
     /// Its value slot.
@@ -429,10 +427,6 @@ impl<'f> Lowering<'f> {
     fn forget_register(&mut self, v: u32) {
         match self.loc(v) {
             Loc::Gpr(r) => self.owner[r as usize] = NONE,
-            Loc::Two(a, b) => {
-                self.owner[a as usize] = NONE;
-                self.owner[b as usize] = NONE;
-            }
             Loc::Xmm(x) => self.xowner[x as usize] = NONE,
             _ => {}
         }
@@ -471,10 +465,6 @@ impl<'f> Lowering<'f> {
             Loc::Gpr(r) => self.store_narrow(slot, r, bits),
             Loc::Pin(p) if bits >= 64 => self.asm.mov_mr(Size::Q, slot, PINS[p as usize]),
             Loc::Pin(p) => self.store_narrow(slot, PINS[p as usize], bits),
-            Loc::Two(a, b) => {
-                self.asm.mov_mr(Size::Q, slot, a);
-                self.asm.mov_mr(Size::Q, slot.plus(8), b);
-            }
             Loc::Xmm(x) => match bits {
                 128 => self.asm.movups_mr(slot, x),
                 64 => self.asm.movq_mr(slot, x),
@@ -618,7 +608,7 @@ impl<'f> Lowering<'f> {
                 self.own(v, r, true);
                 r
             }
-            Loc::Two(..) | Loc::Pair(..) => {
+            Loc::Pair(..) => {
                 debug_assert!(false, "a 128-bit value in one register");
                 TEMPS[0]
             }
@@ -701,10 +691,6 @@ impl<'f> Lowering<'f> {
                 let m = self.slot(v);
                 self.load_xmm(x, m, bits);
             }
-            Loc::Two(a, b) => {
-                self.join(x, a, b);
-                self.forget_register(v);
-            }
             Loc::Const(0) => self.asm.sse_rr(0x66, 1, 0xef, x, x),
             Loc::Const(c) => {
                 let label = self.constant(c.into());
@@ -743,11 +729,6 @@ impl<'f> Lowering<'f> {
     /// The two halves of a 128-bit value in registers.
     pub(crate) fn halves(&mut self, v: u32) -> (Gpr, Gpr) {
         match self.loc(v) {
-            Loc::Two(a, b) => {
-                self.lock(a);
-                self.lock(b);
-                (a, b)
-            }
             Loc::Pair(a, b) => (self.gpr(a), self.gpr(b)),
             Loc::Xmm(x) => {
                 let (a, b) = (self.temp(), self.temp());
@@ -1088,7 +1069,7 @@ impl<'f> Lowering<'f> {
                 self.asm.setcc_m(cc, m);
             }
             128 => match self.loc(v) {
-                Loc::Two(..) | Loc::Pair(..) => {
+                Loc::Pair(..) => {
                     let (a, b) = self.halves(v);
                     self.asm.mov_mr(Size::Q, m, a);
                     self.asm.mov_mr(Size::Q, m.plus(8), b);
