@@ -62,9 +62,10 @@ impl Dead {
                     }),
                     Code::InsnStart => {}
                     _ if op.info().is_none_or(|r| r.flags & (FAULTS | EFFECT | EXITS) != 0)
-                        && !matches!(self.events[from..].last(), Some(Event::All)) => {
-                            self.events.push(Event::All);
-                        }
+                        && !matches!(self.events[from..].last(), Some(Event::All)) =>
+                    {
+                        self.events.push(Event::All);
+                    }
                     _ => {}
                 }
             }

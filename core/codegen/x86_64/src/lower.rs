@@ -146,6 +146,8 @@ pub struct Lowering<'f> {
     pub(crate) options: Options,
     /// The code.
     pub asm: Asm,
+    /// Bytes of it before the code out of the way begins.
+    pub hot: usize,
     pub(crate) an: Analysis,
     pub(crate) vals: Vec<Value>,
     /// Value in each temporary, `NONE` if none.
@@ -192,6 +194,7 @@ impl<'f> Lowering<'f> {
             thunks,
             options,
             asm: Asm::default(),
+            hot: 0,
             an: Analysis::default(),
             vals: Vec::new(),
             owner: [NONE; 16],
@@ -234,6 +237,7 @@ impl<'f> Lowering<'f> {
             self.asm.bind(label);
             self.unit(u, region.units.get(i + 1).map(|n| n.pc));
         }
+        self.hot = self.asm.code.len();
         self.cold_code();
         for (bytes, label) in std::mem::take(&mut self.pool) {
             self.asm.data(label, &bytes.to_le_bytes());
@@ -272,11 +276,11 @@ impl<'f> Lowering<'f> {
         let mut counts = u.counts.iter().peekable();
         for (i, op) in u.ops.iter().enumerate() {
             self.at = i as u32;
-            if self.f.count {
-                if let Some((_, n)) = counts.next_if(|c| c.0 == self.at) {
-                    self.count(op.imm, *n);
-                    self.left = n + 1;
-                }
+            if self.f.count
+                && let Some((_, n)) = counts.next_if(|c| c.0 == self.at)
+            {
+                self.count(op.imm, *n);
+                self.left = n + 1;
             }
             if self.at < self.skip {
                 continue;
@@ -1011,12 +1015,12 @@ impl<'f> Lowering<'f> {
         if self.is_sticky(offset, bytes) {
             return self.get_sticky(op);
         }
-        if bits <= 64 {
-            if let Some(p) = self.f.pins.iter().position(|at| *at == offset) {
-                self.vals[op.dst as usize].loc = Loc::Pin(p as u8);
-                self.aliases.push(op.dst);
-                return;
-            }
+        if bits <= 64
+            && let Some(p) = self.f.pins.iter().position(|at| *at == offset)
+        {
+            self.vals[op.dst as usize].loc = Loc::Pin(p as u8);
+            self.aliases.push(op.dst);
+            return;
         }
         let overlapping: Vec<u8> = self.pins_at(offset, bytes).collect();
         for p in &overlapping {
@@ -1047,10 +1051,10 @@ impl<'f> Lowering<'f> {
         if sticky {
             self.asm.call_outside(self.thunks.merge);
         }
-        if bits == 64 {
-            if let Some(p) = self.f.pins.iter().position(|at| *at == offset) {
-                return self.set_pin(p as u8, v);
-            }
+        if bits == 64
+            && let Some(p) = self.f.pins.iter().position(|at| *at == offset)
+        {
+            return self.set_pin(p as u8, v);
         }
         let overlapping: Vec<u8> = self.pins_at(offset, bytes).collect();
         for p in &overlapping {

@@ -183,7 +183,7 @@ impl Lowering<'_> {
     /// Ops that saturate, on vectors and scalars; `total`: the bits that count.
     pub(crate) fn saturate(&mut self, op: &Op, c: Code, total: u32) -> bool {
         let bits = op.ty.bits();
-        if bits < 8 || bits > 64 || op.ty.is_float() || op.shape == Shape::SCALAR && bits < 32 {
+        if !(8..=64).contains(&bits) || op.ty.is_float() || op.shape == Shape::SCALAR && bits < 32 {
             return false;
         }
         let e = log(bits);

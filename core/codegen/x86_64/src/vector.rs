@@ -239,7 +239,7 @@ impl Lowering<'_> {
         if bits == 128 && c == Code::PMulL {
             return self.carryless(op, op.a, op.b, if op.aux & 2 != 0 { 0x11 } else { 0 });
         }
-        if bits < 8 || bits > 64 {
+        if !(8..=64).contains(&bits) {
             return matches!(c, Code::VResize | Code::Ext | Code::Tbl) && self.permute(op, c, total);
         }
         let e = bits.trailing_zeros() as usize - 3;
