@@ -9,6 +9,7 @@
 //! * `debug`: stopping, stepping, breakpoints, watchpoints, and access to a stopped machine.
 //! * `semihosting`: the guest as semihosting sees it.
 //! * `state_hash`: hashes of the state at exact instruction counts, to compare engines by.
+//! * `hot_code`: generated code for tests to look at.
 //! * `trace`: what `-d` shows of a running CPU.
 //! * `services`: the C functions behind [`emu_plugins_api::HostServices`].
 //!
@@ -19,6 +20,8 @@
 mod clock;
 mod code;
 mod debug;
+#[doc(hidden)]
+pub mod hot_code;
 mod machine;
 mod memory;
 mod native;

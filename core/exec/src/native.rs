@@ -111,6 +111,24 @@ impl Native {
         if mode == "off" || std::env::var_os("EMU_INTERP").is_some() {
             return Ok(None);
         }
+        let features = match std::env::var("EMU_HOST").as_deref() {
+            Ok("x86-64-v2") => HostFeatures::baseline(),
+            _ => HostFeatures::detect(),
+        };
+        Native::prepare(arch, cpus, slots, count, unlinked, &mode, features).map(Some)
+    }
+
+    /// The same with what the environment says as arguments.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn prepare(
+        arch: &emu_plugins_api::ArchitectureHandle,
+        cpus: u32,
+        slots: u32,
+        count: bool,
+        unlinked: bool,
+        mode: &str,
+        features: HostFeatures,
+    ) -> Result<Native, String> {
         let layout = arch.layout();
         let at = CpuLayout::new(layout, slots);
         let pins: Vec<u32> = layout.pins.get().iter().copied().take(PINS.len()).collect();
@@ -142,10 +160,6 @@ impl Native {
             interpret: interpret as *const () as usize,
             fence: fence as *const () as usize,
         };
-        let features = match std::env::var("EMU_HOST").as_deref() {
-            Ok("x86-64-v2") => HostFeatures::baseline(),
-            _ => HostFeatures::detect(),
-        };
         let frame: &'static Frame = Box::leak(Box::new(Frame {
             bias,
             header,
@@ -168,11 +182,11 @@ impl Native {
         let perf_map = (std::env::var("EMU_PERF").as_deref() == Ok("map"))
             .then(|| std::fs::File::create(format!("/tmp/perf-{}.map", std::process::id())).ok().map(Mutex::new))
             .flatten();
-        Ok(Some(Native {
+        Ok(Native {
             frame,
             thunks,
             options: Options { fuse: mode != "plain", native: mode != "interpret" },
-            optimise: !matches!(mode.as_str(), "plain" | "interpret" | "noopt"),
+            optimise: !matches!(mode, "plain" | "interpret" | "noopt"),
             state: StateInfo {
                 flags: flags(layout),
                 own: size_of::<CpuHeader>() as u32,
@@ -186,7 +200,7 @@ impl Native {
             evicted: AtomicU64::new(0),
             time_ns: AtomicU64::new(0),
             perf_map,
-        }))
+        })
     }
 
     /// A generator for a CPU.
@@ -284,19 +298,9 @@ impl Generator {
                 m.trace_ops(u.pc, &f.ops[u.ops.0..u.ops.1]);
             }
         }
-        let units: Vec<Unit<'_>> = f
-            .units
-            .iter()
-            .map(|u| Unit {
-                pc: u.pc,
-                ops: &f.ops[u.ops.0..u.ops.1],
-                slots: u.slots,
-                counts: &f.counts[u.counts.0..u.counts.1],
-                loops: u.loops,
-            })
-            .collect();
         let vl = m.arch.vector_bytes(mode);
-        self.lowering.region(&Region { units: &units, mode, vl }, &mut self.entries);
+        self.lower(mode, vl);
+        let f = &self.former;
         let placed = {
             let mut cache = native.cache.lock().unwrap_or_else(|e| e.into_inner());
             native.reclaim(m, &mut cache);
@@ -339,6 +343,41 @@ impl Generator {
 }
 
 impl Generator {
+    /// Generates the code of the region that was formed.
+    fn lower(&mut self, mode: u64, vl: u32) {
+        let f = &self.former;
+        let units: Vec<Unit<'_>> = f
+            .units
+            .iter()
+            .map(|u| Unit {
+                pc: u.pc,
+                ops: &f.ops[u.ops.0..u.ops.1],
+                slots: u.slots,
+                counts: &f.counts[u.counts.0..u.counts.1],
+                loops: u.loops,
+            })
+            .collect();
+        self.lowering.region(&Region { units: &units, mode, vl }, &mut self.entries);
+    }
+
+    /// The code of the region at `pc` of a page, without a machine: what lies on the straight way, and the number of guest instructions.
+    pub(crate) fn hot_code(
+        &mut self,
+        native: &Native,
+        arch: &emu_plugins_api::ArchitectureHandle,
+        pc: u64,
+        mode: u64,
+        page: &[u8],
+    ) -> Result<(Vec<u8>, u32), String> {
+        let slots_max = native.frame.slot_count;
+        self.former.form(&Source { arch, pc, mode, attrs: 0, page, known: &|_| false, single: false, slots_max })?;
+        if native.optimise {
+            self.optimise(native);
+        }
+        self.lower(mode, arch.vector_bytes(mode));
+        Ok((self.lowering.asm.code[..self.lowering.hot].to_vec(), self.former.insns))
+    }
+
     /// Runs the passes over the region.
     fn optimise(&mut self, native: &Native) {
         let f = &mut self.former;
@@ -418,7 +457,7 @@ unsafe extern "C" fn access(cpu: *mut CpuHeader, site: *const Site) -> u64 {
     // SAFETY: see above; the site lies in the code beside the call; the exchange area belongs to the CPU.
     let ((m, v), site, x) = unsafe {
         let (m, v) = of(cpu);
-        (((m, v)), &*site, &mut *cpu.cast::<u8>().add(v.layout_of().exchange as usize).cast::<Exchange>())
+        ((m, v), &*site, &mut *cpu.cast::<u8>().add(v.layout_of().exchange as usize).cast::<Exchange>())
     };
     count(&v.counters.slow_accesses);
     // SAFETY: this is the CPU's thread.

@@ -65,10 +65,10 @@ impl Dead {
                         _ => Event::All,
                     }),
                     Code::InsnStart => {}
-                    _ if op.info().is_none_or(|r| r.flags & (FAULTS | EFFECT | EXITS) != 0) => {
-                        if !matches!(self.events[from..].last(), Some(Event::All)) {
-                            self.events.push(Event::All);
-                        }
+                    _ if op.info().is_none_or(|r| r.flags & (FAULTS | EFFECT | EXITS) != 0)
+                        && !matches!(self.events[from..].last(), Some(Event::All)) =>
+                    {
+                        self.events.push(Event::All);
                     }
                     _ => {}
                 }

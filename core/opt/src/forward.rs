@@ -169,6 +169,12 @@ impl Forward {
                 let from = Ty(op.aux as u8).bits();
                 a.filter(|_| from <= 64).map(|a| ((a << (64 - from)) as i64 >> (64 - from)) as u64)
             }
+            Code::Extract => a.map(|a| a >> (op.aux & 0xff) & field(op.aux >> 8)),
+            // A constant that is put together piece by piece.
+            Code::Deposit => both.map(|(a, b)| {
+                let (lsb, field) = (op.aux & 0xff, field(op.aux >> 8));
+                a & !(field << lsb) | (b & field) << lsb
+            }),
             // The operands of a comparison have the op's type, its result is a bit.
             Code::CmpEq | Code::CmpNe | Code::CmpUlt | Code::CmpUle | Code::CmpSlt | Code::CmpSle => {
                 let Some((a, b)) = both else { return };
@@ -194,6 +200,11 @@ impl Forward {
         (op.code, op.ty, op.shape, op.imm, op.aux) = (Code::Const as u16, ty, Shape::SCALAR, v, 0);
         (op.a, op.b, op.c) = (NONE, NONE, NONE);
     }
+}
+
+/// The lowest `len` bits; 0 of them do not occur.
+fn field(len: u32) -> u64 {
+    u64::MAX >> (64 - len.clamp(1, 64))
 }
 
 fn bits_of_set(op: &Op) -> u16 {

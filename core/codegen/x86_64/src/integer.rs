@@ -166,13 +166,13 @@ impl Lowering<'_> {
     /// Register for a result: the wanted one, or that of an operand that ends here, or a new one.
     fn dst_or_reuse(&mut self, v: u32, a: u32, left: Arg) -> Gpr {
         use crate::analyse::NO_PIN;
-        if self.fact(v).want == NO_PIN {
-            if let (Arg::Reg(r), Loc::Gpr(own)) = (left, self.loc(a)) {
-                if r == own && self.dies(a) {
-                    self.give_up(a);
-                    return r;
-                }
-            }
+        if self.fact(v).want == NO_PIN
+            && let (Arg::Reg(r), Loc::Gpr(own)) = (left, self.loc(a))
+            && r == own
+            && self.dies(a)
+        {
+            self.give_up(a);
+            return r;
         }
         self.dst(v, &[])
     }
@@ -192,11 +192,13 @@ impl Lowering<'_> {
         let left = self.left_operand(op.a);
         let right = self.arg(op.b);
         let d = self.dst_or_reuse(op.dst, op.a, left);
-        if let (Arg::Reg(a), Arg::Imm(i)) = (left, right) {
-            if a != d && makes == NO_KEY && i != i32::MIN {
-                self.asm.lea(size, d, crate::asm::Mem::at(a, -i));
-                return self.done(op.dst, d, true);
-            }
+        if let (Arg::Reg(a), Arg::Imm(i)) = (left, right)
+            && a != d
+            && makes == NO_KEY
+            && i != i32::MIN
+        {
+            self.asm.lea(size, d, crate::asm::Mem::at(a, -i));
+            return self.done(op.dst, d, true);
         }
         if right == Arg::Reg(d) && left != right {
             let t = self.temp();
@@ -569,11 +571,6 @@ impl Lowering<'_> {
                 self.asm.mov_rr(Size::Q, d, r);
                 self.done(op.dst, d, true);
             }
-            Loc::Two(a, b) => {
-                let d = self.dst(op.dst, &[]);
-                self.asm.mov_rr(Size::Q, d, if low { a } else { b });
-                self.done(op.dst, d, true);
-            }
             Loc::State(off) => {
                 let m = self.state(off).plus(if low { 0 } else { 8 });
                 let d = self.dst(op.dst, &[]);
@@ -616,13 +613,15 @@ impl Lowering<'_> {
             return true;
         }
         // A wanted value that its maker put there already.
-        if let Loc::Pin(p) = self.loc(op.a) {
-            if self.fact(op.dst).want == p && self.fact(op.a).want == p && self.vals[op.a as usize].clean {
-                self.vals[op.dst as usize].loc = Loc::Pin(p);
-                self.vals[op.dst as usize].clean = true;
-                self.aliases.push(op.dst);
-                return true;
-            }
+        if let Loc::Pin(p) = self.loc(op.a)
+            && self.fact(op.dst).want == p
+            && self.fact(op.a).want == p
+            && self.vals[op.a as usize].clean
+        {
+            self.vals[op.dst as usize].loc = Loc::Pin(p);
+            self.vals[op.dst as usize].clean = true;
+            self.aliases.push(op.dst);
+            return true;
         }
         if let Loc::State(off) = self.loc(op.a) {
             let m = self.state(off);

@@ -5,6 +5,8 @@
 //! `cache` the memory that it all lies in.
 
 #![warn(missing_docs)]
+// An encoder takes what an encoding has; `to_memory` and its like say where a value goes.
+#![allow(clippy::too_many_arguments, clippy::wrong_self_convention)]
 
 mod analyse;
 pub mod asm;

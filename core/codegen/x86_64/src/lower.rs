@@ -62,8 +62,6 @@ pub(crate) enum Loc {
     Gpr(Gpr),
     /// The register of a pinned field (by index), which has this value.
     Pin(u8),
-    /// Two registers of its own, low and high.
-    Two(Gpr, Gpr),
     /// A vector register.
     Xmm(Xmm),
     /// Its value slot.
@@ -148,6 +146,8 @@ pub struct Lowering<'f> {
     pub(crate) options: Options,
     /// The code.
     pub asm: Asm,
+    /// Bytes of it before the code out of the way begins.
+    pub hot: usize,
     pub(crate) an: Analysis,
     pub(crate) vals: Vec<Value>,
     /// Value in each temporary, `NONE` if none.
@@ -196,6 +196,7 @@ impl<'f> Lowering<'f> {
             thunks,
             options,
             asm: Asm::default(),
+            hot: 0,
             an: Analysis::default(),
             vals: Vec::new(),
             owner: [NONE; 16],
@@ -239,6 +240,7 @@ impl<'f> Lowering<'f> {
             self.asm.bind(label);
             self.unit(u, region.units.get(i + 1).map(|n| n.pc));
         }
+        self.hot = self.asm.code.len();
         self.cold_code();
         for (bytes, label) in std::mem::take(&mut self.pool) {
             self.asm.data(label, &bytes.to_le_bytes());
@@ -279,11 +281,11 @@ impl<'f> Lowering<'f> {
         let mut counts = u.counts.iter().peekable();
         for (i, op) in u.ops.iter().enumerate() {
             self.at = i as u32;
-            if self.f.count {
-                if let Some((_, n)) = counts.next_if(|c| c.0 == self.at) {
-                    self.count(op.imm, *n);
-                    self.left = n + 1;
-                }
+            if self.f.count
+                && let Some((_, n)) = counts.next_if(|c| c.0 == self.at)
+            {
+                self.count(op.imm, *n);
+                self.left = n + 1;
             }
             if self.at < self.skip {
                 continue;
@@ -434,10 +436,6 @@ impl<'f> Lowering<'f> {
     fn forget_register(&mut self, v: u32) {
         match self.loc(v) {
             Loc::Gpr(r) => self.owner[r as usize] = NONE,
-            Loc::Two(a, b) => {
-                self.owner[a as usize] = NONE;
-                self.owner[b as usize] = NONE;
-            }
             Loc::Xmm(x) => self.xowner[x as usize] = NONE,
             _ => {}
         }
@@ -476,10 +474,6 @@ impl<'f> Lowering<'f> {
             Loc::Gpr(r) => self.store_narrow(slot, r, bits),
             Loc::Pin(p) if bits >= 64 => self.asm.mov_mr(Size::Q, slot, PINS[p as usize]),
             Loc::Pin(p) => self.store_narrow(slot, PINS[p as usize], bits),
-            Loc::Two(a, b) => {
-                self.asm.mov_mr(Size::Q, slot, a);
-                self.asm.mov_mr(Size::Q, slot.plus(8), b);
-            }
             Loc::Xmm(x) => match bits {
                 128 => self.asm.movups_mr(slot, x),
                 64 => self.asm.movq_mr(slot, x),
@@ -623,7 +617,7 @@ impl<'f> Lowering<'f> {
                 self.own(v, r, true);
                 r
             }
-            Loc::Two(..) | Loc::Pair(..) => {
+            Loc::Pair(..) => {
                 debug_assert!(false, "a 128-bit value in one register");
                 TEMPS[0]
             }
@@ -706,10 +700,6 @@ impl<'f> Lowering<'f> {
                 let m = self.slot(v);
                 self.load_xmm(x, m, bits);
             }
-            Loc::Two(a, b) => {
-                self.join(x, a, b);
-                self.forget_register(v);
-            }
             Loc::Const(0) => self.asm.sse_rr(0x66, 1, 0xef, x, x),
             Loc::Const(c) => {
                 let label = self.constant(c.into());
@@ -748,11 +738,6 @@ impl<'f> Lowering<'f> {
     /// The two halves of a 128-bit value in registers.
     pub(crate) fn halves(&mut self, v: u32) -> (Gpr, Gpr) {
         match self.loc(v) {
-            Loc::Two(a, b) => {
-                self.lock(a);
-                self.lock(b);
-                (a, b)
-            }
             Loc::Pair(a, b) => (self.gpr(a), self.gpr(b)),
             Loc::Xmm(x) => {
                 let (a, b) = (self.temp(), self.temp());
@@ -1035,12 +1020,12 @@ impl<'f> Lowering<'f> {
         if self.is_sticky(offset, bytes) {
             return self.get_sticky(op);
         }
-        if bits <= 64 {
-            if let Some(p) = self.f.pins.iter().position(|at| *at == offset) {
-                self.vals[op.dst as usize].loc = Loc::Pin(p as u8);
-                self.aliases.push(op.dst);
-                return;
-            }
+        if bits <= 64
+            && let Some(p) = self.f.pins.iter().position(|at| *at == offset)
+        {
+            self.vals[op.dst as usize].loc = Loc::Pin(p as u8);
+            self.aliases.push(op.dst);
+            return;
         }
         let overlapping: Vec<u8> = self.pins_at(offset, bytes).collect();
         for p in &overlapping {
@@ -1071,10 +1056,10 @@ impl<'f> Lowering<'f> {
         if sticky {
             self.merge_sticky();
         }
-        if bits == 64 {
-            if let Some(p) = self.f.pins.iter().position(|at| *at == offset) {
-                return self.set_pin(p as u8, v);
-            }
+        if bits == 64
+            && let Some(p) = self.f.pins.iter().position(|at| *at == offset)
+        {
+            return self.set_pin(p as u8, v);
         }
         let overlapping: Vec<u8> = self.pins_at(offset, bytes).collect();
         for p in &overlapping {
@@ -1093,7 +1078,7 @@ impl<'f> Lowering<'f> {
                 self.asm.setcc_m(cc, m);
             }
             128 => match self.loc(v) {
-                Loc::Two(..) | Loc::Pair(..) => {
+                Loc::Pair(..) => {
                     let (a, b) = self.halves(v);
                     self.asm.mov_mr(Size::Q, m, a);
                     self.asm.mov_mr(Size::Q, m.plus(8), b);

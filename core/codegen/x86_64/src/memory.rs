@@ -202,7 +202,7 @@ impl Lowering<'_> {
         }
         let atomic = flags.has(MemFlags::ATOMIC16) && !self.f.alone;
         let from = match self.loc(op.b) {
-            Loc::Pair(..) | Loc::Two(..) if !atomic => {
+            Loc::Pair(..) if !atomic => {
                 let (a, b) = self.halves(op.b);
                 From::Two(a, b)
             }

@@ -57,7 +57,9 @@ impl Translator<'_> {
         if tbi == 3 {
             return extended;
         }
-        let upper = self.bit_of(Ty::I64, target, 55);
+        // Bit 55, as the sign of what it was copied into: a comparison that hosts have.
+        let zero = self.ir.c64(0);
+        let upper = self.ir.slt(Ty::I64, extended, zero);
         if tbi == 2 { self.ir.select(Ty::I64, upper, extended, target) } else { self.ir.select(Ty::I64, upper, target, extended) }
     }
 

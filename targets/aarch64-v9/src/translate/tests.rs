@@ -170,3 +170,29 @@ fn registers_are_written_after_the_last_fault() {
         }
     }
 }
+
+/// AArch64.BranchAddr(): with which bits of TBI which half of the address space loses its tag.
+#[test]
+fn ignored_tags_do_not_reach_the_program_counter() {
+    let arch = model();
+    let ret = 0xd65f_03c0;
+    for tbi in 0..4u32 {
+        let buf = block(&arch, &[ret], ModeKey::default().with_tbi_insn(tbi), 0);
+        for (top, bit55) in (0..=0xff_u64).flat_map(|top| [(top, 0), (top, 1)]) {
+            let target = top << 56 | bit55 << 55 | 0x0012_3456_789a_bcd0;
+            let mut slots = vec![0u64; buf.next_slot as usize];
+            let mut to = None;
+            for op in buf.ops() {
+                match op.opcode() {
+                    Some(Code::InsnStart) => {}
+                    Some(Code::Get) => slots[op.dst as usize] = target,
+                    Some(Code::Jump) => to = Some(slots[op.a as usize]),
+                    _ => assert!(emu_interp::execute(op, &mut slots, 0, &mut 0), "{}", print(buf.ops())),
+                }
+            }
+            let untagged = target & u64::MAX >> 8 | (0xff * bit55) << 56;
+            let ignored = tbi >> bit55 & 1 == 1;
+            assert_eq!(to, Some(if ignored { untagged } else { target }), "TBI {tbi} {target:#x}");
+        }
+    }
+}
