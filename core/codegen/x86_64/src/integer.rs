@@ -427,21 +427,19 @@ impl Lowering<'_> {
 
     fn carry(&mut self, op: &Op, c: Code) {
         let size = self.size(op);
-        let (a, b) = (self.arg(op.a), self.arg(op.b));
-        let t = self.temp();
-        // The carry goes into the flag last; moves leave it there.
-        self.mov_arg(size, t, a);
-        match self.loc(op.c) {
+        // The carry first: it may have to be read from the flags.
+        let k = match self.loc(op.c) {
             Loc::Const(v) => {
                 let k = self.temp();
                 self.asm.mov_ri(k, v & 1);
-                self.asm.bt_ri(Size::D, k, 0);
+                k
             }
-            _ => {
-                let k = self.gpr(op.c);
-                self.asm.bt_ri(Size::D, k, 0);
-            }
-        }
+            _ => self.gpr(op.c),
+        };
+        let (a, b) = (self.arg(op.a), self.arg(op.b));
+        let t = self.temp();
+        self.mov_arg(size, t, a);
+        self.asm.bt_ri(Size::D, k, 0);
         self.alu_arg(Alu::Adc, size, t, b);
         self.clobbered();
         if c != Code::Adc {

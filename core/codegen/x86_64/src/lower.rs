@@ -394,7 +394,8 @@ impl<'f> Lowering<'f> {
                 (cheap, self.fact(v).last)
             });
             let r = victim.unwrap_or(TEMPS[0]);
-            debug_assert!(victim.is_some(), "an op uses too many registers");
+            // A lowering that locks more registers than there are would go on with a wrong value.
+            assert!(victim.is_some(), "an op uses too many registers");
             self.evict(r);
             r
         });
@@ -937,6 +938,8 @@ impl<'f> Lowering<'f> {
     pub(crate) fn flags_of(&mut self, v: u32) -> Cc {
         let f = self.fact(v);
         if self.flags != f.key {
+            // What the comparison needs is free again behind it.
+            let locked = self.locked;
             let key = self.an.keys[f.key as usize];
             debug_assert!(key.producer == NONE, "the flags of value {v} were lost");
             let size = Size::bits(key.bits.into());
@@ -964,6 +967,7 @@ impl<'f> Lowering<'f> {
                 }
             }
             self.flags = f.key;
+            self.locked = locked;
         }
         f.cc
     }
