@@ -79,7 +79,7 @@ pub static FLAGS: &[Flag] = &[
     row("expect", &[], "TEXT", CONSOLE, "Wait until the console shows TEXT; after the last one end with code 0. Repeatable, in order with --send; \\n \\r \\t \\xHH", Works),
     row("send", &[], "TEXT", CONSOLE, "Then type TEXT", Works),
     row("timeout", &[], "DURATION", CONSOLE, "End with code 124 after 60, 90s, 5m ...", Works),
-    row("accel", &[], "tcg|interp", RUN, "How guest code is run", Works),
+    row("accel", &[], "tcg|interp", RUN, "How guest code is run: generated host code, or the interpreter", Works),
     row("icount", &[], "shift=N[,seed=S]", RUN, "Deterministic execution: an instruction takes 2^N ns; seed for everything random", Works),
     row("semihosting", &[], "", RUN, "Let the guest use host files, console, time and commands (semihosting)", Works),
     row("semihosting-config", &[], "KEY=VALUE[,...]", RUN, "The same with enable=on|off, target=native, userspace=on|off, chardev=serialN, arg=TEXT (repeatable)", Works),

@@ -236,7 +236,7 @@ fn spec<'a>(args: &Args, choice: Choice<'a>, log: emu_exec::TraceOptions) -> Res
     let cpus = args.last("smp")?.map_or(Ok(1), |t| values::cpus(&t, &machine.name, machine.max_cpus)).map_err(one)?;
     let ram_bytes = args.last("memory")?.map_or(Ok(machine.default_ram), |t| values::memory(&t)).map_err(one)?;
     let clock = args.last("icount")?.map_or(Ok(Clock::Host), |t| values::icount(&t)).map_err(one)?;
-    args.last("accel")?.map_or(Ok(()), |t| values::accel(&t)).map_err(one)?;
+    let interpreter = args.last("accel")?.map_or(Ok(false), |t| values::accel(&t)).map_err(one)?;
     let mut images = Vec::new();
     for name in ["kernel", "initrd", "append", "dtb", "bios"] {
         images.extend(args.last(name)?.map(|value| (name.to_owned(), value)));
@@ -259,6 +259,7 @@ fn spec<'a>(args: &Args, choice: Choice<'a>, log: emu_exec::TraceOptions) -> Res
         clock,
         log,
         no_reboot: args.on("no-reboot"),
+        interpreter,
     })
 }
 

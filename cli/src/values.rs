@@ -162,11 +162,12 @@ pub fn state_hash(text: &str) -> Result<StateHash, String> {
     if hash.every == 0 { Err(wrong(every)) } else { Ok(hash) }
 }
 
-/// Checks the value of -accel.
-pub fn accel(text: &str) -> Result<(), String> {
+/// The value of -accel: true for the interpreter, false for generated code.
+pub fn accel(text: &str) -> Result<bool, String> {
     let name = text.split(',').next().unwrap_or(text);
     match name {
-        "tcg" | "interp" => Ok(()),
+        "tcg" => Ok(false),
+        "interp" => Ok(true),
         "kvm" | "hvf" | "whpx" | "xen" | "nvmm" => {
             Err(format!("-accel {text}: '{name}' runs guests of the host's own architecture; emu translates: leave it out or write -accel tcg"))
         }
@@ -259,7 +260,7 @@ mod tests {
 
     #[test]
     fn accelerators() {
-        assert!(accel("tcg,thread=multi").is_ok() && accel("interp").is_ok());
+        assert_eq!((accel("tcg,thread=multi"), accel("interp")), (Ok(false), Ok(true)));
         assert!(accel("kvm").unwrap_err().contains("emu translates"));
         assert!(accel("fast").is_err());
     }

@@ -95,6 +95,8 @@ pub struct MachineSpec<'a> {
     pub log: TraceOptions,
     /// A reset ends the run.
     pub no_reboot: bool,
+    /// No code is generated: the interpreter runs everything.
+    pub interpreter: bool,
 }
 
 /// How a run ended.
@@ -212,7 +214,11 @@ impl Machine {
         let layout = *arch.layout();
         let cpus = (0..spec.cpus).map(|i| Arc::new(Vcpu::new(i, &layout))).collect();
         let deterministic = spec.clock != Clock::Host;
-        let native = crate::native::Native::new(&arch, spec.cpus, crate::vcpu::SLOTS, deterministic, spec.log.each_block() || spec.log.unlinked)?;
+        let unlinked = spec.log.each_block() || spec.log.unlinked;
+        let native = match spec.interpreter {
+            true => None,
+            false => crate::native::Native::new(&arch, spec.cpus, crate::vcpu::SLOTS, deterministic, unlinked)?,
+        };
         let machine = Arc::new(Machine {
             arch,
             space: AddressSpace::new(),

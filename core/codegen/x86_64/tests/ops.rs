@@ -261,3 +261,42 @@ fn many_ops() {
         }
     }
 }
+
+/// Carries that are made again where they are wanted, when all operands are in temporaries.
+#[test]
+fn carries() {
+    let mut rng = Rng::new("carries");
+    let mut natives = Native::all();
+    let mut cpu = Cpu::new();
+    for _ in 0..400 {
+        let mut b = Block::new();
+        let ty = rng.pick(&[Ty::I32, Ty::I64]);
+        let width = Width::Bits(ty.bits());
+        let [x, y, p, q] = [0, 1, 2, 3].map(|i| b.get(width, FIELDS + FIELD * i));
+        let code = rng.pick(&[Code::CarryOut, Code::Overflow]);
+        let zero = b.push(blank(Code::Const, Ty::I1, Shape::SCALAR));
+        let c = b.push(Op { a: x, b: y, c: zero, ..blank(code, ty, Shape::SCALAR) });
+        let [p, q] = [p, q].map(|v| b.push(Op { a: v, ..blank(Code::Not, ty, Shape::SCALAR) }));
+        let (p, q) = if rng.below(2) == 0 { (p, q) } else { (q, p) };
+        let code = rng.pick(&[Code::Adc, Code::CarryOut, Code::Overflow]);
+        let v = b.push(Op { a: p, b: q, c, ..blank(code, ty, Shape::SCALAR) });
+        b.set(if code == Code::Adc { width } else { Width::Bits(1) }, RESULTS, v);
+        for (i, v) in [p, q, x, y].into_iter().enumerate() {
+            if rng.below(2) == 0 {
+                b.set(width, RESULTS + FIELD * (i + 1), v);
+            }
+        }
+        b.end();
+        b.verified().expect("a good block");
+        let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&b).0).collect();
+        for _ in 0..4 {
+            cpu.randomise(&mut rng, &[ty]);
+            let start = cpu.bytes()[..STATE].to_vec();
+            for (native, code) in natives.iter_mut().zip(&codes) {
+                if let Err(e) = b.compare(native, *code, &mut cpu, &start) {
+                    panic!("{e}");
+                }
+            }
+        }
+    }
+}
