@@ -149,10 +149,10 @@ fn count_up(g: &mut Guest, how: How) {
             a.stxp(X7, X5, X6, X20);
             a.cbnz(W7, again);
         }
-        Ldadd(order, size) => a.ldadd(order, size, X1, X5, X20),
+        Ldadd(order, size) => a.ldadd_of(order, size, X1, X5, X20),
         LdaddOdd(size, offset) => {
             a.add_imm(X7, X20, offset as u32);
-            a.ldadd(ACQ_REL, size, X1, X5, X7);
+            a.ldadd_of(ACQ_REL, size, X1, X5, X7);
         }
         Cas(order, size) => cas(a, order, size, X20),
         CasOdd(size, offset) => {
@@ -202,7 +202,7 @@ fn count_up(g: &mut Guest, how: How) {
             a.stlr(WZR, X21);
         }
         LockTicket => {
-            a.ldadd(ACQUIRE, 2, X1, X5, X21);
+            a.ldadd_of(ACQUIRE, 2, X1, X5, X21);
             let (wait, mine) = (a.here(), a.label());
             a.ldar(W6, X22);
             a.cmp(W6, W5);
@@ -253,7 +253,7 @@ fn neighbours(g: &mut Guest) {
     let (odd, done) = (g.a.label(), g.a.label());
     g.a.tbnz(X19, 0, odd);
     g.a.add_imm(X7, X20, 1);
-    g.a.ldadd(RELAXED, 1, X1, X5, X7);
+    g.a.ldadd_of(RELAXED, 1, X1, X5, X7);
     g.a.b(done);
     g.a.bind(odd);
     g.only(1, |g| {

@@ -176,7 +176,7 @@ fn rewrite_and_call(g: &mut Guest, writer: Writer, sites: u64, rounds: u64) {
             // The difference to what is there.
             a.ldr(W9, Addr::Off(X5, 0));
             a.sub(W9, W8, W9, 0);
-            a.ldadd(RELEASE, 2, X9, X12, X5);
+            a.ldadd_of(RELEASE, 2, X9, X12, X5);
         }
         Writer::Release => a.stlr(W8, X5),
     }

@@ -327,7 +327,7 @@ fn program(g: &mut Guest, phase: &Phase) -> Label {
         let vt = phase.v;
         a.dup_2d(vt, pair(j).0);
         a.ins_d1(vt, pair(j).1);
-        a.eor_v(vt, vt, *v);
+        a.eor_16b(vt, vt, *v);
         a.umov_d(t1, vt, 0);
         a.umov_d(t2, vt, 1);
         a.orr(t2, t2, t1, 0);

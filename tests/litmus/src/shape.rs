@@ -297,7 +297,7 @@ impl Flavour {
             Load::Ldapur => a.ldapur(self.size, to, at),
             Load::Ldaxr => a.load_acquire_exclusive(self.size, to, at),
             Load::Ldaxp => a.ldaxp(to, X13, at),
-            Load::Ldadd(o) => a.ldadd(o, self.size, XZR, to, at),
+            Load::Ldadd(o) => a.ldadd_of(o, self.size, XZR, to, at),
             Load::Cas(o) => {
                 a.movz(to, 0, 0);
                 a.cas(o, self.size, to, XZR, at);
@@ -322,7 +322,7 @@ impl Flavour {
             Between::Call => a.bl(function),
             Between::Load => a.ldr(X13, Addr::Off(X15, 0)),
             Between::Store => a.str(X13, Addr::Off(X15, 0)),
-            Between::Atomic => a.ldadd(RELAXED, 3, XZR, X13, X15),
+            Between::Atomic => a.ldadd_of(RELAXED, 3, XZR, X13, X15),
             Between::Counter => a.mrs(X13, SysReg::CNTVCT_EL0),
             Between::Isb => a.isb(),
             Between::Svc => a.svc(0),

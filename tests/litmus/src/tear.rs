@@ -200,7 +200,7 @@ fn reader(g: &mut Guest, case: (Access, Access), loads: u64) {
                 size
             }
             Atomic(size, _) => {
-                a.ldadd(ACQ_REL, size, XZR, X5, X10);
+                a.ldadd_of(ACQ_REL, size, XZR, X5, X10);
                 size
             }
             Cas(size, _) => {

@@ -306,7 +306,7 @@ const LOOPS: &[Loop] = &[
         a.ldar(X5, X10);
         a.stlr(X6, X10);
         a.add_imm(X11, X10, 8);
-        a.ldadd(ACQ_REL, 3, XZR, X7, X11);
+        a.ldadd_of(ACQ_REL, 3, XZR, X7, X11);
     }),
     (false, |a| {
         a.ldxr(X5, X10);

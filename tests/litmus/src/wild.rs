@@ -121,7 +121,7 @@ const ATTEMPTS: &[Attempt] = &[
     attempt("stlr", false, WRITE, |a, at| a.stlr(X2, at)),
     attempt("ldxr", false, READ, |a, at| a.ldxr(X2, at)),
     attempt("ldaxp", false, READ, |a, at| a.ldaxp(X2, X3, at)),
-    attempt("ldadd", false, None, |a, at| a.ldadd(RELAXED, 3, XZR, X2, at)),
+    attempt("ldadd", false, None, |a, at| a.ldadd_of(RELAXED, 3, XZR, X2, at)),
     attempt("swpal b", false, None, |a, at| a.swp(ACQ_REL, 0, X3, X2, at)),
     attempt("cas", false, None, |a, at| a.cas(RELAXED, 2, X2, X3, at)),
     attempt("casp", false, None, |a, at| a.casp(ACQ_REL, X2, X4, at)),

@@ -90,7 +90,7 @@ pub trait Words {
     }
     vectors! {
         /// EOR (vector), 16B.
-        eor_v 0x6e20_1c00;
+        eor_16b 0x6e20_1c00;
         /// ORR (vector), 16B.
         orr_v 0x4ea0_1c00;
         /// FADD (scalar), double.
@@ -100,7 +100,7 @@ pub trait Words {
     }
 
     /// LDADD with any order.
-    fn ldadd(&mut self, o: Order, size: Size, rs: Reg, rt: Reg, rn: Reg) {
+    fn ldadd_of(&mut self, o: Order, size: Size, rs: Reg, rt: Reg, rn: Reg) {
         self.emit(0x3820_0000 | order_bits(o) | size << 30 | rs.num() << 16 | rn.num() << 5 | rt.num());
     }
     /// SWP with any order.
