@@ -90,7 +90,7 @@ impl Case {
         for pass in &self.passes {
             match pass.as_str() {
                 "forward" => self.units.iter().for_each(|u| Forward::default().run(&mut self.ops, u, &info)),
-                "dead" => Dead::default().run(&mut self.ops, &self.units, &info),
+                "dead" => Dead::default().run(&mut self.ops, &self.units, &[], &info),
                 _ => panic!("there is no pass `{pass}`"),
             }
         }
