@@ -326,7 +326,7 @@ fn passes_keep_the_meaning() {
         units.iter().for_each(|u| forward.run(&mut ops, u, &info));
         let gone = |ops: &[Op]| ops.iter().filter(|o| o.code == emu_opt::REMOVED).count();
         let by_forward = gone(&ops);
-        Dead::default().run(&mut ops, &units, &info);
+        Dead::default().run(&mut ops, &units, &[], &info);
         flags_gone += gone(&ops) - by_forward;
         compact(&mut ops, &mut units, std::iter::empty());
         check(&ops, &units);
