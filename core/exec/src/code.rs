@@ -155,40 +155,34 @@ impl CodeIndex {
             self.bytes.fetch_sub(block.bytes(), Ordering::Relaxed);
         }
     }
-    /// Drops the blocks whose code lies in a chunk.
-    pub fn drop_chunk(&self, chunk: u32) {
+    /// Drops the blocks that `go` names.
+    fn drop_where(&self, go: impl Fn(&Block) -> bool) {
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
             shard.retain(|_, page| {
                 page.retain(|_, block| {
-                    let keep = block.chunk != chunk || !matches!(block.body, Body::Native(_));
-                    if !keep {
+                    let going = go(block);
+                    if going {
                         block.valid.store(false, Ordering::SeqCst);
                         self.bytes.fetch_sub(block.bytes(), Ordering::Relaxed);
                     }
-                    keep
+                    !going
                 });
                 !page.is_empty()
             });
         }
     }
+    /// Drops the blocks whose code lies in a chunk.
+    pub fn drop_chunk(&self, chunk: u32) {
+        self.drop_where(|block| block.chunk == chunk && matches!(block.body, Body::Native(_)));
+    }
     /// Invalidates the blocks that are not generated code: no CPU has those anywhere else.
     pub fn drop_interpreted(&self) {
-        for (shard, generation) in self.shards.iter().zip(&self.generations) {
-            let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
+        // Those that are being made now go too.
+        for generation in &self.generations {
             generation.fetch_add(1, Ordering::SeqCst);
-            shard.retain(|_, page| {
-                page.retain(|_, block| {
-                    let keep = matches!(block.body, Body::Native(_));
-                    if !keep {
-                        block.valid.store(false, Ordering::SeqCst);
-                        self.bytes.fetch_sub(block.bytes(), Ordering::Relaxed);
-                    }
-                    keep
-                });
-                !page.is_empty()
-            });
         }
+        self.drop_where(|block| !matches!(block.body, Body::Native(_)));
     }
     /// Invalidates everything.
     pub fn clear(&self) {

@@ -10,7 +10,8 @@ use crate::code::{Block, Body};
 use crate::machine::Machine;
 use crate::memory::Running;
 use crate::region::{Former, Source};
-use crate::vcpu::{Vcpu, count};
+use crate::services::of;
+use crate::vcpu::count;
 use emu_interp::{Env, Fault};
 use emu_ir::{MemFlags, Op};
 use emu_mem::{PAGE_SIZE, TLB_ENTRIES};
@@ -266,9 +267,7 @@ impl Generator {
         if m.space.read(page, &mut self.page) != 0 {
             return Ok(None);
         }
-        let base = pc & !(PAGE_SIZE - 1);
         let known = |at: u64| m.code.find(page | at & (PAGE_SIZE - 1), at, key).is_some();
-        let _ = base;
         self.former.form(&Source {
             arch: &m.arch,
             pc,
@@ -400,18 +399,6 @@ impl Generator {
         for (u, o) in f.units.iter_mut().zip(&self.units) {
             u.ops = (o.first, o.last);
         }
-    }
-}
-
-/// The machine and CPU behind a header.
-///
-/// # Safety
-/// `cpu` must be a CPU of a machine, and this its thread.
-unsafe fn of<'a>(cpu: *mut CpuHeader) -> (&'a Machine, &'a Arc<Vcpu>) {
-    // SAFETY: machines live as long as the process; `host` was set in `Vcpu::reset`.
-    unsafe {
-        let m = &*(*cpu).host.cast::<Machine>();
-        (m, &m.cpus[(*cpu).index as usize])
     }
 }
 

@@ -122,7 +122,7 @@ impl Former {
                 break;
             }
         }
-        self.connect(s);
+        self.connect();
         self.string_up(s);
         Ok(())
     }
@@ -220,7 +220,7 @@ impl Former {
     }
 
     /// Counts the ways into each piece.
-    fn connect(&mut self, s: &Source<'_>) {
+    fn connect(&mut self) {
         for i in 0..self.pieces.len() {
             let (first, last, end) = (self.pieces[i].first, self.pieces[i].last, self.pieces[i].pc.wrapping_add(self.pieces[i].bytes));
             if let Some(next) = self.pieces[i].cut {
@@ -228,7 +228,7 @@ impl Former {
             }
             for k in first..last {
                 let op = self.raw[k];
-                match code(&op) {
+                match op.opcode() {
                     Some(Code::Goto) if op.aux == 0 => self.way(op.imm, false),
                     Some(Code::Goto) => {
                         self.way(op.imm, false);
@@ -240,7 +240,6 @@ impl Former {
                 }
             }
         }
-        let _ = s;
     }
     fn way(&mut self, pc: u64, outside: bool) {
         if let Some(p) = self.pieces.iter_mut().find(|p| p.pc == pc) {
@@ -304,7 +303,7 @@ impl Former {
                     labels += 1 << 32;
                     for op in piece {
                         let mut op = *op;
-                        if matches!(code(&op), Some(Code::Label | Code::BrIf | Code::Br)) {
+                        if matches!(op.opcode(), Some(Code::Label | Code::BrIf | Code::Br)) {
                             op.imm += labels;
                         }
                         op.dst = shift(op.dst);
@@ -312,8 +311,7 @@ impl Former {
                             (op.a, op.b, op.c) = (shift(op.a), shift(op.b), shift(op.c));
                         }
                         if op.dst != NONE {
-                            let vl = 256;
-                            let width = emu_ir::result_width(&op).map_or(1, |w| w.slots(vl).max(1));
+                            let width = emu_ir::result_width(&op).map_or(1, |w| w.slots(self.buf.vl).max(1));
                             top = top.max(op.dst + width);
                         }
                         self.ops.push(op);
@@ -347,7 +345,7 @@ impl Former {
             let (a, b) = self.units[i].ops;
             for k in a..b {
                 let op = &self.ops[k];
-                if matches!(code(op), Some(Code::Goto | Code::Branch)) {
+                if matches!(op.opcode(), Some(Code::Goto | Code::Branch)) {
                     let to = op.imm;
                     if let Some(t) = self.units[..=i].iter().position(|u| u.pc == to) {
                         self.units[t].loops = true;
@@ -358,17 +356,13 @@ impl Former {
     }
 }
 
-fn code(op: &Op) -> Option<Code> {
-    op.opcode()
-}
-
 fn goto(pc: u64) -> Op {
     Op { code: Code::Goto as u16, ty: Ty::I64, shape: Shape::SCALAR, dst: NONE, a: NONE, b: NONE, c: NONE, aux: 0, imm: pc }
 }
 
 /// Constant addresses that an op may go to, and what a call comes back to; `end` is behind the piece.
 fn targets(op: &Op, end: u64) -> impl Iterator<Item = u64> {
-    let (a, b) = match code(op) {
+    let (a, b) = match op.opcode() {
         Some(Code::Goto) if op.aux == 0 => (Some(op.imm), None),
         Some(Code::Goto) => (Some(op.imm), Some(end)),
         Some(Code::Branch) => (Some(op.imm), None),

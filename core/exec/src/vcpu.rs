@@ -7,7 +7,7 @@ use crate::memory::Running;
 use crate::native::{CpuLayout, Generator};
 use emu_interp::{End, Fault};
 use emu_ir::{MemFlags, OwnedIrBuf, exit, verify};
-use emu_mem::{PAGE_SIZE, TLB_ENTRIES, Tlb};
+use emu_mem::{Aside, LargeMappings, PAGE_SIZE, TLB_ENTRIES, Tlb, VA_MASK};
 use emu_x86_64::frame::{Exchange, JUMPS, JumpEntry, TLB_ENTRY};
 use emu_plugins_api::{Access, AccessKind, BlockRequest, CpuHeader, Slice, StateLayout, TlbFlush, Translation, attr, fault, irq, perm};
 use std::alloc::Layout;
@@ -126,22 +126,34 @@ struct Caches {
     single: Option<Arc<Block>>,
     /// Lines of the jump cache in use, those of code in global pages and those of the current address space.
     lines: [Vec<u16>; 2],
-    /// Lines that other address spaces left, oldest first: they come back with them.
-    lines_aside: Vec<(u32, Vec<(u16, JumpEntry)>)>,
+    /// Lines that other address spaces left.
+    lines_aside: Aside<(u16, JumpEntry)>,
     generator: Option<Box<Generator>>,
     /// A bit for each page (by a hash of its address) that code was fetched from since everything was forgotten.
     fetched: [u64; 64],
-    /// First and last address of the large mappings that code was fetched from: any of their addresses names the whole.
-    fetched_large: Option<(u64, u64)>,
+    /// Large mappings among them.
+    fetched_large: LargeMappings,
 }
 
 /// In `JumpEntry::reserved`, beside the physical page: the line holds in the current address space only.
 const LOCAL: u64 = 1;
 
+/// Pages that fetches are remembered of.
+const FETCH_PAGES: usize = 256;
+
+/// Where an instruction's page is in `Caches::fetch`.
+fn fetch_slot(pc: u64, mode: u64) -> usize {
+    (pc >> 12 ^ mode) as usize & (FETCH_PAGES - 1)
+}
+
+/// The key of a block: guarded pages are translated apart, so the attribute is put into the mode key's unused top byte.
+fn block_key(mode: u64, attrs: u8) -> u64 {
+    mode ^ u64::from(attrs & attr::GUARDED) << 62
+}
+
 /// Where a page's bit is in `Caches::fetched`.
 fn fetched_bit(va: u64) -> (usize, u64) {
-    // Bits above 55 may be a tag in what is flushed.
-    let page = (va & ((1 << 56) - 1)) >> 12;
+    let page = (va & VA_MASK) >> 12;
     let hash = page.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
     ((hash >> 6) as usize, 1 << (hash & 63))
 }
@@ -204,7 +216,7 @@ impl Vcpu {
         let caches = Caches {
             tlbs,
             jumps: (0..1 << JUMP_BITS).map(|_| empty()).collect(),
-            fetch: (0..256).map(|_| FetchPage { page: 1, mode: 0, epoch: 0, asid: None, pa: 0, attrs: 0 }).collect(),
+            fetch: (0..FETCH_PAGES).map(|_| FetchPage { page: 1, mode: 0, epoch: 0, asid: None, pa: 0, attrs: 0 }).collect(),
             epoch: 1,
             code_epoch: 0,
             fetch_epoch: 1,
@@ -213,10 +225,10 @@ impl Vcpu {
             code: Vec::with_capacity(PAGE_SIZE as usize),
             single: None,
             lines: [const { Vec::new() }; 2],
-            lines_aside: Vec::new(),
+            lines_aside: Aside::default(),
             generator: None,
             fetched: [0; 64],
-            fetched_large: None,
+            fetched_large: LargeMappings::default(),
         };
         Vcpu {
             index,
@@ -284,7 +296,7 @@ impl Vcpu {
         let c = self.caches();
         count(&self.counters.forgotten);
         c.epoch += 1;
-        c.lines_aside.clear();
+        c.lines_aside.forget(None);
         for lines in &mut c.lines {
             lines.drain(..).for_each(|i| self.forget_line(i as usize));
         }
@@ -301,12 +313,12 @@ impl Vcpu {
                 self.forget_line(usize::from(*i));
             }
         }
-        c.lines_aside.iter_mut().for_each(|a| a.1.retain(|e| !stale(&e.1)));
+        c.lines_aside.retain(|e| !stale(&e.1));
     }
     /// The same for code that holds in one address space only.
     fn forget_code_in(&self, asid: u32) {
         let c = self.caches();
-        c.lines_aside.retain(|a| a.0 != asid);
+        c.lines_aside.forget(Some(asid));
         c.fetch.iter_mut().filter(|f| f.asid == Some(asid)).for_each(|f| f.epoch = 0);
         if asid == c.asid {
             c.epoch += 1;
@@ -321,38 +333,36 @@ impl Vcpu {
     /// The address space changes: see `Tlb::switch`.
     fn switch_code(&self, from: u32, to: u32) {
         let c = self.caches();
-        let mut room = match c.lines_aside.iter().position(|a| a.0 == from) {
-            Some(i) => c.lines_aside.remove(i).1,
-            None if c.lines_aside.len() >= 8 => c.lines_aside.remove(0).1,
-            None => Vec::new(),
-        };
-        room.clear();
-        for i in c.lines[1].drain(..) {
-            // SAFETY: the line lies in the CPU's memory, which only this thread uses.
-            let entry = unsafe { self.line(i as usize).read() };
-            // A line that was overwritten since is in the list of what did it.
-            if entry.reserved & LOCAL != 0 {
-                room.push((i, entry));
-                self.forget_line(i as usize);
+        let lines = &mut c.lines[1];
+        let back = c.lines_aside.switch(from, to, |room| {
+            for i in lines.drain(..) {
+                // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+                let entry = unsafe { self.line(i as usize).read() };
+                // A line that was overwritten since is in the list of what did it.
+                if entry.reserved & LOCAL != 0 {
+                    room.push((i, entry));
+                    self.forget_line(i as usize);
+                }
             }
-        }
-        c.lines_aside.push((from, room));
-        if let Some(k) = c.lines_aside.iter().position(|a| a.0 == to) {
-            for (i, entry) in c.lines_aside.remove(k).1 {
-                // SAFETY: as above.
-                unsafe { self.line(i as usize).write(entry) };
-                c.lines[1].push(i);
-            }
+        });
+        for (i, entry) in back {
+            // SAFETY: as above.
+            unsafe { self.line(i as usize).write(entry) };
+            c.lines[1].push(i);
         }
     }
-    fn enter_line(&self, line: usize, pc: u64, mode: u64, code: usize, pa: u64, global: bool) {
-        // SAFETY: as above.
-        unsafe { self.line(line).write(JumpEntry { pc, mode, code: code as u64, reserved: pa & !(PAGE_SIZE - 1) | if global { 0 } else { LOCAL } }) };
-        let lines = &mut self.caches().lines[usize::from(!global)];
-        if lines.len() >= 4 * JUMPS {
+    /// Enters code for `pc`, which was fetched last, into the jump cache.
+    fn enter_line(&self, native: &crate::native::Native, pc: u64, mode: u64, code: usize) {
+        let line = (pc >> native.frame.jump_shift) as usize & (JUMPS - 1);
+        let page = &self.caches().fetch[fetch_slot(pc, mode)];
+        let (pa, local) = (page.pa, page.asid.is_some());
+        if self.caches().lines[usize::from(local)].len() >= 4 * JUMPS {
             self.forget_code();
         }
-        self.caches().lines[usize::from(!global)].push(line as u16);
+        let entry = JumpEntry { pc, mode, code: code as u64, reserved: pa | if local { LOCAL } else { 0 } };
+        // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+        unsafe { self.line(line).write(entry) };
+        self.caches().lines[usize::from(local)].push(line as u16);
     }
     fn forget_line(&self, i: usize) {
         // SAFETY: the line lies in the CPU's memory, which only this thread uses.
@@ -410,8 +420,7 @@ impl Vcpu {
         if !matches!(f.kind, K::VA | K::VA_ALL_ASIDS) || last < first || (last - first) >> 12 > 64 {
             return true;
         }
-        let va = (1 << 56) - 1;
-        if self.caches().fetched_large.is_some_and(|(f, l)| f <= last & va && first & va <= l) {
+        if self.caches().fetched_large.meet(first, last) {
             return true;
         }
         let fetched = &self.caches().fetched;
@@ -425,7 +434,7 @@ impl Vcpu {
         self.caches().epoch += 1;
         self.caches().fetch_epoch += 1;
         self.caches().fetched = [0; 64];
-        self.caches().fetched_large = None;
+        self.caches().fetched_large = LargeMappings::default();
         self.forget_code();
     }
     /// Stores to a physical page take the slow path again.
@@ -648,10 +657,7 @@ impl Vcpu {
                 Ok(Some(block)) if !native.frame.count || u64::from(block.insns) <= unsafe { (*self.exchange()).stop }.saturating_sub(insns) => {
                     let Body::Native(code) = block.body else { return 0 };
                     if !native.frame.unlinked {
-                        let line = (pc >> native.frame.jump_shift) as usize & (JUMPS - 1);
-                        let i = (pc >> 12 ^ mode) as usize & 255;
-                        let fetched = &self.caches().fetch[i];
-                        self.enter_line(line, pc, mode, code, fetched.pa, fetched.asid.is_none());
+                        self.enter_line(native, pc, mode, code);
                     }
                     if machine.trace.each_block() {
                         machine.trace_block(self.cpu);
@@ -676,7 +682,7 @@ impl Vcpu {
     /// Finds or makes generated code; `None` if this is for the interpreter.
     fn find_code(&self, machine: &Machine, native: &crate::native::Native, pc: u64, mode: u64) -> Result<Option<Arc<Block>>, Fault> {
         let (pa, attrs) = self.fetch(machine, pc, mode)?;
-        let key = mode ^ u64::from(attrs & attr::GUARDED) << 62;
+        let key = block_key(mode, attrs);
         if let Some(block) = machine.code.find(pa, pc, key) {
             return Ok(Some(block));
         }
@@ -850,8 +856,7 @@ impl Vcpu {
     #[inline(never)]
     fn find_block(&self, machine: &Machine, pc: u64, mode: u64, left: u64, slot: usize) -> Result<*const Block, Fault> {
         let (pa, attrs) = self.fetch(machine, pc, mode)?;
-        // Guarded pages are translated apart: the attribute is part of the block, so it is put into the key's unused top byte.
-        let key = mode ^ u64::from(attrs & attr::GUARDED) << 62;
+        let key = block_key(mode, attrs);
         let native = machine.native.is_some();
         if native && !machine.debugging() {
             // What is interpreted beside generated code is not kept in the index, which has generated code for the page: that goes when the
@@ -887,7 +892,7 @@ impl Vcpu {
         let page = pc & !(PAGE_SIZE - 1);
         let align = u64::from(machine.arch.layout().insn_bytes.max(1)) - 1;
         let c = self.caches();
-        let i = (pc >> 12 ^ mode) as usize & 255;
+        let i = fetch_slot(pc, mode);
         let e = &c.fetch[i];
         let here = e.asid.is_none_or(|a| a == c.asid);
         if e.page == page && e.mode == mode && e.epoch == c.fetch_epoch && here && pc & align == 0 {
@@ -909,11 +914,7 @@ impl Vcpu {
         let (word, bit) = fetched_bit(page);
         let c = self.caches();
         c.fetched[word] |= bit;
-        if out.page_bits > 12 {
-            let (va, mask) = ((1u64 << 56) - 1, (1u64 << out.page_bits.min(55)) - 1);
-            let (first, last) = (page & va & !mask, page & va | mask);
-            c.fetched_large = Some(c.fetched_large.map_or((first, last), |(f, l)| (f.min(first), l.max(last))));
-        }
+        c.fetched_large.add(page, out.page_bits.into());
         self.caches().fetch[i] = FetchPage { page, mode, epoch, asid, pa, attrs: out.attrs };
         Ok((pa | pc & (PAGE_SIZE - 1), out.attrs))
     }

@@ -6,10 +6,12 @@
 //!
 //! [`Tlb`] is one privilege view's cache of translations of one CPU; only that CPU's thread touches it.
 
+mod aside;
 mod ram;
 mod space;
 mod tlb;
 
+pub use aside::{Aside, LargeMappings, VA_MASK};
 pub use ram::{PAGE_BITS, PAGE_SIZE, Ram};
 pub use space::{AddressSpace, Hit, MapError, Window};
 pub use tlb::{ENTRIES as TLB_ENTRIES, Entry, Lookup, Tlb, slow};

@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::{PAGE_BITS, PAGE_SIZE};
+use crate::{Aside, LargeMappings, PAGE_BITS, PAGE_SIZE, VA_MASK};
 
 /// log2 of the number of entries.
 pub const ENTRY_BITS: u32 = 12;
@@ -78,24 +78,17 @@ pub struct Tlb {
     entries: &'static mut [Entry; ENTRIES],
     /// Slots filled for the current address space since it became that.
     locals: Vec<u16>,
-    /// What other address spaces left, oldest first: it comes back with them.
-    aside: Vec<(u32, Vec<(u16, Entry)>)>,
+    /// What other address spaces left.
+    aside: Aside<(u16, Entry)>,
     /// Slots filled since the last full flush; full flushes walk it when it is short.
     filled: Vec<u16>,
-    /// First and last address that entries of large pages were made for, widened to those pages.
-    large: Option<(u64, u64)>,
+    large: LargeMappings,
 }
 
 #[inline]
 fn index(va: u64) -> usize {
     (va >> PAGE_BITS) as usize & (ENTRIES - 1)
 }
-
-/// So many other address spaces' translations are kept.
-const SPACES: usize = 8;
-
-/// Tags and tops of tagged addresses do not matter to invalidation: it compares these bits.
-const VA_MASK: u64 = (1 << 56) - 1;
 
 impl Tlb {
     /// An empty cache with its entries at `place`.
@@ -107,7 +100,7 @@ impl Tlb {
         // SAFETY: the caller says so; every bit pattern is an entry.
         let entries = unsafe { &mut *place };
         entries.fill(EMPTY);
-        Tlb { entries, locals: Vec::new(), aside: Vec::new(), filled: Vec::new(), large: None }
+        Tlb { entries, locals: Vec::new(), aside: Aside::default(), filled: Vec::new(), large: LargeMappings::default() }
     }
     /// Looks up a load of `size` bytes.
     #[inline(always)]
@@ -141,11 +134,7 @@ impl Tlb {
         if self.filled.len() < ENTRIES {
             self.filled.push(i as u16);
         }
-        if page_bits > PAGE_BITS {
-            let mask = if page_bits >= 56 { VA_MASK } else { (1 << page_bits) - 1 };
-            let (first, last) = (va & VA_MASK & !mask, va & VA_MASK | mask);
-            self.large = Some(self.large.map_or((first, last), |(f, l)| (f.min(first), l.max(last))));
-        }
+        self.large.add(va, page_bits);
         if entry.packed & LOCAL != 0 && self.locals.len() < ENTRIES {
             self.locals.push(i as u16);
         }
@@ -165,61 +154,53 @@ impl Tlb {
             self.entries.fill(EMPTY);
             self.filled.clear();
         }
-        self.large = None;
+        self.large = LargeMappings::default();
         self.locals.clear();
-        self.aside.clear();
+        self.aside.forget(None);
     }
-    fn take_locals(&mut self, mut take: impl FnMut(u16, Entry)) {
+    /// Empties the slots of what holds in the current address space only, and gives it to `take`.
+    fn take_locals(entries: &mut [Entry; ENTRIES], locals: &mut Vec<u16>, mut take: impl FnMut(u16, Entry)) {
         let mut one = |e: &mut Entry, i: u16| {
             if e.packed & LOCAL != 0 && !e.is_absent() {
                 take(i, *e);
                 *e = EMPTY;
             }
         };
-        if self.locals.len() < ENTRIES {
-            self.locals.iter().for_each(|i| one(&mut self.entries[*i as usize], *i));
+        if locals.len() < ENTRIES {
+            locals.iter().for_each(|i| one(&mut entries[*i as usize], *i));
         } else {
-            self.entries.iter_mut().enumerate().for_each(|(i, e)| one(e, i as u16));
+            entries.iter_mut().enumerate().for_each(|(i, e)| one(e, i as u16));
         }
-        self.locals.clear();
+        locals.clear();
     }
     /// The address space changes: what holds in the old one only is put aside, what the new one left there comes back.
     pub fn switch(&mut self, from: u32, to: u32) {
-        let mut room = match self.aside.iter().position(|a| a.0 == from) {
-            Some(i) => self.aside.remove(i).1,
-            None if self.aside.len() >= SPACES => self.aside.remove(0).1,
-            None => Vec::new(),
-        };
-        room.clear();
-        self.take_locals(|i, e| room.push((i, e)));
-        self.aside.push((from, room));
-        let Some(k) = self.aside.iter().position(|a| a.0 == to) else { return };
-        let (_, back) = self.aside.remove(k);
-        for (i, e) in &back {
-            if self.entries[*i as usize].is_absent() {
-                self.entries[*i as usize] = *e;
-                self.locals.push(*i);
+        let (entries, locals) = (&mut *self.entries, &mut self.locals);
+        for (i, e) in self.aside.switch(from, to, |room| Self::take_locals(entries, locals, |i, e| room.push((i, e)))) {
+            if self.entries[i as usize].is_absent() {
+                self.entries[i as usize] = e;
+                self.locals.push(i);
                 if self.filled.len() < ENTRIES {
-                    self.filled.push(*i);
+                    self.filled.push(i);
                 }
             }
         }
     }
     /// Forgets what holds in the address space `asid` only; `current` is the one in use.
     pub fn flush_asid(&mut self, asid: u32, current: u32) {
-        self.aside.retain(|a| a.0 != asid);
+        self.aside.forget(Some(asid));
         if asid == current {
-            self.take_locals(|_, _| ());
+            Self::take_locals(self.entries, &mut self.locals, |_, _| ());
         }
     }
     /// What other address spaces left is forgotten: of one, or of all.
     pub fn forget_aside(&mut self, asid: Option<u32>) {
-        self.aside.retain(|a| asid.is_some_and(|asid| a.0 != asid));
+        self.aside.forget(asid);
     }
     /// Forgets the pages from `va` to `last`. Mappings larger than a page may be under any of their pages, so these flush everything.
     pub fn flush_range(&mut self, va: u64, last: u64) {
         let (first, last) = (va & VA_MASK & !(PAGE_SIZE - 1), last & VA_MASK);
-        if last < first || self.large.is_some_and(|(f, l)| f <= last && first <= l) || (last - first) >> PAGE_BITS >= ENTRIES as u64 / 4 {
+        if last < first || self.large.meet(first, last) || (last - first) >> PAGE_BITS >= ENTRIES as u64 / 4 {
             return self.flush();
         }
         for page in (first..=last).step_by(PAGE_SIZE as usize) {
@@ -232,7 +213,7 @@ impl Tlb {
     }
     /// Makes stores to a physical page take the slow path again.
     pub fn revoke_write(&mut self, pa_page: u64) {
-        let aside = self.aside.iter_mut().flat_map(|a| a.1.iter_mut().map(|e| &mut e.1));
+        let aside = self.aside.iter_mut().map(|e| &mut e.1);
         for e in self.entries.iter_mut().chain(aside) {
             if e.pa() == pa_page && e.write & slow::ABSENT == 0 {
                 e.write |= slow::TRACKED;
@@ -241,7 +222,7 @@ impl Tlb {
     }
     /// Makes all stores take the slow path again.
     pub fn revoke_all_writes(&mut self) {
-        let aside = self.aside.iter_mut().flat_map(|a| a.1.iter_mut().map(|e| &mut e.1));
+        let aside = self.aside.iter_mut().map(|e| &mut e.1);
         for e in self.entries.iter_mut().chain(aside).filter(|e| e.write & slow::ABSENT == 0) {
             e.write |= slow::TRACKED;
         }

@@ -1,7 +1,7 @@
 //! Control: jumps inside a region, ways out of it, calls of helpers, fences.
 
 use crate::analyse::NO_KEY;
-use crate::asm::{Alu, Cc, Label, Mem, Size, reg::*};
+use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, reg::*};
 use crate::frame::{CPU, Exchange, JUMPS, JumpEntry, Site};
 use crate::lower::{AccessResult, Cold, Loc, Lowering, Value};
 use crate::memory::StoreValue;
@@ -69,7 +69,7 @@ impl Lowering<'_> {
                 _ => self.indirect(op.a),
             },
             Code::Exit => {
-                self.set_pc(op.imm);
+                self.set_pc(op.imm, RCX);
                 self.asm.mov_ri(RAX, op.aux.into());
                 self.asm.jmp_outside(self.thunks.exit);
             }
@@ -94,14 +94,14 @@ impl Lowering<'_> {
         self.link(pc);
     }
 
-    /// Stores a constant program counter; all temporaries are free.
-    fn set_pc(&mut self, pc: u64) {
+    /// Stores a constant program counter; `free` may be changed.
+    fn set_pc(&mut self, pc: u64, free: Gpr) {
         let m = self.header(self.f.header.pc);
         if i32::try_from(pc as i64).is_ok() {
             self.asm.mov_mi(Size::Q, m, pc as i32);
         } else {
-            self.asm.mov_ri(RCX, pc);
-            self.asm.mov_mr(Size::Q, m, RCX);
+            self.asm.mov_ri(free, pc);
+            self.asm.mov_mr(Size::Q, m, free);
         }
     }
 
@@ -110,10 +110,17 @@ impl Lowering<'_> {
         Mem::at(CPU, self.f.disp(self.f.jumps) + (line * size_of::<JumpEntry>()) as i32)
     }
 
+    /// Compares the CPU's mode key with that of a line of the jump cache.
+    fn compare_mode(&mut self, entry: Mem, free: Gpr) {
+        let mode = self.header(self.f.header.mode_key);
+        self.asm.mov_rm(Size::Q, free, mode);
+        self.asm.alu_mr(Alu::Cmp, Size::Q, entry.plus(offset_of!(JumpEntry, mode) as i32), free);
+    }
+
     /// Goes to a constant address outside of the region. The jump cache of the CPU says whether it is known; its place in it is constant.
     fn link(&mut self, pc: u64) {
         if self.f.unlinked {
-            self.set_pc(pc);
+            self.set_pc(pc, RCX);
             self.asm.jmp_outside(self.thunks.next);
             return;
         }
@@ -123,9 +130,7 @@ impl Lowering<'_> {
         self.asm.mov_ri(RCX, pc);
         self.asm.alu_mr(Alu::Cmp, Size::Q, entry, RCX);
         self.asm.jcc(Cc::NE, miss);
-        let mode = self.header(self.f.header.mode_key);
-        self.asm.mov_rm(Size::Q, RAX, mode);
-        self.asm.alu_mr(Alu::Cmp, Size::Q, entry.plus(offset_of!(JumpEntry, mode) as i32), RAX);
+        self.compare_mode(entry, RAX);
         self.asm.jcc(Cc::NE, miss);
         self.asm.jmp_m(entry.plus(offset_of!(JumpEntry, code) as i32));
         self.cold.push(Cold::Miss { at: miss, pc });
@@ -158,10 +163,8 @@ impl Lowering<'_> {
         let entry = Mem::indexed(CPU, t, scale, self.f.disp(self.f.jumps));
         self.asm.alu_mr(Alu::Cmp, Size::Q, entry, r);
         self.asm.jcc_outside(Cc::NE, self.thunks.next);
-        let mode = self.header(self.f.header.mode_key);
         let k = self.temp();
-        self.asm.mov_rm(Size::Q, k, mode);
-        self.asm.alu_mr(Alu::Cmp, Size::Q, entry.plus(offset_of!(JumpEntry, mode) as i32), k);
+        self.compare_mode(entry, k);
         self.asm.jcc_outside(Cc::NE, self.thunks.next);
         self.asm.jmp_m(entry.plus(offset_of!(JumpEntry, code) as i32));
     }
@@ -171,7 +174,8 @@ impl Lowering<'_> {
         if c == Code::Label {
             self.raises = false;
             let label = self.local_label(op.imm);
-            self.settle_values();
+            // Where ways meet values are in their slots, those that have been there on every way.
+            self.all_to_slots(self.at);
             self.asm.bind(label);
             self.flags = NO_KEY;
             return;
@@ -179,26 +183,18 @@ impl Lowering<'_> {
         if c == Code::BrIf && self.cold_call(op, ops) {
             return;
         }
-        let cc = if c == Code::BrIf {
-            // The flags would not survive what follows.
-            let r = self.gpr(op.a);
-            let keep = self.dies(op.a);
-            self.all_to_slots(self.at);
-            if !keep && !matches!(self.loc(op.a), Loc::Const(_)) {
-                self.vals[op.a as usize].loc = Loc::Slot;
-            }
-            self.asm.test_rr(Size::B, r, r);
-            Some(Cc::NE)
-        } else {
-            self.all_to_slots(self.at);
-            None
-        };
-        self.flags = NO_KEY;
         let label = self.local_label(op.imm);
-        match cc {
-            Some(cc) => self.asm.jcc(cc, label),
-            None => self.asm.jmp(label),
+        if c == Code::Br {
+            self.all_to_slots(self.at);
+            self.asm.jmp(label);
+        } else {
+            // A condition in the flags is read before anything else: they would not survive what puts values away.
+            let r = self.gpr(op.a);
+            self.all_to_slots(self.at);
+            self.asm.test_rr(Size::B, r, r);
+            self.asm.jcc(Cc::NE, label);
         }
+        self.flags = NO_KEY;
     }
     fn local_label(&mut self, name: u64) -> Label {
         if let Some((_, label)) = self.local.iter().find(|l| l.0 == name) {
@@ -207,10 +203,6 @@ impl Lowering<'_> {
         let label = self.asm.label();
         self.local.push((name, label));
         label
-    }
-    /// Where ways meet values are in their slots, those that have been there on every way.
-    fn settle_values(&mut self) {
-        self.all_to_slots(self.at);
     }
     /// `brif ok, l; call never-comes-back; l:` becomes a jump out of the way.
     fn cold_call(&mut self, op: &Op, ops: &[Op]) -> bool {
@@ -236,13 +228,7 @@ impl Lowering<'_> {
 
     /// Before a call that looks at program counter or instruction count.
     fn sync(&mut self, pc: u64, left: u32) {
-        let m = self.header(self.f.header.pc);
-        if i32::try_from(pc as i64).is_ok() {
-            self.asm.mov_mi(Size::Q, m, pc as i32);
-        } else {
-            self.asm.mov_ri(RAX, pc);
-            self.asm.mov_mr(Size::Q, m, RAX);
-        }
+        self.set_pc(pc, RAX);
         self.count_back(left, Alu::Sub);
     }
     fn count_back(&mut self, left: u32, op: Alu) {
@@ -339,12 +325,12 @@ impl Lowering<'_> {
                 Cold::Done => {}
                 Cold::Leave { at, pc } => {
                     self.asm.bind(at);
-                    self.set_pc(pc);
+                    self.set_pc(pc, RCX);
                     self.asm.jmp_outside(self.thunks.leave);
                 }
                 Cold::Miss { at, pc } => {
                     self.asm.bind(at);
-                    self.set_pc(pc);
+                    self.set_pc(pc, RCX);
                     self.asm.jmp_outside(self.thunks.next);
                 }
                 Cold::Link { at, pc } => {

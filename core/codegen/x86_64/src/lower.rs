@@ -873,28 +873,13 @@ impl<'f> Lowering<'f> {
                 self.vals[v as usize].loc = Loc::Const(c);
             }
         }
-        for r in TEMPS {
-            let v = self.owner[r as usize];
-            if v != NONE {
-                if self.fact(v).last > from {
-                    self.store_slot(v);
-                    self.forget_register(v);
-                    self.vals[v as usize].loc = Loc::Slot;
-                } else {
-                    self.release(v);
-                }
-            }
-        }
-        for x in 0..16 {
-            let v = self.xowner[x];
-            if v != NONE {
-                if self.fact(v).last > from {
-                    self.store_slot(v);
-                    self.forget_register(v);
-                    self.vals[v as usize].loc = Loc::Slot;
-                } else {
-                    self.release(v);
-                }
+        for v in self.held() {
+            if self.fact(v).last > from {
+                self.store_slot(v);
+                self.forget_register(v);
+                self.vals[v as usize].loc = Loc::Slot;
+            } else {
+                self.release(v);
             }
         }
         let aliases = std::mem::take(&mut self.aliases);
@@ -919,18 +904,13 @@ impl<'f> Lowering<'f> {
     }
     /// Values in registers that a call changes go to memory; fields keep what they have.
     pub(crate) fn empty_registers(&mut self) {
-        for r in TEMPS {
-            let v = self.owner[r as usize];
-            if v != NONE {
-                if self.live(v) { self.to_memory(v) } else { self.release(v) }
-            }
+        for v in self.held() {
+            if self.live(v) { self.to_memory(v) } else { self.release(v) }
         }
-        for x in 0..16 {
-            let v = self.xowner[x];
-            if v != NONE {
-                if self.live(v) { self.to_memory(v) } else { self.release(v) }
-            }
-        }
+    }
+    /// Values that are in temporaries and vector registers of their own.
+    fn held(&self) -> impl Iterator<Item = u32> + use<> {
+        TEMPS.map(|r| self.owner[r as usize]).into_iter().chain(self.xowner).filter(|v| *v != NONE)
     }
 
     // -- flags -----------------------------------------------------------------------------------------------------------------------
@@ -941,7 +921,8 @@ impl<'f> Lowering<'f> {
             // What the comparison needs is free again behind it.
             let locked = self.locked;
             let key = self.an.keys[f.key as usize];
-            debug_assert!(key.producer == NONE, "the flags of value {v} were lost");
+            // The operands of an operation that made the flags on the way may be gone: going on would be going wrong.
+            assert!(key.producer == NONE, "the flags of value {v} were lost");
             let size = Size::bits(key.bits.into());
             let a = self.gpr(key.a);
             let b = if key.b == key.a { Arg::Reg(a) } else { self.arg(key.b) };
@@ -1041,8 +1022,7 @@ impl<'f> Lowering<'f> {
             self.aliases.push(op.dst);
         } else if bits == 128 {
             // The memory of a pinned field is only right now.
-            let x = self.xmm(op.dst);
-            let _ = x;
+            self.xmm(op.dst);
             self.vals[op.dst as usize].backing = NONE;
         } else {
             self.gpr(op.dst);

@@ -239,7 +239,6 @@ impl Lowering<'_> {
         // The slow way stores the value where the embedder finds it.
         let site = self.site(op, Site::STORE, size);
         let value_at = self.asm.label();
-        let join = self.asm.label();
         self.asm.bind(back);
         if flags.has(MemFlags::RELEASE) {
             // x86 orders everything but a store before a later load: the one order that a store-release before a load-acquire adds.
@@ -253,7 +252,6 @@ impl Lowering<'_> {
             From::Xmm(x) => StoreValue::Xmm(x),
         };
         self.cold.push(Cold::StoreValue { at: slow, value, to, next: value_at });
-        let _ = join;
         self.beside((value_at, back), address, site, AccessResult::Nothing, t1);
     }
 

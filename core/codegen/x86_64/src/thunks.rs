@@ -153,13 +153,11 @@ impl Thunks {
             Some((address, cache.add_target(address)))
         };
         let exchange = |o: usize| Mem::at(CPU, f.disp(f.exchange) + o as i32);
-        let (leave_pins_saved, unspilled) = make(&|a| {
+        let (_, unspilled) = make(&|a| {
             a.alu_ri(Alu::Add, Size::Q, RSP, 8);
             SAVED.iter().rev().for_each(|r| a.pop(*r));
             a.ret();
-        })
-        .map(|(_, n)| ((), n))?;
-        let () = leave_pins_saved;
+        })?;
         let (_, leave) = make(&|a| {
             spill(a, f, all);
             merge(a, f, false);
@@ -232,41 +230,35 @@ impl Thunks {
         };
         let (_, access_plain) = make(&access(false))?;
         let (_, access_vectors) = make(&access(true))?;
-        let (_, call) = make(&|a| {
-            a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
-            spill(a, f, all);
-            merge(a, f, false);
+        // What is called and comes back: pinned state that the call sees or changes is in memory meanwhile. `raises`: other code may use the
+        // host's floating point, or look at what the guest's has raised.
+        let called = |pinned: fn(Gpr) -> bool, raises: bool, body: fn(&mut Asm, &Frame)| {
+            move |a: &mut Asm| {
+                a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
+                spill(a, f, pinned);
+                if raises {
+                    merge(a, f, false);
+                }
+                body(a, f);
+                if raises {
+                    clean(a, f);
+                }
+                reload(a, f, pinned);
+                a.alu_ri(Alu::Add, Size::Q, RSP, 8);
+                a.ret();
+            }
+        };
+        let helper: fn(&mut Asm, &Frame) = |a, f| {
             a.mov_rr(Size::Q, R9, RDI);
             a.mov_rr(Size::Q, R8, RAX);
             a.lea(Size::Q, RDI, Mem::at(CPU, -f.bias));
             a.call_r(R9);
-            clean(a, f);
-            reload(a, f, all);
-            a.alu_ri(Alu::Add, Size::Q, RSP, 8);
-            a.ret();
-        })?;
-        let (_, call_pure) = make(&|a| {
-            a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
-            spill(a, f, volatile);
-            merge(a, f, false);
-            a.mov_rr(Size::Q, R9, RDI);
-            a.mov_rr(Size::Q, R8, RAX);
-            a.lea(Size::Q, RDI, Mem::at(CPU, -f.bias));
-            a.call_r(R9);
-            clean(a, f);
-            reload(a, f, volatile);
-            a.alu_ri(Alu::Add, Size::Q, RSP, 8);
-            a.ret();
-        })?;
+        };
+        let (_, call) = make(&called(all, true, helper))?;
+        let (_, call_pure) = make(&called(volatile, true, helper))?;
         // The interpreter does no arithmetic in the host's floating point and adds its exceptions to the header's: MXCSR stays as it is.
-        let (_, interpret) = make(&|a| {
-            a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
-            spill(a, f, volatile);
-            call_runtime(a, f, f.runtime.interpret);
-            reload(a, f, volatile);
-            a.alu_ri(Alu::Add, Size::Q, RSP, 8);
-            a.ret();
-        })?;
+        let (_, interpret) = make(&called(volatile, false, |a, f| call_runtime(a, f, f.runtime.interpret)))?;
+        let (_, fence) = make(&called(volatile, true, |a, f| call_runtime(a, f, f.runtime.fence)))?;
         let (_, interpret_keep) = make(&|a| {
             let room = 4 * 8 + 16 * 16 + 8;
             a.alu_ri(Alu::Sub, Size::Q, RSP, room);
@@ -290,16 +282,6 @@ impl Thunks {
             a.pop(R11);
             a.pop(R10);
             a.popf();
-            a.ret();
-        })?;
-        let (_, fence) = make(&|a| {
-            a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
-            spill(a, f, volatile);
-            merge(a, f, false);
-            call_runtime(a, f, f.runtime.fence);
-            clean(a, f);
-            reload(a, f, volatile);
-            a.alu_ri(Alu::Add, Size::Q, RSP, 8);
             a.ret();
         })?;
         Some(Thunks {
