@@ -656,7 +656,8 @@ impl Vcpu {
                 // SAFETY: as above.
                 Ok(Some(block)) if !native.frame.count || u64::from(block.insns) <= unsafe { (*self.exchange()).stop }.saturating_sub(insns) => {
                     let Body::Native(code) = block.body else { return 0 };
-                    if !native.frame.unlinked {
+                    // Code of a page that changed while it was made is in no index: nobody would take it out of the cache, so it runs once.
+                    if !native.frame.unlinked && block.valid.load(Ordering::SeqCst) {
                         self.enter_line(native, pc, mode, code);
                     }
                     if machine.trace.each_block() {
