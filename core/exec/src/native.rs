@@ -100,6 +100,8 @@ pub struct Generator {
     /// Where code under icount may leave.
     looks: Vec<usize>,
     units: Vec<UnitOps>,
+    /// Regions that came out wrong at first.
+    pub(crate) mistakes: u64,
 }
 
 /// How generated code is entered.
@@ -215,6 +217,7 @@ impl Native {
             dead: Dead::default(),
             looks: Vec::new(),
             units: Vec::new(),
+            mistakes: 0,
         })
     }
 
@@ -356,7 +359,21 @@ impl Generator {
                 loops: u.loops,
             })
             .collect();
-        self.lowering.region(&Region { units: &units, mode, vl }, &mut self.entries);
+        let region = Region { units: &units, mode, vl };
+        let Err(what) = self.lowering.region(&region, &mut self.entries) else { return };
+        log::error!("the code generator has a bug: {what} in the region at {:#x}; it is generated with less care for speed", region.units[0].pc);
+        self.mistakes += 1;
+        let all = self.lowering.options;
+        for fewer in [Options { fuse: false, native: true }, Options { fuse: false, native: false }] {
+            self.lowering.options = fewer;
+            let made = self.lowering.region(&region, &mut self.entries);
+            self.lowering.options = all;
+            if made.is_ok() {
+                return;
+            }
+        }
+        // Without fusing and native ops each op has all registers for itself.
+        unreachable!("the region at {:#x} cannot be generated in any way", region.units[0].pc);
     }
 
     /// The code of the region at `pc` of a page, without a machine: what lies on the straight way, and the number of guest instructions.
@@ -374,6 +391,9 @@ impl Generator {
             self.optimise(native);
         }
         self.lower(mode, arch.vector_bytes(mode));
+        if self.mistakes != 0 {
+            return Err("the code generator has a bug".into());
+        }
         Ok((self.lowering.asm.code[..self.lowering.hot].to_vec(), self.former.insns))
     }
 

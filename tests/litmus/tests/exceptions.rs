@@ -13,10 +13,10 @@ fn nothing_is_lost(cpus: u64, rounds: u64) {
 
 #[test]
 fn no_register_is_lost() {
-    nothing_is_lost(1, scaled(500_000, 2000));
+    nothing_is_lost(1, scaled(2_000_000, 2000));
 }
 
 #[test]
 fn no_register_is_lost_beside_another_cpu() {
-    nothing_is_lost(2, scaled(250_000, 2000));
+    nothing_is_lost(2, scaled(2_000_000, 2000));
 }

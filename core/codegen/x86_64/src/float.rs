@@ -8,6 +8,7 @@
 //!
 //! Modes in which the host's arithmetic is another (flushing, AH, a direction of rounding for ops that round) are left to the interpreter.
 
+use crate::analyse::{NO_KEY, NO_PIN};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, Xmm, reg::*};
 use crate::frame::{Exchange, PINS};
 use crate::lower::{AccessResult, Cold, Loc, Lowering, Saved, op_bytes};
@@ -752,7 +753,9 @@ impl Lowering<'_> {
     // -- bits ----------------------------------------------------------------------------------------------------------------------------
     /// Logic on the bits of a number in a vector register: negation, absolute value.
     pub(crate) fn float_bits(&mut self, op: &Op, c: Code) -> bool {
-        if op.shape != Shape::SCALAR || !matches!(op.ty, Ty::I32 | Ty::I64) || self.fact(op.dst).want != crate::analyse::NO_PIN {
+        let fact = self.fact(op.dst);
+        // Vector instructions make no flags.
+        if op.shape != Shape::SCALAR || !matches!(op.ty, Ty::I32 | Ty::I64) || fact.want != NO_PIN || fact.makes != NO_KEY {
             return false;
         }
         let opcode = match c {
@@ -773,7 +776,7 @@ impl Lowering<'_> {
     /// Zero extension of a number in a vector register, which stays there.
     pub(crate) fn zext_vector(&mut self, op: &Op, source: Ty) -> bool {
         let Loc::Xmm(x) = self.loc(op.a) else { return false };
-        if source.bits() < 32 || source.bits() > 64 || op.ty.bits() < 64 || self.fact(op.dst).want != crate::analyse::NO_PIN {
+        if source.bits() < 32 || source.bits() > 64 || op.ty.bits() < 64 || self.fact(op.dst).want != NO_PIN {
             return false;
         }
         self.xlock(x);

@@ -143,7 +143,8 @@ pub(crate) enum AccessResult {
 pub struct Lowering<'f> {
     pub(crate) f: &'f Frame,
     pub(crate) thunks: Thunks,
-    pub(crate) options: Options,
+    /// What it may do in the next region.
+    pub options: Options,
     /// The code.
     pub asm: Asm,
     /// Bytes of it before the code out of the way begins.
@@ -186,6 +187,8 @@ pub struct Lowering<'f> {
     pub(crate) skip: u32,
     /// The code before has said that it may raise floating-point exceptions.
     pub(crate) raises: bool,
+    /// What went wrong in making the region, a mistake of the generator's.
+    failure: Option<&'static str>,
 }
 
 impl<'f> Lowering<'f> {
@@ -221,11 +224,14 @@ impl<'f> Lowering<'f> {
             next_unit: None,
             skip: 0,
             raises: false,
+            failure: None,
         }
     }
 
-    /// Generates the code of a region; it is in `asm`, resolved. Entry points by address.
-    pub fn region(&mut self, region: &Region<'_>, entries: &mut Vec<(u64, u32)>) {
+    /// Generates the code of a region; it is in `asm`, resolved. Entry points by address. An error is a mistake of the generator's, in words:
+    /// the code would be wrong, and the caller tries again with fewer [`Options`].
+    pub fn region(&mut self, region: &Region<'_>, entries: &mut Vec<(u64, u32)>) -> Result<(), &'static str> {
+        self.failure = None;
         self.asm.clear();
         self.cold.clear();
         self.pool.clear();
@@ -252,6 +258,12 @@ impl<'f> Lowering<'f> {
             }
         }
         self.asm.resolve();
+        self.failure.map_or(Ok(()), Err)
+    }
+
+    /// Notes that the code that is being made is wrong: nothing that a guest does may end the emulator, and wrong code may not run either.
+    pub(crate) fn fail(&mut self, what: &'static str) {
+        self.failure = self.failure.or(Some(what));
     }
 
     fn unit(&mut self, u: &Unit<'_>, next: Option<u64>) {
@@ -393,9 +405,10 @@ impl<'f> Lowering<'f> {
                 let cheap = self.vals[v as usize].slotted || self.vals[v as usize].backing != NONE;
                 (cheap, self.fact(v).last)
             });
+            if victim.is_none() {
+                self.fail("an op uses too many registers");
+            }
             let r = victim.unwrap_or(TEMPS[0]);
-            // A lowering that locks more registers than there are would go on with a wrong value.
-            assert!(victim.is_some(), "an op uses too many registers");
             self.evict(r);
             r
         });
@@ -921,8 +934,11 @@ impl<'f> Lowering<'f> {
             // What the comparison needs is free again behind it.
             let locked = self.locked;
             let key = self.an.keys[f.key as usize];
-            // The operands of an operation that made the flags on the way may be gone: going on would be going wrong.
-            assert!(key.producer == NONE, "the flags of value {v} were lost");
+            // The operands of an operation that made the flags on the way may be gone.
+            if key.producer != NONE {
+                self.fail("flags were lost");
+                return f.cc;
+            }
             let size = Size::bits(key.bits.into());
             let a = self.gpr(key.a);
             let b = if key.b == key.a { Arg::Reg(a) } else { self.arg(key.b) };

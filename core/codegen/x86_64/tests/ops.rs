@@ -300,3 +300,54 @@ fn carries() {
         }
     }
 }
+
+/// Conditions of a result that is computed from what lies in a vector register, in a pinned register, in memory, or is a constant: wherever the
+/// operation is carried out, its flags are there for the branch, the `select` and the fields that want them.
+#[test]
+fn conditions_of_results_from_everywhere() {
+    let mut rng = Rng::new("conditions of results");
+    let mut natives = Native::all();
+    let mut cpu = Cpu::new();
+    for _ in 0..2000 {
+        let mut b = Block::new();
+        let ty = rng.pick(&[Ty::I32, Ty::I64]);
+        let width = Width::Bits(ty.bits());
+        let types = [ty];
+        let from = |rng: &mut Rng, b: &mut Block| {
+            let place = rng.pick(&[From::Field, From::Pin, From::Const, From::Op, From::Op]);
+            operand(rng, b, width, place, &types)
+        };
+        let (x, y) = (from(&mut rng, &mut b), from(&mut rng, &mut b));
+        let code = rng.pick(&[Code::Add, Code::Sub, Code::And]);
+        let r = b.push(Op { a: x, b: y, ..blank(code, ty, Shape::SCALAR) });
+        let zero = b.push(blank(Code::Const, ty, Shape::SCALAR));
+        let n = b.push(Op { a: r, b: zero, ..blank(Code::CmpSlt, ty, Shape::SCALAR) });
+        let z = b.push(Op { a: r, b: zero, ..blank(Code::CmpEq, ty, Shape::SCALAR) });
+        for (i, c) in [n, z].into_iter().enumerate() {
+            if rng.below(2) == 0 {
+                b.set(Width::Bits(1), RESULTS + FIELD * i, c);
+            }
+        }
+        if rng.below(2) == 0 {
+            b.set(width, RESULTS + FIELD * 2, r);
+        } else if ty == Ty::I64 && rng.below(2) == 0 {
+            b.set(width, PINNED + 8 * rng.below(3) as usize, r);
+        }
+        let c = if rng.below(2) == 0 { z } else { b.push(Op { a: z, ..blank(Code::Not, Ty::I1, Shape::SCALAR) }) };
+        let (p, q) = if rng.below(2) == 0 { (x, r) } else { (from(&mut rng, &mut b), y) };
+        let s = b.push(Op { a: p, b: q, c, ..blank(Code::Select, ty, Shape::SCALAR) });
+        b.set(width, RESULTS + FIELD * 3, s);
+        b.end();
+        b.verified().expect("a good block");
+        let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&b).0).collect();
+        for _ in 0..2 {
+            cpu.randomise(&mut rng, &[ty]);
+            let start = cpu.bytes()[..STATE].to_vec();
+            for (native, code) in natives.iter_mut().zip(&codes) {
+                if let Err(e) = b.compare(native, *code, &mut cpu, &start) {
+                    panic!("{e}");
+                }
+            }
+        }
+    }
+}
