@@ -200,6 +200,17 @@ pub struct StateLayout {
     pub insn_bytes: u32,
     /// Offsets of 64-bit fields that are best kept in host registers, the most used first; the host takes as many as it has room for.
     pub pins: Slice<'static, u32>,
+    /// `layout_flag::` bits.
+    pub flags: u32,
+    /// Not used; zero.
+    pub reserved: u32,
+}
+
+/// Bits of [`StateLayout::flags`].
+pub mod layout_flag {
+    /// What a target translates depends on the virtual address only as the ops say: static successors, addresses of instructions, and `address`.
+    /// Blocks may then be run at any virtual address whole pages away from the one they were translated for, if the sign is the same.
+    pub const POSITION_INDEPENDENT: u32 = 1;
 }
 
 /// Kind of a memory access.

@@ -306,6 +306,10 @@ impl Former {
                         if matches!(op.opcode(), Some(Code::Label | Code::BrIf | Code::Br)) {
                             op.imm += labels;
                         }
+                        // Code for one virtual address: what moves with it is as constant as all else.
+                        if op.code == Code::Address as u16 {
+                            op.code = Code::Const as u16;
+                        }
                         op.dst = shift(op.dst);
                         if op.code != Code::Const128 as u16 {
                             (op.a, op.b, op.c) = (shift(op.a), shift(op.b), shift(op.c));

@@ -119,6 +119,13 @@ impl<'a> Ir<'a> {
     pub fn c64(&mut self, value: u64) -> Val {
         self.iconst(Ty::I64, value)
     }
+    /// A guest address that depends on the program counter; see the row of the op.
+    #[inline]
+    pub fn address(&mut self, value: u64) -> Val {
+        let dst = self.slot(Width::Bits(64));
+        self.emit(Op { dst, imm: value, ..blank(Code::Address, Ty::I64, Shape::SCALAR) });
+        Val(dst)
+    }
     /// A 128-bit constant.
     pub fn const128(&mut self, value: u128) -> Val {
         let dst = self.slot(Width::Bits(128));

@@ -58,6 +58,7 @@ const fn row(code: Code) -> Row {
         C::InsnStart | C::Label | C::BrIf | C::Br | C::Goto | C::Branch | C::Jump | C::Exit | C::ExitJump => any,
         C::ClrEx | C::Fence | C::Call => any,
         C::Const => scalars(ALL & !I128),
+        C::Address => scalars(set(&[Ty::I64])),
         C::Const128 | C::Pair | C::Lo64 | C::Hi64 | C::ClMul => scalars(I128),
         C::Get | C::Set => any,
         C::Load | C::Store => [ALL & !I1, ALL & !I1, ALL & !I1, ALL & !I1, ALL],

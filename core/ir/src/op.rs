@@ -272,6 +272,8 @@ op_table! {
     BfDot      "bfdot" "SST>T" [FP VECTOR] "BFDOT: two-way bfloat16 dot product added to c, T = f32.";
     BfMmla     "bfmmla" "SST>T" [FP VECTOR] "BFMMLA: 2x4 by 4x2 bfloat16 matrix product added to c, T = f32 x v128.";
     BfMlal     "bfmlal" "SST>T" [STICKY FP VECTOR] "BFMLALB/T: `imm` 0 the even, 1 the odd bfloat16 elements, multiplied and added to c, T = f32.";
+    // -- appended ----------------------------------------------------------------------------------------------------------------------
+    Address    "address" ">D" [SCALAR] "The guest address `imm`, a constant that moves with the code: where a block is run at a virtual address whole pages away from the one that it was translated for, so is this value. Targets that say `layout_flag::POSITION_INDEPENDENT` make every constant that depends on the program counter this way.";
 }
 
 /// Reasons of an `exit` op.

@@ -169,7 +169,7 @@ fn kind_of(op: &Op, code: Code) -> Option<Kind> {
         _ => None,
     };
     match code {
-        Code::Const => Some(K::Const),
+        Code::Const | Code::Address => Some(K::Const),
         Code::Pair => Some(K::Pair),
         Code::Add => by(K::Add64, K::Add32),
         Code::Sub => by(K::Sub64, K::Sub32),
@@ -505,7 +505,7 @@ fn emit(plan: &Plan<'_>, slots: u32) -> FastBlock {
         }
         let constant = |slot: u32| {
             let d = plan.def[slot as usize] as usize;
-            (plan.codes[d] == Code::Const && plan.ops[d].dst == slot).then(|| plan.ops[d].imm)
+            (matches!(plan.codes[d], Code::Const | Code::Address) && plan.ops[d].dst == slot).then(|| plan.ops[d].imm)
         };
         let k = f.kind as u16;
         if (Kind::Add64 as u16..=Kind::Mul32 as u16).contains(&k) || (Kind::Eq64 as u16..=Kind::Overflow32 as u16).contains(&k) {

@@ -222,7 +222,7 @@ pub fn run<E: Env>(steps: &[Step], slots: &mut [u64], vl: u32, env: &mut E) -> O
                     env.state_write(op.imm as u32 + i * 8, left.min(8), slots[(op.a + i) as usize]);
                 }
             }
-            Code::Const => slots[op.dst as usize] = op.imm,
+            Code::Const | Code::Address => slots[op.dst as usize] = op.imm,
             Code::Const128 => {
                 slots[op.dst as usize] = op.imm;
                 slots[op.dst as usize + 1] = u64::from(op.a) | u64::from(op.b) << 32;
@@ -345,6 +345,7 @@ pub fn execute(op: &Op, slots: &mut [u64], vl: u32, fp_flags: &mut u32) -> bool 
     let Some(code) = op.opcode() else { return false };
     match code {
         Code::Const if op.ty != Ty::I128 => slots[op.dst as usize] = op.imm,
+        Code::Address if op.ty == Ty::I64 => slots[op.dst as usize] = op.imm,
         Code::Const128 if op.ty == Ty::I128 => {
             slots[op.dst as usize] = op.imm;
             slots[op.dst as usize + 1] = u64::from(op.a) | u64::from(op.b) << 32;

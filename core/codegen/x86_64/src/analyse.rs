@@ -93,7 +93,7 @@ fn is_zero(op: &Op) -> bool {
 /// True if the op's code leaves the host's flags alone.
 fn keeps_flags(op: &Op) -> bool {
     match code(op) {
-        Code::InsnStart | Code::Const | Code::Branch => true,
+        Code::InsnStart | Code::Const | Code::Address | Code::Branch => true,
         Code::Get | Code::Set => op.shape == Shape::SCALAR && op.ty.bits() <= 64,
         Code::Select => op.shape == Shape::SCALAR && matches!(op.ty, Ty::I32 | Ty::I64),
         Code::ZExt => op.ty.bits() <= 64 && !op.ty.is_float(),

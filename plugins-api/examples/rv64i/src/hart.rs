@@ -69,6 +69,8 @@ pub const LAYOUT: StateLayout = StateLayout {
     page_bits: 12,
     insn_bytes: 4,
     pins: Slice::new(&PINS),
+    flags: 0,
+    reserved: 0,
 };
 
 /// Values of mcause (volume II, "Machine Cause Register").

@@ -82,7 +82,7 @@ impl Translator<'_> {
     /// BLR and BLRAA.
     fn call_to(&mut self, target: Val) {
         let target = self.branch_addr(target);
-        let link = self.ir.c64(self.next_pc());
+        let link = self.ir.address(self.next_pc());
         self.set_x(30, link);
         self.set_btype(2);
         self.ir.jump(target, CALL);
@@ -331,7 +331,7 @@ impl BaseBranchSys for Translator<'_> {
 
     fn b(&mut self, i: &B) {
         if i.op == 1 {
-            let link = self.ir.c64(self.next_pc());
+            let link = self.ir.address(self.next_pc());
             self.set_x(30, link);
         }
         let target = self.target(i.imm26);

@@ -86,7 +86,7 @@ impl BaseDpimm for Translator<'_> {
     fn adr(&mut self, i: &Adr) {
         let imm = i64::from(i.imm);
         let value = if i.op == 1 { (self.pc & !0xfff).wrapping_add_signed(imm << 12) } else { self.pc.wrapping_add_signed(imm) };
-        let value = self.ir.c64(value);
+        let value = self.ir.address(value);
         self.set_x(i.rd, value);
     }
 

@@ -49,7 +49,7 @@ impl Translator<'_> {
         }
     }
     fn literal(&mut self, words: i32) -> Address {
-        let base = self.ir.c64(self.pc.wrapping_add_signed(i64::from(words) * 4));
+        let base = self.ir.address(self.pc.wrapping_add_signed(i64::from(words) * 4));
         Address { base, offset: 0, writeback: None }
     }
     /// Base plus extended register; `None` (and UNDEFINED) for an extension of less than 32 bits.
