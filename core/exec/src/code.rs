@@ -1,6 +1,9 @@
 //! Translated code: blocks by the physical page that they were made from.
 //!
-//! A block is keyed by virtual address, physical address and mode key. Its page is marked as holding code before its bytes are read, so that
+//! A block is keyed by virtual address, physical address and mode key. Where a page is executed at several virtual addresses its code is made
+//! so that it can move: such a block is keyed by [`moving`], and each address has an entry of its own that says where it is and goes there.
+//!
+//! A block's page is marked as holding code before its bytes are read, so that
 //! every later store to the page is seen. A write to the page, from whichever side, takes the page's blocks out of the index and marks them
 //! invalid; CPUs look at that mark each time they enter a block.
 
@@ -25,6 +28,8 @@ pub struct Block {
     pub insns: u32,
     /// The part of the code cache that it lies in, if it is generated code.
     pub chunk: u32,
+    /// The part that it goes on in, if it is the entry of code that moves; else the same.
+    pub into: u32,
     /// False once its guest code has changed.
     pub valid: AtomicBool,
 }
@@ -68,7 +73,22 @@ impl Hasher for Mix {
 }
 
 type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
-type Page = Map<(u64, u64), Arc<Block>>;
+
+/// The blocks of a page.
+#[derive(Default)]
+struct Page {
+    blocks: Map<(u64, u64), Arc<Block>>,
+    /// The virtual address of the page when its first block was made.
+    at: u64,
+    /// It has been executed at another as well.
+    several: bool,
+}
+
+/// In the place of the virtual address of a block that can move: where it is in its page and in which half of the address space. No instruction
+/// has an odd address, in a target with such blocks.
+pub fn moving(va: u64) -> u64 {
+    va & (1 << 63 | 0xfff) | 1
+}
 
 const SHARDS: usize = 64;
 
@@ -108,7 +128,14 @@ impl CodeIndex {
     }
     /// The block at a physical address for a virtual address and mode.
     pub fn find(&self, pa: u64, va: u64, mode: u64) -> Option<Arc<Block>> {
-        self.shard(pa).get(&(pa >> 12))?.get(&(va, mode)).cloned()
+        self.shard(pa).get(&(pa >> 12))?.blocks.get(&(va, mode)).cloned()
+    }
+    /// True if the page has been executed at another virtual address than this one.
+    pub fn elsewhere(&self, pa: u64, va: u64) -> bool {
+        let mut shard = self.shard(pa);
+        let Some(page) = shard.get_mut(&(pa >> 12)) else { return false };
+        page.several |= page.at != va >> 12;
+        page.several
     }
     /// To be asked before the bytes of a block are read, and given to `insert`.
     pub fn generation(&self, pa: u64) -> u64 {
@@ -117,6 +144,14 @@ impl CodeIndex {
     /// Adds a block made from physical address `pa`; if there is one already, that one stays. If code was invalidated since `generation` was
     /// asked for, the block may be of old bytes that nobody watches any more: it is not kept, and good for one run only.
     pub fn insert(&self, pa: u64, block: Block, generation: u64) -> Arc<Block> {
+        self.insert_if(pa, block, generation, || true)
+    }
+    /// The same for the entry of `code`, a block that moves, of the same page.
+    pub fn insert_entry(&self, pa: u64, block: Block, generation: u64, code: &Block) -> Arc<Block> {
+        self.insert_if(pa, block, generation, || code.valid.load(Ordering::SeqCst))
+    }
+    /// `still` is asked while nobody can take blocks out of the page.
+    fn insert_if(&self, pa: u64, block: Block, generation: u64, still: impl FnOnce() -> bool) -> Arc<Block> {
         if self.bytes.load(Ordering::Relaxed) > self.limit {
             // This block goes with the rest, for its generation is over.
             self.drop_interpreted();
@@ -125,11 +160,12 @@ impl CodeIndex {
         self.translated.fetch_add(1, Ordering::Relaxed);
         let key = (block.va, block.mode);
         let mut shard = self.shard(pa);
-        if self.generation(pa) != generation {
+        if self.generation(pa) != generation || !still() {
             block.valid.store(false, Ordering::SeqCst);
             return Arc::new(block);
         }
-        match shard.entry(pa >> 12).or_default().entry(key) {
+        let page = shard.entry(pa >> 12).or_insert_with(|| Page { at: block.va >> 12, ..Page::default() });
+        match page.blocks.entry(key) {
             Entry::Occupied(there) => there.get().clone(),
             Entry::Vacant(place) => {
                 self.bytes.fetch_add(block.bytes(), Ordering::Relaxed);
@@ -150,7 +186,7 @@ impl CodeIndex {
         true
     }
     fn drop_page(&self, page: Page) {
-        for block in page.into_values() {
+        for block in page.blocks.into_values() {
             block.valid.store(false, Ordering::SeqCst);
             self.bytes.fetch_sub(block.bytes(), Ordering::Relaxed);
         }
@@ -160,7 +196,7 @@ impl CodeIndex {
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
             shard.retain(|_, page| {
-                page.retain(|_, block| {
+                page.blocks.retain(|_, block| {
                     let going = go(block);
                     if going {
                         block.valid.store(false, Ordering::SeqCst);
@@ -168,13 +204,13 @@ impl CodeIndex {
                     }
                     !going
                 });
-                !page.is_empty()
+                !page.blocks.is_empty()
             });
         }
     }
     /// Drops the blocks whose code lies in a chunk.
     pub fn drop_chunk(&self, chunk: u32) {
-        self.drop_where(|block| block.chunk == chunk && matches!(block.body, Body::Native(_)));
+        self.drop_where(|block| (block.chunk == chunk || block.into == chunk) && matches!(block.body, Body::Native(_)));
     }
     /// Invalidates the blocks that are not generated code: no CPU has those anywhere else.
     pub fn drop_interpreted(&self) {
@@ -202,7 +238,7 @@ mod tests {
     use super::*;
 
     fn block(va: u64, mode: u64) -> Block {
-        Block { va, mode, body: Body::Plain(Box::new([])), vl: 0, insns: 1, chunk: 0, valid: AtomicBool::new(true) }
+        Block { va, mode, body: Body::Plain(Box::new([])), vl: 0, insns: 1, chunk: 0, into: 0, valid: AtomicBool::new(true) }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! Code is thrown away by the chunk. Its blocks leave the index first, then the code epoch moves on; a CPU that comes to the dispatcher
 //! forgets its jump cache and publishes the epoch; a chunk is used again when every CPU has, or is outside of generated code.
 
-use crate::code::{Block, Body};
+use crate::code::{Block, Body, moving};
 use crate::machine::Machine;
 use crate::memory::Running;
 use crate::region::{Former, Source};
@@ -16,8 +16,9 @@ use emu_interp::{Env, Fault};
 use emu_ir::{MemFlags, Op};
 use emu_mem::{PAGE_SIZE, TLB_ENTRIES};
 use emu_opt::{Dead, Forward, StateInfo, UnitOps};
-use emu_plugins_api::{CpuHeader, FieldClass, StateLayout, effect};
-use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, Runtime, Site, TLB_ENTRY, TlbShape};
+use emu_plugins_api::{CpuHeader, FieldClass, StateLayout, effect, layout_flag};
+use emu_x86_64::asm::{Asm, Mem, Size, reg::RAX};
+use emu_x86_64::frame::{CPU, Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, Runtime, Site, TLB_ENTRY, TlbShape};
 use emu_x86_64::{CodeCache, Lowering, Options, Region, Thunks, Unit};
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -72,6 +73,8 @@ pub struct Native {
     pub options: Options,
     /// The optimiser's passes run.
     optimise: bool,
+    /// Code can be made that runs wherever its page is mapped.
+    pub can_move: bool,
     state: StateInfo,
     cache: Mutex<CodeCache>,
     /// Chunks that wait for CPUs to leave them, and since which epoch.
@@ -82,6 +85,8 @@ pub struct Native {
     pub bytes: AtomicU64,
     /// Regions made.
     pub regions: AtomicU64,
+    /// Entries of code that moves.
+    pub entries: AtomicU64,
     /// Chunks thrown away.
     pub evicted: AtomicU64,
     /// Time spent making code, in ns.
@@ -190,6 +195,7 @@ impl Native {
             thunks,
             options: Options { fuse: mode != "plain", native: mode != "interpret" },
             optimise: !matches!(mode, "plain" | "interpret" | "noopt"),
+            can_move: layout.flags & layout_flag::POSITION_INDEPENDENT != 0 && layout.insn_bytes > 1 && std::env::var("EMU_JIT").as_deref() != Ok("fixed"),
             state: StateInfo {
                 flags: flags(layout),
                 own: size_of::<CpuHeader>() as u32,
@@ -200,6 +206,7 @@ impl Native {
             epoch: AtomicU64::new(1),
             bytes: AtomicU64::new(0),
             regions: AtomicU64::new(0),
+            entries: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             time_ns: AtomicU64::new(0),
             perf_map,
@@ -233,6 +240,35 @@ impl Native {
         }
     }
 
+    /// The entry at `pc` (physical address `pa`) of a block that moves; `None` when there is no room just now. `generation` was asked for before
+    /// the block was.
+    pub fn entry(&self, m: &Machine, pc: u64, key: u64, pa: u64, code: &Block, generation: u64) -> Option<Arc<Block>> {
+        let Body::Native(address) = code.body else { return None };
+        let mut asm = Asm::default();
+        let page = Mem::at(CPU, self.frame.disp(self.frame.exchange + offset_of!(Exchange, page) as i32));
+        asm.mov_ri(RAX, pc & !(PAGE_SIZE - 1));
+        asm.mov_mr(Size::Q, page, RAX);
+        asm.jmp_outside(0);
+        let placed = {
+            let mut cache = self.cache.lock().unwrap_or_else(|e| e.into_inner());
+            self.reclaim(m, &mut cache);
+            cache.place_before(&asm, address)?
+        };
+        self.bytes.fetch_add(asm.code.len() as u64, Ordering::Relaxed);
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        let block = Block {
+            va: pc,
+            mode: key,
+            body: Body::Native(placed.address),
+            vl: code.vl,
+            insns: code.insns,
+            chunk: placed.chunk,
+            into: code.chunk,
+            valid: AtomicBool::new(true),
+        };
+        Some(m.code.insert_entry(pa, block, generation, code))
+    }
+
     /// Takes back what every CPU has left, and throws the oldest chunk away when few are free.
     fn reclaim(&self, machine: &Machine, cache: &mut CodeCache) {
         let mut condemned = self.condemned.lock().unwrap_or_else(|e| e.into_inner());
@@ -263,14 +299,15 @@ impl Generator {
     /// Makes a region that begins at `pc` and enters its blocks into the index. The block; `None` when there is no room just now; an error
     /// is a mistake of the target's.
     #[allow(clippy::too_many_arguments)]
-    pub fn make(&mut self, m: &Machine, cpu: u32, native: &Native, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8) -> Result<Option<Arc<Block>>, String> {
+    pub fn make(&mut self, m: &Machine, cpu: u32, native: &Native, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8, moves: bool) -> Result<Option<Arc<Block>>, String> {
         let started = m.trace.stats.then(std::time::Instant::now);
         let page = pa & !(PAGE_SIZE - 1);
         let generation = m.code.generation(pa);
         if m.space.read(page, &mut self.page) != 0 {
             return Ok(None);
         }
-        let known = |at: u64| m.code.find(page | at & (PAGE_SIZE - 1), at, key).is_some();
+        let place = |at: u64| if moves { moving(at) } else { at };
+        let known = |at: u64| m.code.find(page | at & (PAGE_SIZE - 1), place(at), key).is_some();
         self.former.form(&Source {
             arch: &m.arch,
             pc,
@@ -280,6 +317,7 @@ impl Generator {
             known: &known,
             single: native.frame.unlinked,
             slots_max: native.frame.slot_count,
+            moves,
         })?;
         let f = &self.former;
         if m.trace.any_translation() {
@@ -301,7 +339,7 @@ impl Generator {
             }
         }
         let vl = m.arch.vector_bytes(mode);
-        self.lower(mode, vl);
+        self.lower(mode, vl, moves);
         let f = &self.former;
         let placed = {
             let mut cache = native.cache.lock().unwrap_or_else(|e| e.into_inner());
@@ -323,12 +361,13 @@ impl Generator {
         let insns_of = |pc: u64| f.units.iter().find(|u| u.pc == pc).map_or(1, |u| f.counts[u.counts.0].1);
         for (at, offset) in &self.entries {
             let block = Block {
-                va: *at,
+                va: place(*at),
                 mode: key,
                 body: Body::Native(placed.address + *offset as usize),
                 vl,
                 insns: insns_of(*at),
                 chunk: placed.chunk,
+                into: placed.chunk,
                 valid: AtomicBool::new(true),
             };
             let block = m.code.insert(page | at & (PAGE_SIZE - 1), block, generation);
@@ -346,7 +385,7 @@ impl Generator {
 
 impl Generator {
     /// Generates the code of the region that was formed.
-    fn lower(&mut self, mode: u64, vl: u32) {
+    fn lower(&mut self, mode: u64, vl: u32, moves: bool) {
         let f = &self.former;
         let units: Vec<Unit<'_>> = f
             .units
@@ -359,7 +398,7 @@ impl Generator {
                 loops: u.loops,
             })
             .collect();
-        let region = Region { units: &units, mode, vl };
+        let region = Region { units: &units, mode, vl, moves };
         let Err(what) = self.lowering.region(&region, &mut self.entries) else { return };
         log::error!("the code generator has a bug: {what} in the region at {:#x}; it is generated with less care for speed", region.units[0].pc);
         self.mistakes += 1;
@@ -386,11 +425,11 @@ impl Generator {
         page: &[u8],
     ) -> Result<(Vec<u8>, u32), String> {
         let slots_max = native.frame.slot_count;
-        self.former.form(&Source { arch, pc, mode, attrs: 0, page, known: &|_| false, single: false, slots_max })?;
+        self.former.form(&Source { arch, pc, mode, attrs: 0, page, known: &|_| false, single: false, slots_max, moves: false })?;
         if native.optimise {
             self.optimise(native);
         }
-        self.lower(mode, arch.vector_bytes(mode));
+        self.lower(mode, arch.vector_bytes(mode), false);
         if self.mistakes != 0 {
             return Err("the code generator has a bug".into());
         }
@@ -467,9 +506,10 @@ unsafe extern "C" fn access(cpu: *mut CpuHeader, site: *const Site) -> u64 {
         ((m, v), &*site, &mut *cpu.cast::<u8>().add(v.layout_of().exchange as usize).cast::<Exchange>())
     };
     count(&v.counters.slow_accesses);
+    let pc = if site.moves != 0 { site.pc.wrapping_add(x.page) } else { site.pc };
     // SAFETY: this is the CPU's thread.
     let insns = unsafe {
-        (*cpu).pc = site.pc;
+        (*cpu).pc = pc;
         (*cpu).insns = (*cpu).insns.wrapping_sub(u64::from(site.left));
         (*cpu).insns
     };
@@ -506,7 +546,7 @@ unsafe extern "C" fn access(cpu: *mut CpuHeader, site: *const Site) -> u64 {
             0
         }
         Err(f) => {
-            v.deliver(m, site.pc, site.info, f);
+            v.deliver(m, pc, site.info, f);
             // A fault takes its time.
             // SAFETY: as above.
             unsafe { (*cpu).insns += 1 };

@@ -64,6 +64,8 @@ pub struct Source<'a> {
     pub single: bool,
     /// Number of value slots that a unit may have.
     pub slots_max: u32,
+    /// The code shall run wherever its page is mapped.
+    pub moves: bool,
 }
 
 /// The former, with vectors that are used again.
@@ -307,7 +309,7 @@ impl Former {
                             op.imm += labels;
                         }
                         // Code for one virtual address: what moves with it is as constant as all else.
-                        if op.code == Code::Address as u16 {
+                        if op.code == Code::Address as u16 && !s.moves {
                             op.code = Code::Const as u16;
                         }
                         op.dst = shift(op.dst);

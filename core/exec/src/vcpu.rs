@@ -1,6 +1,6 @@
 //! One CPU: its loop, its caches, and how others reach it.
 
-use crate::code::{Block, Body};
+use crate::code::{Block, Body, moving};
 use crate::debug::Minder;
 use crate::machine::Machine;
 use crate::memory::Running;
@@ -695,10 +695,20 @@ impl Vcpu {
         if ram.set_code(offset) {
             machine.revoke_write(self, pa & !(PAGE_SIZE - 1));
         }
-        let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator());
-        let made = generator.make(machine, self.index, native, pc, mode, key, pa, attrs);
-        self.caches().generator = Some(generator);
+        let generation = machine.code.generation(pa);
+        let moves = native.can_move && machine.code.elsewhere(pa, pc);
+        let known = if moves { machine.code.find(pa, moving(pc), key) } else { None };
+        let made = match known {
+            Some(block) => Ok(Some(block)),
+            None => {
+                let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator());
+                let made = generator.make(machine, self.index, native, pc, mode, key, pa, attrs, moves);
+                self.caches().generator = Some(generator);
+                made
+            }
+        };
         match made {
+            Ok(Some(block)) if moves => Ok(native.entry(machine, pc, key, pa, &block, generation)),
             Ok(block) => Ok(block),
             Err(e) => {
                 machine.crash(format!("the target plugin made an invalid block at {pc:#x}: {e}"));
@@ -992,7 +1002,7 @@ impl Vcpu {
         } else {
             Body::Fast(emu_interp::prepare_fast(buf.ops(), buf.next_slot, vl, self.at.slots))
         };
-        Ok(Block { va: pc, mode, body, vl, insns: info.insns.max(1), chunk: 0, valid: AtomicBool::new(true) })
+        Ok(Block { va: pc, mode, body, vl, insns: info.insns.max(1), chunk: 0, into: 0, valid: AtomicBool::new(true) })
     }
 }
 

@@ -7,6 +7,7 @@
 //! - [`tear`], [`counter`]: single-copy atomicity, and counters that must come out exact.
 //! - [`spaces`], [`returns`]: two programs at the same addresses, rounding modes that callees change, deep recursion.
 //! - [`wild`], [`unmap`], [`patch`]: addresses without a translation, translations and code that go away under a running CPU.
+//! - [`aliases`]: one piece of code at many virtual addresses.
 //! - [`registers`]: every register over SVC, ERET and interrupts.
 //!
 //! | variable | meaning |
@@ -18,6 +19,7 @@
 //! QEMU 10.0 passes all but what it does not keep on x86-64 hosts: a store-release before a load-acquire (SB and R), and rarely
 //! `a_cpu_rewrites_what_another_runs`.
 
+pub mod aliases;
 pub mod counter;
 pub mod guest;
 pub mod patch;

@@ -85,6 +85,16 @@ impl CodeCache {
         }
         Some(Placed { address, chunk: self.current })
     }
+    /// Places code that ends in a jump to an address in the cache, whatever the jump said before.
+    pub fn place_before(&mut self, asm: &Asm, target: usize) -> Option<Placed> {
+        let placed = self.place(asm)?;
+        let len = asm.code.len();
+        let rel = (target.wrapping_sub(placed.address + len) as isize) as i32;
+        let offset = placed.address - self.execute as usize + len - 4;
+        // SAFETY: the last bytes of the code that was just placed.
+        unsafe { self.write.add(offset).cast::<i32>().write_unaligned(rel) };
+        Some(placed)
+    }
     /// The chunk filled first, but never the first of all (it has the thunks) nor the current one.
     /// Chunks in `but` are as good as gone.
     pub fn oldest(&self, but: &[u32]) -> Option<u32> {

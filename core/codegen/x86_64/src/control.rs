@@ -94,9 +94,44 @@ impl Lowering<'_> {
         self.link(pc);
     }
 
+    /// A constant address in a register, in code that moves from where its page is. The host's flags stay.
+    fn place(&mut self, r: Gpr, va: u64) {
+        if !self.moves {
+            return self.asm.mov_ri(r, va);
+        }
+        let page = self.exchange(offset_of!(Exchange, page));
+        let offset = va.wrapping_sub(self.page);
+        if let Ok(near) = i32::try_from(offset as i64) {
+            self.asm.mov_rm(Size::Q, r, page);
+            if near != 0 {
+                self.asm.lea(Size::Q, r, Mem::at(r, near));
+            }
+        } else {
+            self.asm.mov_ri(r, offset);
+            self.asm.mov_xr(Size::Q, 15, r);
+            self.asm.movq_rm(14, page);
+            self.asm.sse_rr(0x66, 1, 0xd4, 15, 14);
+            self.asm.mov_rx(Size::Q, r, 15);
+        }
+    }
+    /// `address`.
+    pub(crate) fn moving_address(&mut self, op: &Op) {
+        if !self.moves {
+            self.vals[op.dst as usize].loc = Loc::Const(op.imm);
+            return;
+        }
+        let d = self.dst(op.dst, &[]);
+        self.place(d, op.imm);
+        self.done(op.dst, d, true);
+    }
+
     /// Stores a constant program counter; `free` may be changed.
     fn set_pc(&mut self, pc: u64, free: Gpr) {
         let m = self.header(self.f.header.pc);
+        if self.moves {
+            self.place(free, pc);
+            return self.asm.mov_mr(Size::Q, m, free);
+        }
         if i32::try_from(pc as i64).is_ok() {
             self.asm.mov_mi(Size::Q, m, pc as i32);
         } else {
@@ -124,6 +159,11 @@ impl Lowering<'_> {
             self.asm.jmp_outside(self.thunks.next);
             return;
         }
+        if self.moves {
+            // Neither the address nor its line is a constant.
+            self.place(RCX, pc);
+            return self.jump_by_cache(RCX, [RAX, RDX]);
+        }
         self.check_requests(pc);
         let miss = self.asm.label();
         let entry = self.jump_entry(pc);
@@ -139,16 +179,22 @@ impl Lowering<'_> {
     /// Goes to an address in a register.
     fn indirect(&mut self, target: u32) {
         let r = self.gpr(target);
-        let pc = self.header(self.f.header.pc);
-        self.asm.mov_mr(Size::Q, pc, r);
         if self.f.unlinked {
+            let pc = self.header(self.f.header.pc);
+            self.asm.mov_mr(Size::Q, pc, r);
             self.asm.jmp_outside(self.thunks.next);
             return;
         }
+        let free = [self.temp(), self.temp()];
+        self.jump_by_cache(r, free);
+    }
+    /// Goes to the address in `r` by its line of the jump cache; `t` and `k` may be changed.
+    fn jump_by_cache(&mut self, r: Gpr, [t, k]: [Gpr; 2]) {
+        let pc = self.header(self.f.header.pc);
+        self.asm.mov_mr(Size::Q, pc, r);
         let m = self.request();
         self.asm.alu_mi(Alu::Cmp, Size::D, m, 0);
         self.asm.jcc_outside(Cc::NE, self.thunks.leave);
-        let t = self.temp();
         let size = size_of::<JumpEntry>().trailing_zeros() as u8;
         // The line's byte offset is the address's low bits moved to that place.
         let up = size - self.f.jump_shift;
@@ -163,7 +209,6 @@ impl Lowering<'_> {
         let entry = Mem::indexed(CPU, t, scale, self.f.disp(self.f.jumps));
         self.asm.alu_mr(Alu::Cmp, Size::Q, entry, r);
         self.asm.jcc_outside(Cc::NE, self.thunks.next);
-        let k = self.temp();
         self.compare_mode(entry, k);
         self.asm.jcc_outside(Cc::NE, self.thunks.next);
         self.asm.jmp_m(entry.plus(offset_of!(JumpEntry, code) as i32));
@@ -416,7 +461,7 @@ fn site_bytes(s: &Site) -> [u8; size_of::<Site>()] {
     b[16..18].copy_from_slice(&s.size.to_le_bytes());
     (b[18], b[19]) = (s.kind, s.rmw);
     b[20..22].copy_from_slice(&s.left.to_le_bytes());
-    b[22] = s.unit;
+    (b[22], b[23]) = (s.unit, s.moves);
     b
 }
 

@@ -90,6 +90,8 @@ pub struct Exchange {
     pub reason: u64,
     /// Room to keep registers in.
     pub saved: [u64; 8],
+    /// Virtual address of the page that the code which runs, if it can move, was entered at.
+    pub page: u64,
 }
 
 /// A line of a CPU's jump cache. Its place is the instruction address shifted right by [`Frame::jump_shift`], modulo [`JUMPS`].
@@ -185,7 +187,7 @@ pub struct Runtime {
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Site {
-    /// Address of the instruction.
+    /// Address of the instruction; in code that moves, its offset from [`Exchange::page`].
     pub pc: u64,
     /// Its info word.
     pub info: u32,
@@ -201,8 +203,8 @@ pub struct Site {
     pub left: u16,
     /// Size in bytes of an element whose bytes are in order of their own; 0: of the whole.
     pub unit: u8,
-    /// Not used.
-    pub reserved: u8,
+    /// Not zero in code that moves.
+    pub moves: u8,
 }
 
 /// Kinds of [`Site`].

@@ -15,7 +15,7 @@ impl Lowering<'_> {
             return self.boolean(op, c);
         }
         match c {
-            Code::Const | Code::Address => self.vals[op.dst as usize].loc = Loc::Const(op.imm),
+            Code::Const => self.vals[op.dst as usize].loc = Loc::Const(op.imm),
             Code::Pair => self.vals[op.dst as usize].loc = Loc::Pair(op.a, op.b),
             Code::Lo64 | Code::Hi64 => self.half(op, c),
             Code::ZExt => return self.zext(op),

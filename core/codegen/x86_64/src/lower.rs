@@ -40,6 +40,8 @@ pub struct Region<'a> {
     pub mode: u64,
     /// Vector length in bytes.
     pub vl: u32,
+    /// The code shall run wherever its page is mapped, [`Exchange::page`] saying where; otherwise it is for the addresses of the units only.
+    pub moves: bool,
 }
 
 /// What the generator may do.
@@ -177,6 +179,9 @@ pub struct Lowering<'f> {
     pub(crate) left: u32,
     pub(crate) mode: u64,
     pub(crate) vl: u32,
+    /// See [`Region::moves`], and the address of the region's page.
+    pub(crate) moves: bool,
+    pub(crate) page: u64,
     /// The address of the unit being emitted, for telling backward jumps.
     pub(crate) unit_pc: u64,
     /// Number of ops of the unit.
@@ -219,6 +224,8 @@ impl<'f> Lowering<'f> {
             left: 0,
             mode: 0,
             vl: 0,
+            moves: false,
+            page: 0,
             unit_pc: 0,
             unit_len: 0,
             next_unit: None,
@@ -236,7 +243,8 @@ impl<'f> Lowering<'f> {
         self.cold.clear();
         self.pool.clear();
         self.unit_labels.clear();
-        (self.mode, self.vl) = (region.mode, region.vl);
+        (self.mode, self.vl, self.moves) = (region.mode, region.vl, region.moves);
+        self.page = region.units[0].pc & !((1u64 << self.f.tlb.page_bits) - 1);
         for u in region.units {
             let label = self.asm.label();
             self.unit_labels.push((u.pc, label));
@@ -336,6 +344,7 @@ impl<'f> Lowering<'f> {
         match c {
             Code::Label | Code::BrIf | Code::Br => self.local_control(op, c, ops),
             Code::Goto | Code::Branch | Code::Jump | Code::Exit | Code::ExitJump => self.control(op, c),
+            Code::Address => self.moving_address(op),
             Code::Get => self.get(op),
             Code::Set => self.set_and_zero(op, ops),
             Code::Load | Code::Store | Code::Cas | Code::Rmw | Code::LoadEx | Code::StoreEx => self.memory(op, c, ops),

@@ -39,7 +39,9 @@ impl Lowering<'_> {
     }
 
     fn site(&self, op: &Op, kind: u8, size: u32) -> Site {
-        Site { pc: self.pc, info: self.info, flags: op.aux, size: size as u16, kind, rmw: op.imm as u8, left: self.left as u16, unit: 0, reserved: 0 }
+        let pc = if self.moves { self.pc.wrapping_sub(self.page) } else { self.pc };
+        let moves = u8::from(self.moves);
+        Site { pc, info: self.info, flags: op.aux, size: size as u16, kind, rmw: op.imm as u8, left: self.left as u16, unit: 0, moves }
     }
 
     /// Emits the look-up of `address`, which must not use the two scratch registers. On a hit, the second has the distance to the host's
