@@ -25,6 +25,7 @@ pub mod hot_code;
 mod machine;
 mod memory;
 mod native;
+mod perf;
 mod region;
 mod semihosting;
 mod services;

@@ -91,7 +91,7 @@ pub struct Native {
     pub evicted: AtomicU64,
     /// Time spent making code, in ns.
     pub time_ns: AtomicU64,
-    perf_map: Option<Mutex<std::fs::File>>,
+    perf: Option<crate::perf::Perf>,
 }
 
 /// The generator of one CPU.
@@ -187,9 +187,6 @@ impl Native {
         }));
         let mut cache = CodeCache::new(CACHE)?;
         let thunks = Thunks::make(frame, &mut cache).ok_or("no room for generated code")?;
-        let perf_map = (std::env::var("EMU_PERF").as_deref() == Ok("map"))
-            .then(|| std::fs::File::create(format!("/tmp/perf-{}.map", std::process::id())).ok().map(Mutex::new))
-            .flatten();
         Ok(Native {
             frame,
             thunks,
@@ -209,7 +206,7 @@ impl Native {
             entries: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             time_ns: AtomicU64::new(0),
-            perf_map,
+            perf: crate::perf::Perf::from_env(),
         })
     }
 
@@ -349,10 +346,8 @@ impl Generator {
         let Some(placed) = placed else { return Ok(None) };
         native.regions.fetch_add(1, Ordering::Relaxed);
         native.bytes.fetch_add(self.lowering.asm.code.len() as u64, Ordering::Relaxed);
-        if let Some(map) = &native.perf_map {
-            use std::io::Write;
-            let mut map = map.lock().unwrap_or_else(|e| e.into_inner());
-            let _ = writeln!(map, "{:x} {:x} guest_{pc:x}", placed.address, self.lowering.asm.code.len());
+        if let Some(perf) = &native.perf {
+            perf.announce(pc, placed.address, &self.lowering.asm.code);
         }
         if m.trace.out_asm {
             m.trace_code(pc, placed.address, &self.lowering.asm.code);
