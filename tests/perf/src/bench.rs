@@ -68,6 +68,35 @@ impl Row {
     }
 }
 
+/// A boot of Debian 12's installer kernel and initrd.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Boot {
+    /// To the prompt of a shell in the place of init, then `poweroff -f`: mostly the kernel.
+    Shell,
+    /// To the installer's first question: a few thousand short processes that share libraries.
+    Installer,
+}
+
+impl Boot {
+    /// Both.
+    pub const ALL: [Boot; 2] = [Boot::Shell, Boot::Installer];
+
+    /// The row's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Boot::Shell => "boot",
+            Boot::Installer => "installer",
+        }
+    }
+    /// What it is.
+    pub fn class(self) -> &'static str {
+        match self {
+            Boot::Shell => "Debian 12's kernel to a shell and power off",
+            Boot::Installer => "Debian 12's installer to its first question",
+        }
+    }
+}
+
 impl Bench {
     /// With that QEMU; `scratch` is a folder for guest images, made if it is not there.
     pub fn new(qemu: Qemu, scratch: &Path) -> Result<Self> {
@@ -161,28 +190,34 @@ impl Bench {
         Ok(row)
     }
 
-    /// Measures the boot of Debian's installer kernel to its shell's prompt and power off: the whole process.
-    pub fn boot(&self, cpu: &str, rounds: usize) -> Result<Row> {
+    /// Measures a boot of Debian's installer kernel: the whole process.
+    pub fn boot(&self, boot: Boot, cpu: &str, rounds: usize) -> Result<Row> {
         let mut row = Row {
-            name: "boot".into(),
-            class: "Debian 12's kernel to a shell and power off".into(),
+            name: boot.name().into(),
+            class: boot.class().into(),
             cpu: cpu.into(),
             qemu_s: Vec::new(),
             emu_s: Vec::new(),
             checksum: String::new(),
         };
         for _ in 0..rounds {
-            row.qemu_s.push(self.boot_once(Emulator::Qemu, cpu)?);
-            row.emu_s.push(self.boot_once(Emulator::Emu, cpu)?);
+            row.qemu_s.push(self.boot_once(boot, Emulator::Qemu, cpu)?);
+            row.emu_s.push(self.boot_once(boot, Emulator::Emu, cpu)?);
         }
         Ok(row)
     }
 
-    fn boot_once(&self, which: Emulator, cpu: &str) -> Result<f64> {
+    fn boot_once(&self, boot: Boot, which: Emulator, cpu: &str) -> Result<f64> {
         let (kernel, initrd) = installer()?;
         let mut command = self.command(which, cpu)?;
-        command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd).args(["-append", "rdinit=/bin/sh console=ttyAMA0"]);
-        let mut console = Console::start(&mut command)?;
+        command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd);
+        if boot == Boot::Installer {
+            let mut console = Console::start(command.args(["-append", "console=ttyAMA0"]))?;
+            console.expect("Select a language", LIMIT)?;
+            // It waits for an answer now, and is killed.
+            return Ok(console.wait(Duration::ZERO).cpu.as_secs_f64());
+        }
+        let mut console = Console::start(command.args(["-append", "rdinit=/bin/sh console=ttyAMA0"]))?;
         console.expect("job control turned off", LIMIT)?;
         console.expect("~ # ", LIMIT)?;
         console.send("poweroff -f\n")?;

@@ -1,7 +1,7 @@
 //! `emu-bench`, which `cargo xtask bench` runs: the table, and the same as JSON and as a plot.
 
 use emu_test_kit::qemu::{self, Qemu};
-use emu_test_perf::bench::{Bench, CPUS, Row};
+use emu_test_perf::bench::{Bench, Boot, CPUS, Row};
 use emu_test_perf::kernels::{self, Kernel};
 use emu_test_perf::report::{self, Conditions};
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ usage: cargo xtask bench [FLAG...]
   --filter TEXT       only guests whose name or class contains TEXT
   --cpu MODEL         only that CPU: max or cortex-a72
   --qemu PATH         that qemu-system-aarch64
-  --no-boot           without the boot of a Linux kernel
+  --no-boot           without the boots of a Linux kernel
   --json PATH         writes the results as JSON
   --svg PATH          writes the results as a bar plot
   --list              lists the guests
@@ -77,7 +77,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             _ => return Err(format!("unknown argument {flag}\n{USAGE}")),
         }
     }
-    if options.kernels().is_empty() && !options.boots() {
+    if options.kernels().is_empty() && options.boots().is_empty() {
         return Err(format!("no guest's name or class contains {:?}; --list lists them", options.filter));
     }
     Ok(options)
@@ -93,9 +93,9 @@ impl Options {
         kernels::ALL.iter().filter(|k| self.wanted(k.name, k.class)).collect()
     }
 
-    /// Whether a boot is among the chosen guests.
-    fn boots(&self) -> bool {
-        self.boot && self.wanted("boot", "")
+    /// The chosen boots.
+    fn boots(&self) -> Vec<Boot> {
+        Boot::ALL.into_iter().filter(|b| self.boot && self.wanted(b.name(), "boot")).collect()
     }
 
     /// Finds what the run would only stumble over at its end: results that cannot be written.
@@ -108,7 +108,7 @@ impl Options {
 }
 
 fn run(options: &Options) -> Result<(), String> {
-    let (chosen, boot) = (options.kernels(), options.boots());
+    let (chosen, boots) = (options.kernels(), options.boots());
     let text = |e: emu_test_kit::Error| e.to_string();
     let qemu = options.qemu.clone().map_or_else(qemu::system_aarch64, |path| Ok(Qemu::at(path))).map_err(text)?;
     let conditions = Conditions { qemu: qemu.version().map_err(text)?, rounds: options.rounds, scale: options.scale };
@@ -121,8 +121,8 @@ fn run(options: &Options) -> Result<(), String> {
     // What was measured is shown and kept even if a later guest fails.
     let mut wrong = Vec::new();
     for cpu in &options.cpus {
-        if boot {
-            keep(bench.boot(cpu, options.rounds).map_err(text), &mut rows, &mut wrong);
+        for boot in &boots {
+            keep(bench.boot(*boot, cpu, options.rounds).map_err(text), &mut rows, &mut wrong);
         }
         if chosen.is_empty() {
             continue;

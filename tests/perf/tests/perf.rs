@@ -2,7 +2,7 @@
 //! QEMU's. What a full run is for is `cargo xtask bench`.
 
 use emu_test_kit::qemu;
-use emu_test_perf::bench::{BOOT_RATIO_MIN, Bench, Emulator};
+use emu_test_perf::bench::{BOOT_RATIO_MIN, Bench, Boot, Emulator};
 use emu_test_perf::{kernels, report};
 use std::path::Path;
 
@@ -52,18 +52,23 @@ fn an_unexpected_exception_is_no_checksum() {
     }
 }
 
-fn boots_fast_enough(cpu: &str) {
-    let row = bench().boot(cpu, BOOTS).unwrap();
+fn boots_fast_enough(boot: Boot, cpu: &str, times: usize) {
+    let row = bench().boot(boot, cpu, times).unwrap();
     println!("{}\n{}", report::heading(), report::line(&row));
     assert!(row.ratio() >= BOOT_RATIO_MIN, "QEMU's CPU time for the boot over ours is below {BOOT_RATIO_MIN}: {}", report::line(&row));
 }
 
 #[test]
 fn boot_on_max() {
-    boots_fast_enough("max");
+    boots_fast_enough(Boot::Shell, "max", BOOTS);
 }
 
 #[test]
 fn boot_on_cortex_a72() {
-    boots_fast_enough("cortex-a72");
+    boots_fast_enough(Boot::Shell, "cortex-a72", BOOTS);
+}
+
+#[test]
+fn installer_on_max() {
+    boots_fast_enough(Boot::Installer, "max", 1);
 }
