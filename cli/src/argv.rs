@@ -18,17 +18,24 @@ fn find<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
     command.get_arguments().find(|a| names(a).any(|n| n == name))
 }
 
+/// Options, and where the program begins that is to be run: the first word that is neither an option nor an option's value, or the one
+/// behind "--".
+pub type Split = (Vec<OsString>, Option<usize>);
+
 /// Rewrites the arguments (without the program's name). The error is a sentence.
-pub fn normalise(command: &Command, argv: impl IntoIterator<Item = OsString>) -> Result<Vec<OsString>, String> {
+pub fn normalise(command: &Command, argv: impl IntoIterator<Item = OsString>) -> Result<Split, String> {
     let mut out = Vec::new();
-    let mut argv = argv.into_iter();
-    while let Some(word) = argv.next() {
+    let mut argv = argv.into_iter().enumerate();
+    while let Some((at, word)) = argv.next() {
         let bytes = word.as_bytes();
+        if bytes == b"--" {
+            return match argv.next() {
+                Some((at, _)) => Ok((out, Some(at))),
+                None => Err("'--' stands before a program, and there is none".to_owned()),
+            };
+        }
         let Some(option) = bytes.strip_prefix(b"--").or_else(|| bytes.strip_prefix(b"-")).filter(|o| !o.is_empty()) else {
-            return Err(format!(
-                "'{}' belongs to no option; -kernel FILE starts a kernel (programs of the guest's user space cannot be started yet)",
-                word.display()
-            ));
+            return Ok((out, Some(at)));
         };
         let (name, inline) = match option.iter().position(|b| *b == b'=') {
             Some(at) => (&option[..at], Some(OsStr::from_bytes(&option[at + 1..]))),
@@ -47,7 +54,7 @@ pub fn normalise(command: &Command, argv: impl IntoIterator<Item = OsString>) ->
         if arg.get_action().takes_values() && arg.get_num_args().is_none_or(|n| n.takes_values()) {
             let value = match inline {
                 Some(value) => value.to_owned(),
-                None => argv.next().ok_or_else(|| {
+                None => argv.next().map(|(_, v)| v).ok_or_else(|| {
                     let value = arg.get_value_names().and_then(<[_]>::first).map_or("VALUE", |v| v.as_str());
                     format!("-{name} needs a value: -{name} {value}")
                 })?,
@@ -59,7 +66,7 @@ pub fn normalise(command: &Command, argv: impl IntoIterator<Item = OsString>) ->
         }
         out.push(made);
     }
-    Ok(out)
+    Ok((out, None))
 }
 
 #[cfg(test)]
@@ -68,7 +75,7 @@ mod tests {
     use crate::flags::command;
 
     fn run(line: &[&str]) -> Result<Vec<String>, String> {
-        let out = normalise(&command(), line.iter().map(OsString::from))?;
+        let (out, _) = normalise(&command(), line.iter().map(OsString::from))?;
         Ok(out.into_iter().map(|o| o.into_string().unwrap()).collect())
     }
 
@@ -90,13 +97,12 @@ mod tests {
 
     #[test]
     fn mistakes_are_sentences() {
-        let cases: [(&[&str], &str); 6] = [
+        let cases: [(&[&str], &str); 5] = [
             (&["-kernle", "x"], "there is no option '-kernle'; did you mean '-kernel'?"),
             (&["--frobnicate"], "`emu -h` lists the options"),
             (&["-m"], "-m needs a value: -m SIZE"),
             (&["-nographic=1"], "takes no value"),
-            (&["prog"], "'prog' belongs to no option"),
-            (&["--"], "belongs to no option"),
+            (&["--"], "'--' stands before a program"),
         ];
         for (line, want) in cases {
             let got = run(line).unwrap_err();
@@ -105,8 +111,16 @@ mod tests {
     }
 
     #[test]
+    fn a_program_and_what_is_its_own() {
+        let split = |line: &[&str]| normalise(&command(), line.iter().map(OsString::from)).unwrap();
+        assert_eq!(split(&["-L", "/root", "./prog", "-M", "x"]), (vec!["--sysroot=/root".into()], Some(2)));
+        assert_eq!(split(&["--", "-prog"]), (vec![], Some(1)));
+        assert_eq!(split(&["-M", "virt"]).1, None);
+    }
+
+    #[test]
     fn the_parser_takes_what_comes_out() {
-        let argv = normalise(&command(), ["-M", "virt", "-append", "-x", "-expect", "a", "-send", "-b", "-no-reboot"].map(OsString::from)).unwrap();
+        let (argv, _) = normalise(&command(), ["-M", "virt", "-append", "-x", "-expect", "a", "-send", "-b", "-no-reboot"].map(OsString::from)).unwrap();
         let m = command().no_binary_name(true).try_get_matches_from(argv).unwrap();
         assert_eq!(m.get_one::<OsString>("append").unwrap(), "-x");
         assert!(m.get_flag("no-reboot"));

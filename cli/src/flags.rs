@@ -52,6 +52,7 @@ const fn quiet(name: &'static str, value: &'static str, kind: Kind) -> Flag {
 
 const MACHINE: &str = "Machine";
 const BOOT: &str = "What to start";
+const USER: &str = "Programs";
 const CONSOLE: &str = "Console and scripts";
 const RUN: &str = "Execution";
 const LOOK: &str = "Looking inside";
@@ -74,6 +75,11 @@ pub static FLAGS: &[Flag] = &[
     row("append", &[], "TEXT", BOOT, "Kernel command line", Works),
     row("dtb", &[], "FILE", BOOT, "Device tree, instead of the generated one", Works),
     row("bios", &[], "FILE", BOOT, "Firmware", Works),
+    row("sysroot", &["L"], "DIR", USER, "Look for the program's files here first (EMU_LD_PREFIX)", Works),
+    row("set-env", &["E"], "NAME=VALUE", USER, "Set a variable of its environment", Works),
+    row("unset-env", &["U"], "NAME", USER, "Take one out", Works),
+    row("argv0", &["0"], "NAME", USER, "Its argument 0", Works),
+    row("strace", &[], "", USER, "Show its system calls (EMU_STRACE)", Works),
     row("nographic", &[], "", CONSOLE, "The first serial line is on the terminal (which it is anyway)", Works),
     row("serial", &[], "STREAM", CONSOLE, "Where the next serial line leads: stdio, mon:stdio, file:PATH, pty, null", Works),
     row("expect", &[], "TEXT", CONSOLE, "Wait until the console shows TEXT; after the last one end with code 0. Repeatable, in order with --send; \\n \\r \\t \\xHH", Works),
@@ -142,7 +148,7 @@ pub fn command() -> Command {
     let mut command = Command::new("emu")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Emulates whole machines; guest architectures and boards are plugins.")
-        .override_usage("emu -M MACHINE [-kernel FILE] [OPTION...]")
+        .override_usage("emu -M MACHINE [-kernel FILE] [OPTION...]\n       emu [OPTION...] PROGRAM [ARGUMENT...]")
         .after_help(AFTER_HELP)
         .disable_help_flag(true)
         .disable_version_flag(true)
@@ -174,11 +180,13 @@ const AFTER_HELP: &str = "\
 Every flag may be written with one dash or two; names and values are those known from QEMU.
 
 Exit codes:
-  what the guest says when it powers off (0)
+  what the guest says when it powers off (0), or the program's own
   1    the guest crashed, or ended before --expect was satisfied
   2    something is wrong with the command line or a file
   124  --timeout
   125  emu or a plugin panicked
+  126  the program cannot be executed
+  127  the program does not exist
 
 Environment:
   EMU_PLUGIN_PATH    like --plugin-path

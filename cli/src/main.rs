@@ -6,6 +6,7 @@ mod flags;
 mod lists;
 mod logging;
 mod run;
+mod user;
 mod values;
 
 use emu_host::terminal;
@@ -19,6 +20,7 @@ const INTERNAL: i32 = 125;
 
 const SHORT_USAGE: &str = "\
 usage: emu -M MACHINE [-kernel FILE] [OPTION...]
+       emu [OPTION...] PROGRAM [ARGUMENT...]
        emu --list-machines | --list-targets | --list-cpus | --list-devices [--json]
        emu -h
 ";
@@ -56,9 +58,10 @@ fn main() -> ExitCode {
 
 fn command(argv: Vec<OsString>, program: &str) -> Result<i32, run::Mistakes> {
     let command = flags::command();
-    let argv = argv::normalise(&command, argv).map_err(|e| vec![e])?;
+    let words = argv.clone();
+    let (argv, guest) = argv::normalise(&command, argv).map_err(|e| vec![e])?;
     match command.no_binary_name(true).try_get_matches_from(argv) {
-        Ok(matches) => run::run(matches, program),
+        Ok(matches) => run::run(matches, program, guest.map(|at| user::Program { word: words[at].clone(), at: at + 1 })),
         Err(e) if !e.use_stderr() => {
             // Help or version.
             let _ = e.print();

@@ -4,6 +4,7 @@ use crate::choose::{Choice, choose, implied_target};
 use crate::flags::{FLAGS, Flag, Kind};
 use crate::lists::{List, Only, list, machine_help};
 use crate::logging::{Logging, help as log_help};
+use crate::user::{self, Asked, MACHINE, Program};
 use crate::values;
 use clap::ArgMatches;
 use emu_debug::{Address, Listener, Server};
@@ -116,7 +117,7 @@ impl Guest for Running {
 }
 
 /// Does what the matches say. The exit code, or what is wrong with the command.
-pub fn run(matches: ArgMatches, program: &str) -> Result<i32, Mistakes> {
+pub fn run(matches: ArgMatches, program: &str, guest: Option<Program>) -> Result<i32, Mistakes> {
     let args = Args(matches);
     let mut logging = Logging::default();
     for text in args.all("log")? {
@@ -147,15 +148,26 @@ pub fn run(matches: ArgMatches, program: &str) -> Result<i32, Mistakes> {
     let catalogue = Catalogue::discover(&discovery)?;
     catalogue.warnings().iter().for_each(|w| warn(w));
 
-    let machines = args.all("machine")?;
+    let mut machines = args.all("machine")?;
+    let guest_target = guest.as_ref().and_then(Program::target);
+    if let Some(guest) = &guest {
+        if machines.iter().any(|m| m != MACHINE) {
+            return Err(one(format!("'{}' belongs to no option; a program of the guest runs without -M", guest.word.display())));
+        }
+        machines = vec![MACHINE.to_owned()];
+    }
     let (asked, cpu) = (args.last("target")?, args.last("cpu")?);
-    let implied = implied_target(program);
+    let implied = guest_target.or(implied_target(program));
     if print_lists(&args, &catalogue, &machines, cpu.as_deref(), asked.as_deref().or(implied))? {
         return Ok(0);
     }
     let choice = choose(&catalogue, &machines, cpu.as_deref(), asked.as_deref(), implied).map_err(one)?;
     logging.trace.stats = args.on("stats");
-    let spec = spec(&args, choice, logging.trace)?;
+    let mut spec = spec(&args, choice, logging.trace)?;
+    if let Some(guest) = &guest {
+        spec.images = user::images(guest, &Asked { all: &|name| args.all(name), on: &|name| args.on(name) })?;
+        return user::run(&spec).map_err(one);
+    }
     let limit = args.last("timeout")?.map(|t| parse_duration(&t).map_err(|e| one(format!("--timeout: {e}")))).transpose()?;
     let listener = debugger(&args)?;
     let semihosting = semihosting(&args, &spec)?;

@@ -259,6 +259,10 @@ pub mod fault {
     pub const BUS: u64 = 2;
     /// An exclusive or atomic access to memory that does not support it (a device).
     pub const UNSUPPORTED: u64 = 3;
+    /// In user mode: nothing is mapped there.
+    pub const UNMAPPED: u64 = 4;
+    /// In user mode: what is mapped there does not permit the access.
+    pub const PROTECTED: u64 = 5;
 }
 
 /// The answer of a page walk.

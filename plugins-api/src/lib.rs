@@ -18,6 +18,7 @@ mod machine;
 mod services;
 mod snapshot;
 mod target;
+mod user;
 
 pub use abi::{
     API_MAJOR, API_MINOR, MAGIC, MachineEntry, OpenError, OpenedPlugin, Requirements, Root, RootRef, TargetEntry, build_root, check_words, open,
@@ -33,6 +34,8 @@ pub use machine::{Board, BoardHandle, MachineConfig, MachineRegistration, Machin
 pub use services::{DeviceId, FlushKind, Host, HostServices, N_SERVICES, Power, SERVICES, SemihostingCall, StreamId, SystemEvent, TlbFlush, services_hash};
 pub use snapshot::{Reader, Writer};
 pub use target::{Architecture, ArchitectureHandle, CpuModelInfo, TargetConfig, TargetRegistration, TargetVtable};
+
+pub use user::*;
 
 /// The decode-table compiler, for build scripts (feature `build`).
 #[cfg(feature = "build")]

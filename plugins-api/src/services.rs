@@ -2,6 +2,7 @@
 //!
 //! Functions that take a CPU may be called only on the thread that runs it; those that take `ctx` (the machine's context) from any.
 
+use crate::user::{LinuxAbi, LinuxReturn, LinuxSignal, UserFault, UserKernelVtable, UserMemory};
 use crate::{CpuHeader, Device, DeviceHandle, DeviceVtable, Str};
 use core::ffi::c_void;
 
@@ -157,6 +158,28 @@ services! {
     fn wall_clock(ctx: *mut c_void) -> u64;
     /// Carries out a semihosting call of a CPU; 0 when it was answered, 1 when there is no semihosting for such a caller.
     fn semihosting(cpu: *mut CpuHeader, call: *mut SemihostingCall) -> u32;
+    /// Makes the machine one in user mode, with this kernel, if it is not null; 0, or 1 if it was not made for that.
+    fn user_attach(ctx: *mut c_void, kernel: *const c_void, vtable: *const UserKernelVtable, memory: *mut UserMemory) -> u32;
+    /// The target's facts about Linux; 0, or 1 if it has none.
+    fn linux_abi(ctx: *mut c_void, out: *mut LinuxAbi) -> u32;
+    /// A program's fault, from its target.
+    fn user_fault(cpu: *mut CpuHeader, fault: *const UserFault);
+    /// Guest pages have changed and are now what `page::` bits say.
+    fn user_pages(ctx: *mut c_void, address: u64, bytes: u64, bits: u32);
+    /// Guest pages are about to be written to from outside.
+    fn user_writes(ctx: *mut c_void, address: u64, bytes: u64);
+    /// Copies what can be copied; the number of bytes that were not.
+    fn user_copy(to: *mut u8, from: *const u8, bytes: usize) -> usize;
+    /// A new CPU and its thread; 0, or 1 if there is none to be had.
+    fn user_thread(cpu: *mut CpuHeader, argument: u64) -> u32;
+    /// Forks the process.
+    fn user_fork(cpu: *mut CpuHeader) -> i64;
+    /// Ends the process.
+    fn user_exit(ctx: *mut c_void, code: i32);
+    /// Lays out a signal's frame; 0, or 1 if the stack cannot be written.
+    fn linux_signal(cpu: *mut CpuHeader, signal: *const LinuxSignal) -> u32;
+    /// Takes the state back from a signal's frame; 0, or 1 if it makes no sense.
+    fn linux_sigreturn(cpu: *mut CpuHeader, out: *mut LinuxReturn) -> u32;
 }
 
 /// Number of services.
@@ -187,6 +210,9 @@ impl Host {
     pub unsafe fn new(services: *const HostServices, ctx: *mut c_void) -> Host {
         // SAFETY: the caller says so.
         Host { services: unsafe { &*services }, ctx }
+    }
+    pub(crate) fn raw(&self) -> (&'static HostServices, *mut c_void) {
+        (self.services, self.ctx)
     }
     /// Machine time in ns.
     pub fn clock(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! Targets: guest architectures.
 
+use crate::user::{LinuxAbi, LinuxReturn, LinuxSignal};
 use crate::{Access, BlockInfo, BlockRequest, CpuHeader, CpuState, DebugLayout, HostServices, KeyValue, Sink, Slice, StateLayout, Str, Translation};
 use core::ffi::c_void;
 use emu_ir::IrBuf;
@@ -70,6 +71,20 @@ pub trait Architecture: Send + Sync + Sized + 'static {
         let _ = (cpu, number, value);
         false
     }
+    /// Facts for running programs of Linux; `None`: it runs none.
+    fn linux_abi(&self) -> Option<LinuxAbi> {
+        None
+    }
+    /// Writes a signal's frame by `virtual_write` and goes on in the handler. The fault, if it cannot.
+    fn linux_signal(&self, cpu: &mut Self::State, signal: &LinuxSignal) -> Result<(), u64> {
+        let _ = (cpu, signal);
+        Err(crate::fault::BUS)
+    }
+    /// Takes the state back from the frame that the stack pointer is at. The fault, if it cannot be read or makes no sense.
+    fn linux_sigreturn(&self, cpu: &mut Self::State) -> Result<LinuxReturn, u64> {
+        let _ = cpu;
+        Err(crate::fault::BUS)
+    }
 }
 
 /// The C side of a target. Rows are appended as `Option`s: a plugin built before has a shorter table, which the host completes with `None`.
@@ -92,6 +107,9 @@ pub struct TargetVtable {
     debug_layout: Option<unsafe extern "C" fn(*const c_void, *mut DebugLayout) -> u32>,
     debug_read: Option<unsafe extern "C" fn(*const c_void, *mut CpuHeader, u32, *mut u8, usize) -> u32>,
     debug_write: Option<unsafe extern "C" fn(*const c_void, *mut CpuHeader, u32, *const u8, usize) -> u32>,
+    linux_abi: Option<unsafe extern "C" fn(*const c_void, *mut LinuxAbi) -> u32>,
+    linux_signal: Option<unsafe extern "C" fn(*const c_void, *mut CpuHeader, *const LinuxSignal) -> u64>,
+    linux_sigreturn: Option<unsafe extern "C" fn(*const c_void, *mut CpuHeader, *mut LinuxReturn) -> u64>,
 }
 
 impl TargetVtable {
@@ -143,7 +161,36 @@ impl<A: Architecture> Shims<A> {
         debug_layout: Some(Self::debug_layout),
         debug_read: Some(Self::debug_read),
         debug_write: Some(Self::debug_write),
+        linux_abi: Some(Self::linux_abi),
+        linux_signal: Some(Self::linux_signal),
+        linux_sigreturn: Some(Self::linux_sigreturn),
     };
+    unsafe extern "C" fn linux_abi(a: *const c_void, out: *mut LinuxAbi) -> u32 {
+        // SAFETY: see the impl.
+        match unsafe { (*a.cast::<A>()).linux_abi() } {
+            Some(abi) => {
+                // SAFETY: see the impl.
+                unsafe { out.write(abi) };
+                1
+            }
+            None => 0,
+        }
+    }
+    unsafe extern "C" fn linux_signal(a: *const c_void, cpu: *mut CpuHeader, signal: *const LinuxSignal) -> u64 {
+        // SAFETY: see the impl.
+        unsafe { (*a.cast::<A>()).linux_signal(&mut *cpu.cast(), &*signal) }.err().unwrap_or(0)
+    }
+    unsafe extern "C" fn linux_sigreturn(a: *const c_void, cpu: *mut CpuHeader, out: *mut LinuxReturn) -> u64 {
+        // SAFETY: see the impl.
+        match unsafe { (*a.cast::<A>()).linux_sigreturn(&mut *cpu.cast()) } {
+            Ok(back) => {
+                // SAFETY: see the impl.
+                unsafe { out.write(back) };
+                0
+            }
+            Err(fault) => fault,
+        }
+    }
     unsafe extern "C" fn create(config: *const TargetConfig<'_>, error: Sink) -> *mut c_void {
         // SAFETY: see the impl.
         match A::create(unsafe { &*config }) {
@@ -422,6 +469,31 @@ impl ArchitectureHandle {
     pub unsafe fn debug_write(&self, cpu: *mut CpuHeader, number: u32, value: &[u8]) -> bool {
         // SAFETY: see `reset`; a write only reads `value`.
         self.vtable.debug_write.is_some_and(|f| unsafe { f(self.instance, cpu, number, value.as_ptr(), value.len()) } != 0)
+    }
+}
+
+impl ArchitectureHandle {
+    /// The target's facts about Linux.
+    pub fn linux_abi(&self) -> Option<LinuxAbi> {
+        let mut abi = std::mem::MaybeUninit::uninit();
+        // SAFETY: the instance belongs to the table; the whole struct is written when the answer is not 0.
+        unsafe { ((self.vtable.linux_abi?)(self.instance, abi.as_mut_ptr()) != 0).then(|| abi.assume_init()) }
+    }
+    /// Lays out a signal's frame; 0, or the fault.
+    ///
+    /// # Safety
+    /// See `reset`.
+    pub unsafe fn linux_signal(&self, cpu: *mut CpuHeader, signal: *const LinuxSignal) -> u64 {
+        // SAFETY: see `reset`.
+        self.vtable.linux_signal.map_or(crate::fault::BUS, |f| unsafe { f(self.instance, cpu, signal) })
+    }
+    /// Takes the state back from a frame; 0, or the fault.
+    ///
+    /// # Safety
+    /// See `reset`.
+    pub unsafe fn linux_sigreturn(&self, cpu: *mut CpuHeader, out: *mut LinuxReturn) -> u64 {
+        // SAFETY: see `reset`.
+        self.vtable.linux_sigreturn.map_or(crate::fault::BUS, |f| unsafe { f(self.instance, cpu, out) })
     }
 }
 

@@ -126,6 +126,10 @@ impl CodeIndex {
     fn shard(&self, pa: u64) -> MutexGuard<'_, Map<u64, Page>> {
         self.shards[(pa >> 12) as usize % SHARDS].lock().unwrap_or_else(|e| e.into_inner())
     }
+    /// Holds everything, over a fork.
+    pub(crate) fn hold(&self) -> impl Sized + '_ {
+        self.shards.iter().map(|s| s.lock().unwrap_or_else(|e| e.into_inner())).collect::<Vec<_>>()
+    }
     /// The block at a physical address for a virtual address and mode.
     pub fn find(&self, pa: u64, va: u64, mode: u64) -> Option<Arc<Block>> {
         self.shard(pa).get(&(pa >> 12))?.blocks.get(&(va, mode)).cloned()

@@ -15,7 +15,7 @@ pub struct HotCode {
 impl HotCode {
     /// Prepares one, for a machine with several CPUs and without an exact instruction count; the error is a sentence.
     pub fn new(arch: ArchitectureHandle, features: HostFeatures) -> Result<HotCode, String> {
-        let native = Native::prepare(&arch, 2, crate::vcpu::SLOTS, false, false, "", features)?;
+        let native = Native::prepare(&arch, 2, crate::vcpu::SLOTS, false, false, "", features, None)?;
         let generator = native.generator();
         Ok(HotCode { arch, native, generator })
     }

@@ -11,6 +11,7 @@
 //! * `state_hash`: hashes of the state at exact instruction counts, to compare engines by.
 //! * `hot_code`: generated code for tests to look at.
 //! * `trace`: what `-d` shows of a running CPU.
+//! * `user`: programs instead of a board: the guest's memory in the host's, its threads as CPUs that come and go.
 //! * `services`: the C functions behind [`emu_plugins_api::HostServices`].
 //!
 //! There is no lock that all CPUs share on a common path. A CPU's caches are touched by its own thread only; others post requests, which it
@@ -19,6 +20,7 @@
 
 mod clock;
 mod code;
+mod cpus;
 mod debug;
 #[doc(hidden)]
 pub mod hot_code;
@@ -31,6 +33,7 @@ mod semihosting;
 mod services;
 mod state_hash;
 mod trace;
+mod user;
 mod vcpu;
 
 pub use clock::Clock;

@@ -2,6 +2,7 @@
 
 use crate::clock::{Clock, Owner, Time};
 use crate::code::CodeIndex;
+use crate::cpus::Cpus;
 use crate::debug::Debug;
 use crate::services::services;
 use crate::vcpu::{Request, Vcpu};
@@ -146,7 +147,7 @@ pub struct Machine {
     /// Physical memory.
     pub space: AddressSpace,
     /// CPUs.
-    pub cpus: Vec<Arc<Vcpu>>,
+    pub cpus: Cpus,
     /// Time and timers.
     pub time: Time,
     /// Translated code.
@@ -159,6 +160,8 @@ pub struct Machine {
     pub native: Option<crate::native::Native>,
     /// Blocks run in the plain interpreter, the fast one's twin (`EMU_INTERP=plain`).
     pub plain: bool,
+    /// What user mode has besides; nothing on a board.
+    pub user: Option<Box<crate::user::User>>,
     pub(crate) semihosting: crate::semihosting::Slot,
     board: OnceLock<BoardHandle>,
     devices: Mutex<Vec<DeviceRecord>>,
@@ -180,7 +183,7 @@ pub struct Machine {
     scheduler: OnceLock<std::thread::ThreadId>,
 }
 
-fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(|e| e.into_inner())
 }
 
@@ -205,19 +208,27 @@ impl Machine {
             outputs: Slice::new(&[]),
         };
         // SAFETY: the entry came from an opened plugin, which is never unloaded.
-        let demanded = unsafe { BoardHandle::cpu_options(spec.machine.vtable(), &config) };
+        let mut demanded = unsafe { BoardHandle::cpu_options(spec.machine.vtable(), &config) };
+        // What a machine demands of core goes the same way.
+        let direct = demanded.iter().any(|(k, v)| k == "core.memory" && v == "direct");
+        demanded.retain(|(k, _)| !k.starts_with("core."));
         let all_options: Vec<_> = spec.cpu_options.iter().cloned().chain(demanded).collect();
         let target_options = pairs(&all_options);
         let target_config = TargetConfig { model: Str::new(&spec.cpu), options: Slice::new(&target_options), cpus: spec.cpus, reserved: 0 };
         // SAFETY: as above.
         let arch = unsafe { ArchitectureHandle::create(spec.target.vtable(), &target_config) }?;
         let layout = *arch.layout();
-        let cpus = (0..spec.cpus).map(|i| Arc::new(Vcpu::new(i, &layout))).collect();
         let deterministic = spec.clock != Clock::Host;
+        if direct && deterministic {
+            return Err(format!("-icount: the machine '{}' runs programs on the host's time; leave it out", spec.machine.name));
+        }
+        let user = if direct { Some(Box::new(crate::user::User::new(arch.linux_abi())?)) } else { None };
+        let room = if direct { crate::user::CPUS_MAX } else { 0 };
+        let cpus = Cpus::new((0..spec.cpus).map(|i| Arc::new(Vcpu::new(i, &layout))), room);
         let unlinked = spec.log.each_block() || spec.log.unlinked;
         let native = match spec.interpreter {
             true => None,
-            false => crate::native::Native::new(&arch, spec.cpus, crate::vcpu::SLOTS, deterministic, unlinked)?,
+            false => crate::native::Native::new(&arch, spec.cpus, crate::vcpu::SLOTS, deterministic, unlinked, user.as_ref().map(|u| u.direct))?,
         };
         let machine = Arc::new(Machine {
             arch,
@@ -229,6 +240,7 @@ impl Machine {
             debug: Debug::new(spec.cpus),
             native,
             plain: std::env::var_os("EMU_INTERP").is_some_and(|v| v == "plain"),
+            user,
             semihosting: crate::semihosting::Slot::default(),
             board: OnceLock::new(),
             devices: Mutex::default(),
@@ -266,6 +278,13 @@ impl Machine {
 
     /// Runs the machine until it ends.
     pub fn run(self: &Arc<Self>) -> Exit {
+        if self.user.is_some() {
+            self.run_user();
+            // The first thread has ended; the process lasts as long as the others, and ends with the last of them.
+            loop {
+                std::thread::park();
+            }
+        }
         let exit = if self.time.is_deterministic() { self.run_in_turn() } else { self.run_threads() };
         if let Some(options) = self.trace.state_hash.filter(|_| self.time.is_deterministic()) {
             self.print_state_hash(self.time.all_executed(), &options, true);
@@ -597,6 +616,9 @@ impl Machine {
     /// Code of a physical page has changed.
     pub fn invalidate(&self, pa: u64) {
         let pa = pa & !4095;
+        if let Some(user) = self.user.as_ref().filter(|u| u.has_code(pa)) {
+            return user.clear_code(self, pa, 1);
+        }
         if let Some(hit) = self.space.find(pa) {
             if let Some(ram) = &hit.window.ram {
                 ram.clear_code(hit.offset);
@@ -792,6 +814,11 @@ impl Machine {
     }
     /// Ends the run because it cannot go on.
     pub fn crash(&self, why: String) {
+        if self.user.is_some() {
+            // The thread that found it may be any of the program's.
+            eprintln!("error: the program stopped: {why}");
+            std::process::exit(1);
+        }
         self.end(Exit::Crash(why));
         self.cpus.iter().for_each(|c| c.kick());
     }

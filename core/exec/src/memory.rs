@@ -4,6 +4,7 @@
 //! page (translated on both sides before anything is read or written), devices, first writes to clean pages and to pages with code, atomics.
 
 use crate::machine::Machine;
+use crate::user::{User, access};
 use crate::vcpu::Vcpu;
 use emu_interp::{Env, Fault, combine};
 use emu_mem::{Entry, Lookup, PAGE_BITS, PAGE_SIZE, Window, slow};
@@ -88,6 +89,9 @@ impl<'a> Running<'a> {
 
     /// Whether the guest's tables permit an access, as far as a byte of it goes.
     pub(crate) fn probe(&self, va: u64, kind: AccessKind, flags: MemFlags) -> Result<(), Fault> {
+        if let Some(user) = &self.machine.user {
+            return user.fetch(va).map(|_| ()).map_err(|f| self.fail(va, 1, kind, flags, f));
+        }
         self.translate(va, 1, kind, flags).map(|_| ())
     }
 
@@ -258,6 +262,15 @@ impl<'a> Running<'a> {
 
     /// Reads or writes virtual memory for a helper, whole or not at all.
     pub fn bytes(&self, access: &mut Access, data: *mut u8, len: usize) -> u64 {
+        if let Some(user) = &self.machine.user {
+            return user.bytes(self.machine, access.va, data, len, access.kind == AccessKind::WRITE).map_or_else(
+                |(va, fault)| {
+                    access.va = va;
+                    fault
+                },
+                |()| fault::NONE,
+            );
+        }
         let flags = MemFlags(access.mem_flags & !15 | u32::from(access.view) & 15);
         let (mut places, mut at) = (Vec::new(), 0usize);
         while at < len {
@@ -300,6 +313,32 @@ impl<'a> Running<'a> {
             }
         }
         fault::NONE
+    }
+
+    /// A load of a program.
+    fn user_load(&self, user: &User, va: u64, size: u32, flags: MemFlags) -> Result<u128, Fault> {
+        self.check_alignment(va, size, AccessKind::READ, flags)?;
+        // SAFETY: the address is one of the guest's.
+        user.with(self.machine, va, size, false, |p| unsafe { access::load(p, size) })
+            .map_err(|(at, f)| Fault { va: at, ..self.fail(va, size, AccessKind::READ, flags, f) })
+    }
+    /// A store of a program.
+    fn user_store(&self, user: &User, va: u64, size: u32, value: u128, flags: MemFlags) -> Result<(), Fault> {
+        self.check_alignment(va, size, AccessKind::WRITE, flags)?;
+        // SAFETY: as above.
+        user.with(self.machine, va, size, true, |p| unsafe { access::store(p, size, value) })
+            .map_err(|(at, f)| Fault { va: at, ..self.fail(va, size, AccessKind::WRITE, flags, f) })?;
+        if flags.has(MemFlags::RELEASE) {
+            fence(Ordering::SeqCst);
+        }
+        Ok(())
+    }
+    /// A compare and swap of a program.
+    fn user_cas(&self, user: &User, va: u64, size: u32, expected: u128, new: u128, flags: MemFlags) -> Result<u128, Fault> {
+        self.check_alignment(va, size, AccessKind::READ_WRITE, flags)?;
+        // SAFETY: as above.
+        user.with(self.machine, va, size, true, |p| unsafe { access::compare_exchange(p, size, expected, new) })
+            .map_err(|(at, f)| Fault { va: at, ..self.fail(va, size, AccessKind::READ_WRITE, flags, f) })
     }
 
     /// Physical address of a virtual one for reading, without effect on anything but caches.
@@ -442,6 +481,9 @@ fn compare_exchange(p: *mut u8, size: u32, expected: u128, new: u128) -> u128 {
 impl Env for Running<'_> {
     #[inline(always)]
     fn load(&mut self, va: u64, size: u32, flags: MemFlags) -> Result<u64, Fault> {
+        if let Some(user) = &self.machine.user {
+            return self.user_load(user, va, size, flags).map(|v| v as u64);
+        }
         const SPECIAL: u32 = MemFlags::ALIGNED.0 | MemFlags::WITHIN16.0;
         if flags.0 & SPECIAL == 0 || va & 15 & u64::from(size - 1) == 0 {
             if let Lookup::Host(p) = self.vcpu.tlb(flags.view_index()).load(va, size.into()) {
@@ -451,6 +493,9 @@ impl Env for Running<'_> {
         self.load_slow(va, size, flags).map(|v| v as u64)
     }
     fn load128(&mut self, va: u64, flags: MemFlags) -> Result<u128, Fault> {
+        if let Some(user) = &self.machine.user {
+            return self.user_load(user, va, 16, flags);
+        }
         self.check_alignment(va, 16, AccessKind::READ, flags)?;
         if let Lookup::Host(p) = self.vcpu.tlb(flags.view_index()).load(va, 16) {
             return Ok(read_host(p, 16));
@@ -459,6 +504,9 @@ impl Env for Running<'_> {
     }
     #[inline(always)]
     fn store(&mut self, va: u64, size: u32, value: u64, flags: MemFlags) -> Result<(), Fault> {
+        if let Some(user) = &self.machine.user {
+            return self.user_store(user, va, size, value.into(), flags);
+        }
         const SPECIAL: u32 = MemFlags::ALIGNED.0 | MemFlags::WITHIN16.0 | MemFlags::RELEASE.0;
         if flags.0 & SPECIAL == 0 {
             if let Lookup::Host(p) = self.vcpu.tlb(flags.view_index()).store(va, size.into()) {
@@ -474,6 +522,9 @@ impl Env for Running<'_> {
         Ok(())
     }
     fn store128(&mut self, va: u64, value: u128, flags: MemFlags) -> Result<(), Fault> {
+        if let Some(user) = &self.machine.user {
+            return self.user_store(user, va, 16, value, flags);
+        }
         self.check_alignment(va, 16, AccessKind::WRITE, flags)?;
         match self.vcpu.tlb(flags.view_index()).store(va, 16) {
             Lookup::Host(p) => write_host(p, 16, value),
@@ -485,10 +536,27 @@ impl Env for Running<'_> {
         Ok(())
     }
     fn cas(&mut self, va: u64, size: u32, expected: u128, new: u128, flags: MemFlags) -> Result<u128, Fault> {
+        if let Some(user) = &self.machine.user {
+            return self.user_cas(user, va, size, expected, new, flags);
+        }
         let p = self.atomic_place(va, size, flags)?;
         Ok(compare_exchange(p, size, expected, new))
     }
     fn rmw(&mut self, va: u64, size: u32, kind: u64, value: u128, flags: MemFlags) -> Result<u128, Fault> {
+        if let Some(user) = &self.machine.user {
+            // For writing from the start, as the fault is a write's.
+            let mut old = self.user_cas(user, va, size, 0, combine(kind, size, 0, value), flags)?;
+            if old == 0 {
+                return Ok(0);
+            }
+            loop {
+                let found = self.user_cas(user, va, size, old, combine(kind, size, old, value), flags)?;
+                if found == old {
+                    return Ok(old);
+                }
+                old = found;
+            }
+        }
         let p = self.atomic_place(va, size, flags)?;
         let mut old = read_host(p, size);
         loop {
@@ -501,7 +569,10 @@ impl Env for Running<'_> {
     }
     fn load_exclusive(&mut self, va: u64, size: u32, flags: MemFlags) -> Result<u128, Fault> {
         self.check_alignment(va, size, AccessKind::READ, flags)?;
-        let v = self.load_slow(va, size, flags)?;
+        let v = match &self.machine.user {
+            Some(user) => self.user_load(user, va, size, flags)?,
+            None => self.load_slow(va, size, flags)?,
+        };
         // SAFETY: this thread runs the CPU.
         let h = unsafe { &mut *self.cpu };
         (h.monitor_addr, h.monitor_size, h.monitor_value) = (va, size, [v as u64, (v >> 64) as u64]);
@@ -518,6 +589,9 @@ impl Env for Running<'_> {
             return Ok(true);
         }
         let expected = u128::from(low) | u128::from(high) << 64;
+        if let Some(user) = &self.machine.user {
+            return Ok(self.user_cas(user, va, size, expected, value, flags)? != expected);
+        }
         let p = match self.translate(va, size, AccessKind::WRITE, flags)? {
             Place::Host(p) => p,
             Place::Device(..) => return Err(self.fail(va, size, AccessKind::WRITE, flags, fault::UNSUPPORTED)),
@@ -533,7 +607,8 @@ impl Env for Running<'_> {
         if bits & f::ST_LD != 0 {
             fence(Ordering::SeqCst);
         }
-        if bits & f::COMPLETION != 0 {
+        // Programs broadcast nothing that has to be complete anywhere: other threads look at what was posted before they synchronise.
+        if bits & f::COMPLETION != 0 && self.machine.user.is_none() {
             self.machine.wait_for_requests(self.vcpu);
         }
     }

@@ -19,6 +19,7 @@ use emu_opt::{Dead, Forward, StateInfo, UnitOps};
 use emu_plugins_api::{CpuHeader, FieldClass, StateLayout, effect, layout_flag};
 use emu_x86_64::asm::{Asm, Mem, Size, reg::RAX};
 use emu_x86_64::frame::{CPU, Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, Runtime, Site, TLB_ENTRY, TlbShape};
+use emu_x86_64::direct::Direct;
 use emu_x86_64::{CodeCache, Lowering, Options, Region, Thunks, Unit};
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -77,6 +78,10 @@ pub struct Native {
     pub can_move: bool,
     state: StateInfo,
     cache: Mutex<CodeCache>,
+    /// Addresses that code can be at.
+    range: std::ops::Range<usize>,
+    /// Where direct accesses are, by chunk: offset in the chunk, and of the way beside.
+    faults: Mutex<Vec<Vec<(u32, u32)>>>,
     /// Chunks that wait for CPUs to leave them, and since which epoch.
     condemned: Mutex<Vec<(u32, u64)>>,
     /// Moves on when code is thrown away or has changed.
@@ -114,7 +119,7 @@ type Enter = unsafe extern "C" fn(*mut CpuHeader, usize);
 
 impl Native {
     /// Prepares generated code for a target; `None` when the environment asks for the interpreter. The error is a sentence.
-    pub fn new(arch: &emu_plugins_api::ArchitectureHandle, cpus: u32, slots: u32, count: bool, unlinked: bool) -> Result<Option<Native>, String> {
+    pub fn new(arch: &emu_plugins_api::ArchitectureHandle, cpus: u32, slots: u32, count: bool, unlinked: bool, direct: Option<&'static Direct>) -> Result<Option<Native>, String> {
         let mode = std::env::var("EMU_JIT").unwrap_or_default();
         if mode == "off" || std::env::var_os("EMU_INTERP").is_some() {
             return Ok(None);
@@ -123,7 +128,7 @@ impl Native {
             Ok("x86-64-v2") => HostFeatures::baseline(),
             _ => HostFeatures::detect(),
         };
-        Native::prepare(arch, cpus, slots, count, unlinked, &mode, features).map(Some)
+        Native::prepare(arch, cpus, slots, count, unlinked, &mode, features, direct).map(Some)
     }
 
     /// The same with what the environment says as arguments.
@@ -136,6 +141,7 @@ impl Native {
         unlinked: bool,
         mode: &str,
         features: HostFeatures,
+        direct: Option<&'static Direct>,
     ) -> Result<Native, String> {
         let layout = arch.layout();
         let at = CpuLayout::new(layout, slots);
@@ -181,8 +187,10 @@ impl Native {
             helpers: helpers.collect(),
             runtime,
             count,
-            alone: cpus == 1,
+            // Where threads come later, nobody is alone.
+            alone: cpus == 1 && direct.is_none(),
             unlinked,
+            direct,
             features,
         }));
         let mut cache = CodeCache::new(CACHE)?;
@@ -198,6 +206,8 @@ impl Native {
                 own: size_of::<CpuHeader>() as u32,
                 helper_writes: layout.helpers.get().iter().map(|h| has(h, effect::WRITES_STATE)).collect(),
             },
+            range: cache.range(),
+            faults: Mutex::new(vec![Vec::new(); CACHE.div_ceil(emu_x86_64::CHUNK)]),
             cache: Mutex::new(cache),
             condemned: Mutex::default(),
             epoch: AtomicU64::new(1),
@@ -265,6 +275,25 @@ impl Native {
         };
         Some(m.code.insert_entry(pa, block, generation, code))
     }
+    /// Where to go on after a fault at `rip`, if that is a direct access of generated code.
+    pub(crate) fn way_beside(&self, rip: usize) -> Option<usize> {
+        if !self.range.contains(&rip) {
+            return None;
+        }
+        let faults = self.faults.lock().unwrap_or_else(|e| e.into_inner());
+        let offset = rip - self.range.start;
+        let (chunk, at) = (offset / emu_x86_64::CHUNK, (offset % emu_x86_64::CHUNK) as u32);
+        let table = faults.get(chunk)?;
+        let i = table.binary_search_by_key(&at, |e| e.0).ok()?;
+        Some(self.range.start + chunk * emu_x86_64::CHUNK + table[i].1 as usize)
+    }
+    /// Holds everything, over a fork.
+    pub(crate) fn hold(&self) -> Held<'_> {
+        fn held<T>(m: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+            m.lock().unwrap_or_else(|e| e.into_inner())
+        }
+        Held { cache: held(&self.cache), _condemned: held(&self.condemned), _faults: held(&self.faults) }
+    }
 
     /// Takes back what every CPU has left, and throws the oldest chunk away when few are free.
     fn reclaim(&self, machine: &Machine, cache: &mut CodeCache) {
@@ -273,6 +302,9 @@ impl Native {
             let left = machine.cpus.iter().all(|c| c.code_seen.load(Ordering::SeqCst) >= *epoch);
             if left {
                 cache.release(*chunk);
+                if let Some(table) = self.faults.lock().unwrap_or_else(|e| e.into_inner()).get_mut(*chunk as usize) {
+                    table.clear();
+                }
             }
             !left
         });
@@ -292,6 +324,20 @@ impl Native {
     }
 }
 
+/// What is held over a fork.
+pub(crate) struct Held<'a> {
+    cache: std::sync::MutexGuard<'a, CodeCache>,
+    _condemned: std::sync::MutexGuard<'a, Vec<(u32, u64)>>,
+    _faults: std::sync::MutexGuard<'a, Vec<Vec<(u32, u32)>>>,
+}
+
+impl Held<'_> {
+    /// The process has forked.
+    pub(crate) fn forked(&mut self, child: bool) {
+        self.cache.forked(child);
+    }
+}
+
 impl Generator {
     /// Makes a region that begins at `pc` and enters its blocks into the index. The block; `None` when there is no room just now; an error
     /// is a mistake of the target's.
@@ -300,7 +346,11 @@ impl Generator {
         let started = m.trace.stats.then(std::time::Instant::now);
         let page = pa & !(PAGE_SIZE - 1);
         let generation = m.code.generation(pa);
-        if m.space.read(page, &mut self.page) != 0 {
+        let readable = match &m.user {
+            Some(user) => user.read_page(page, &mut self.page),
+            None => m.space.read(page, &mut self.page) == 0,
+        };
+        if !readable {
             return Ok(None);
         }
         let place = |at: u64| if moves { moving(at) } else { at };
@@ -341,7 +391,14 @@ impl Generator {
         let placed = {
             let mut cache = native.cache.lock().unwrap_or_else(|e| e.into_inner());
             native.reclaim(m, &mut cache);
-            cache.place(&self.lowering.asm)
+            let placed = cache.place(&self.lowering.asm);
+            if let Some(p) = placed.filter(|_| native.frame.direct.is_some()) {
+                let at = (p.address - native.range.start) as u32 % emu_x86_64::CHUNK as u32;
+                let table = self.lowering.fault_table();
+                let mut faults = native.faults.lock().unwrap_or_else(|e| e.into_inner());
+                faults[p.chunk as usize].extend(table.iter().map(|(a, b)| (at + a, at + b)));
+            }
+            placed
         };
         let Some(placed) = placed else { return Ok(None) };
         native.regions.fetch_add(1, Ordering::Relaxed);
@@ -509,6 +566,9 @@ unsafe extern "C" fn access(cpu: *mut CpuHeader, site: *const Site) -> u64 {
         (*cpu).insns
     };
     let mut r = Running { machine: m, vcpu: v, cpu, insns, block_insns: 1 };
+    if let Some(user) = &m.user {
+        user.note_tag(m, x.va);
+    }
     let (flags, size, va) = (MemFlags(site.flags), u32::from(site.size), x.va);
     let wide = |v: [u64; 2]| u128::from(v[0]) | u128::from(v[1]) << 64;
     let mask = |v: u128| if size >= 16 { v } else { v & ((1 << (size * 8)) - 1) };

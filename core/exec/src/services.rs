@@ -5,6 +5,9 @@ use crate::machine::Machine;
 use crate::memory::Running;
 use crate::vcpu::{OFF, Request, Vcpu};
 use core::ffi::c_void;
+use emu_plugins_api::{
+    LinuxAbi, LinuxReturn, LinuxSignal, Onward, UserFault, UserKernelHandle, UserKernelVtable, UserMemory,
+};
 use emu_plugins_api::{Access, CpuHeader, DeviceHandle, DeviceVtable, HostServices, Power, Str, SystemEvent, TlbFlush, fault};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,6 +44,17 @@ static TABLE: HostServices = HostServices {
     stream_write,
     wall_clock,
     semihosting: crate::semihosting::service,
+    user_attach,
+    linux_abi,
+    user_fault,
+    user_pages,
+    user_writes,
+    user_copy,
+    user_thread,
+    user_fork,
+    user_exit,
+    linux_signal,
+    linux_sigreturn,
 };
 
 /// The machine behind a context.
@@ -141,6 +155,9 @@ unsafe extern "C" fn virtual_access(cpu: *mut CpuHeader, access: *mut Access, da
 unsafe extern "C" fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, is_physical: u32) {
     // SAFETY: see above.
     let (m, v) = unsafe { of(cpu) };
+    if let Some(user) = m.user.as_ref().filter(|_| len != 0) {
+        return user.clear_code(m, user.untagged(addr), len);
+    }
     if len == 0 {
         m.forget_all_code();
         v.forget_jumps();
@@ -309,4 +326,81 @@ unsafe extern "C" fn stream_write(ctx: *mut c_void, stream: u64, data: *const u8
 unsafe extern "C" fn wall_clock(ctx: *mut c_void) -> u64 {
     // SAFETY: see above.
     unsafe { machine(ctx) }.wall()
+}
+unsafe extern "C" fn user_attach(ctx: *mut c_void, kernel: *const c_void, vtable: *const UserKernelVtable, memory: *mut UserMemory) -> u32 {
+    // SAFETY: see above; object and table belong together and live as long as the process.
+    let (m, handle) = unsafe { (machine(ctx), UserKernelHandle::from_raw(kernel, vtable)) };
+    let Some(user) = &m.user else { return 1 };
+    // SAFETY: see above.
+    unsafe { memory.write(user.memory(m)) };
+    if !kernel.is_null() {
+        user.attach(m, handle);
+    }
+    0
+}
+unsafe extern "C" fn linux_abi(ctx: *mut c_void, out: *mut LinuxAbi) -> u32 {
+    // SAFETY: see above.
+    match unsafe { machine(ctx) }.arch.linux_abi() {
+        Some(abi) => {
+            // SAFETY: see above.
+            unsafe { out.write(abi) };
+            0
+        }
+        None => 1,
+    }
+}
+unsafe extern "C" fn user_fault(cpu: *mut CpuHeader, fault: *const UserFault) {
+    // SAFETY: see above.
+    let (m, v) = unsafe { of(cpu) };
+    let Some(user) = &m.user else { return };
+    // SAFETY: see above.
+    if unsafe { user.kernel().fault(cpu, fault) } == Onward::ENDED {
+        v.left_for_good.store(true, Ordering::Relaxed);
+        v.kick();
+    }
+}
+unsafe extern "C" fn user_pages(ctx: *mut c_void, address: u64, bytes: u64, bits: u32) {
+    // SAFETY: see above.
+    let m = unsafe { machine(ctx) };
+    if let Some(user) = &m.user {
+        user.set_pages(m, address, bytes, bits as u8);
+    }
+}
+unsafe extern "C" fn user_writes(ctx: *mut c_void, address: u64, bytes: u64) {
+    // SAFETY: see above.
+    let m = unsafe { machine(ctx) };
+    if let Some(user) = &m.user {
+        user.clear_code(m, address, bytes);
+    }
+}
+unsafe extern "C" fn user_copy(to: *mut u8, from: *const u8, bytes: usize) -> usize {
+    // SAFETY: see above.
+    unsafe { crate::user::access::copy(to, from, bytes) }
+}
+unsafe extern "C" fn user_thread(cpu: *mut CpuHeader, argument: u64) -> u32 {
+    // SAFETY: see above.
+    let (m, v) = unsafe { of(cpu) };
+    u32::from(!m.user.as_ref().is_some_and(|u| u.thread(m, v, argument)))
+}
+unsafe extern "C" fn user_fork(cpu: *mut CpuHeader) -> i64 {
+    // SAFETY: see above.
+    let (m, v) = unsafe { of(cpu) };
+    m.user.as_ref().map_or(-i64::from(libc::ENOSYS), |u| u.fork(m, v))
+}
+unsafe extern "C" fn user_exit(ctx: *mut c_void, code: i32) {
+    // SAFETY: see above.
+    let m = unsafe { machine(ctx) };
+    if m.trace.stats {
+        eprint!("{}", m.statistics());
+    }
+    // SAFETY: ends all threads at once; nothing of this process is needed any more.
+    unsafe { libc::_exit(code) }
+}
+unsafe extern "C" fn linux_signal(cpu: *mut CpuHeader, signal: *const LinuxSignal) -> u32 {
+    // SAFETY: see above.
+    unsafe { u32::from(of(cpu).0.arch.linux_signal(cpu, signal) != 0) }
+}
+unsafe extern "C" fn linux_sigreturn(cpu: *mut CpuHeader, out: *mut LinuxReturn) -> u32 {
+    // SAFETY: see above.
+    unsafe { u32::from(of(cpu).0.arch.linux_sigreturn(cpu, out) != 0) }
 }

@@ -355,7 +355,8 @@ impl Vcpu {
     fn enter_line(&self, native: &crate::native::Native, pc: u64, mode: u64, code: usize) {
         let line = (pc >> native.frame.jump_shift) as usize & (JUMPS - 1);
         let page = &self.caches().fetch[fetch_slot(pc, mode)];
-        let (pa, local) = (page.pa, page.asid.is_some());
+        // A program's addresses are their own physical ones.
+        let (pa, local) = if native.frame.direct.is_some() { (pc & !(PAGE_SIZE - 1), false) } else { (page.pa, page.asid.is_some()) };
         if self.caches().lines[usize::from(local)].len() >= 4 * JUMPS {
             self.forget_code();
         }
@@ -530,6 +531,16 @@ impl Vcpu {
         self.power.store(0, Ordering::SeqCst);
     }
 
+    /// Holds what others can hold, over a fork.
+    pub(crate) fn hold(&self) -> impl Sized + '_ {
+        self.requests.lock().unwrap_or_else(|e| e.into_inner())
+    }
+    /// The CPU's thread is gone.
+    pub(crate) fn abandon(&self) {
+        self.running.store(false, Ordering::SeqCst);
+        self.code_seen.store(u64::MAX, Ordering::SeqCst);
+    }
+
     /// The loop of a CPU's own thread (host clock).
     pub fn thread(self: &Arc<Self>, machine: &Arc<Machine>) {
         let _ = self.thread.set(std::thread::current());
@@ -687,6 +698,9 @@ impl Vcpu {
         if let Some(block) = machine.code.find(pa, pc, key) {
             return Ok(Some(block));
         }
+        if let Some(user) = &machine.user {
+            return self.find_user_code(machine, native, user, pc, mode, key, attrs);
+        }
         let ram = machine.space.find(pa).and_then(|h| h.window.readable().map(|ram| (ram, h.offset)));
         let Some((ram, offset)) = ram else { return Ok(None) };
         if pc & (u64::from(machine.arch.layout().insn_bytes.max(1)) - 1) != 0 {
@@ -715,6 +729,32 @@ impl Vcpu {
                 Ok(None)
             }
         }
+    }
+
+    /// The same for a program's code.
+    #[allow(clippy::too_many_arguments)]
+    fn find_user_code(
+        &self,
+        machine: &Machine,
+        native: &crate::native::Native,
+        user: &crate::user::User,
+        pc: u64,
+        mode: u64,
+        key: u64,
+        attrs: u8,
+    ) -> Result<Option<Arc<Block>>, Fault> {
+        user.set_code(pc);
+        let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator());
+        let made = generator.make(machine, self.index, native, pc, mode, key, pc, attrs, false);
+        self.caches().generator = Some(generator);
+        if !user.has_code(pc) {
+            // Somebody wrote to the page meanwhile, and nobody will see that again.
+            machine.code.invalidate(pc);
+        }
+        made.or_else(|e| {
+            machine.crash(format!("the target plugin made an invalid block at {pc:#x}: {e}"));
+            Ok(None)
+        })
     }
 
     /// Runs blocks in the interpreter; `once`: only one. With a debugger the minder is asked before each.
@@ -801,6 +841,11 @@ impl Vcpu {
         // SAFETY: this is the CPU's thread.
         let h = unsafe { &mut *self.cpu };
         match reason {
+            exit::KERNEL => self.call_kernel(machine),
+            exit::WAIT if machine.user.is_some() => {
+                std::thread::yield_now();
+                false
+            }
             exit::WAIT => {
                 h.halted = WAITS;
                 true
@@ -909,6 +954,14 @@ impl Vcpu {
         if e.page == page && e.mode == mode && e.epoch == c.fetch_epoch && here && pc & align == 0 {
             return Ok((e.pa | pc & (PAGE_SIZE - 1), e.attrs));
         }
+        if let Some(user) = &machine.user {
+            let failed = |fault| Fault { va: pc, size: align as u32 + 1, kind: AccessKind::FETCH.0, flags: MemFlags::NONE, fault };
+            if pc & align != 0 {
+                return Err(failed(fault::ALIGNMENT));
+            }
+            let attrs = user.fetch(pc).map_err(failed)?;
+            return Ok((pc, attrs));
+        }
         let epoch = c.fetch_epoch;
         let failed = |fault| Fault { va: pc, size: align as u32 + 1, kind: AccessKind::FETCH.0, flags: MemFlags::NONE, fault };
         let access = Access { va: pc, size: align as u32 + 1, kind: AccessKind::FETCH, view: 0, reserved: 0, mem_flags: 0, insn_info: 0 };
@@ -932,6 +985,17 @@ impl Vcpu {
 
     #[allow(clippy::too_many_arguments)]
     fn translate(&self, machine: &Machine, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8, max: u32) -> Result<Arc<Block>, Fault> {
+        if let Some(user) = &machine.user {
+            user.set_code(pc);
+            let generation = machine.code.generation(pa);
+            let mut block = self.translate_ops(machine, pc, mode, pa, attrs, max)?;
+            block.mode = key;
+            let block = machine.code.insert(pa, block, generation);
+            if !user.has_code(pc) {
+                machine.code.invalidate(pc);
+            }
+            return Ok(block);
+        }
         let generation = machine.code.generation(pa);
         let mut block = self.translate_ops(machine, pc, mode, pa, attrs, max)?;
         block.mode = key;
@@ -948,15 +1012,19 @@ impl Vcpu {
     fn translate_ops(&self, machine: &Machine, pc: u64, mode: u64, pa: u64, attrs: u8, max: u32) -> Result<Block, Fault> {
         let insn_bytes = u64::from(machine.arch.layout().insn_bytes.max(1));
         let failed = |fault| Fault { va: pc, size: insn_bytes as u32, kind: AccessKind::FETCH.0, flags: MemFlags::NONE, fault };
-        let Some(hit) = machine.space.find(pa) else { return Err(failed(fault::BUS)) };
         let mut bytes = PAGE_SIZE - (pa & (PAGE_SIZE - 1));
-        match hit.window.readable() {
-            Some(ram) => {
-                if ram.set_code(hit.offset) {
-                    machine.revoke_write(self, pa & !(PAGE_SIZE - 1));
+        if let Some(user) = &machine.user {
+            user.set_code(pc);
+        } else {
+            let Some(hit) = machine.space.find(pa) else { return Err(failed(fault::BUS)) };
+            match hit.window.readable() {
+                Some(ram) => {
+                    if ram.set_code(hit.offset) {
+                        machine.revoke_write(self, pa & !(PAGE_SIZE - 1));
+                    }
                 }
+                None => bytes = insn_bytes,
             }
-            None => bytes = insn_bytes,
         }
         bytes = machine.debug.block_bytes(pc, bytes).max(insn_bytes);
         let c = self.caches();
@@ -965,7 +1033,10 @@ impl Vcpu {
         if code.len() as u64 > bytes {
             code.truncate(bytes as usize);
         }
-        let f = machine.space.read(pa, &mut code);
+        let f = match &machine.user {
+            Some(user) => if user.read_page(pa, &mut code) { fault::NONE } else { fault::UNMAPPED },
+            None => machine.space.read(pa, &mut code),
+        };
         if f != fault::NONE {
             self.caches().code = code;
             return Err(failed(f));

@@ -286,6 +286,8 @@ pub mod exit {
     pub const WAIT_EVENT: u32 = 2;
     /// The CPU lets others go first.
     pub const YIELD: u32 = 3;
+    /// The program calls its kernel (in user mode only).
+    pub const KERNEL: u32 = 4;
 }
 
 /// Kinds of `rmw`.

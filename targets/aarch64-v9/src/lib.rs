@@ -9,6 +9,7 @@ pub mod exception;
 pub mod feature;
 mod gdb;
 pub mod helper;
+pub mod linux;
 pub mod mmu;
 pub mod mode;
 pub mod model;
@@ -23,7 +24,8 @@ mod testing;
 use decode::{ROWS, Row};
 use emu_plugins_api::ir::{IrBuf, Shape, Ty};
 use emu_plugins_api::{
-    Access, Architecture, BlockInfo, BlockRequest, CpuModelInfo, DebugLayout, Field, FieldClass, Slice, StateLayout, Str, TargetConfig, Translation, layout_flag, log,
+    Access, Architecture, BlockInfo, BlockRequest, CpuModelInfo, DebugLayout, Field, FieldClass, LinuxAbi, LinuxReturn, LinuxSignal, Slice, StateLayout,
+    Str, TargetConfig, Translation, layout_flag, log,
 };
 use feature::{Feature, FeatureSet};
 use model::Model;
@@ -66,6 +68,8 @@ pub struct Aarch64 {
     model: Model,
     features: FeatureSet,
     pauth: PauthAlgorithm,
+    /// The machine runs programs of Linux: see [`linux`].
+    linux: bool,
     /// Values of the rows of the register table that are constants of the model, by number of the row.
     ids: Vec<u64>,
     ccsidr: [u64; 16],
@@ -154,6 +158,10 @@ impl Aarch64 {
             log::warn!(target: "unimplemented", "{what} of system register S{op0}_{op1}_C{crn}_C{crm}_{op2} at {pc:#x}: UNDEFINED");
         }
     }
+    /// True if the machine runs programs of Linux.
+    pub fn runs_linux_programs(&self) -> bool {
+        self.linux
+    }
     fn build(model: Model, features: FeatureSet, pauth: PauthAlgorithm) -> Aarch64 {
         let plain = |name| model.plain(name);
         let ids = sysreg::ROWS
@@ -167,6 +175,7 @@ impl Aarch64 {
         Aarch64 {
             features,
             pauth,
+            linux: false,
             ids,
             ccsidr,
             dczid: model.number("DCZID_EL0"),
@@ -275,6 +284,9 @@ impl Architecture for Aarch64 {
         cpu.header.event.store(0, std::sync::atomic::Ordering::SeqCst);
         sysreg::reset(cpu);
         sysreg::timer::restore(cpu);
+        if self.linux {
+            linux::reset(cpu);
+        }
         cpu.refresh_mode();
     }
 
@@ -335,5 +347,17 @@ impl Architecture for Aarch64 {
 
     fn debug_write(&self, cpu: &mut State, number: u32, value: &[u8]) -> bool {
         gdb::write(cpu, number, value)
+    }
+
+    fn linux_abi(&self) -> Option<LinuxAbi> {
+        Some(linux::abi(self))
+    }
+
+    fn linux_signal(&self, cpu: &mut State, signal: &LinuxSignal) -> Result<(), u64> {
+        linux::deliver(cpu, signal)
+    }
+
+    fn linux_sigreturn(&self, cpu: &mut State) -> Result<LinuxReturn, u64> {
+        linux::sigreturn(cpu)
     }
 }

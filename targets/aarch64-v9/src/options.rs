@@ -53,6 +53,7 @@ pub fn create(config: &TargetConfig<'_>) -> Result<Aarch64, String> {
     let implemented = feature::implemented();
     let mut set = model.features(&implemented);
     let mut algorithm = None;
+    let mut linux = false;
     for option in config.options.get() {
         let (key, value) = (option.key.get(), option.value.get());
         let on = switch(key, value)?;
@@ -71,6 +72,8 @@ pub fn create(config: &TargetConfig<'_>) -> Result<Aarch64, String> {
             (_, Some(_)) => {}
             ("el2" | "el3", _) if on => return Err(format!("CPU option '{key}=on': EL2 and EL3 are not implemented yet; leave it off")),
             ("el2" | "el3", _) => {}
+            // What a machine that runs programs demands.
+            ("linux-programs", _) => linux = on,
             ("pauth", _) => toggle(&mut set, &implemented, Feature::PAuth, key, on)?,
             ("pmu", _) => toggle(&mut set, &implemented, Feature::PMUv3, key, on)?,
             _ => {
@@ -86,7 +89,7 @@ pub fn create(config: &TargetConfig<'_>) -> Result<Aarch64, String> {
     set.insert(pauth.feature());
     // What the ID registers can say is what the model has: features above a missing one of their field are gone with it.
     let said = model::features_of(&|register| model::id_value(register, &set, Some(pauth.feature()), model.plain(register)));
-    Ok(Aarch64::build(model, set_restricted(set, said), pauth))
+    Ok(Aarch64 { linux, ..Aarch64::build(model, set_restricted(set, said), pauth) })
 }
 
 /// Of the features that ID registers announce those that are announced, of the others all.

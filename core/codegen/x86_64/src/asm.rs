@@ -206,6 +206,10 @@ impl Asm {
         }
     }
 
+    /// The next instruction's memory operand is in the segment that the guest's memory begins at.
+    pub fn guest_segment(&mut self) {
+        self.u8(0x65);
+    }
     #[inline]
     fn u8(&mut self, b: u8) {
         self.code.push(b);

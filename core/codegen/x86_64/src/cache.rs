@@ -26,6 +26,10 @@ pub struct CodeCache {
     order: std::collections::VecDeque<u32>,
     /// Addresses of code that others call by number.
     targets: Vec<usize>,
+    /// The memory is another process's too, who fills it: this one moves before it places anything.
+    borrowed: bool,
+    /// The same, but it is this process that fills it: the other sees what is there now, so nothing of that may be overwritten.
+    lent: bool,
 }
 
 // SAFETY: the pointers are to mappings that this value owns; writing goes through `&mut self`.
@@ -54,12 +58,41 @@ impl CodeCache {
         let write = map(ProtFlags::READ | ProtFlags::WRITE).map_err(|e| failed("map", e))?.cast::<u8>();
         let execute = map(ProtFlags::READ | ProtFlags::EXEC).map_err(|e| failed("map executable", e))?.cast::<u8>();
         let free = (1..(len / CHUNK) as u32).rev().collect();
-        Ok(CodeCache { write, execute, len, free, current: 0, used: 0, order: [0].into(), targets: Vec::new() })
+        Ok(CodeCache { write, execute, len, free, current: 0, used: 0, order: [0].into(), targets: Vec::new(), borrowed: false, lent: false })
     }
     /// Makes an address known under the next number.
     pub fn add_target(&mut self, address: usize) -> u32 {
         self.targets.push(address);
         self.targets.len() as u32 - 1
+    }
+    /// Addresses that code is executed at.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.execute as usize..self.execute as usize + self.len
+    }
+    /// The process has forked; the memory is shared with the other half.
+    pub fn forked(&mut self, child: bool) {
+        (self.borrowed, self.lent) = (self.borrowed || child, self.lent || !child);
+    }
+    /// Moves to memory of this process alone, at the same addresses. Other threads may be executing: they find the same there.
+    fn own(&mut self) -> Result<(), rustix::io::Errno> {
+        let file = rustix::fs::memfd_create("emu-code", MemfdFlags::CLOEXEC)?;
+        rustix::fs::ftruncate(&file, self.len as u64)?;
+        for chunk in &self.order {
+            let len = if *chunk == self.current { self.used } else { CHUNK };
+            let at = *chunk as usize * CHUNK;
+            // SAFETY: inside the mapping; nobody writes while `self` is borrowed.
+            let bytes = unsafe { std::slice::from_raw_parts(self.write.add(at), len) };
+            let mut done = 0;
+            while done < len {
+                done += rustix::io::pwrite(&file, &bytes[done..], (at + done) as u64)?;
+            }
+        }
+        for (at, prot) in [(self.write, ProtFlags::READ | ProtFlags::WRITE), (self.execute, ProtFlags::READ | ProtFlags::EXEC)] {
+            // SAFETY: it replaces a mapping of this value by one with the same contents.
+            unsafe { rustix::mm::mmap(at.cast(), self.len, prot, MapFlags::SHARED | MapFlags::FIXED, &file, 0) }?;
+        }
+        (self.borrowed, self.lent) = (false, false);
+        Ok(())
     }
     /// Copies resolved code to its place, 16-byte aligned, and fills in the displacements to numbered targets. `None` when all chunks are
     /// in use.
@@ -67,6 +100,9 @@ impl CodeCache {
         let len = asm.code.len();
         assert!(len <= CHUNK, "{len} bytes of code for one region");
         let mut at = self.used.next_multiple_of(16);
+        if (self.borrowed || (self.lent && at + len > CHUNK)) && self.own().is_err() {
+            return None;
+        }
         if at + len > CHUNK {
             self.current = self.free.pop()?;
             self.order.push_back(self.current);

@@ -249,6 +249,8 @@ pub struct Frame {
     pub alone: bool,
     /// Every jump out of a region goes through the dispatcher.
     pub unlinked: bool,
+    /// Guest addresses are addresses in the guest's segment.
+    pub direct: Option<&'static crate::direct::Direct>,
     /// The host.
     pub features: HostFeatures,
 }

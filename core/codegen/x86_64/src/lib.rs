@@ -13,6 +13,7 @@ pub mod asm;
 mod cache;
 mod control;
 mod crypto;
+pub mod direct;
 mod disassemble;
 mod float;
 pub mod frame;

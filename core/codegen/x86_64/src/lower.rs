@@ -166,6 +166,8 @@ pub struct Lowering<'f> {
     /// Comparison whose result is in the flags.
     pub(crate) flags: u16,
     pub(crate) cold: Vec<Cold>,
+    /// Where direct accesses begin, and the ways beside them.
+    pub(crate) faults: Vec<(u32, Label)>,
     /// 16-byte constants of the region.
     pub(crate) pool: Vec<(u128, Label)>,
     /// Labels of the units by address.
@@ -214,6 +216,7 @@ impl<'f> Lowering<'f> {
             aliases: Vec::new(),
             made: Vec::new(),
             flags: NO_KEY,
+            faults: Vec::new(),
             cold: Vec::new(),
             pool: Vec::new(),
             unit_labels: Vec::new(),
@@ -241,6 +244,7 @@ impl<'f> Lowering<'f> {
         self.failure = None;
         self.asm.clear();
         self.cold.clear();
+        self.faults.clear();
         self.pool.clear();
         self.unit_labels.clear();
         (self.mode, self.vl, self.moves) = (region.mode, region.vl, region.moves);

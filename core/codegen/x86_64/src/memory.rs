@@ -30,6 +30,11 @@ impl Lowering<'_> {
             return self.long_vector(op, c);
         }
         match c {
+            _ if inline && self.f.direct.is_some() => {
+                if !self.direct(op, c, size, flags, ops) {
+                    self.slow_only(op, c, size);
+                }
+            }
             Code::Load if inline => self.load(op, size, flags, ops),
             Code::Store if inline => self.store(op, size, flags),
             Code::Rmw | Code::Cas | Code::LoadEx | Code::StoreEx if inline && size <= 8 && self.inline_atomic(op, c, size, flags) => {}
@@ -38,7 +43,7 @@ impl Lowering<'_> {
         self.flags = NO_KEY;
     }
 
-    fn site(&self, op: &Op, kind: u8, size: u32) -> Site {
+    pub(crate) fn site(&self, op: &Op, kind: u8, size: u32) -> Site {
         let pc = if self.moves { self.pc.wrapping_sub(self.page) } else { self.pc };
         let moves = u8::from(self.moves);
         Site { pc, info: self.info, flags: op.aux, size: size as u16, kind, rmw: op.imm as u8, left: self.left as u16, unit: 0, moves }
@@ -75,7 +80,7 @@ impl Lowering<'_> {
     }
 
     /// Bits of the address that the fast way demands to be zero: what needs a closer look takes the slow way.
-    fn alignment(flags: MemFlags, size: u32) -> u32 {
+    pub(crate) fn alignment(flags: MemFlags, size: u32) -> u32 {
         if flags.has(MemFlags::ALIGNED) {
             flags.aligned_unit(size)
         } else if flags.has(MemFlags::WITHIN16) {
@@ -86,7 +91,7 @@ impl Lowering<'_> {
     }
 
     /// Address operand of a memory op.
-    fn address(&mut self, op: &Op, imm: u64) -> Mem {
+    pub(crate) fn address(&mut self, op: &Op, imm: u64) -> Mem {
         let offset = i32::try_from(imm as i64).ok().filter(|d| d.checked_add(32).is_some());
         let base = match self.loc(op.a) {
             Loc::Const(c) => {
@@ -176,7 +181,7 @@ impl Lowering<'_> {
     }
 
     /// The pinned register that wants a loaded value, what was in it being elsewhere.
-    fn load_dst(&mut self, want: u8) -> Option<Gpr> {
+    pub(crate) fn load_dst(&mut self, want: u8) -> Option<Gpr> {
         if want == NO_PIN {
             return None;
         }
@@ -185,7 +190,7 @@ impl Lowering<'_> {
     }
 
     /// The `lo64` and `hi64` that are all there is to the 128-bit value loaded here.
-    fn halves_follow(&self, op: &Op, ops: &[Op]) -> Option<(u32, u32)> {
+    pub(crate) fn halves_follow(&self, op: &Op, ops: &[Op]) -> Option<(u32, u32)> {
         if op.ty != Ty::I128 || self.fact(op.dst).uses != 2 {
             return None;
         }

@@ -14,6 +14,7 @@ mod tests;
 use crate::Aarch64;
 use crate::feature::Feature;
 use crate::helper::{HelperId, system};
+use crate::linux;
 use crate::mmu;
 use crate::mode::{ModeKey, sctlr};
 use crate::state::{State, offset, spsr};
@@ -83,6 +84,9 @@ pub fn enter(cpu: &mut State, target_el: u8, vector: u64, return_pc: u64) {
 
 /// Takes a synchronous exception to return to `return_pc`.
 pub fn take_sync_at(cpu: &mut State, ec: u32, iss: u32, far: Option<u64>, return_pc: u64) {
+    if Aarch64::of(cpu).runs_linux_programs() {
+        return linux::exception(cpu, ec, iss, far, return_pc);
+    }
     let target = route_sync(cpu);
     let regs = sysreg::exception_registers(target);
     // Aborts, breakpoints, software step and watchpoints have a class of their own when they come from the EL that takes them.
@@ -117,15 +121,20 @@ pub fn raise_access(cpu: &mut State, access: &Access, fault: u64) {
         fault::ALIGNMENT => mmu::fsc::ALIGNMENT,
         fault::BUS => mmu::fsc::EXTERNAL,
         fault::UNSUPPORTED => mmu::fsc::UNSUPPORTED,
+        fault::UNMAPPED => mmu::fsc::at(mmu::fsc::TRANSLATION, 3),
+        fault::PROTECTED => mmu::fsc::at(mmu::fsc::PERMISSION, 3),
         _ => fault as u32 & 0x3f,
     };
+    if access.kind == AccessKind::FETCH && fault == fault::ALIGNMENT {
+        return take_sync(cpu, ec::PC_ALIGNMENT, 0, Some(access.va));
+    }
     if access.kind == AccessKind::FETCH {
         return take_sync(cpu, ec::INSN_ABORT, fsc, Some(access.va));
     }
     // WnR of an atomic operation: 0 if a read alone would have made this fault too.
     let write = match access.kind {
         AccessKind::WRITE => true,
-        AccessKind::READ_WRITE => fault & mmu::READ_ALLOWED != 0 || fault == fault::UNSUPPORTED,
+        AccessKind::READ_WRITE => fault & mmu::READ_ALLOWED != 0 || matches!(fault, fault::UNSUPPORTED | fault::PROTECTED),
         _ => false,
     };
     take_sync(cpu, ec::DATA_ABORT, fsc | u32::from(write) << 6, Some(access.va));

@@ -3,9 +3,15 @@
 use crate::decode;
 use crate::helper::system;
 use crate::translate::Translator;
+use emu_plugins_api::ir::exit;
 
 /// SVC.
 pub fn svc(t: &mut Translator<'_>, i: &decode::Svc) {
+    if t.arch.runs_linux_programs() {
+        let next = t.next_pc();
+        t.ir.exit(next, exit::KERNEL);
+        return t.end();
+    }
     t.call_and_end(system::SVC, &[], u64::from(i.imm16));
 }
 

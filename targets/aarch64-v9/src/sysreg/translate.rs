@@ -30,6 +30,11 @@ fn trap(t: &mut Translator<'_>, k: u16, rt: u32, is_read: bool) {
 /// An access that the table does not have or that this EL does not have.
 fn refuse(t: &mut Translator<'_>, k: u16, rt: u32, is_read: bool, row: Option<&Row>) {
     let el0 = t.key.el() == 0;
+    if is_read && is_id_space(k) && t.arch.runs_linux_programs() {
+        // The kernel answers for these ("cpuid" in AT_HWCAP).
+        let value = t.ir.c64(crate::linux::id_register(t.arch, k));
+        return t.set_x(rt, value);
+    }
     if el0 && is_read && is_id_space(k) && t.feature(Feature::IDST) {
         return trap(t, k, rt, is_read);
     }

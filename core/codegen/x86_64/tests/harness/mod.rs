@@ -261,6 +261,7 @@ impl Native {
             },
             count: false,
             alone: false,
+            direct: None,
             unlinked: true,
             features,
         }));

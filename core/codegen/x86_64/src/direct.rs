@@ -1,0 +1,318 @@
+//! Guest memory where guest addresses are host addresses less one constant: an access is one instruction, by a segment whose base is that
+//! constant.
+//!
+//! What would be a look-up is the host's: an access that faults is an entry of [`Lowering::faults`], by which the embedder's signal handler
+//! finds the way beside it, the same as a missed look-up takes. So no instruction may change anything that that way needs before the access
+//! that can fault: registers with operands, pinned registers, the monitor.
+//!
+//! Addresses with a tag in their top byte are no addresses of the host. Code is made without regard to tags until the first one is seen
+//! ([`Direct::tagged`]); from then on it takes them off.
+
+use crate::asm::{Alu, Cc, Gpr, Label, Mem, Shift, Size, reg::*};
+use crate::frame::{Exchange, Site};
+use crate::lower::{AccessResult, Cold, Loc, Lowering};
+use crate::memory::StoreValue;
+use crate::analyse::{NO_KEY, NO_PIN};
+use emu_ir::{Code, MemFlags, Op, Shape, rmw};
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What code with direct accesses knows besides.
+#[derive(Debug, Default)]
+pub struct Direct {
+    /// The guest uses addresses with tags.
+    pub tagged: AtomicBool,
+}
+
+impl Lowering<'_> {
+    /// Any memory op with code of its own; false if the embedder carries it out.
+    pub(crate) fn direct(&mut self, op: &Op, c: Code, size: u32, flags: MemFlags, ops: &[Op]) -> bool {
+        match c {
+            Code::Load => self.direct_load(op, size, flags, ops),
+            Code::Store => self.direct_store(op, size, flags),
+            Code::LoadEx if size <= 8 => self.direct_load_exclusive(op, size),
+            Code::StoreEx if size <= 8 => self.direct_store_exclusive(op, size),
+            Code::Rmw | Code::Cas if matches!(size, 4 | 8) => return self.direct_atomic(op, c, size),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Where each access that may fault begins, and the way beside it: offsets in the code, in order.
+    pub fn fault_table(&self) -> Vec<(u32, u32)> {
+        let mut table: Vec<_> = self.faults.iter().filter_map(|(at, way)| Some((*at, self.asm.offset(*way)?))).collect();
+        table.sort_unstable();
+        table
+    }
+
+    /// Address operand without a tag.
+    fn direct_address(&mut self, op: &Op, imm: u64) -> Mem {
+        let address = self.address(op, imm);
+        if !self.f.direct.is_some_and(|d| d.tagged.load(Ordering::Relaxed)) {
+            return address;
+        }
+        let t = self.temp();
+        self.asm.lea(Size::Q, t, address);
+        self.asm.shift_ri(Shift::Shl, Size::Q, t, 8);
+        self.asm.shift_ri(Shift::Shr, Size::Q, t, 8);
+        if address.base != t && !crate::frame::PINS.contains(&address.base) {
+            self.locked &= !(1 << address.base);
+        }
+        Mem::at(t, 0)
+    }
+
+    /// The next instruction accesses guest memory; `slow` is the way beside it.
+    fn touch(&mut self, slow: Label) {
+        self.faults.push((self.asm.here(), slow));
+        self.asm.guest_segment();
+    }
+
+    /// Leaves the way if the address is not aligned to `align` bytes.
+    fn direct_align(&mut self, address: Mem, align: u32, scratch: Gpr, slow: Label) {
+        if align <= 1 {
+            return;
+        }
+        if address.disp & (align as i32 - 1) == 0 && address.index.is_none() {
+            self.asm.test_ri(if address.base < 4 { Size::B } else { Size::D }, address.base, align as i32 - 1);
+        } else {
+            self.asm.lea(Size::D, scratch, address);
+            self.asm.test_ri(Size::D, scratch, align as i32 - 1);
+        }
+        self.asm.jcc(Cc::NE, slow);
+        self.flags = NO_KEY;
+    }
+
+    fn direct_load(&mut self, op: &Op, size: u32, flags: MemFlags, ops: &[Op]) {
+        let address = self.direct_address(op, op.imm);
+        let t = self.temp();
+        let (slow, back) = (self.asm.label(), self.asm.label());
+        let site = self.site(op, Site::LOAD, size);
+        let align = Self::alignment(flags, size);
+        if let Some((low, high)) = self.halves_follow(op, ops).filter(|_| size == 16) {
+            let (wl, wh) = (self.fact(low).want, self.fact(high).want);
+            let a = self.load_dst(wl).unwrap_or_else(|| self.temp());
+            let b = self.load_dst(if wh == wl { NO_PIN } else { wh }).unwrap_or(t);
+            self.direct_align(address, align, t, slow);
+            if !self.f.alone && flags.has(MemFlags::ATOMIC16) {
+                self.touch(slow);
+                self.asm.movups_rm(15, address);
+                self.asm.mov_rx(Size::Q, a, 15);
+                self.asm.high_half(b, 15);
+            } else if a == address.base {
+                // The half whose register has the address comes last.
+                self.touch(slow);
+                self.asm.mov_rm(Size::Q, b, address.plus(8));
+                self.touch(slow);
+                self.asm.mov_rm(Size::Q, a, address);
+            } else {
+                self.touch(slow);
+                self.asm.mov_rm(Size::Q, a, address);
+                self.touch(slow);
+                self.asm.mov_rm(Size::Q, b, address.plus(8));
+            }
+            self.beside((slow, back), address, site, AccessResult::Two(a, b), t);
+            self.asm.bind(back);
+            for (v, r) in [(low, a), (high, b)] {
+                if self.fact(v).uses != 0 {
+                    self.done(v, r, true);
+                } else {
+                    self.vals[v as usize].loc = Loc::Const(0);
+                }
+            }
+            return;
+        }
+        if size == 16 || op.shape != Shape::SCALAR || (op.ty.is_float() && size >= 4) {
+            let x = self.xtemp();
+            self.direct_align(address, align, t, slow);
+            self.touch(slow);
+            match size {
+                16 => self.asm.movups_rm(x, address),
+                8 => self.asm.movq_rm(x, address),
+                _ => self.asm.movd_rm(x, address),
+            }
+            self.beside((slow, back), address, site, AccessResult::Xmm(x), t);
+            self.asm.bind(back);
+            self.xown(op.dst, x);
+            return;
+        }
+        let want = self.fact(op.dst).want;
+        let d = self.load_dst(want).unwrap_or(t);
+        self.direct_align(address, align, t, slow);
+        self.touch(slow);
+        self.asm.movzx_rm(Size::bits(size * 8), d, address);
+        self.beside((slow, back), address, site, AccessResult::Gpr(d), t);
+        self.asm.bind(back);
+        self.done(op.dst, d, true);
+    }
+
+    fn direct_store(&mut self, op: &Op, size: u32, flags: MemFlags) {
+        let atomic = flags.has(MemFlags::ATOMIC16) && !self.f.alone;
+        let value = match self.loc(op.b) {
+            Loc::Pair(..) if !atomic => {
+                let (a, b) = self.halves(op.b);
+                StoreValue::Two(a, b)
+            }
+            Loc::Xmm(x) if size >= 4 => {
+                self.xlock(x);
+                StoreValue::Xmm(x)
+            }
+            Loc::Const(c) if size <= 4 => StoreValue::Imm(c as i32),
+            Loc::Const(c) if size == 8 && i32::try_from(c as i64).is_ok() => StoreValue::Imm(c as i32),
+            _ if size == 16 => StoreValue::Xmm(self.xmm(op.b)),
+            Loc::State(_) | Loc::Slot if size >= 4 && (op.shape != Shape::SCALAR || op.ty.is_float()) => StoreValue::Xmm(self.xmm(op.b)),
+            _ => StoreValue::Gpr(self.gpr(op.b)),
+        };
+        let address = self.direct_address(op, op.imm);
+        let t = self.temp();
+        let (slow, back) = (self.asm.label(), self.asm.label());
+        self.direct_align(address, Self::alignment(flags, size), t, slow);
+        let width = Size::bits(size * 8);
+        self.touch(slow);
+        match value {
+            StoreValue::Gpr(r) => self.asm.mov_mr(width, address, r),
+            StoreValue::Imm(i) => self.asm.mov_mi(width, address, i),
+            StoreValue::Two(a, b) => {
+                self.asm.mov_mr(Size::Q, address, a);
+                self.touch(slow);
+                self.asm.mov_mr(Size::Q, address.plus(8), b);
+            }
+            StoreValue::Xmm(x) => match size {
+                16 => self.asm.movups_mr(address, x),
+                8 => self.asm.movq_mr(address, x),
+                _ => self.asm.movd_mr(address, x),
+            },
+        }
+        let site = self.site(op, Site::STORE, size);
+        let value_at = self.asm.label();
+        self.asm.bind(back);
+        if flags.has(MemFlags::RELEASE) {
+            // As where there is a look-up: the one order that a store-release before a load-acquire adds.
+            self.asm.full_fence();
+        }
+        let to = self.exchange(offset_of!(Exchange, value));
+        self.cold.push(Cold::StoreValue { at: slow, value, to, next: value_at });
+        self.beside((value_at, back), address, site, AccessResult::Nothing, t);
+    }
+
+    /// See `load_exclusive`.
+    fn direct_load_exclusive(&mut self, op: &Op, size: u32) {
+        let address = self.direct_address(op, 0);
+        let [t1, t2] = [self.temp(), self.temp()];
+        let (slow, back) = (self.asm.label(), self.asm.label());
+        self.direct_align(address, size, t1, slow);
+        self.touch(slow);
+        self.asm.movzx_rm(Size::bits(size * 8), t2, address);
+        let h = self.f.header;
+        let (at, value, bytes) = (self.header(h.monitor_addr), self.header(h.monitor_value), self.header(h.monitor_size));
+        self.asm.lea(Size::Q, t1, address);
+        self.asm.mov_mr(Size::Q, at, t1);
+        self.asm.mov_mr(Size::Q, value, t2);
+        self.asm.mov_mi(Size::Q, value.plus(8), 0);
+        self.asm.mov_mi(Size::D, bytes, size as i32);
+        let site = self.site(op, Site::LOAD_EX, size);
+        self.beside((slow, back), address, site, AccessResult::Gpr(t2), t1);
+        self.asm.bind(back);
+        self.done(op.dst, t2, true);
+    }
+
+    /// See `store_exclusive`. The monitor closes behind the access, which may fault.
+    fn direct_store_exclusive(&mut self, op: &Op, size: u32) {
+        let width = Size::bits(size * 8);
+        self.take(RAX);
+        let v = self.gpr(op.b);
+        let address = self.direct_address(op, 0);
+        let t = self.temp();
+        let (slow, back, cold) = (self.asm.label(), self.asm.label(), self.asm.label());
+        let h = self.f.header;
+        let (at, expected, bytes) = (self.header(h.monitor_addr), self.header(h.monitor_value), self.header(h.monitor_size));
+        self.asm.alu_mi(Alu::Cmp, Size::D, bytes, size as i32);
+        self.asm.jcc(Cc::NE, slow);
+        self.asm.lea(Size::Q, t, address);
+        self.asm.alu_rm(Alu::Cmp, Size::Q, t, at);
+        self.asm.jcc(Cc::NE, slow);
+        self.asm.mov_rm(Size::Q, RAX, expected);
+        self.touch(slow);
+        self.asm.lock_cmpxchg(width, address, v);
+        self.asm.mov_mi(Size::D, bytes, 0);
+        self.asm.setcc(Cc::NE, RAX);
+        self.asm.movzx_rr(Size::B, RAX, RAX);
+        let site = self.site(op, Site::STORE_EX, size);
+        let to = self.exchange(offset_of!(Exchange, value));
+        self.cold.push(Cold::StoreValue { at: slow, value: StoreValue::Gpr(v), to, next: cold });
+        self.beside((cold, back), address, site, AccessResult::Gpr(RAX), t);
+        self.asm.bind(back);
+        self.done(op.dst, RAX, true);
+    }
+
+    /// See `inline_atomic`.
+    fn direct_atomic(&mut self, op: &Op, c: Code, size: u32) -> bool {
+        let width = Size::bits(size * 8);
+        if c == Code::Rmw && !matches!(op.imm, rmw::ADD | rmw::SWAP | rmw::CLR | rmw::SET | rmw::XOR | rmw::AND) {
+            return false;
+        }
+        // rax is the instruction's own.
+        self.take(RAX);
+        let value = if c == Code::Cas { op.c } else { op.b };
+        if c == Code::Cas {
+            let e = self.arg(op.b);
+            self.mov_arg(width, RAX, e);
+            self.locked = 1 << RAX;
+        }
+        let v = self.gpr(value);
+        let address = self.direct_address(op, 0);
+        let t = self.temp();
+        let (slow, back, cold) = (self.asm.label(), self.asm.label(), self.asm.label());
+        self.direct_align(address, size, t, slow);
+        match (c, op.imm) {
+            (Code::Cas, _) => {
+                self.touch(slow);
+                self.asm.lock_cmpxchg(width, address, v);
+            }
+            (_, rmw::ADD) => {
+                self.asm.mov_rr(width, RAX, v);
+                self.touch(slow);
+                self.asm.lock_xadd(width, address, RAX);
+            }
+            (_, rmw::SWAP) => {
+                self.asm.mov_rr(width, RAX, v);
+                self.touch(slow);
+                self.asm.xchg_mr(width, address, RAX);
+            }
+            (_, kind) => {
+                let again = self.asm.label();
+                self.touch(slow);
+                self.asm.mov_rm(width, RAX, address);
+                self.asm.bind(again);
+                self.asm.mov_rr(width, t, v);
+                match kind {
+                    rmw::CLR => {
+                        self.asm.not(width, t);
+                        self.asm.alu_rr(Alu::And, width, t, RAX);
+                    }
+                    rmw::SET => self.asm.alu_rr(Alu::Or, width, t, RAX),
+                    rmw::XOR => self.asm.alu_rr(Alu::Xor, width, t, RAX),
+                    _ => self.asm.alu_rr(Alu::And, width, t, RAX),
+                }
+                self.touch(slow);
+                self.asm.lock_cmpxchg(width, address, t);
+                self.asm.jcc(Cc::NE, again);
+            }
+        }
+        let kind = if c == Code::Cas { Site::CAS } else { Site::RMW };
+        let site = self.site(op, kind, size);
+        let to = self.exchange(offset_of!(Exchange, value));
+        let next = if c == Code::Cas {
+            let after = self.asm.label();
+            let to = self.exchange(offset_of!(Exchange, expected));
+            self.cold.push(Cold::StoreValue { at: after, value: StoreValue::Gpr(RAX), to, next: cold });
+            after
+        } else {
+            cold
+        };
+        self.cold.push(Cold::StoreValue { at: slow, value: StoreValue::Gpr(v), to, next });
+        self.beside((cold, back), address, site, AccessResult::Gpr(RAX), t);
+        self.asm.bind(back);
+        self.done(op.dst, RAX, true);
+        true
+    }
+}

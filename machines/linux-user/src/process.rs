@@ -1,0 +1,693 @@
+//! Processes and threads: what they are, how they begin and end, and calls about them and their memory.
+
+use crate::elf::{self, Program, Refused, Start};
+use crate::{Call, Kernel, answer, host, signal};
+use emu_plugins_api::{CpuHeader, MachineConfig};
+use std::cell::Cell;
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+/// Threads that there can be: as many as core has CPUs.
+pub const THREADS_MAX: usize = 1 << 14;
+const EINVAL: i64 = -(libc::EINVAL as i64);
+const EFAULT: i64 = -(libc::EFAULT as i64);
+
+/// A thread of the guest. Its own thread's, but for `pending`, which a handler on that thread sets.
+pub struct Thread {
+    pub cpu: *mut CpuHeader,
+    tid: AtomicI32,
+    /// The signal that waits to be delivered, and its siginfo.
+    pub pending: AtomicU32,
+    pub info: Cell<[u8; 128]>,
+    /// Blocked signals.
+    pub mask: Cell<u64>,
+    /// The mask that a call had replaced while it waited.
+    pub saved_mask: Cell<Option<u64>>,
+    /// The alternate stack: address, size, flags.
+    pub alternate: Cell<[u64; 3]>,
+    /// Where to write 0, and wake, at the end.
+    clear_tid: Cell<u64>,
+    /// The list of robust futexes.
+    robust: Cell<u64>,
+}
+
+impl Thread {
+    fn new(cpu: *mut CpuHeader) -> Thread {
+        Thread {
+            cpu,
+            tid: AtomicI32::new(host::gettid()),
+            pending: AtomicU32::new(0),
+            info: Cell::new([0; 128]),
+            mask: Cell::new(0),
+            saved_mask: Cell::new(None),
+            alternate: Cell::new([0, 0, 2]),
+            clear_tid: Cell::new(0),
+            robust: Cell::new(0),
+        }
+    }
+    /// The host's, which is the guest's.
+    pub fn tid(&self) -> i32 {
+        self.tid.load(Ordering::Relaxed)
+    }
+}
+
+/// Environment variables that would mean something to emu's own process: they travel under another name.
+fn is_hosts(name: &[u8]) -> bool {
+    name.starts_with(b"LD_") || matches!(name, b"GLIBC_TUNABLES" | b"GCONV_PATH" | b"LOCPATH")
+}
+const HIDDEN: &[u8] = b"EMU_GUEST_";
+
+/// The guest's environment: the host's, as -E and -U change it.
+pub fn environment(config: &MachineConfig<'_>) -> Vec<OsString> {
+    let mut env: Vec<(Vec<u8>, Vec<u8>)> = std::env::vars_os()
+        .map(|(k, v)| {
+            let k = k.into_vec();
+            (k.strip_prefix(HIDDEN).map(<[u8]>::to_vec).unwrap_or(k), v.into_vec())
+        })
+        .collect();
+    for kv in config.images.get() {
+        let name = |v: &str| v.split('=').next().unwrap_or("").as_bytes().to_vec();
+        match (kv.key.get(), kv.value.get()) {
+            ("set-env", v) => {
+                env.retain(|(k, _)| *k != name(v));
+                let value = v.split_once('=').map_or("", |(_, v)| v);
+                env.push((name(v), value.as_bytes().to_vec()));
+            }
+            ("unset-env", v) => env.retain(|(k, _)| *k != name(v)),
+            _ => {}
+        }
+    }
+    env.into_iter().map(|(k, v)| OsString::from_vec([k, v].join(&b'='))).collect()
+}
+
+/// A descriptor of emu's own executable, kept where programs do not look for theirs.
+pub fn own_executable() -> i32 {
+    // SAFETY: the name is a string; descriptors are this process's.
+    unsafe {
+        let fd = libc::open(c"/proc/self/exe".as_ptr(), libc::O_PATH | libc::O_CLOEXEC);
+        let mut limit = libc::rlimit { rlim_cur: 1024, rlim_max: 0 };
+        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+        let high = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, limit.rlim_cur.min(1 << 20) as i32 - 8);
+        if high >= 0 {
+            libc::close(fd);
+            high
+        } else {
+            fd
+        }
+    }
+}
+
+/// Ends emu because a program cannot be started.
+pub fn refuse(r: &Refused) -> ! {
+    eprintln!("error: {}", r.1);
+    std::process::exit(r.0)
+}
+
+/// The program that a file stands for, and its arguments: a script's interpreter.
+pub fn resolve(k: &Kernel, program: &Path, mut argv: Vec<OsString>) -> Result<(PathBuf, Vec<OsString>), Refused> {
+    let mut path = program.to_owned();
+    // A script's own name is the host's as the user typed it; what it names is the guest's.
+    for _ in 0..5 {
+        match elf::kind_of(&path)? {
+            Program::Elf => return Ok((path, argv)),
+            Program::Script(interpreter, argument) => {
+                let script = path.clone().into_os_string();
+                let mut new = vec![interpreter.clone().into_os_string()];
+                new.extend(argument);
+                new.push(script);
+                new.extend(argv.into_iter().skip(1));
+                argv = new;
+                path = k.path_of(&interpreter);
+            }
+        }
+    }
+    Err(Refused(elf::CANNOT_EXECUTE, format!("{}: its interpreters are scripts of each other", program.display())))
+}
+
+/// What a new thread is given by its maker.
+struct Birth {
+    flags: u64,
+    stack: u64,
+    thread: u64,
+    parent_tid: u64,
+    child_tid: u64,
+    mask: u64,
+    /// Filled in by the new thread; the maker waits for it.
+    tid: AtomicI32,
+}
+
+impl Kernel {
+    fn add_thread(&self, t: Thread) {
+        // SAFETY: this is the CPU's thread.
+        let n = unsafe { (*t.cpu).index } as usize;
+        let t = Box::into_raw(Box::new(t));
+        self.threads[n].store(t, Ordering::Relaxed);
+        self.living.fetch_add(1, Ordering::SeqCst);
+        signal::set_current(t);
+    }
+    /// The program's first thread.
+    pub fn first_thread(&self, cpu: *mut CpuHeader, start: &Start) {
+        let t = Thread::new(cpu);
+        t.mask.set(host::mask());
+        self.add_thread(t);
+        self.set_field(cpu, self.abi.stack, start.stack);
+        // SAFETY: no thread runs the CPU yet.
+        unsafe { (*cpu).pc = start.entry };
+    }
+    /// On the new thread: makes it what `clone` said.
+    pub fn begin_thread(&self, cpu: *mut CpuHeader, argument: u64) {
+        // SAFETY: the maker waits until `tid` is set, and does not touch it before.
+        let birth = unsafe { &*(argument as *const Birth) };
+        let t = Thread::new(cpu);
+        t.mask.set(birth.mask);
+        self.child_state(cpu, birth.flags, birth.stack, birth.thread);
+        let tid = t.tid();
+        if birth.flags & libc::CLONE_CHILD_CLEARTID as u64 != 0 {
+            t.clear_tid.set(birth.child_tid);
+        }
+        if birth.flags & libc::CLONE_PARENT_SETTID as u64 != 0 {
+            let _ = self.space.put(birth.parent_tid, tid);
+        }
+        if birth.flags & libc::CLONE_CHILD_SETTID as u64 != 0 {
+            let _ = self.space.put(birth.child_tid, tid);
+        }
+        self.add_thread(t);
+        let mask = birth.mask;
+        birth.tid.store(tid, Ordering::Release);
+        host::set_mask(mask);
+    }
+    fn child_state(&self, cpu: *mut CpuHeader, flags: u64, stack: u64, thread: u64) {
+        self.set_field(cpu, self.abi.result, 0);
+        if stack != 0 {
+            self.set_field(cpu, self.abi.stack, stack);
+        }
+        if flags & libc::CLONE_SETTLS as u64 != 0 {
+            self.set_field(cpu, self.abi.thread, thread);
+        }
+    }
+    /// What the kernel does when a thread ends: robust futexes, then the word that others wait for.
+    fn release(&self, t: &Thread) {
+        const OWNER_DIED: u32 = 0x4000_0000;
+        const TID: u32 = 0x3fff_ffff;
+        const WAITERS: u32 = 0x8000_0000;
+        let wake = |address: u64| {
+            // SAFETY: a wake looks at the address only.
+            unsafe { host::plain(libc::SYS_futex, [self.space.host(address), libc::FUTEX_WAKE as u64, 1, 0, 0, 0]) };
+        };
+        let died = |entry: u64, offset: i64| {
+            let word = (entry & !1).wrapping_add_signed(offset);
+            if let Ok(v) = self.space.get::<u32>(word)
+                && v & TID == t.tid() as u32
+            {
+                let _ = self.space.put(word, v & WAITERS | OWNER_DIED);
+                if v & WAITERS != 0 {
+                    wake(word);
+                }
+            }
+        };
+        let head = t.robust.get();
+        if head != 0
+            && let Ok([first, offset, pending]) = self.space.get::<[u64; 3]>(head)
+        {
+            let mut entry = first;
+            for _ in 0..2048 {
+                if entry & !1 == head || entry == 0 {
+                    break;
+                }
+                let next = self.space.get::<u64>(entry & !1);
+                if entry != pending {
+                    died(entry, offset as i64);
+                }
+                match next {
+                    Ok(next) => entry = next,
+                    Err(_) => break,
+                }
+            }
+            if pending != 0 {
+                died(pending, offset as i64);
+            }
+        }
+        let word = t.clear_tid.get();
+        if word != 0 && self.space.put(word, 0u32).is_ok() {
+            wake(word);
+        }
+    }
+}
+
+pub fn exit(c: &mut Call<'_>) -> i64 {
+    if c.k.living.fetch_sub(1, Ordering::SeqCst) == 1 {
+        c.k.host.user_exit((c.a[0] & 0xff) as i32);
+        return answer::NONE;
+    }
+    // What comes for the process from now on is for those who stay.
+    host::set_mask(!0);
+    signal::set_current(std::ptr::null());
+    c.k.release(c.t);
+    // SAFETY: this is the CPU's thread; nobody else uses the record.
+    unsafe {
+        let n = (*c.cpu).index as usize;
+        let t = c.k.threads[n].swap(std::ptr::null_mut(), Ordering::Relaxed);
+        // The caller still looks at its `pending`, once.
+        (*t).pending.store(0, Ordering::Relaxed);
+        OLD.with(|old| drop(old.replace(Some(Box::from_raw(t)))));
+    }
+    answer::ENDED
+}
+
+thread_local! {
+    /// The record of the thread that has ended on this host thread, until that is gone too.
+    static OLD: std::cell::RefCell<Option<Box<Thread>>> = const { std::cell::RefCell::new(None) };
+}
+
+pub fn exit_group(c: &mut Call<'_>) -> i64 {
+    c.k.host.user_exit((c.a[0] & 0xff) as i32);
+    answer::NONE
+}
+
+/// The clone calls, with their arguments in one form.
+struct Clone {
+    flags: u64,
+    exit_signal: u64,
+    stack: u64,
+    thread: u64,
+    parent_tid: u64,
+    child_tid: u64,
+}
+
+pub fn clone(c: &mut Call<'_>) -> i64 {
+    let [flags, stack, parent_tid, thread, child_tid, _] = c.a;
+    do_clone(c, &Clone { flags: flags & !0xff, exit_signal: flags & 0xff, stack, thread, parent_tid, child_tid })
+}
+
+pub fn clone3(c: &mut Call<'_>) -> i64 {
+    let size = c.a[1];
+    if !(64..=4096).contains(&size) {
+        return EINVAL;
+    }
+    let mut words = [0u64; 11];
+    let mut bytes = vec![0u8; size.min(88) as usize];
+    if let Err(e) = c.k.space.read(c.a[0], &mut bytes) {
+        return e;
+    }
+    for (w, b) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+        *w = u64::from_le_bytes(std::array::from_fn(|i| b[i]));
+    }
+    let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, thread, set_tid, _, cgroup] = words;
+    if set_tid != 0 || flags & 0x2_0000_0000 != 0 || cgroup != 0 || flags & 0x1_0000_0000 != 0 {
+        return -i64::from(libc::EOPNOTSUPP);
+    }
+    let parent_tid = if flags & libc::CLONE_PIDFD as u64 != 0 { pidfd } else { parent_tid };
+    let stack = if stack == 0 { 0 } else { stack + stack_size };
+    do_clone(c, &Clone { flags, exit_signal, stack, thread, parent_tid, child_tid })
+}
+
+fn do_clone(c: &mut Call<'_>, n: &Clone) -> i64 {
+    let has = |f: i32| n.flags & f as u64 != 0;
+    if has(libc::CLONE_THREAD) {
+        const THREAD: i32 = libc::CLONE_VM | libc::CLONE_SIGHAND | libc::CLONE_FS | libc::CLONE_FILES;
+        if n.flags & THREAD as u64 != THREAD as u64 {
+            return EINVAL;
+        }
+        return new_thread(c, n);
+    }
+    if has(libc::CLONE_VM) && !has(libc::CLONE_VFORK) {
+        // Memory shared between processes that both go on.
+        return EINVAL;
+    }
+    const NAMESPACES: i32 = libc::CLONE_NEWNS
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUSER
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWCGROUP;
+    if has(NAMESPACES) || has(libc::CLONE_PIDFD) || has(libc::CLONE_PARENT) || !matches!(n.exit_signal as i32, 0 | libc::SIGCHLD) {
+        return EINVAL;
+    }
+    new_process(c, n)
+}
+
+fn new_thread(c: &mut Call<'_>, n: &Clone) -> i64 {
+    let birth = Birth {
+        flags: n.flags,
+        stack: n.stack,
+        thread: n.thread,
+        parent_tid: n.parent_tid,
+        child_tid: n.child_tid,
+        mask: c.t.mask.get(),
+        tid: AtomicI32::new(0),
+    };
+    // The new thread begins with everything blocked, until it is one of the guest's.
+    host::set_mask(!0);
+    // SAFETY: this is the CPU's thread.
+    let made = unsafe { c.k.host.user_thread(c.cpu, core::ptr::from_ref(&birth) as u64) };
+    let mut tid = -libc::EAGAIN;
+    if made {
+        let mut spins = 0u32;
+        loop {
+            tid = birth.tid.load(Ordering::Acquire);
+            if tid != 0 {
+                break;
+            }
+            spins += 1;
+            if spins < 100 { std::thread::yield_now() } else { std::thread::sleep(std::time::Duration::from_micros(50)) }
+        }
+    }
+    if c.t.pending.load(Ordering::SeqCst) == 0 {
+        host::set_mask(c.t.mask.get());
+    }
+    tid.into()
+}
+
+fn new_process(c: &mut Call<'_>, n: &Clone) -> i64 {
+    let vfork = n.flags & libc::CLONE_VFORK as u64 != 0;
+    let mut ends = [0i32; 2];
+    if vfork {
+        // SAFETY: `ends` is writable.
+        if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } != 0 {
+            return -i64::from(libc::EAGAIN);
+        }
+        for end in &mut ends {
+            // SAFETY: descriptors of this process.
+            unsafe {
+                let high = libc::fcntl(*end, libc::F_DUPFD_CLOEXEC, c.k.executable.max(64) - 8);
+                if high >= 0 {
+                    libc::close(*end);
+                    *end = high;
+                }
+            }
+        }
+    }
+    let map = c.k.space.map();
+    let actions = c.k.actions.lock().unwrap_or_else(|e| e.into_inner());
+    host::set_mask(!0);
+    // SAFETY: this is the CPU's thread.
+    let pid = unsafe { c.k.host.user_fork(c.cpu) };
+    drop((map, actions));
+    if pid == 0 {
+        c.t.tid.store(host::gettid(), Ordering::Relaxed);
+        c.k.living.store(1, Ordering::SeqCst);
+        // SAFETY: this is the CPU's thread.
+        let own = unsafe { (*c.cpu).index } as usize;
+        for (_, t) in c.k.threads.iter().enumerate().filter(|(i, _)| *i != own) {
+            t.store(std::ptr::null_mut(), Ordering::Relaxed);
+        }
+        c.t.robust.set(0);
+        c.t.clear_tid.set(if n.flags & libc::CLONE_CHILD_CLEARTID as u64 != 0 { n.child_tid } else { 0 });
+        if n.flags & libc::CLONE_CHILD_SETTID as u64 != 0 {
+            let _ = c.k.space.put(n.child_tid, c.t.tid());
+        }
+        c.k.child_state(c.cpu, n.flags, n.stack, n.thread);
+        if vfork {
+            // SAFETY: a descriptor of this process. The other end closes when it ends or becomes another program.
+            unsafe { libc::close(ends[0]) };
+        }
+    } else if vfork {
+        // SAFETY: descriptors of this process; the byte is writable.
+        unsafe {
+            libc::close(ends[1]);
+            let mut byte = 0u8;
+            while pid > 0 && libc::read(ends[0], core::ptr::from_mut(&mut byte).cast(), 1) < 0 && *libc::__errno_location() == libc::EINTR {}
+            libc::close(ends[0]);
+        }
+    }
+    if pid > 0 && n.flags & libc::CLONE_PARENT_SETTID as u64 != 0 {
+        let _ = c.k.space.put(n.parent_tid, pid as i32);
+    }
+    if c.t.pending.load(Ordering::SeqCst) == 0 {
+        host::set_mask(c.t.mask.get());
+    }
+    if pid == 0 { answer::NONE } else { pid }
+}
+
+fn error_of(r: &Refused) -> i64 {
+    -i64::from(if r.0 == elf::NOT_FOUND { libc::ENOENT } else { libc::ENOEXEC })
+}
+
+pub fn execve(c: &mut Call<'_>) -> i64 {
+    match c.path(c.a[0]) {
+        Ok(path) => do_exec(c, &path, c.a[1], c.a[2]),
+        Err(e) => e,
+    }
+}
+
+pub fn execveat(c: &mut Call<'_>) -> i64 {
+    let path = match c.path(c.a[1]) {
+        Ok(p) => p,
+        Err(e) => return e,
+    };
+    let dir = c.a[0] as i32;
+    if path.as_bytes().first() == Some(&b'/') || dir == libc::AT_FDCWD {
+        return do_exec(c, &path, c.a[2], c.a[3]);
+    }
+    let base = format!("/proc/self/fd/{dir}");
+    let full = if path.is_empty() { base } else { format!("{base}/{}", path.to_string_lossy()) };
+    match std::fs::canonicalize(&full).ok().and_then(|p| CString::new(p.into_os_string().into_vec()).ok()) {
+        Some(p) => do_exec(c, &p, c.a[2], c.a[3]),
+        None => -i64::from(libc::ENOENT),
+    }
+}
+
+/// Whether a program is one of the host's own.
+fn is_native(path: &Path) -> bool {
+    use std::os::unix::fs::FileExt;
+    const HOSTS: [u8; 2] = [62, 0];
+    let mut head = [0u8; 20];
+    let read = std::fs::File::open(path).and_then(|f| f.read_exact_at(&mut head, 0));
+    read.is_ok() && head[..5] == *b"\x7fELF\x02" && head[18..20] == HOSTS
+}
+
+fn do_exec(c: &mut Call<'_>, path: &CString, argv: u64, env: u64) -> i64 {
+    let strings = |list: u64| -> Result<Vec<OsString>, i64> {
+        let each = c.k.space.pointers(list)?.into_iter();
+        each.map(|p| c.k.space.string(p).map(|s| OsString::from_vec(s.into_bytes()))).collect()
+    };
+    let (argv, env) = match (strings(argv), strings(env)) {
+        (Ok(a), Ok(e)) => (a, e),
+        (Err(e), _) | (_, Err(e)) => return e,
+    };
+    let path = Path::new(OsStr::from_bytes(path.as_bytes()));
+    let path = if path == Path::new("/proc/self/exe") { c.k.program.get().cloned().unwrap_or_default() } else { path.to_owned() };
+    // What Linux would say of the file.
+    let name = match CString::new(path.as_os_str().as_bytes()) {
+        Ok(n) => n,
+        Err(_) => return EINVAL,
+    };
+    // SAFETY: the name is a string.
+    let r = unsafe { host::plain(libc::SYS_faccessat, [libc::AT_FDCWD as u64, name.as_ptr() as u64, libc::X_OK as u64, 0, 0, 0]) };
+    if r < 0 {
+        return r;
+    }
+    if path.is_dir() {
+        return -i64::from(libc::EACCES);
+    }
+    let argv0 = argv.first().cloned().unwrap_or_else(|| path.clone().into_os_string());
+    let (program, argv) = match resolve(c.k, &path, if argv.is_empty() { vec![argv0.clone()] } else { argv }) {
+        Ok(r) => r,
+        Err(r) => return error_of(&r),
+    };
+    let native = is_native(&program);
+    if !native {
+        // A program of neither the guest's nor the host's kind.
+        let mut head = [0u8; 20];
+        use std::os::unix::fs::FileExt;
+        let read = std::fs::File::open(&program).and_then(|f| f.read_exact_at(&mut head, 0));
+        let ours = read.is_ok() && head[..4] == *b"\x7fELF" && u32::from(head[18]) | u32::from(head[19]) << 8 == c.k.abi.elf_machine;
+        if !ours {
+            return -i64::from(libc::ENOEXEC);
+        }
+    }
+    let mut words: Vec<OsString> = Vec::new();
+    if native {
+        words.extend(argv);
+    } else {
+        words.push("emu".into());
+        words.extend(c.k.options.inherited.iter().map(OsString::from));
+        if argv[0] != program.as_os_str() {
+            words.push("-0".into());
+            words.push(argv[0].clone());
+        }
+        words.push("--".into());
+        words.push(program.clone().into_os_string());
+        words.extend(argv.into_iter().skip(1));
+    }
+    let hide = |e: OsString| {
+        let bytes = e.as_bytes();
+        let name = bytes.split(|b| *b == b'=').next().unwrap_or_default();
+        if !native && is_hosts(name) { OsString::from_vec([HIDDEN, bytes].concat()) } else { e }
+    };
+    let strings = |list: Vec<OsString>| list.into_iter().filter_map(|s| CString::new(s.into_vec()).ok()).collect::<Vec<_>>();
+    let (words, env) = (strings(words), strings(env.into_iter().map(hide).collect()));
+    let pointers = |list: &[CString]| list.iter().map(|s| s.as_ptr() as u64).chain([0]).collect::<Vec<u64>>();
+    let (words_at, env_at) = (pointers(&words), pointers(&env));
+    let program = CString::new(program.into_os_string().into_vec()).unwrap_or_default();
+    // Handlers are this process's; ignored signals stay so by themselves. The mask goes on with the process.
+    if c.t.pending.load(Ordering::SeqCst) == 0 {
+        host::set_mask(c.t.mask.get());
+    }
+    // SAFETY: all strings and vectors live through the call.
+    unsafe {
+        if native {
+            host::plain(libc::SYS_execve, [program.as_ptr() as u64, words_at.as_ptr() as u64, env_at.as_ptr() as u64, 0, 0, 0])
+        } else {
+            let empty = c"".as_ptr() as u64;
+            let fd = c.k.executable as u64;
+            host::plain(libc::SYS_execveat, [fd, empty, words_at.as_ptr() as u64, env_at.as_ptr() as u64, libc::AT_EMPTY_PATH as u64, 0])
+        }
+    }
+}
+
+pub fn set_tid_address(c: &mut Call<'_>) -> i64 {
+    c.t.clear_tid.set(c.a[0]);
+    c.t.tid().into()
+}
+pub fn set_robust_list(c: &mut Call<'_>) -> i64 {
+    if c.a[1] != 24 {
+        return EINVAL;
+    }
+    c.t.robust.set(c.a[0]);
+    0
+}
+pub fn get_robust_list(c: &mut Call<'_>) -> i64 {
+    if c.a[0] != 0 && c.a[0] as i32 != c.t.tid() {
+        return -i64::from(libc::EPERM);
+    }
+    let done = c.k.space.put(c.a[1], c.t.robust.get()).and_then(|()| c.k.space.put(c.a[2], 24u64));
+    done.map_or_else(|e| e, |()| 0)
+}
+
+pub fn futex(c: &mut Call<'_>) -> i64 {
+    let [address, op, value, timeout, second, third] = c.a;
+    let command = op as i32 & !(libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME);
+    let timeout = match command {
+        libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET | libc::FUTEX_LOCK_PI | libc::FUTEX_WAIT_REQUEUE_PI | 13 => c.k.space.input(timeout),
+        _ => timeout,
+    };
+    let s = &c.k.space;
+    c.host(libc::SYS_futex, [s.host(address), op, value, timeout, s.input(second), third])
+}
+
+pub fn timer_create(c: &mut Call<'_>) -> i64 {
+    let [clock, event, id, ..] = c.a;
+    let mut copy = [0u64; 8];
+    if event != 0 {
+        match c.k.space.get::<[u64; 8]>(event) {
+            Ok(e) => copy = e,
+            Err(e) => return e,
+        }
+    }
+    let p = if event == 0 { 0 } else { copy.as_ptr() as u64 };
+    c.host(libc::SYS_timer_create, [clock, p, c.k.space.output(id, 4), 0, 0, 0])
+}
+
+pub fn personality(c: &mut Call<'_>) -> i64 {
+    if c.a[0] as u32 == u32::MAX || c.a[0] & 0xff == 0 { 0 } else { EINVAL }
+}
+pub fn unshare(c: &mut Call<'_>) -> i64 {
+    c.host(libc::SYS_unshare, c.a)
+}
+pub fn nothing(_: &mut Call<'_>) -> i64 {
+    0
+}
+
+pub fn uname(c: &mut Call<'_>) -> i64 {
+    let mut names = [[0u8; 65]; 6];
+    // SAFETY: the structure is six arrays of 65 bytes.
+    let r = unsafe { host::plain(libc::SYS_uname, [names.as_mut_ptr() as u64, 0, 0, 0, 0, 0]) };
+    if r < 0 {
+        return r;
+    }
+    names[4] = [0; 65];
+    let machine = c.k.abi.machine.get().as_bytes();
+    names[4][..machine.len()].copy_from_slice(machine);
+    c.k.space.put(c.a[0], names).map_or_else(|e| e, |()| 0)
+}
+
+pub fn setrlimit(c: &mut Call<'_>) -> i64 {
+    match c.a[0] as u32 {
+        // emu's own address space has the guest's in it, and more.
+        libc::RLIMIT_AS | libc::RLIMIT_DATA => 0,
+        _ => c.host(libc::SYS_setrlimit, [c.a[0], c.k.space.input(c.a[1]), 0, 0, 0, 0]),
+    }
+}
+
+pub fn prctl(c: &mut Call<'_>) -> i64 {
+    const PR_SET_VMA: i32 = 0x5356_4d41;
+    const PR_SET_TAGGED_ADDR_CTRL: i32 = 55;
+    const PR_GET_TAGGED_ADDR_CTRL: i32 = 56;
+    let s = &c.k.space;
+    let [option, a, ..] = c.a;
+    match option as i32 {
+        libc::PR_SET_NAME => c.host(libc::SYS_prctl, [option, s.input(a), 0, 0, 0, 0]),
+        libc::PR_GET_NAME => c.host(libc::SYS_prctl, [option, s.output(a, 16), 0, 0, 0, 0]),
+        libc::PR_GET_PDEATHSIG | libc::PR_GET_CHILD_SUBREAPER => c.host(libc::SYS_prctl, [option, s.output(a, 4), 0, 0, 0, 0]),
+        libc::PR_SET_PDEATHSIG
+        | libc::PR_SET_DUMPABLE
+        | libc::PR_GET_DUMPABLE
+        | libc::PR_SET_KEEPCAPS
+        | libc::PR_GET_KEEPCAPS
+        | libc::PR_SET_CHILD_SUBREAPER
+        | libc::PR_SET_NO_NEW_PRIVS
+        | libc::PR_GET_NO_NEW_PRIVS
+        | libc::PR_CAPBSET_READ
+        | libc::PR_CAPBSET_DROP
+        | libc::PR_CAP_AMBIENT
+        | libc::PR_GET_SECUREBITS
+        | libc::PR_SET_SECUREBITS
+        | libc::PR_SET_TIMERSLACK
+        | libc::PR_GET_TIMERSLACK
+        | libc::PR_SET_PTRACER => c.host(libc::SYS_prctl, c.a),
+        libc::PR_SET_THP_DISABLE | libc::PR_GET_THP_DISABLE => c.host(libc::SYS_prctl, c.a),
+        PR_SET_VMA => 0,
+        PR_SET_TAGGED_ADDR_CTRL if a <= 1 => 0,
+        PR_GET_TAGGED_ADDR_CTRL => 0,
+        _ => EINVAL,
+    }
+}
+
+pub fn seccomp(c: &mut Call<'_>) -> i64 {
+    // SECCOMP_GET_ACTION_AVAIL and the like: nothing is.
+    let _ = c;
+    EINVAL
+}
+
+pub fn brk(c: &mut Call<'_>) -> i64 {
+    c.k.space.brk(c.a[0])
+}
+pub fn mmap(c: &mut Call<'_>) -> i64 {
+    let [address, len, prot, flags, fd, offset] = c.a;
+    c.k.space.mmap(address, len, prot, flags, fd as i32 as u64, offset, None)
+}
+pub fn munmap(c: &mut Call<'_>) -> i64 {
+    c.k.space.munmap(c.a[0], c.a[1])
+}
+pub fn mprotect(c: &mut Call<'_>) -> i64 {
+    c.k.space.mprotect(c.a[0], c.a[1], c.a[2])
+}
+pub fn pkey_mprotect(c: &mut Call<'_>) -> i64 {
+    if c.a[3] as i32 == -1 { mprotect(c) } else { EINVAL }
+}
+pub fn mremap(c: &mut Call<'_>) -> i64 {
+    c.k.space.mremap(c.a[0], c.a[1], c.a[2], c.a[3], c.a[4])
+}
+pub fn madvise(c: &mut Call<'_>) -> i64 {
+    let [address, len, advice, ..] = c.a;
+    let s = &c.k.space;
+    let start = s.untagged(address);
+    if start.saturating_add(len) > s.memory.size {
+        return -i64::from(libc::ENOMEM);
+    }
+    if start & 4095 != 0 {
+        return EINVAL;
+    }
+    match advice as i32 {
+        libc::MADV_DONTNEED | libc::MADV_REMOVE | libc::MADV_FREE => s.host.user_writes(start, len.max(1)),
+        // Over a fork the window's own bookkeeping would be at odds with what is there.
+        libc::MADV_DONTFORK | libc::MADV_DOFORK | libc::MADV_WIPEONFORK | libc::MADV_KEEPONFORK => return 0,
+        _ => {}
+    }
+    let r = c.host(libc::SYS_madvise, [s.host(address), len, advice, 0, 0, 0]);
+    if r == EFAULT { -i64::from(libc::ENOMEM) } else { r }
+}

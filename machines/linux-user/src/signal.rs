@@ -1,0 +1,352 @@
+//! Signals.
+//!
+//! A signal that the guest has a handler for comes to [`on_signal`], which notes it, blocks all others on the host until it has been
+//! delivered, and makes the thread look: by `exit_request` if it runs the guest's code, by the way out of `host::call` if it is in a call or
+//! about to make one. So one note a thread is enough; the queue is the host's. Signals without a handler are the host's affair altogether:
+//! it ignores, stops, ends as the guest would be, and whoever waits for the process sees the very signal.
+
+use crate::host::{self, KernelAction};
+use crate::process::Thread;
+use crate::{Call, Kernel, answer};
+use emu_plugins_api::{LinuxSignal, Onward, UserFault};
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::sync::atomic::Ordering;
+
+const SIG_DFL: u64 = 0;
+const SIG_IGN: u64 = 1;
+const SA_NOCLDSTOP: u64 = 1;
+const SA_NOCLDWAIT: u64 = 2;
+const SA_SIGINFO: u64 = 4;
+const SA_ONSTACK: u64 = 0x0800_0000;
+const SA_RESTART: u64 = 0x1000_0000;
+const SA_NODEFER: u64 = 0x4000_0000;
+const SA_RESETHAND: u64 = 0x8000_0000;
+const SA_RESTORER: u64 = 0x0400_0000;
+const SS_ONSTACK: u64 = 1;
+const SS_DISABLE: u64 = 2;
+const SS_AUTODISARM: u64 = 1 << 31;
+const EINVAL: i64 = -(libc::EINVAL as i64);
+
+/// Signals that cannot be blocked.
+const NO_BLOCK: u64 = 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1);
+
+thread_local! {
+    /// This host thread's guest thread.
+    static CURRENT: Cell<*const Thread> = const { Cell::new(std::ptr::null()) };
+}
+
+/// Makes the thread known to handlers on its host thread.
+pub fn set_current(t: *const Thread) {
+    CURRENT.set(t);
+}
+
+/// Core's: their handlers stay.
+fn is_cores(signal: u32) -> bool {
+    matches!(signal as i32, libc::SIGSEGV | libc::SIGBUS)
+}
+
+/// What the process inherited.
+pub fn inherited() -> [KernelAction; 65] {
+    let mut actions = [KernelAction::default(); 65];
+    for (n, a) in actions.iter_mut().enumerate().skip(1) {
+        // SIGPIPE is ignored by the runtime of emu's own language, which nobody asked for.
+        if n as i32 != libc::SIGPIPE && host::action_of(n as u32).handler == SIG_IGN {
+            a.handler = SIG_IGN;
+        }
+    }
+    host::set_action(libc::SIGPIPE as u32, KernelAction::default());
+    actions
+}
+
+/// The host's handler.
+///
+/// # Safety
+/// The arguments are those of a handler.
+pub unsafe extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, context: *mut c_void) {
+    let t = CURRENT.get();
+    if t.is_null() {
+        return;
+    }
+    // SAFETY: the thread's record lives as long as it is current; the host's kernel filled in the rest.
+    unsafe {
+        let t = &*t;
+        let context = &mut *context.cast::<libc::ucontext_t>();
+        if t.pending.load(Ordering::Relaxed) == 0 {
+            let mut bytes = [0u8; 128];
+            core::ptr::copy_nonoverlapping(info.cast::<u8>(), bytes.as_mut_ptr(), bytes.len());
+            t.info.set(bytes);
+            t.pending.store(signal as u32, Ordering::SeqCst);
+        }
+        // Until it is delivered no other shall come. (The call that makes the mask of a handler's return takes what is written here.)
+        let mask = core::ptr::from_mut(&mut context.uc_sigmask).cast::<u64>();
+        mask.write(!(1 << (libc::SIGSEGV - 1) | 1 << (libc::SIGBUS - 1)));
+        (*t.cpu).exit_request.store(1, Ordering::SeqCst);
+        let rip = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
+        if let Some(way) = host::way_out(*rip as u64) {
+            *rip = way as i64;
+        }
+    }
+}
+
+impl Kernel {
+    fn action(&self, signal: u32) -> KernelAction {
+        self.actions.lock().unwrap_or_else(|e| e.into_inner()).get(signal as usize).copied().unwrap_or_default()
+    }
+    /// Whether a call that a signal came upon answers EINTR; else it is made again.
+    pub fn interrupted(&self, t: &Thread) -> bool {
+        match t.pending.load(Ordering::Relaxed) {
+            0 => false,
+            signal => {
+                let a = self.action(signal);
+                a.handler > SIG_IGN && a.flags & SA_RESTART == 0
+            }
+        }
+    }
+    /// Delivers what `on_signal` noted.
+    pub fn deliver_pending(&self, t: &Thread) -> Onward {
+        let signal = t.pending.load(Ordering::SeqCst);
+        let info = t.info.get();
+        let action = self.action(signal);
+        let blocked = t.mask.get() >> (signal - 1) & 1 != 0 && t.saved_mask.get().is_none();
+        t.pending.store(0, Ordering::SeqCst);
+        if action.handler > SIG_IGN && !blocked {
+            return self.enter_handler(t, signal, &action, info, [0; 2]);
+        }
+        let mask = t.saved_mask.take().unwrap_or(t.mask.get());
+        t.mask.set(mask);
+        if action.handler == SIG_DFL || blocked {
+            // It was the guest's when it came; send it again, to be what it is now.
+            let p = info.as_ptr() as u64;
+            let args = [host::getpid() as u64, host::gettid() as u64, signal.into(), p, 0, 0];
+            // SAFETY: the info is readable.
+            if unsafe { host::plain(libc::SYS_rt_tgsigqueueinfo, args) } < 0 {
+                // Not with a code of the kernel's.
+                // SAFETY: touches no memory.
+                unsafe { host::plain(libc::SYS_tgkill, [args[0], args[1], args[2], 0, 0, 0]) };
+            }
+        }
+        host::set_mask(mask);
+        Onward::RUN
+    }
+    fn enter_handler(&self, t: &Thread, signal: u32, action: &KernelAction, info: [u8; 128], fault: [u64; 2]) -> Onward {
+        let sp = self.field(t.cpu, self.abi.stack);
+        let [base, size, flags] = t.alternate.get();
+        let usable = flags & SS_DISABLE == 0 && size != 0;
+        let on_it = usable && flags & SS_AUTODISARM == 0 && sp > base && sp <= base + size;
+        let switch = usable && !on_it && action.flags & SA_ONSTACK != 0;
+        let shown = if !usable { SS_DISABLE } else { flags & SS_AUTODISARM | if on_it { SS_ONSTACK } else { 0 } };
+        let mask = t.saved_mask.take().unwrap_or(t.mask.get());
+        let frame = LinuxSignal {
+            signal,
+            siginfo_wanted: u32::from(action.flags & SA_SIGINFO != 0),
+            handler: action.handler,
+            restorer: if action.flags & SA_RESTORER != 0 { action.restorer } else { self.trampoline.load(Ordering::Relaxed) },
+            mask,
+            stack_top: if switch { base + size } else { sp },
+            alternate: [base, size, shown],
+            siginfo: info,
+            fault,
+        };
+        // SAFETY: this is the CPU's thread.
+        if !unsafe { self.host.linux_signal(t.cpu, &frame) } {
+            return self.die(t, libc::SIGSEGV as u32, "its stack has no room for a signal's frame");
+        }
+        if flags & SS_AUTODISARM != 0 && switch {
+            t.alternate.set([0, 0, SS_DISABLE]);
+        }
+        let mut now = mask | action.mask;
+        if action.flags & SA_NODEFER == 0 {
+            now |= 1 << (signal - 1);
+        }
+        if action.flags & SA_RESETHAND != 0 {
+            self.actions.lock().unwrap_or_else(|e| e.into_inner())[signal as usize].handler = SIG_DFL;
+            if !is_cores(signal) {
+                host::set_action(signal, KernelAction::default());
+            }
+        }
+        t.mask.set(now & !NO_BLOCK);
+        host::set_mask(t.mask.get());
+        Onward::RUN
+    }
+    /// Delivers the signal of a fault, which cannot wait.
+    pub fn deliver_fault(&self, t: &Thread, fault: &UserFault) -> Onward {
+        let action = self.action(fault.signal);
+        let blocked = t.mask.get() >> (fault.signal - 1) & 1 != 0;
+        if action.handler <= SIG_IGN || blocked {
+            return self.die(t, fault.signal, &format!("address {:#x}", fault.address));
+        }
+        let mut info = [0u8; 128];
+        info[0..4].copy_from_slice(&fault.signal.to_le_bytes());
+        info[8..12].copy_from_slice(&fault.code.to_le_bytes());
+        info[16..24].copy_from_slice(&fault.address.to_le_bytes());
+        self.enter_handler(t, fault.signal, &action, info, fault.fault)
+    }
+    /// Ends the process by a signal.
+    fn die(&self, t: &Thread, signal: u32, why: &str) -> Onward {
+        let name = self.program.get().map(|p| p.display().to_string()).unwrap_or_default();
+        // SAFETY: this is the CPU's thread.
+        let pc = unsafe { (*t.cpu).pc };
+        let known = match signal as i32 {
+            libc::SIGSEGV => "SIGSEGV",
+            libc::SIGBUS => "SIGBUS",
+            libc::SIGILL => "SIGILL",
+            libc::SIGTRAP => "SIGTRAP",
+            libc::SIGFPE => "SIGFPE",
+            _ => "a signal",
+        };
+        eprintln!("emu: {name}: {known} at pc {pc:#x}, {why}");
+        end_by(signal)
+    }
+}
+
+/// Ends the process by a signal's default action, without the host's dump of emu.
+pub fn end_by(signal: u32) -> ! {
+    let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is readable.
+    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &no_core) };
+    host::set_action(signal, KernelAction::default());
+    let mask = !(1u64 << (signal - 1));
+    let p = core::ptr::from_ref(&mask) as u64;
+    // SAFETY: the mask is readable; the signal ends the process.
+    unsafe {
+        host::plain(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as u64, p, 0, 8, 0, 0]);
+        host::plain(libc::SYS_tgkill, [host::getpid() as u64, host::gettid() as u64, signal.into(), 0, 0, 0]);
+        libc::_exit(128 + signal as i32)
+    }
+}
+
+/// `struct sigaction` has the layout that the host's kernel has, as all architectures with SA_RESTORER do.
+pub fn rt_sigaction(c: &mut Call<'_>) -> i64 {
+    let [signal, new, old, size, ..] = c.a;
+    if size != 8 || !(1..=64).contains(&signal) {
+        return EINVAL;
+    }
+    let signal = signal as u32;
+    let result = (|| {
+        let wanted = if new != 0 { Some(c.k.space.get::<KernelAction>(new)?) } else { None };
+        if wanted.is_some() && matches!(signal as i32, libc::SIGKILL | libc::SIGSTOP) {
+            return Err(EINVAL);
+        }
+        let mut actions = c.k.actions.lock().unwrap_or_else(|e| e.into_inner());
+        if old != 0 {
+            c.k.space.put(old, actions[signal as usize])?;
+        }
+        if let Some(mut a) = wanted {
+            a.mask &= !NO_BLOCK;
+            actions[signal as usize] = a;
+            if !is_cores(signal) {
+                let shared = a.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT);
+                host::set_action(signal, match a.handler {
+                    SIG_DFL | SIG_IGN => KernelAction { handler: a.handler, flags: shared, ..Default::default() },
+                    _ => KernelAction {
+                        handler: on_signal as *const () as u64,
+                        flags: shared | SA_SIGINFO | SA_RESTART | SA_ONSTACK,
+                        restorer: 0,
+                        mask: !0,
+                    },
+                });
+            }
+        }
+        Ok(0)
+    })();
+    result.unwrap_or_else(|e| e)
+}
+
+pub fn rt_sigprocmask(c: &mut Call<'_>) -> i64 {
+    let [how, set, old, size, ..] = c.a;
+    if size != 8 {
+        return EINVAL;
+    }
+    let before = c.t.mask.get();
+    let result = (|| {
+        if set != 0 {
+            let set = c.k.space.get::<u64>(set)?;
+            let after = match how as i32 {
+                libc::SIG_BLOCK => before | set,
+                libc::SIG_UNBLOCK => before & !set,
+                libc::SIG_SETMASK => set,
+                _ => return Err(EINVAL),
+            };
+            c.t.mask.set(after & !NO_BLOCK);
+            // While a signal waits to be delivered all are blocked on the host; its delivery sets the mask.
+            if c.t.pending.load(Ordering::SeqCst) == 0 {
+                host::set_mask(after);
+            }
+        }
+        if old != 0 {
+            c.k.space.put(old, before)?;
+        }
+        Ok(0)
+    })();
+    result.unwrap_or_else(|e| e)
+}
+
+pub fn rt_sigsuspend(c: &mut Call<'_>) -> i64 {
+    if c.a[1] != 8 {
+        return EINVAL;
+    }
+    let set = match c.k.space.get::<u64>(c.a[0]) {
+        Ok(set) => set & !NO_BLOCK & !(1 << (libc::SIGSEGV - 1) | 1 << (libc::SIGBUS - 1)),
+        Err(e) => return e,
+    };
+    let p = core::ptr::from_ref(&set) as u64;
+    let r = c.host(libc::SYS_rt_sigsuspend, [p, 8, 0, 0, 0, 0]);
+    // The handler runs although the mask that its return restores blocks its signal.
+    if c.t.pending.load(Ordering::SeqCst) != 0 {
+        c.t.saved_mask.set(Some(c.t.mask.get()));
+        c.t.mask.set(set);
+        return -i64::from(libc::EINTR);
+    }
+    r
+}
+
+pub fn rt_sigreturn(c: &mut Call<'_>) -> i64 {
+    // SAFETY: this is the CPU's thread.
+    match unsafe { c.k.host.linux_sigreturn(c.cpu) } {
+        Some(back) => {
+            c.t.mask.set(back.mask & !NO_BLOCK);
+            let [base, size, flags] = back.alternate;
+            if flags & SS_ONSTACK == 0 {
+                c.t.alternate.set([base, size, flags]);
+            }
+            if c.t.pending.load(Ordering::SeqCst) == 0 {
+                host::set_mask(back.mask);
+            }
+            answer::NONE
+        }
+        None => {
+            c.k.die(c.t, libc::SIGSEGV as u32, "the signal's frame that it returns from makes no sense");
+            answer::NONE
+        }
+    }
+}
+
+pub fn sigaltstack(c: &mut Call<'_>) -> i64 {
+    let sp = c.k.field(c.cpu, c.k.abi.stack);
+    let [base, size, flags] = c.t.alternate.get();
+    let disabled = flags & SS_DISABLE != 0 || size == 0;
+    let on_it = !disabled && flags & SS_AUTODISARM == 0 && sp > base && sp <= base + size;
+    let result = (|| {
+        let new = if c.a[0] != 0 { Some(c.k.space.get::<[u64; 3]>(c.a[0])?) } else { None };
+        if c.a[1] != 0 {
+            let shown = if disabled { SS_DISABLE } else { flags & SS_AUTODISARM | u64::from(on_it) };
+            c.k.space.put(c.a[1], [base, shown, size])?;
+        }
+        if let Some([base, flags, size]) = new {
+            let flags = flags & 0xffff_ffff;
+            if on_it {
+                return Err(-i64::from(libc::EPERM));
+            }
+            if !matches!(flags & !SS_AUTODISARM, 0 | SS_ONSTACK | SS_DISABLE) {
+                return Err(EINVAL);
+            }
+            if flags & SS_DISABLE == 0 && size < c.k.abi.signal_frame_bytes {
+                return Err(-i64::from(libc::ENOMEM));
+            }
+            c.t.alternate.set(if flags & SS_DISABLE != 0 { [0, 0, SS_DISABLE] } else { [base, size, flags & SS_AUTODISARM] });
+        }
+        Ok(0)
+    })();
+    result.unwrap_or_else(|e| e)
+}
