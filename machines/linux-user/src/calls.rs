@@ -447,7 +447,7 @@ pub static ROWS: &[Row] = &[
     pass("fspick", libc::SYS_fspick, "ici"),
     pass("pidfd_open", libc::SYS_pidfd_open, "ii"),
     own("clone3", Partial, "not into control groups or with chosen process ids", process::clone3, "ri"),
-    pass("close_range", libc::SYS_close_range, "iii"),
+    own("close_range", Full, "", files::close_range, "iii"),
     own("openat2", Full, "", files::openat2, "ipri"),
     pass("pidfd_getfd", libc::SYS_pidfd_getfd, "iii"),
     pass("faccessat2", libc::SYS_faccessat2, "ipii"),

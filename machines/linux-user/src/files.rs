@@ -122,6 +122,23 @@ pub fn close(c: &mut Call<'_>) -> i64 {
     c.host(libc::SYS_close, c.a)
 }
 
+pub fn close_range(c: &mut Call<'_>) -> i64 {
+    let (first, last, flags) = (c.a[0] as u32, c.a[1] as u32, c.a[2]);
+    let own = c.k.executable as u32;
+    if first > last || !(first..=last).contains(&own) {
+        return c.host(libc::SYS_close_range, c.a);
+    }
+    // All but emu's own.
+    let mut r = 0;
+    if first < own {
+        r = c.host(libc::SYS_close_range, [first.into(), (own - 1).into(), flags, 0, 0, 0]);
+    }
+    if r == 0 && own < last {
+        r = c.host(libc::SYS_close_range, [(own + 1).into(), last.into(), flags, 0, 0, 0]);
+    }
+    r
+}
+
 pub fn fcntl(c: &mut Call<'_>) -> i64 {
     let [fd, command, v, ..] = c.a;
     match command as i32 {
