@@ -110,6 +110,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("core/host/src/terminal.rs", "signals"),
     ("core/plugin/src/load.rs", "dlopen"),
     ("targets/", "CPU state shared with generated code, helpers with a C ABI"),
+    ("machines/linux-user/src/", "system calls of the host on the guest's behalf"),
     ("machines/devices/src/mock.rs", "the host's side of the ABI, for tests"),
     ("tests/", "test fixtures that play one side of the ABI"),
 ];

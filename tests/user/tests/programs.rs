@@ -1,0 +1,79 @@
+//! What programs print, on both engines where they are short.
+
+use emu_test_user::{ENGINES, busybox, expect, root, run};
+use std::os::unix::process::ExitStatusExt;
+
+#[test]
+fn a_static_shell_with_pipes_children_and_arithmetic() {
+    let busybox = busybox().unwrap();
+    let script = "echo $((6 * 7)); seq 1 100 | sort -rn | head -n 2 | tr '\\n' ' '; echo; (exit 5); echo $?; uname -m";
+    for engine in ENGINES {
+        expect(engine, None, &busybox, &["sh", "-c", script], "42\n100 99 \n5\naarch64\n");
+    }
+}
+
+#[test]
+fn the_exit_code_and_the_signal_are_the_guests() {
+    let busybox = busybox().unwrap();
+    for engine in ENGINES {
+        assert_eq!(run(engine, None, &busybox, &["sh", "-c", "exit 37"]).unwrap().status.code(), Some(37));
+        let out = run(engine, None, &busybox, &["sh", "-c", "kill -TERM $$; echo lived"]).unwrap();
+        assert_eq!((out.status.signal(), out.stdout.as_slice()), (Some(15), &b""[..]));
+    }
+}
+
+#[test]
+fn signals_reach_handlers() {
+    let busybox = busybox().unwrap();
+    let script = "trap 'echo usr1' USR1; kill -USR1 $$; trap 'echo alarm; exit 3' ALRM; (sleep 0.2; kill -ALRM $$) & while :; do :; done";
+    let out = run(&[], None, &busybox, &["sh", "-c", script]).unwrap();
+    assert_eq!((String::from_utf8_lossy(&out.stdout).as_ref(), out.status.code()), ("usr1\nalarm\n", Some(3)));
+}
+
+#[test]
+fn environment_and_argument_0() {
+    let busybox = busybox().unwrap();
+    expect(&["-E", "A=b c", "-U", "HOME"], None, &busybox, &["sh", "-c", "echo \"$A\" \"$HOME\""], "b c \n");
+    expect(&["-0", "echo"], None, &busybox, &["x", "y"], "x y\n");
+    // What would mean something to emu's own loader gets through to a program's program.
+    expect(&["-E", "LD_PRELOAD=/nonexistent"], None, &busybox, &["sh", "-c", "/proc/self/exe sh -c 'echo $LD_PRELOAD'"], "/nonexistent\n");
+}
+
+#[test]
+fn bash_and_coreutils() {
+    let root = root("bash").unwrap();
+    let script = "a=(one two three); echo ${#a[@]} ${a[1]}; for i in {1..3}; do echo -n $i; done; echo; [[ abc =~ b(.) ]] && echo ${BASH_REMATCH[1]}; \
+                  coproc cat; echo through >&${COPROC[1]}; read line <&${COPROC[0]}; echo $line; echo $MACHTYPE";
+    for engine in ENGINES {
+        expect(engine, Some(&root), &root.join("bin/bash"), &["-c", script], "3 two\n123\nc\nthrough\naarch64-unknown-linux-gnu\n");
+    }
+}
+
+#[test]
+fn python_with_threads_children_sockets_and_mappings() {
+    let root = root("python3").unwrap();
+    let script = "\
+import threading, subprocess, signal, time, mmap, ctypes, socket, hashlib, os
+q = []
+ts = [threading.Thread(target=lambda: [q.append(0) for _ in range(1000)]) for _ in range(8)]
+[t.start() for t in ts]; [t.join() for t in ts]
+print(len(q))
+print(subprocess.run(['/bin/sh', '-c', 'exit 3']).returncode)
+a, b = socket.socketpair(); a.send(b'x'); print(b.recv(1))
+signal.signal(signal.SIGALRM, lambda *_: print('alarm')); signal.setitimer(signal.ITIMER_REAL, 0.1); time.sleep(0.5)
+m = mmap.mmap(-1, 8192); m[0:3] = b'abc'; print(m[:3])
+print(ctypes.CDLL(None).abs(-5))
+print(hashlib.sha256(b'x' * 100000).hexdigest())
+print(os.uname().machine)
+";
+    let want = "8000\n3\nb'x'\nalarm\nb'abc'\n5\nd69e68988157833272305aaf21f453c800346e8a3640db6578e260215542e5d4\naarch64\n";
+    expect(&[], Some(&root), &root.join("usr/bin/python3"), &["-c", script], want);
+}
+
+#[test]
+fn a_just_in_time_compiler() {
+    let root = root("luajit").unwrap();
+    let script = "local s = 0 for i = 1, 3e6 do s = s + i % 7 end print(s, jit.status())";
+    let out = run(&[], Some(&root), &root.join("usr/bin/luajit"), &["-e", script]).unwrap();
+    assert!(String::from_utf8_lossy(&out.stdout).starts_with("8999997\ttrue"), "{out:?}");
+}
