@@ -62,6 +62,17 @@ pub fn find(name: &str) -> &'static Row {
     ROWS.iter().find(|r| r.name == name).unwrap_or(&UNKNOWN)
 }
 
+/// The table as a page of the documentation.
+pub fn coverage() -> String {
+    let mut out = "# System calls\n\nMade from the rows in `src/calls.rs`; `EMU_BLESS=1 cargo test -p emu-machine-linux-user` writes it anew.\n\n".to_owned();
+    let count = |l: Level| ROWS.iter().filter(|r| r.level == l).count();
+    out += &format!("{} full, {} partial, {} refused.\n\n| call | support | note |\n|---|---|---|\n", count(Full), count(Partial), count(Refused));
+    for r in ROWS {
+        out += &format!("| {} | {} | {} |\n", r.name, format!("{:?}", r.level).to_lowercase(), r.note);
+    }
+    out
+}
+
 fn refuse(c: &mut Call<'_>) -> i64 {
     -c.row.number
 }
@@ -481,3 +492,26 @@ pub static ROWS: &[Row] = &[
     no("listxattrat", "not implemented"),
     no("removexattrat", "not implemented"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_the_tables() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/CALLS.md");
+        if std::env::var_os("EMU_BLESS").is_some() {
+            std::fs::write(path, coverage()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), coverage(), "EMU_BLESS=1 writes it");
+    }
+
+    #[test]
+    fn names_are_there_once_and_what_is_not_full_says_why() {
+        for (i, r) in ROWS.iter().enumerate() {
+            assert!(!ROWS[..i].iter().any(|o| o.name == r.name), "{}", r.name);
+            assert_eq!(r.level == Full, r.note.is_empty(), "{}", r.name);
+            assert!(r.spec.len() <= 6 && r.spec.bytes().all(|b| b"irwbpc".contains(&b)), "{}", r.name);
+        }
+    }
+}

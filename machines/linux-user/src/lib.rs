@@ -37,6 +37,8 @@ register_machine!(MachineRegistration {
     vtable: MachineRegistration::vtable_of::<LinuxUser>(),
 });
 
+pub use calls::coverage;
+
 /// What the user asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
