@@ -171,10 +171,12 @@ impl User {
             if bits == 0 && to.saturating_sub(from) > MANY {
                 // Nothing there: nothing here either, without touching it all.
                 let (a, b) = (from.next_multiple_of(4096), to & !4095);
-                let code = self.forget_range(from, a) | self.forget_range(b, to);
+                self.forget_range(from, a);
+                self.forget_range(b, to);
                 // SAFETY: whole pages of the map, which become zeroes.
                 unsafe { libc::madvise(self.pages.add(a).cast_mut().cast(), b - a, libc::MADV_DONTNEED) };
-                had_code = code || true;
+                // It was not looked at.
+                had_code = true;
             } else {
                 for i in from..to {
                     // SAFETY: there is a byte for each page of the window, and `to` is not beyond it.
@@ -195,9 +197,9 @@ impl User {
             }
         }
     }
-    fn forget_range(&self, from: usize, to: usize) -> bool {
+    fn forget_range(&self, from: usize, to: usize) {
         // SAFETY: as in `set_pages`.
-        (from..to).fold(false, |code, i| code | (unsafe { (*self.pages.add(i)).swap(0, Ordering::SeqCst) } & page::CODE != 0))
+        (from..to).for_each(|i| unsafe { (*self.pages.add(i)).store(0, Ordering::SeqCst) });
     }
     /// What a fetch at `va` meets: page attributes, or a fault.
     pub fn fetch(&self, va: u64) -> Result<u8, u64> {
