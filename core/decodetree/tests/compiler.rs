@@ -209,9 +209,9 @@ fn syntax_errors_say_what_to_write() {
         &["A is at t.decode:4 already"],
     );
     refused(
-        &head(&format!("A {zeros} Rd:5 : m ?LSE")),
+        &head(&format!("A {zeros} Rd:5 : m ?FEAT_")),
         "4",
-        &["`LSE` is not a feature"],
+        &["`FEAT_` is not a feature"],
     );
     refused("method m(a:long) \"M\"", "1", &["only `:signed`"]);
 }

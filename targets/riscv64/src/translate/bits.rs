@@ -145,7 +145,7 @@ impl Rv64zb for Translator<'_> {
     }
     fn clmul(&mut self, i: &Clmul) {
         let (a, b) = (self.x(i.rs1), self.x(i.rs2));
-        let product = self.ir.op(Code::ClMul, D, Shape::SCALAR, &[a, b], 0, 0);
+        let product = self.ir.op(Code::ClMul, Ty::I128, Shape::SCALAR, &[a, b], 0, 0);
         let v = match i.op {
             0 => self.ir.lo64(product),
             1 => self.ir.hi64(product),

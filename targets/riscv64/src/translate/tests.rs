@@ -22,7 +22,7 @@ fn max() -> Riscv64 {
 fn any_word_verifies() {
     let arch = max();
     let mut state = 0x1234_5678_9abc_def0u64;
-    let rows = decode::ROWS;
+    let rows = &decode::ROWS;
     for n in 0..300_000usize {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let random = (state >> 32) as u32;
