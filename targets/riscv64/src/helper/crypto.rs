@@ -112,11 +112,11 @@ const SM4_BOX: [u8; 256] = [
 pub fn sm4(_: &mut State, a: u64, b: u64, _: u64, imm: u64) -> HelperReturn {
     let shift = 8 * (imm & 3) as u32;
     let x = u32::from(SM4_BOX[usize::from((b >> shift) as u8)]);
-    // The linear maps L and L' of one byte.
+    // The linear maps L and L' of one byte, in words whose bytes lie in the order of memory (volume I, "sm4ed", "sm4ks").
     let y = if imm & 4 == 0 {
-        x ^ x.rotate_left(2) ^ x.rotate_left(10) ^ x.rotate_left(18) ^ x.rotate_left(24)
+        x ^ x << 8 ^ x << 2 ^ x << 18 ^ (x & 0x3f) << 26 ^ (x & 0xc0) << 10
     } else {
-        x ^ x.rotate_left(13) ^ x.rotate_left(23)
+        x ^ (x & 0x07) << 29 ^ (x & 0xfe) << 7 ^ (x & 1) << 23 ^ (x & 0xf8) << 13
     };
     HelperReturn::value((y.rotate_left(shift) ^ a as u32) as i32 as i64 as u64)
 }
