@@ -108,7 +108,7 @@ mod tests {
         let o = parse(2, 1 << 30, &[("aia", "none"), ("dtb-randomness", "off"), ("virtio-mmio-transports", "4"), ("acpi", "auto")]).unwrap();
         assert_eq!(o, Options { cpus: 2, ram_bytes: 1 << 30, virtio_slots: 4, randomness: false, dumpdtb: None });
         let error = |k: &str, v: &str| parse(1, 1 << 30, &[(k, v)]).unwrap_err();
-        assert_eq!(error("aai", "none"), "machine virt has no option 'aai'; the nearest is 'aia'");
+        assert_eq!(error("aclnt", "on"), "machine virt has no option 'aclnt'; the nearest is 'aclint'");
         assert_eq!(error("aia", "aplic"), "aia=aplic is not implemented yet; use aia=none");
         assert_eq!(error("aclint", "on"), "aclint=on is not implemented yet on machine virt; leave it out or write aclint=off");
         assert_eq!(error("virtio-mmio-transports", "9"), "'9' is no value of option virtio-mmio-transports of machine virt; it takes 0..8");
