@@ -24,7 +24,7 @@ mod testing;
 use decode::{ROWS, Row};
 use emu_plugins_api::ir::{IrBuf, Shape, Ty};
 use emu_plugins_api::{
-    Access, Architecture, BlockInfo, BlockRequest, CpuModelInfo, DebugLayout, Field, FieldClass, Slice, StateLayout, Str, TargetConfig, Translation, log,
+    Access, Architecture, BlockInfo, BlockRequest, CpuModelInfo, DebugLayout, Field, FieldClass, Slice, StateLayout, Str, TargetConfig, Translation, layout_flag, log,
 };
 use feature::Feature;
 use model::Model;
@@ -125,6 +125,8 @@ impl Architecture for Riscv64 {
             page_bits: 12,
             insn_bytes: 2,
             pins: Slice::new(&PINS),
+            flags: layout_flag::POSITION_INDEPENDENT,
+            reserved: 0,
         }
     }
 

@@ -46,15 +46,15 @@ impl Rv64i for Translator<'_> {
         self.set_x(i.rd, v);
     }
     fn auipc(&mut self, i: &Auipc) {
-        let v = self.ir.c64(self.pc.wrapping_add(((i.imm20 << 12) as i32) as u64));
+        let v = self.ir.address(self.pc.wrapping_add(((i.imm20 << 12) as i32) as u64));
         self.set_x(i.rd, v);
     }
     fn jal(&mut self, i: &Jal) {
         let target = self.pc.wrapping_add_signed(2 * i64::from(i.imm));
         if !self.aligned(target) {
-            return self.exception(crate::trap::cause::FETCH_MISALIGNED, target);
+            return self.exception_at(crate::trap::cause::FETCH_MISALIGNED, target);
         }
-        let link = self.ir.c64(self.next_pc());
+        let link = self.ir.address(self.next_pc());
         self.set_x(i.rd, link);
         self.ir.goto(target, matches!(i.rd, 1 | 5));
         self.end();
@@ -75,7 +75,7 @@ impl Rv64i for Translator<'_> {
             self.call(crate::helper::system::EXCEPTION, &[cause, target], 0);
             self.ir.label(go);
         }
-        let link = self.ir.c64(self.next_pc());
+        let link = self.ir.address(self.next_pc());
         self.set_x(i.rd, link);
         // The link registers x1 and x5 say what it is (volume I, "Unconditional Jumps").
         let kind = match (matches!(i.rd, 1 | 5), matches!(i.rs1, 1 | 5)) {
@@ -103,7 +103,7 @@ impl Rv64i for Translator<'_> {
             let stays = self.ir.not(Ty::I1, taken);
             let on = self.ir.new_label();
             self.ir.brif(stays, on);
-            let (cause, value) = (self.ir.c64(crate::trap::cause::FETCH_MISALIGNED), self.ir.c64(target));
+            let (cause, value) = (self.ir.c64(crate::trap::cause::FETCH_MISALIGNED), self.ir.address(target));
             self.call(crate::helper::system::EXCEPTION, &[cause, value], 0);
             self.ir.label(on);
         }

@@ -187,6 +187,11 @@ impl Translator<'_> {
         let (cause, value) = (self.ir.c64(cause), self.ir.c64(value));
         self.call_and_end(helper::EXCEPTION, &[cause, value], 0);
     }
+    /// An exception of this instruction whose value is an address near it.
+    pub fn exception_at(&mut self, cause: u64, address: u64) {
+        let (cause, value) = (self.ir.c64(cause), self.ir.address(address));
+        self.call_and_end(helper::EXCEPTION, &[cause, value], 0);
+    }
     /// The instruction is illegal.
     pub fn illegal(&mut self) {
         self.exception(cause::ILLEGAL, self.insn.into());

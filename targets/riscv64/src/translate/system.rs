@@ -84,7 +84,7 @@ impl Rv64sys for Translator<'_> {
         self.call_and_end(helper::ECALL, &[], 0);
     }
     fn ebreak(&mut self, _: &Ebreak) {
-        self.exception(cause::BREAKPOINT, self.pc);
+        self.exception_at(cause::BREAKPOINT, self.pc);
     }
     fn mret(&mut self, _: &Mret) {
         self.call_and_end(helper::MRET, &[], self.insn.into());
