@@ -67,9 +67,11 @@ pub fn choose<'a>(
         // A target that does not exist is the nearer mistake.
         target_name.map(|t| catalogue.target(t)).transpose()?;
         let fits = |m: &MachineEntry| target_name.is_none_or(|t| m.targets.iter().any(|x| x == t));
-        let there: Vec<&str> = catalogue.machines().filter(|(m, _)| fits(m)).map(|(m, _)| m.name.as_str()).collect();
+        let mut there: Vec<&str> = catalogue.machines().filter(|(m, _)| fits(m)).map(|(m, _)| m.name.as_str()).collect();
+        there.sort_unstable();
+        there.dedup();
         return Err(match there.as_slice() {
-            [] => match catalogue.machine("") {
+            [] => match catalogue.machine("", None) {
                 Err(_) if catalogue.machines().next().is_some() => {
                     format!("no machine was given, and none of those there are takes the target '{}'", target_name.unwrap_or(""))
                 }
@@ -79,7 +81,11 @@ pub fn choose<'a>(
             some => format!("no machine was given; write -M NAME (there are: {})", some.join(", ")),
         });
     }
-    let entry = catalogue.machine(&machine.name)?;
+    // Where machines share the name, a target that does not exist is the nearer mistake, as above.
+    let entry = match catalogue.machine(&machine.name, target_name) {
+        Err(e) => return Err(target_name.map(|t| catalogue.target(t)).transpose().err().unwrap_or(e)),
+        Ok(entry) => entry,
+    };
     let target = target_of(catalogue, entry, target_name)?;
     let known = || entry.options.iter().map(|o| o.name.as_str());
     if let Some((key, _)) = machine.options.iter().find(|(k, _)| !known().any(|n| n == k)) {

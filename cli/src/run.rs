@@ -219,7 +219,12 @@ fn print_lists(args: &Args, catalogue: &Catalogue, machines: &[String], cpu: Opt
     }
     // A list narrowed to what does not exist would be empty without a reason.
     target.map(|t| catalogue.target(t)).transpose().map_err(one)?;
-    let entry = name.map(|n| catalogue.machine(n)).transpose().map_err(one)?;
+    let exists = name.is_some_and(|n| catalogue.machines().any(|(m, _)| m.name == n));
+    // A list may show several machines of one name.
+    let entry = match name {
+        Some(_) if exists && !asked.is_empty() => None,
+        name => name.map(|n| catalogue.machine(n, target)).transpose().map_err(one)?,
+    };
     let only = Only { target, machine: name };
     for which in &asked {
         print!("{}", list(catalogue, *which, only, json));

@@ -427,7 +427,7 @@ fn emit_dispatch(out: &mut String, table: &Table, tr: &str, feature: &str) -> Ve
                 None => "t.gated_off(insn, &ROWS[row])".to_string(),
             };
             let test = match g {
-                Gate::Feature(n) => format!("!t.has({feature}::{n})"),
+                Gate::Feature(n) => format!("!t.has({feature}::{})", crate::gate::short(n)),
                 g => format!("!({})", g.rust(&|n| format!("t.has({feature}::{n})"))),
             };
             let _ = writeln!(

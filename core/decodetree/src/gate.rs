@@ -1,4 +1,4 @@
-//! Feature gates: expressions over `FEAT_` names with `&`, `|`, `!` and parentheses.
+//! Feature gates: expressions over names of features with `&`, `|`, `!` and parentheses. `FEAT_` in front of a name is spelling only.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 /// A feature expression. `FEAT_SVE | FEAT_SME & FEAT_FP16` binds as `FEAT_SVE | (FEAT_SME & FEAT_FP16)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gate {
-    /// The feature is implemented; the name is without `FEAT_`.
+    /// The feature is implemented; the name as the table has it.
     Feature(String),
     /// Not.
     Not(Box<Gate>),
@@ -55,7 +55,7 @@ impl Gate {
     pub fn features(&self, names: &mut BTreeSet<String>) {
         match self {
             Gate::Feature(name) => {
-                names.insert(name.clone());
+                names.insert(short(name).to_owned());
             }
             Gate::Not(g) => g.features(names),
             Gate::And(v) | Gate::Or(v) => v.iter().for_each(|g| g.features(names)),
@@ -65,7 +65,7 @@ impl Gate {
     /// The value of the expression when `has` says which features are implemented.
     pub fn eval(&self, has: &dyn Fn(&str) -> bool) -> bool {
         match self {
-            Gate::Feature(name) => has(name),
+            Gate::Feature(name) => has(short(name)),
             Gate::Not(g) => !g.eval(has),
             Gate::And(v) => v.iter().all(|g| g.eval(has)),
             Gate::Or(v) => v.iter().any(|g| g.eval(has)),
@@ -85,12 +85,17 @@ impl Gate {
             parts.join(op)
         };
         match self {
-            Gate::Feature(name) => call(name),
+            Gate::Feature(name) => call(short(name)),
             Gate::Not(g) => format!("!({})", g.rust(call)),
             Gate::And(v) => join(v, " && "),
             Gate::Or(v) => join(v, " || "),
         }
     }
+}
+
+/// A feature's name without `FEAT_`.
+pub(crate) fn short(name: &str) -> &str {
+    name.strip_prefix("FEAT_").unwrap_or(name)
 }
 
 impl fmt::Display for Gate {
@@ -108,7 +113,7 @@ impl fmt::Display for Gate {
             Ok(())
         };
         match self {
-            Gate::Feature(name) => write!(f, "FEAT_{name}"),
+            Gate::Feature(name) => f.write_str(name),
             Gate::Not(g) => write!(f, "!({g})"),
             Gate::And(v) => list(f, v, " & "),
             Gate::Or(v) => list(f, v, " | "),
@@ -192,12 +197,15 @@ impl<'a> Parser<'a> {
                     _ => Err("a gate lacks its closing `)`".into()),
                 }
             }
-            Some(name) => match name.strip_prefix("FEAT_") {
-                Some(short) if !short.is_empty() => Ok(Gate::Feature(short.into())),
-                _ => Err(format!(
-                    "`{name}` is not a feature; a gate is made of FEAT_ names"
-                )),
-            },
+            Some(name)
+                if !short(name).is_empty()
+                    && name.starts_with(|c: char| c.is_ascii_alphabetic()) =>
+            {
+                Ok(Gate::Feature(name.into()))
+            }
+            Some(name) => Err(format!(
+                "`{name}` is not a feature; a gate is made of names such as FEAT_LSE or Zba"
+            )),
             None => Err("a gate ends early; a FEAT_ name is missing".into()),
         }
     }

@@ -209,9 +209,9 @@ fn syntax_errors_say_what_to_write() {
         &["A is at t.decode:4 already"],
     );
     refused(
-        &head(&format!("A {zeros} Rd:5 : m ?LSE")),
+        &head(&format!("A {zeros} Rd:5 : m ?FEAT_")),
         "4",
-        &["`LSE` is not a feature"],
+        &["`FEAT_` is not a feature"],
     );
     refused("method m(a:long) \"M\"", "1", &["only `:signed`"]);
 }
@@ -271,10 +271,14 @@ fn gates_parse_and_evaluate() {
             assert_eq!(g.eval(&|f| set.contains(&f)), want, "{text} with {set:?}");
         }
     }
+    // A name without `FEAT_` is the same feature, spelt as its architecture does.
+    let plain = Gate::parse("Zba & !FEAT_LSE").unwrap();
+    assert_eq!(plain.to_string(), "Zba & !(FEAT_LSE)");
+    assert!(plain.eval(&|f| f == "Zba"));
     for bad in [
         "",
         "FEAT_",
-        "LSE",
+        "1LSE",
         "FEAT_A &",
         "FEAT_A FEAT_B",
         "(FEAT_A",

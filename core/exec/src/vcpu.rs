@@ -693,7 +693,7 @@ impl Vcpu {
 
     /// Finds or makes generated code; `None` if this is for the interpreter.
     fn find_code(&self, machine: &Machine, native: &crate::native::Native, pc: u64, mode: u64) -> Result<Option<Arc<Block>>, Fault> {
-        let (pa, attrs) = self.fetch(machine, pc, mode)?;
+        let (pa, attrs) = self.fetch_watched(machine, pc, mode)?;
         let key = block_key(mode, attrs);
         if let Some(block) = machine.code.find(pa, pc, key) {
             return Ok(Some(block));
@@ -706,6 +706,7 @@ impl Vcpu {
         if pc & (u64::from(machine.arch.layout().insn_bytes.max(1)) - 1) != 0 {
             return Ok(None);
         }
+        // A page that changed since is watched anew.
         if ram.set_code(offset) {
             machine.revoke_write(self, pa & !(PAGE_SIZE - 1));
         }
@@ -911,7 +912,7 @@ impl Vcpu {
     #[cold]
     #[inline(never)]
     fn find_block(&self, machine: &Machine, pc: u64, mode: u64, left: u64, slot: usize) -> Result<*const Block, Fault> {
-        let (pa, attrs) = self.fetch(machine, pc, mode)?;
+        let (pa, attrs) = self.fetch_watched(machine, pc, mode)?;
         let key = block_key(mode, attrs);
         let native = machine.native.is_some();
         if native && !machine.debugging() {
@@ -941,6 +942,22 @@ impl Vcpu {
         let block = Arc::as_ptr(&whole);
         c.jumps[slot] = Jump { pc, mode, epoch: c.epoch, block: Some(whole) };
         Ok(block)
+    }
+
+    /// `fetch` of a page whose stores are seen from now on. Before its bytes are read every other CPU has taken the request to look: a store
+    /// that one of them makes unseen is in the bytes, so that a CPU which looks for code anew never finds what is older than its question,
+    /// whatever instruction its architecture asks that with.
+    fn fetch_watched(&self, machine: &Machine, pc: u64, mode: u64) -> Result<(u64, u8), Fault> {
+        loop {
+            let (pa, attrs) = self.fetch(machine, pc, mode)?;
+            let newly = machine.space.find(pa).is_some_and(|h| h.window.readable().is_some_and(|ram| !ram.has_code(h.offset) && ram.set_code(h.offset)));
+            if !newly {
+                return Ok((pa, attrs));
+            }
+            machine.revoke_write(self, pa & !(PAGE_SIZE - 1));
+            // Meanwhile others' requests are served here too: what was translated may be gone.
+            machine.wait_for_requests(self);
+        }
     }
 
     /// Physical address and attributes of an instruction.

@@ -108,7 +108,9 @@ impl Catalogue {
             }
         }
         for entry in machines {
-            match self.machines.iter().find(|(_, m)| m.name == entry.name) {
+            // Machines of one name are told apart by the targets that they take.
+            let same = |m: &MachineEntry| m.name == entry.name && m.targets.iter().any(|t| entry.targets.contains(t));
+            match self.machines.iter().find(|(_, m)| same(m)) {
                 Some((other, _)) => wrong.push(duplicate("machine", &entry.name, &self.plugins[*other].path, &plugin.path)),
                 None => self.machines.push((number, entry)),
             }
@@ -138,10 +140,24 @@ impl Catalogue {
         let names = || self.targets.iter().map(|(_, t)| t.name.as_str());
         self.targets.iter().map(|(_, t)| t).find(|t| t.name == name).ok_or_else(|| self.missing("target", name, names))
     }
-    /// The machine of that name; the error says which there are.
-    pub fn machine(&self, name: &str) -> Result<&MachineEntry, String> {
+    /// The machine of that name which takes that target, or, without one, the only machine of that name. One that takes another target is
+    /// found as well when there is no better: whoever asks knows what it takes. The error says which there are.
+    pub fn machine(&self, name: &str, target: Option<&str>) -> Result<&MachineEntry, String> {
         let names = || self.machines.iter().map(|(_, m)| m.name.as_str());
-        self.machines.iter().map(|(_, m)| m).find(|m| m.name == name).ok_or_else(|| self.missing("machine", name, names))
+        let all: Vec<&MachineEntry> = self.machines.iter().map(|(_, m)| m).filter(|m| m.name == name).collect();
+        let takes = |m: &&MachineEntry| target.is_some_and(|target| m.targets.iter().any(|t| t == target));
+        match (all.as_slice(), all.iter().copied().find(takes)) {
+            (_, Some(machine)) => Ok(machine),
+            ([], _) => Err(self.missing("machine", name, names)),
+            ([one], _) => Ok(one),
+            (_, None) => {
+                let targets = all.iter().flat_map(|m| m.targets.iter().map(|t| t.as_str()));
+                Err(match target {
+                    Some(target) => format!("no machine '{name}' takes CPUs of the target '{target}'; there are such for: {}", list(targets)),
+                    None => format!("there are several machines '{name}'; say which one with --target (there are: {})", list(targets)),
+                })
+            }
+        }
     }
 
     fn missing<'a, I: Iterator<Item = &'a str>>(&'a self, what: &str, name: &str, names: impl Fn() -> I) -> String {

@@ -6,16 +6,21 @@
 //!
 //! A register that does not exist, or is accessed with a size it does not have, reads as zero and ignores writes, as PrimeCells do.
 
+pub mod aclint;
 pub mod cfi_flash;
 pub mod fw_cfg;
 pub mod gicv3;
+pub mod goldfish_rtc;
 mod line;
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;
+pub mod ns16550a;
 pub mod pl011;
 pub mod pl031;
 pub mod pl061;
+pub mod plic;
 pub mod primecell;
+pub mod sifive_test;
 #[cfg(test)]
 mod tests;
 pub mod virtio_mmio;

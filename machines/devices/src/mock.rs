@@ -132,12 +132,24 @@ impl MockHost {
 
 /// A machine configuration from plain strings; leaked.
 pub fn config(cpus: u32, ram_bytes: u64, options: &[(&str, &str)], images: &[(&str, &str)], properties: &[(&str, &str)]) -> MachineConfig<'static> {
+    config_of(&["irq", "fiq"], cpus, ram_bytes, options, images, properties)
+}
+
+/// The same for CPUs with these input lines.
+pub fn config_of(
+    inputs: &[&'static str],
+    cpus: u32,
+    ram_bytes: u64,
+    options: &[(&str, &str)],
+    images: &[(&str, &str)],
+    properties: &[(&str, &str)],
+) -> MachineConfig<'static> {
     fn leak(list: &[(&str, &str)]) -> Slice<'static, KeyValue<'static>> {
         let text = |s: &str| Str::new(Box::leak(s.to_owned().into_boxed_str()));
         let list: Vec<_> = list.iter().map(|(k, v)| KeyValue { key: text(k), value: text(v) }).collect();
         Slice::new(Box::leak(list.into_boxed_slice()))
     }
-    static INPUTS: [Str<'static>; 2] = [Str::new("irq"), Str::new("fiq")];
+    let inputs: Vec<Str<'static>> = inputs.iter().map(|name| Str::new(name)).collect();
     static OUTPUTS: [Str<'static>; 3] = [Str::new("timer-phys"), Str::new("timer-virt"), Str::new("pmu")];
     MachineConfig {
         target: Str::new("aarch64"),
@@ -148,7 +160,7 @@ pub fn config(cpus: u32, ram_bytes: u64, options: &[(&str, &str)], images: &[(&s
         options: leak(options),
         images: leak(images),
         cpu_properties: leak(properties),
-        inputs: Slice::new(&INPUTS),
+        inputs: Slice::new(Box::leak(inputs.into_boxed_slice())),
         outputs: Slice::new(&OUTPUTS),
     }
 }

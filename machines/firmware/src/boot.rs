@@ -5,7 +5,10 @@
 //! things move down before loading is refused. Every error is one sentence that names the file and what to do.
 
 use crate::elf::{self, Program};
+use crate::fdt::{self, Fdt};
 use crate::image::{self, Image};
+use crate::images::Images;
+use emu_plugins_api::Host;
 use std::path::Path;
 
 const MIB: u64 = 1 << 20;
@@ -19,6 +22,26 @@ const PAGE: u64 = 4096;
 /// A bare-metal program that leaves so much free at the start of RAM finds its device tree there.
 const IN_FRONT: u64 = MIB;
 
+/// What an architecture's kernels are.
+#[derive(Clone, Copy, Debug)]
+pub struct Format {
+    /// e_machine.
+    pub elf_machine: u16,
+    /// The architecture as people call it.
+    pub elf_name: &'static str,
+    /// The same as compilers do.
+    pub built_for: &'static str,
+    /// Magic number of an Image.
+    pub image_magic: &'static [u8],
+    /// The architecture as kernels call it.
+    pub image_name: &'static str,
+}
+
+/// AArch64.
+pub const AARCH64: Format = Format { elf_machine: 183, elf_name: "AArch64", built_for: "aarch64", image_magic: b"ARM\x64", image_name: "arm64" };
+/// RISC-V, 64 bits.
+pub const RISCV64: Format = Format { elf_machine: 243, elf_name: "RISC-V", built_for: "riscv64", image_magic: b"RSC\x05", image_name: "riscv" };
+
 /// RAM that things are loaded into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ram {
@@ -29,10 +52,10 @@ pub struct Ram {
 }
 
 impl Ram {
-    fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.base + self.size
     }
-    fn contains(&self, address: u64, len: u64) -> bool {
+    pub(crate) fn contains(&self, address: u64, len: u64) -> bool {
         address >= self.base && address - self.base <= self.size && len <= self.size - (address - self.base)
     }
 }
@@ -40,12 +63,12 @@ impl Ram {
 /// A kernel in the form in which it will be loaded.
 #[derive(Debug)]
 pub struct Kernel {
-    path: String,
-    kind: Kind,
+    pub(crate) path: String,
+    pub(crate) kind: Kind,
 }
 
 #[derive(Debug)]
-enum Kind {
+pub(crate) enum Kind {
     Image(Image),
     Elf(Program),
 }
@@ -85,28 +108,62 @@ pub fn read_kernel(path: &str) -> Result<Kernel, String> {
 
 /// The same from bytes; `path` is for messages.
 pub fn kernel_from(path: &str, data: Vec<u8>) -> Result<Kernel, String> {
+    kernel_of(&AARCH64, path, data)
+}
+
+/// A kernel of any architecture.
+pub fn kernel_of(format: &Format, path: &str, data: Vec<u8>) -> Result<Kernel, String> {
     let about = |e: String| format!("kernel '{path}' {e}");
     let kind = if data.is_empty() {
         return Err(about("is empty; copy or download it again".into()));
     } else if data.starts_with(b"\x7fELF") {
-        Kind::Elf(elf::parse(&data).map_err(about)?)
-    } else if image::is_image(&data) {
-        Kind::Image(image::unpack(data).map_err(about)?)
+        Kind::Elf(elf::parse(format, &data).map_err(about)?)
+    } else if image::is_image(format, &data) {
+        Kind::Image(image::unpack(format, data).map_err(about)?)
     } else {
         let hint = if data.len() < 64 { " or a truncated one" } else { "" };
         return Err(about(format!(
-            "is no kernel{hint}: expected an arm64 Image (plain, gzip'ed or EFI zboot) or an AArch64 ELF file; firmware goes after -bios"
+            "is no kernel{hint}: expected an {} Image (plain, gzip'ed or EFI zboot) or an {} ELF file; firmware goes after -bios",
+            format.image_name, format.elf_name
         )));
     };
     Ok(Kernel { path: path.into(), kind })
 }
 
-fn up(v: u64, to: u64) -> u64 {
+/// The device tree of a boot: the user's, for RAM of this size, or the board's own (`own`), with command line, initial RAM disk and, of a
+/// source of randomness, seeds.
+pub fn device_tree(
+    images: &Images,
+    ram: Ram,
+    initrd: Option<(u64, u64)>,
+    random: Option<&Host>,
+    own: impl FnOnce() -> Fdt,
+) -> Result<Vec<u8>, String> {
+    let mut fdt = match images.get("dtb") {
+        Some(path) => {
+            let bytes = read_file(path, "-dtb")?;
+            let mut fdt = Fdt::parse(&bytes).map_err(|e| format!("device tree '{path}' cannot be used: {e}; compile it again with dtc"))?;
+            fdt.set_memory(ram.base, ram.size);
+            fdt
+        }
+        None => own(),
+    };
+    let seeds = random.map(|host| {
+        let mut rng = [0; 32];
+        rng.chunks_mut(8).for_each(|c| c.copy_from_slice(&host.random().to_le_bytes()));
+        (host.random(), rng)
+    });
+    let bootargs = images.get("append").map(str::to_owned);
+    fdt::choose(&mut fdt, &fdt::Chosen { bootargs, initrd, seeds });
+    Ok(fdt.emit())
+}
+
+pub(crate) fn up(v: u64, to: u64) -> u64 {
     v.next_multiple_of(to)
 }
 
 /// A size as `-m` takes it, rounded up to whole MiB.
-fn megabytes(bytes: u64) -> String {
+pub(crate) fn megabytes(bytes: u64) -> String {
     format!("-m {}M", bytes.div_ceil(MIB))
 }
 

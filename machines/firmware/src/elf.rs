@@ -1,5 +1,6 @@
 //! ELF kernels and bare-metal programs: what is to be loaded where.
 
+use crate::boot::Format;
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{LittleEndian, elf};
 
@@ -23,6 +24,7 @@ fn machine_name(machine: u16) -> String {
         elf::EM_386 => "32-bit x86".into(),
         elf::EM_X86_64 => "x86-64".into(),
         elf::EM_ARM => "32-bit Arm".into(),
+        elf::EM_AARCH64 => "AArch64".into(),
         elf::EM_RISCV => "RISC-V".into(),
         elf::EM_PPC64 => "64-bit PowerPC".into(),
         elf::EM_S390 => "s390".into(),
@@ -31,14 +33,15 @@ fn machine_name(machine: u16) -> String {
     }
 }
 
-/// The loadable segments of an ELF file of AArch64. The error is the end of a sentence about the file.
-pub(crate) fn parse(data: &[u8]) -> Result<Program, String> {
+/// The loadable segments of an ELF file of an architecture. The error is the end of a sentence about the file.
+pub(crate) fn parse(format: &Format, data: &[u8]) -> Result<Program, String> {
     let machine = data.get(18..20).map_or(0, |b| u16::from_le_bytes([b[0], b[1]]));
-    let wrong = |name: String| format!("is an ELF file for {name}, not for AArch64; give one built for aarch64");
+    let wrong = |name: String| format!("is an ELF file for {name}, not for {}; give one built for {}", format.elf_name, format.built_for);
     match data.get(4..6) {
         None => return Err("is truncated: it ends inside its ELF header; copy or download it again".into()),
         Some([_, 2]) => return Err("is a big-endian ELF file; give a little-endian one".into()),
-        Some([2, 1]) if machine == elf::EM_AARCH64.0 => (),
+        Some([2, 1]) if machine == format.elf_machine => (),
+        Some([1, 1]) if machine == format.elf_machine => return Err(wrong(format!("32-bit {}", format.elf_name))),
         Some(_) => return Err(wrong(machine_name(machine))),
     }
     let truncated = |what: &str| format!("is truncated or damaged: {what}; copy or download it again");

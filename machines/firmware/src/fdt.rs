@@ -321,6 +321,31 @@ fn printable(value: &[u8]) -> Option<String> {
     good.then(|| strings.iter().map(|s| format!("\"{}\"", String::from_utf8_lossy(s))).collect::<Vec<_>>().join(", "))
 }
 
+/// What of this boot goes into `/chosen`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// Command line.
+    pub bootargs: Option<String>,
+    /// Initial RAM disk: first address and the one behind the last.
+    pub initrd: Option<(u64, u64)>,
+    /// kaslr-seed and rng-seed.
+    pub seeds: Option<(u64, [u8; 32])>,
+}
+
+/// Puts what belongs to this boot into a tree, the board's own or the user's.
+pub fn choose(fdt: &mut Fdt, chosen: &Chosen) {
+    let node = fdt.root.child_mut("chosen");
+    if let Some(args) = &chosen.bootargs {
+        node.text("bootargs", args);
+    }
+    if let Some((start, end)) = chosen.initrd {
+        node.cells64("linux,initrd-start", &[start]).cells64("linux,initrd-end", &[end]);
+    }
+    if let Some((kaslr, rng)) = &chosen.seeds {
+        node.cells64("kaslr-seed", &[*kaslr]).bytes("rng-seed", rng);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

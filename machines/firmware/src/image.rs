@@ -1,10 +1,11 @@
-//! The arm64 Linux `Image` (Documentation/arch/arm64/booting of the kernel) and what it comes packed in: gzip, EFI zboot.
+//! The Linux `Image` of arm64 and riscv (Documentation/arch/arm64/booting and riscv/boot-image-header of the kernel), which have one header
+//! but for its magic number, and what it comes packed in: gzip, EFI zboot.
 
+use crate::boot::Format;
 use std::io::Read;
 
 /// Offset of the magic number in an Image.
 const MAGIC_AT: usize = 56;
-const MAGIC: &[u8] = b"ARM\x64";
 /// Length of the Image header.
 const HEADER: usize = 64;
 /// Where kernels before 3.17 are loaded, which leave `image_size` zero.
@@ -78,16 +79,16 @@ fn pe_length(data: &[u8]) -> Option<u64> {
 }
 
 /// True if the file is something that `unpack` would take.
-pub(crate) fn is_image(data: &[u8]) -> bool {
-    data.starts_with(&[0x1f, 0x8b]) || data.get(4..8) == Some(b"zimg") || data.get(MAGIC_AT..HEADER - 4) == Some(MAGIC)
+pub(crate) fn is_image(format: &Format, data: &[u8]) -> bool {
+    data.starts_with(&[0x1f, 0x8b]) || data.get(4..8) == Some(b"zimg") || data.get(MAGIC_AT..HEADER - 4) == Some(format.image_magic)
 }
 
 /// An Image out of a file: plain, gzip'ed or EFI zboot. The error is the end of a sentence about the file.
-pub(crate) fn unpack(data: Vec<u8>) -> Result<Image, String> {
+pub(crate) fn unpack(format: &Format, data: Vec<u8>) -> Result<Image, String> {
     let data = if data.starts_with(&[0x1f, 0x8b]) { gunzip(&data)? } else { data };
     let data = zboot(&data).unwrap_or(Ok(data))?;
-    if data.get(MAGIC_AT..HEADER - 4) != Some(MAGIC) {
-        return Err("is packed, but what is inside is no arm64 Image".into());
+    if data.get(MAGIC_AT..HEADER - 4) != Some(format.image_magic) {
+        return Err(format!("is packed, but what is inside is no {} Image", format.image_name));
     }
     if data.len() < HEADER {
         return Err("is truncated: it ends inside its header; copy or download it again".into());

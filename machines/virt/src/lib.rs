@@ -22,13 +22,13 @@ use emu_machine_devices::pl061::Pl061;
 use emu_machine_devices::virtio_mmio::EmptySlot;
 use emu_machine_devices::Line;
 use emu_machine_firmware::boot::{self, Kernel, Plan, Ram};
-use emu_machine_firmware::fdt::Fdt;
+use emu_machine_firmware::images::Images;
 use emu_machine_firmware::psci::Psci;
 use emu_plugins_api::{Board, Host, MachineConfig, MachineRegistration, Power, SystemEvent, register_machine};
 use options::{MAX_CPUS, Options, RAM_BASE};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tree::{Chosen, Facts};
+use tree::Facts;
 
 /// Pin of the GPIO that the power button is on.
 pub const POWER_BUTTON: usize = 3;
@@ -56,39 +56,6 @@ register_machine!(MachineRegistration {
     ],
     vtable: MachineRegistration::vtable_of::<Virt>(),
 });
-
-/// What the user wants started, by the names of `MachineConfig::images`.
-#[derive(Clone, Debug, Default)]
-struct Images(BTreeMap<String, String>);
-
-impl Images {
-    fn read(config: &MachineConfig<'_>) -> Result<Images, String> {
-        let mut images = Images::default();
-        for kv in config.images.get() {
-            let name = kv.key.get();
-            if !["kernel", "initrd", "dtb", "append", "bios", "pflash0", "pflash1"].contains(&name) {
-                return Err(format!("machine virt cannot start from '{name}'; it takes kernel, initrd, dtb, append, bios, pflash0 and pflash1"));
-            }
-            images.0.insert(name.into(), kv.value.get().into());
-        }
-        if images.get("bios").is_some() && images.get("pflash0").is_some() {
-            return Err("-bios and the first flash are the same place; give only one of them".into());
-        }
-        for name in ["initrd", "append"] {
-            if images.get(name).is_some() && images.get("kernel").is_none() {
-                return Err(format!("-{name} has no use without -kernel; add -kernel FILE or leave -{name} out"));
-            }
-        }
-        Ok(images)
-    }
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-    /// CPUs start in flash.
-    fn firmware(&self) -> bool {
-        self.get("bios").is_some() || self.get("pflash0").is_some()
-    }
-}
 
 /// The machine.
 pub struct Virt {
@@ -164,23 +131,8 @@ impl Virt {
     }
     /// The device tree of this boot: the user's or the board's own, with what this boot adds.
     fn device_tree(&self, initrd: Option<(u64, u64)>) -> Result<Vec<u8>, String> {
-        let mut fdt = match self.images.get("dtb") {
-            Some(path) => {
-                let bytes = boot::read_file(path, "-dtb")?;
-                let mut fdt = Fdt::parse(&bytes).map_err(|e| format!("device tree '{path}' cannot be used: {e}; compile it again with dtc"))?;
-                fdt.set_memory(RAM_BASE, self.options.ram_bytes);
-                fdt
-            }
-            None => tree::tree(&self.map, &self.facts),
-        };
-        let seeds = self.options.randomness.then(|| {
-            let mut rng = [0; 32];
-            rng.chunks_mut(8).for_each(|c| c.copy_from_slice(&self.host.random().to_le_bytes()));
-            (self.host.random(), rng)
-        });
-        let bootargs = self.images.get("append").map(str::to_owned);
-        tree::choose(&mut fdt, &Chosen { bootargs, initrd, seeds });
-        Ok(fdt.emit())
+        let random = self.options.randomness.then_some(&self.host);
+        boot::device_tree(&self.images, self.ram(), initrd, random, || tree::tree(&self.map, &self.facts))
     }
     fn check_dtb(&self, dtb: &[u8], max: u64) -> Result<(), String> {
         if dtb.len() as u64 <= max { Ok(()) } else { Err(format!("the device tree has {} bytes, there is room for {max}; make it smaller", dtb.len())) }
@@ -248,7 +200,10 @@ impl Virt {
 impl Board for Virt {
     fn create(config: &MachineConfig<'_>, host: Host) -> Result<Virt, String> {
         let options = Options::parse(config)?;
-        let images = Images::read(config)?;
+        let images = Images::read(config, "virt")?;
+        if images.get("bios").is_some() && images.get("pflash0").is_some() {
+            return Err("-bios and the first flash are the same place; give only one of them".into());
+        }
         let map = board(&options);
         let line = |name: &str| config.input(name).ok_or_else(|| format!("the target's CPUs have no input line '{name}', which machine virt needs"));
         let (irq, fiq) = (line("irq")?, line("fiq")?);

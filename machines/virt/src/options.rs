@@ -1,5 +1,6 @@
 //! The machine's options (`-M virt,name=value`): one table, checked in one place.
 
+use emu_machine_firmware::options::{nearest, switch};
 use emu_plugins_api::{MachineConfig, OptionInfo};
 
 macro_rules! options {
@@ -54,28 +55,6 @@ impl Default for Options {
     }
 }
 
-/// The number of edits between two words (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut corner = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.bytes().enumerate() {
-            let best = (corner + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
-            corner = std::mem::replace(&mut row[j + 1], best);
-        }
-    }
-    row[b.len()]
-}
-
-/// Whether a switch is on; `None` for what is neither.
-fn switch(value: &str) -> Option<bool> {
-    match value {
-        "on" | "yes" | "true" | "y" => Some(true),
-        "off" | "no" | "false" | "n" => Some(false),
-        _ => None,
-    }
-}
-
 impl Options {
     /// Reads a configuration. The error is one sentence.
     pub fn parse(config: &MachineConfig<'_>) -> Result<Options, String> {
@@ -99,7 +78,7 @@ impl Options {
     }
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let Some(info) = OPTIONS.iter().find(|o| o.name == name) else {
-            let nearest = OPTIONS.iter().min_by_key(|o| distance(o.name, name)).map_or("", |o| o.name);
+            let nearest = nearest(name, OPTIONS);
             return Err(format!("machine virt has no option '{name}'; the nearest is '{nearest}'"));
         };
         let bad = || format!("'{value}' is no value of option {name} of machine virt; it takes {}", info.values);

@@ -2,6 +2,7 @@ use super::*;
 use crate::options::Options;
 use emu_machine_devices::gicv3::spec::icc;
 use emu_machine_devices::mock::{MockHost, config};
+use emu_machine_firmware::fdt::{Chosen, Fdt, choose};
 use std::path::{Path, PathBuf};
 
 fn golden(name: &str, text: &str) {
@@ -56,7 +57,7 @@ fn device_trees() {
     for cpus in [1, 2, 8] {
         let mut fdt = tree::tree(&board(&Options { cpus, virtio_slots: 2, ..Options::default() }), &facts);
         let chosen = Chosen { bootargs: Some("console=ttyAMA0".into()), initrd: Some((0x4800_0000, 0x4810_0000)), seeds: Some((7, [9; 32])) };
-        tree::choose(&mut fdt, &chosen);
+        choose(&mut fdt, &chosen);
         golden(&format!("tree-smp{cpus}.txt"), &fdt.to_text());
         assert_eq!(Fdt::parse(&fdt.emit()), Ok(fdt));
     }

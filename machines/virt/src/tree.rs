@@ -34,17 +34,6 @@ pub struct Facts {
     pub pmu: bool,
 }
 
-/// What of this boot goes into `/chosen`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Chosen {
-    /// Command line.
-    pub bootargs: Option<String>,
-    /// Initial RAM disk: first address and the one behind the last.
-    pub initrd: Option<(u64, u64)>,
-    /// kaslr-seed and rng-seed.
-    pub seeds: Option<(u64, [u8; 32])>,
-}
-
 fn ppi(name: &str) -> [u32; 3] {
     let intid = PPIS.iter().find(|p| p.0 == name).map_or(16, |p| p.1);
     [irq::PPI, intid - 16, irq::LEVEL]
@@ -171,19 +160,5 @@ fn device(root: &mut Node, map: &Map, row: &Row) {
             node.text("device_type", "memory");
             root.push(node);
         }
-    }
-}
-
-/// Puts what belongs to this boot into a tree, the board's own or the user's.
-pub fn choose(fdt: &mut Fdt, chosen: &Chosen) {
-    let node = fdt.root.child_mut("chosen");
-    if let Some(args) = &chosen.bootargs {
-        node.text("bootargs", args);
-    }
-    if let Some((start, end)) = chosen.initrd {
-        node.cells64("linux,initrd-start", &[start]).cells64("linux,initrd-end", &[end]);
-    }
-    if let Some((kaslr, rng)) = &chosen.seeds {
-        node.cells64("kaslr-seed", &[*kaslr]).bytes("rng-seed", rng);
     }
 }

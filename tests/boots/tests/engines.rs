@@ -114,3 +114,16 @@ fn u_boot() {
         all_agree(&arguments, false);
     }
 }
+
+/// RISC-V: OpenSBI and U-Boot, whose traps, timers and compressed instructions across pages are another architecture's.
+#[test]
+fn riscv64_u_boot() {
+    let package = |name: &str, file: &str| packages::debian("trixie", "all", name).unwrap().join(file).display().to_string();
+    let bios = package("opensbi", "usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin");
+    let kernel = package("u-boot-qemu", "usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin");
+    for smp in ["1", "2"] {
+        let mut arguments = words(&["--target", "riscv64", "-M", "virt", "-cpu", "max", "-smp", smp, "-m", "512M", "-nographic", "-bios", &bios, "-kernel", &kernel]);
+        arguments.extend(words(&["-icount", "shift=4,seed=9", "--expect", "stop autoboot", "--send", "\\n", "--expect", "=> ", "--send", "flinfo\\n", "--expect", "=> "]));
+        all_agree(&arguments, false);
+    }
+}

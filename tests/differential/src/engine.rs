@@ -142,7 +142,7 @@ impl Engine {
             Kind::Emu { binary, cpu, variables } => {
                 let mut command = Command::new(binary);
                 command.envs(variables.iter().map(|(k, v)| (k, v)));
-                command.args(["-M", "virt", "-cpu", cpu, "-m", "512M", "-nographic", "-kernel"]);
+                command.args(["--target", "aarch64", "-M", "virt", "-cpu", cpu, "-m", "512M", "-nographic", "-kernel"]);
                 command.arg(image);
                 command
             }

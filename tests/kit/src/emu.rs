@@ -8,8 +8,13 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-/// The shared libraries that a test of the aarch64 `virt` board needs beside `emu`.
-pub const PLUGINS: [&str; 2] = ["libemu_target_aarch64_v9_plugin.so", "libemu_machine_virt_plugin.so"];
+/// The shared libraries that tests of the `virt` boards need beside `emu`.
+pub const PLUGINS: [&str; 4] = [
+    "libemu_target_aarch64_v9_plugin.so",
+    "libemu_machine_virt_plugin.so",
+    "libemu_target_riscv64_plugin.so",
+    "libemu_machine_virt_riscv64_plugin.so",
+];
 
 /// The folder of this build: `target/<profile>`, which holds the test executable's `deps`.
 pub fn profile_dir() -> Result<PathBuf> {
@@ -36,9 +41,16 @@ pub fn binary() -> Result<PathBuf> {
     Ok(dir.join("emu"))
 }
 
-/// A command that runs it; add arguments.
+/// A command that runs it for AArch64 (a later --target counts instead); add arguments.
 pub fn command() -> Result<Command> {
-    Ok(Command::new(binary()?))
+    command_for("aarch64")
+}
+
+/// The same for another target.
+pub fn command_for(target: &str) -> Result<Command> {
+    let mut command = Command::new(binary()?);
+    command.args(["--target", target]);
+    Ok(command)
 }
 
 /// Runs `emu` to its end, or kills it at the limit.

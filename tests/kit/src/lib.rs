@@ -15,6 +15,7 @@
 //! | `EMU_TEST_QEMU_SUITE` | the suite of the QEMU packages, else `bookworm-backports` |
 //! | `EMU_TEST_QEMU_NEWEST` | the suite of the newest QEMU, else `sid` |
 //! | `EMU_TEST_QEMU` | a `qemu-system-aarch64` to use as it is |
+//! | `EMU_TEST_QEMU_RISCV64` | a `qemu-system-riscv64` to use as it is |
 //! | `EMU_BIN` | the `emu` binary to test, else the one beside the test executable |
 //! | `EMU_SEED` | the seed, in hex or decimal |
 

@@ -64,6 +64,21 @@ pub fn user_aarch64() -> Result<Qemu> {
     Ok(Qemu { binary, root: None, is_static: true })
 }
 
+/// `qemu-system-riscv64`: `EMU_TEST_QEMU_RISCV64`, or that of package qemu-system-misc in the default suite. Found once a process.
+pub fn system_riscv64() -> Result<Qemu> {
+    static FOUND: Mutex<Option<Qemu>> = Mutex::new(None);
+    if let Some(binary) = std::env::var_os("EMU_TEST_QEMU_RISCV64") {
+        return Ok(Qemu::at(binary));
+    }
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(qemu) = &*found {
+        return Ok(qemu.clone());
+    }
+    let root = debian_with_dependencies(&default_suite(), "amd64", "qemu-system-misc")?;
+    let binary = existing(root.join("usr/bin/qemu-system-riscv64"))?;
+    Ok(found.insert(Qemu { binary, root: Some(root), is_static: false }).clone())
+}
+
 fn existing(path: PathBuf) -> Result<PathBuf> {
     if path.is_file() { Ok(path) } else { Err(Error(format!("the package has no {}", path.display()))) }
 }
