@@ -249,3 +249,28 @@ fn counts(plugin: &std::path::Path) -> (u32, u32) {
     };
     (number("n_ops: "), number("n_services: "))
 }
+
+/// The built boards of two targets share a name: alone it is ambiguous, which is said with the choices; with a target it is not.
+#[test]
+fn boards_of_two_targets_share_a_name() {
+    let run = |arguments: &[&str]| {
+        let out = std::process::Command::new(emu_test_plugins::emu()).args(arguments).output().expect("emu starts");
+        (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let (code, _, errors) = run(&["-M", "virt"]);
+    assert_eq!(code, Some(2));
+    assert_eq!(errors, "error: there are several machines 'virt'; say which one with --target (there are: aarch64, riscv64)\n");
+    let (code, _, errors) = run(&["-M", "virt", "--target", "rv64i"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("rv64i"), "{errors}");
+    for target in ["aarch64", "riscv64"] {
+        let (code, list, errors) = run(&["--target", target, "--list-machines"]);
+        assert!(code == Some(0) && list.lines().count() == 1 && list.contains(&format!("(target {target})")), "{list}{errors}");
+        let (code, help, _) = run(&["--target", target, "-M", "virt,help"]);
+        assert!(code == Some(0) && help.starts_with("virt: "), "{help}");
+    }
+    let (_, list, _) = run(&["--list-machines"]);
+    assert_eq!(list.lines().filter(|l| l.starts_with("virt ")).count(), 2, "{list}");
+    let (code, text, _) = run(&["--target", "riscv64", "-M", "virt", "-nographic", "--timeout", "60s"]);
+    assert!(code == Some(0) && text.contains("RISC-V virt with 1 hart"), "{text}");
+}
