@@ -16,6 +16,7 @@ mod crypto;
 mod disassemble;
 mod float;
 pub mod frame;
+mod hash;
 mod integer;
 mod lower;
 mod memory;
