@@ -661,6 +661,18 @@ impl Lowering<'_> {
             }
             let a = self.xmm(op.a);
             let r = self.xtemp();
+            if self.f.features.avx512vl {
+                let way = self.way_out(op);
+                self.asm.evex_rr(0x66, 1, true, if cut { 0x7a } else { 0x7b }, r, a);
+                // Out of range is the least integer.
+                self.x3c(0x66, 2, 0x29, 15, r, form.splat(0, 1 << 63));
+                let cc = self.any(15);
+                self.asm.jcc(cc, way.at);
+                self.meet(op, way, AccessResult::Xmm(r));
+                self.xown(op.dst, r);
+                self.clobbered();
+                return true;
+            }
             let (low, high) = (self.temp(), self.temp());
             let way = self.way_out(op);
             let opcode = if cut { 0x2c } else { 0x2d };
@@ -744,7 +756,11 @@ impl Lowering<'_> {
     }
     fn ints_to_floats(&mut self, op: &Op, form: Form, scale: f64) -> bool {
         let r;
-        if form.double {
+        if form.double && self.f.features.avx512vl {
+            let a = self.xmm(op.a);
+            r = self.xtemp();
+            self.asm.evex_rr(0xf3, 1, true, 0xe6, r, a);
+        } else if form.double {
             let (low, high) = self.halves(op.a);
             r = self.xtemp();
             self.x3(0, 1, code::XOR, r, r, r);

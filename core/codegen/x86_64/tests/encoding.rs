@@ -399,6 +399,9 @@ fn vectors() {
             check(Mnemonic::Vpternlogq, &[x(a), x(c), x(b), E::I(0x1e)], |e| e.evex_rrri(3, true, 0x25, a, c, b, 0x1e));
             check(Mnemonic::Vpternlogd, &[x(a), x(c), x(b), E::I(0x1e)], |e| e.evex_rrri(3, false, 0x25, a, c, b, 0x1e));
         }
+        check(Mnemonic::Vcvttpd2qq, &[x(a), x(b)], |e| e.evex_rr(0x66, 1, true, 0x7a, a, b));
+        check(Mnemonic::Vcvtpd2qq, &[x(a), x(b)], |e| e.evex_rr(0x66, 1, true, 0x7b, a, b));
+        check(Mnemonic::Vcvtqq2pd, &[x(a), x(b)], |e| e.evex_rr(0xf3, 1, true, 0xe6, a, b));
         check(Mnemonic::Vprorq, &[x(a), x(b), E::I(0x1e)], |e| e.evex_rrri(1, true, 0x72, 0, a, b, 0x1e));
         check(Mnemonic::Vprord, &[x(a), x(b), E::I(0x1e)], |e| e.evex_rrri(1, false, 0x72, 0, a, b, 0x1e));
         // REX.W and VEX.W.
