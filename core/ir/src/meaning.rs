@@ -90,6 +90,10 @@ const fn row(code: Code) -> Row {
         C::SQDMulL => both(scalars(WIDE), vectors(WIDE)),
         C::Dot4 => vectors(WORDS | set(&[Ty::I64, Ty::F64])),
         C::MatMul8 => [0, 0, WORDS, WORDS, 0],
+        C::RotRImm => vectors(LANES),
+        C::MulFold => scalars(set(&[Ty::I64])),
+        C::Sha1Hash | C::Sha256H | C::Sha256H2 | C::Sha256Su0 | C::Sha256Su1 | C::Sm4 => [0, 0, set(&[Ty::I32]), 0, 0],
+        C::Sha512H | C::Sha512H2 => [0, 0, set(&[Ty::I64]), 0, 0],
         C::AesEnc | C::AesDec | C::AesMc | C::AesImc => [0, 0, ALL, ALL, 0],
         // Floating point.
         C::FAdd | C::FSub | C::FMul | C::FDiv | C::FSqrt | C::FMulAdd | C::FMulX => both(scalars(FLOATS), vectors(FLOATS)),

@@ -274,6 +274,16 @@ op_table! {
     BfMlal     "bfmlal" "SST>T" [STICKY FP VECTOR] "BFMLALB/T: `imm` 0 the even, 1 the odd bfloat16 elements, multiplied and added to c, T = f32.";
     // -- appended ----------------------------------------------------------------------------------------------------------------------
     Address    "address" ">D" [SCALAR] "The guest address `imm`, a constant that moves with the code: where a block is run at a virtual address whole pages away from the one that it was translated for, so is this value. Targets that say `layout_flag::POSITION_INDEPENDENT` make every constant that depends on the program counter this way.";
+    RotRImm    "rotr_imm" "T>T" [VECTOR] "Each element rotated right by `imm` (less than the width).";
+    MulFold    "mul_fold" "DD>D" [SCALAR] "Low half of the unsigned product of a and b, exclusive or its high half: a step of many hashes.";
+    Sha1Hash   "sha1_hash" "TTT>T" [VECTOR] "Four rounds of SHA-1 (FIPS 180-4): a is (a, b, c, d), the first element of b is e, c the message words with the constant added; `imm`: 0 choose, 1 parity, 2 majority. The result is the new (a, b, c, d). T = i32 x v128, here and in the next four.";
+    Sha256H    "sha256_h" "TTT>T" [VECTOR] "Four rounds of SHA-256: a is (a, b, c, d), b (e, f, g, h), c the message words with the constants added. The result is the new (a, b, c, d).";
+    Sha256H2   "sha256_h2" "TTT>T" [VECTOR] "The other result of `sha256_h` from the same operands: the new (e, f, g, h).";
+    Sha256Su0  "sha256_su0" "TT>T" [VECTOR] "First half of SHA-256's schedule: a, plus sigma0 of the words from a[1] to b[0].";
+    Sha256Su1  "sha256_su1" "TTT>T" [VECTOR] "Second half of SHA-256's schedule: a, plus the words from b[1] to c[0], plus sigma1 of c[2], c[3] and of the result's first two.";
+    Sha512H    "sha512_h" "TTT>T" [VECTOR] "Two rounds of SHA-512, first half: with (f, g) = b and (d, e) = c, t = ch(e, f, g) + Sigma1(e) + a[1] and u = t + d, the result is (ch(u, e, f) + Sigma1(u) + a[0], t). T = i64 x v128, here and in the next.";
+    Sha512H2   "sha512_h2" "TTT>T" [VECTOR] "Two rounds of SHA-512, second half: with x = b[0], (y, z) = c and t = maj(x, y, z) + Sigma0(y) + a[1], the result is (maj(t, y, z) + Sigma0(t) + a[0], t).";
+    Sm4        "sm4" "TT>T" [VECTOR] "Four rounds of SM4 (GB/T 32907): a is the state, b the round keys; `imm` 0: the cipher, 1: the key schedule, where b has the constants. T = i32 x v128.";
 }
 
 /// Reasons of an `exit` op.

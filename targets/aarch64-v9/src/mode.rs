@@ -85,6 +85,12 @@ fields! {
     el0_access with_el0_access: 42, 4;
     /// SCTLR_EL1.{nTWI, nTWE} at EL0: bit 0 WFI traps, bit 1 WFE traps.
     wfx_trap with_wfx_trap: 46, 2;
+    /// TCR_ELx.TBI for data addresses: bit 0 lower half, bit 1 upper half. This and the next two are zero while `pauth` is.
+    tbi_data with_tbi_data: 48, 2;
+    /// CalculateBottomPACBit of the lower half.
+    pac_lower with_pac_lower: 50, 6;
+    /// CalculateBottomPACBit of the upper half.
+    pac_upper with_pac_upper: 56, 6;
 }
 
 /// Bits of SCTLR_EL1.
@@ -157,7 +163,14 @@ impl ModeKey {
         let el0_access = if el0 { flag(sctlr::DZE) | flag(sctlr::UCT) << 1 | flag(sctlr::UCI) << 2 | flag(sctlr::UMA) << 3 } else { 0xf };
         let step = if crate::exception::step::enabled(cpu) { 1 | u32::from(cpu.ss & 1) << 1 } else { 0 };
         let fpcr = cpu.fpcr;
-        ModeKey(cpu.header.mode_key & 3)
+        let pauth = flag(sctlr::EN_IA) | flag(sctlr::EN_IB) << 1 | flag(sctlr::EN_DA) << 2 | flag(sctlr::EN_DB) << 3;
+        let key = if pauth == 0 {
+            ModeKey::default()
+        } else {
+            let (lower, upper) = (crate::mmu::input_bits(cpu, false), crate::mmu::input_bits(cpu, true));
+            ModeKey::default().with_pauth(pauth).with_tbi_data((tcr >> 37) as u32 & 3).with_pac_lower(lower).with_pac_upper(upper)
+        };
+        ModeKey(key.0 | cpu.header.mode_key & 3)
             .with_el(u32::from(cpu.el))
             .with_view(view)
             .with_unpriv_view(if !el0 && cpu.uao != 0 { view } else { view::EL0 })
@@ -165,7 +178,6 @@ impl ModeKey {
             .with_align_check(flag(sctlr::A))
             .with_sp_check(at(sctlr::SA0, sctlr::SA))
             .with_big_endian(at(sctlr::E0E, sctlr::EE))
-            .with_pauth(flag(sctlr::EN_IA) | flag(sctlr::EN_IB) << 1 | flag(sctlr::EN_DA) << 2 | flag(sctlr::EN_DB) << 3)
             .with_tbi_insn(tbi_insn)
             .with_bt(at(sctlr::BT0, sctlr::BT1))
             .with_step(step)

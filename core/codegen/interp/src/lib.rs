@@ -3,13 +3,14 @@
 //! It runs one verified block op by op over an array of 8-byte value slots. Scalars lie zero-extended in one slot, so most integer ops compute
 //! on 64 bits and cut the result to the op's width. What an op does outside of values and state is the embedder's [`Env`].
 //!
-//! Files: this one has control flow and the dispatch, `scalar` the integer ops, `vector`, `float` and `crypto` the rest.
+//! Files: this one has control flow and the dispatch, `scalar` the integer ops, `vector`, `float`, `crypto` and `hash` the rest.
 
 #![allow(unsafe_code)] // `Step::code`.
 
 mod crypto;
 mod fast;
 mod float;
+mod hash;
 mod scalar;
 mod vector;
 

@@ -79,6 +79,10 @@ pub(crate) fn exec(code: Code, op: &Op, slots: &mut [u64]) -> bool {
         }
         Code::Mul => at(op.a).wrapping_mul(at(op.b)) & m,
         Code::MulHiU => (u128::from(at(op.a)) * u128::from(at(op.b)) >> bits) as u64 & m,
+        Code::MulFold if op.ty == Ty::I64 => {
+            let product = u128::from(at(op.a)) * u128::from(at(op.b));
+            product as u64 ^ (product >> 64) as u64
+        }
         Code::MulHiS => (i128::from(signed(at(op.a), bits)) * i128::from(signed(at(op.b), bits)) >> bits) as u64 & m,
         Code::UDiv => at(op.a).checked_div(at(op.b)).unwrap_or(0),
         Code::SDiv => match signed(at(op.b), bits) {

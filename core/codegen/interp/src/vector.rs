@@ -12,7 +12,7 @@ mod permute;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::{crypto, float};
+use crate::{crypto, float, hash};
 use element::{Cut, Element};
 use emu_ir::{Code, Op, Shape, Ty};
 
@@ -113,6 +113,7 @@ pub fn exec(op: &Op, slots: &mut [u64], vl: u32, fp_flags: &mut u32) -> bool {
         // Only the ops above work on predicates.
         _ if op.shape == Shape::PL => return false,
         Code::AesEnc | Code::AesDec | Code::AesMc | Code::AesImc => return crypto::exec(code, op, slots, e),
+        _ if code as u16 >= Code::Sha1Hash as u16 && code as u16 <= Code::Sm4 as u16 => return hash::exec(code, op, slots),
         _ if code as u16 >= Code::Dup as u16 && code as u16 <= Code::Tbl as u16 => {
             return !e.scalar && permute::exec(code, op, slots, e, vl);
         }
@@ -244,6 +245,7 @@ fn lanewise<L: Element>(code: Code, op: &Op, slots: &mut [u64], e: Extent, fp_fl
         Code::SQDMulH => map2(op, slots, e, |a: L, b| q.note(sqdmulh(a, b, imm_set))),
         Code::SQRDMlaH => map3(op, slots, e, |a: L, b, c| q.note(sqrdmlah(a, b, c, imm_set))),
         Code::ShlImm => map1(op, slots, e, |a: L| shl(a, n)),
+        Code::RotRImm => map1(op, slots, e, |a: L| L::truncate(a.bits() >> n | a.bits() << ((L::BITS - n) % 64))),
         Code::UShrImm => map1(op, slots, e, |a: L| ushr(a, n, aux_set)),
         Code::SShrImm => map1(op, slots, e, |a: L| sshr(a, n, aux_set)),
         Code::SliImm => map2(op, slots, e, |a: L, b| sli(a, b, n)),

@@ -29,9 +29,12 @@ pub struct Facts {
     pub cc: Cc,
     /// The comparison whose flags the code of its op makes.
     pub makes: u16,
+    /// A floating-point comparison whose result is only asked for what it is, or one of these questions: the comparison's result. Its code
+    /// answers all of them.
+    pub relation: u32,
 }
 
-const NO_FACTS: Facts = Facts { def: NONE, uses: 0, last: 0, bits: 0, want: NO_PIN, key: NO_KEY, cc: Cc::E, makes: NO_KEY };
+const NO_FACTS: Facts = Facts { def: NONE, uses: 0, last: 0, bits: 0, want: NO_PIN, key: NO_KEY, cc: Cc::E, makes: NO_KEY, relation: NONE };
 
 /// Kinds of comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +45,24 @@ pub enum KeyKind {
     Add,
     /// Flags of a & b.
     And,
+    /// Flags of the `adc` whose result is both a and b. They cannot be made again: its carry may be gone.
+    Adc,
+    /// Flags of UCOMIS, made by the `frelation` whose result is both a and b. They cannot be made again: that would raise exceptions again.
+    Float,
+}
+
+/// Ops behind a floating-point comparison that may ask what it has found.
+const QUESTIONS_WITHIN: usize = 16;
+
+/// Which relation an op asks for, of the result of a comparison, and whether it asks for all others.
+pub fn question(op: &Op, constant: Option<&Op>) -> Option<(u64, bool)> {
+    let not = match code(op) {
+        Code::CmpEq => false,
+        Code::CmpNe => true,
+        _ => return None,
+    };
+    let k = constant.filter(|k| op.ty == Ty::I32 && k.code == Code::Const as u16 && matches!(k.imm, 0 | 1 | 3))?;
+    Some((k.imm, not))
 }
 
 /// A comparison whose host flags conditions are read from.
@@ -96,6 +117,7 @@ fn keeps_flags(op: &Op) -> bool {
         Code::InsnStart | Code::Const | Code::Address | Code::Branch => true,
         Code::Get | Code::Set => op.shape == Shape::SCALAR && op.ty.bits() <= 64,
         Code::Select => op.shape == Shape::SCALAR && matches!(op.ty, Ty::I32 | Ty::I64),
+        Code::Not => op.shape == Shape::SCALAR && matches!(op.ty, Ty::I32 | Ty::I64),
         Code::ZExt => op.ty.bits() <= 64 && !op.ty.is_float(),
         Code::Trunc => op.ty.bits() <= 64 && !op.ty.is_float() && op.ty != Ty::I1,
         _ => false,
@@ -131,6 +153,9 @@ impl Analysis {
                 };
                 let v = &mut self.facts[op.dst as usize];
                 (v.def, v.last, v.bits) = (i, v.last.max(i), bits);
+                if fuse && op.code == Code::FRelation as u16 {
+                    self.relation(ops, op);
+                }
                 if fuse && bits == 1 && !self.is_dead(op) {
                     self.condition(ops, op);
                 }
@@ -188,9 +213,53 @@ impl Analysis {
             Code::Sub => KeyKind::Sub,
             Code::Add => KeyKind::Add,
             Code::And => KeyKind::And,
+            Code::Adc => KeyKind::Adc,
             _ => return None,
         };
         Some((kind, op, at))
+    }
+
+    /// Finds the questions after a floating-point comparison, if they are all that its result is for.
+    fn relation(&mut self, ops: &[Op], op: &Op) {
+        if !crate::float::host_compares(op) {
+            return;
+        }
+        let at = self.facts[op.dst as usize].def as usize;
+        let behind = &ops[at + 1..ops.len().min(at + 1 + QUESTIONS_WITHIN)];
+        let made = |v: u32| behind.iter().chain(&ops[..at]).find(|o| o.dst == v);
+        let (mut found, mut list) = (0u32, [NONE; 4]);
+        for o in behind.iter().take_while(|o| !matches!(code(o), Code::InsnStart | Code::Label)).filter(|o| o.dst != NONE && !self.is_dead(o)) {
+            let uses = operands(o).iter().filter(|s| **s == op.dst).count();
+            if uses == 0 {
+                continue;
+            }
+            let Some((k, not)) = question(o, made(o.b)).filter(|_| uses == 1 && o.a == op.dst) else { return };
+            // Equal, less, not less and unordered are what there are registers for.
+            let place = match (k, not) {
+                (0, false) => 0,
+                (1, not) => 1 + usize::from(not),
+                (3, false) => 3,
+                _ => return,
+            };
+            if list[place] != NONE {
+                return;
+            }
+            list[place] = o.dst;
+            found += 1;
+        }
+        if found == self.facts[op.dst as usize].uses {
+            for v in list.into_iter().chain([op.dst]).filter(|v| *v != NONE) {
+                self.facts[v as usize].relation = op.dst;
+            }
+        }
+    }
+
+    /// The `adc` close before `op`, its carry or overflow, that has the same operands.
+    fn sum(&self, ops: &[Op], op: &Op) -> Option<u32> {
+        let at = self.facts[op.dst as usize].def as usize;
+        let from = at.saturating_sub(12);
+        let same = |o: &Op| code(o) == Code::Adc && o.ty == op.ty && [o.a, o.b, o.c] == [op.a, op.b, op.c];
+        ops[from..at].iter().rposition(same).map(|i| (from + i) as u32)
     }
 
     /// Recognises the condition that `op` computes as one of the host's.
@@ -199,7 +268,7 @@ impl Analysis {
         if op.ty == Ty::I1 {
             return self.combination(ops, op, c);
         }
-        if !matches!(op.ty, Ty::I32 | Ty::I64) || op.shape != Shape::SCALAR {
+        if !matches!(op.ty, Ty::I32 | Ty::I64) || op.shape != Shape::SCALAR || self.facts[op.dst as usize].relation != NONE {
             return;
         }
         let bits = op.ty.bits();
@@ -211,6 +280,7 @@ impl Analysis {
                     _ => Cc::S,
                 };
                 match self.arithmetic(ops, op.a, op.ty) {
+                    Some((KeyKind::Adc, _, at)) => (self.key(KeyKind::Adc, bits, op.a, op.a, at), cc),
                     Some((kind, by, at)) => (self.key(kind, bits, by.a, by.b, at), cc),
                     None => (self.key(KeyKind::And, bits, op.a, op.a, NONE), cc),
                 }
@@ -228,6 +298,13 @@ impl Analysis {
             Code::SubOverflow => (self.key(KeyKind::Sub, bits, op.a, op.b, NONE), Cc::O),
             Code::CarryOut if is_zero(self.def(ops, op.c)) => (self.key(KeyKind::Add, bits, op.a, op.b, NONE), Cc::B),
             Code::Overflow if is_zero(self.def(ops, op.c)) => (self.key(KeyKind::Add, bits, op.a, op.b, NONE), Cc::O),
+            Code::CarryOut | Code::Overflow => match self.sum(ops, op) {
+                Some(at) => {
+                    let sum = ops[at as usize].dst;
+                    (self.key(KeyKind::Adc, bits, sum, sum, at), if c == Code::CarryOut { Cc::B } else { Cc::O })
+                }
+                None => return,
+            },
             _ => return,
         };
         let v = &mut self.facts[op.dst as usize];
@@ -240,6 +317,13 @@ impl Analysis {
         let (ka, a) = fact(self, op.a);
         let (kb, b) = if op.b == NONE { (NO_KEY, Cc::E) } else { fact(self, op.b) };
         let constant = |s: &Self, v: u32| v != NONE && s.def(ops, v).code == Code::Const as u16;
+        if let Some((relation, cc)) = self.ordered(ops, op, c) {
+            let at = self.facts[relation as usize].def;
+            let key = self.key(KeyKind::Float, 64, relation, relation, at);
+            let v = &mut self.facts[op.dst as usize];
+            (v.key, v.cc) = (key, cc);
+            return;
+        }
         let (key, cc) = match c {
             Code::Not if ka != NO_KEY => (ka, a.not()),
             Code::CmpEq if ka != NO_KEY && constant(self, op.b) => (ka, if self.def(ops, op.b).imm == 0 { a.not() } else { a }),
@@ -256,29 +340,35 @@ impl Analysis {
         (v.key, v.cc) = (key, cc);
     }
 
+    /// Greater or equal, as neither less nor unordered, and greater, as that and not equal: what UCOMIS of the operands as they are has a
+    /// condition for.
+    fn ordered(&self, ops: &[Op], op: &Op, c: Code) -> Option<(u32, Cc)> {
+        let asks = |v: u32, k: u64| {
+            let f = self.facts.get(v as usize).filter(|f| f.relation != NONE && f.relation != v)?;
+            let o = &ops[f.def as usize];
+            (code(o) == Code::CmpEq && self.def(ops, o.b).imm == k).then_some(f.relation)
+        };
+        match c {
+            Code::CmpEq => {
+                let relation = asks(op.a, 1)?;
+                (asks(op.b, 3)? == relation).then_some((relation, Cc::AE))
+            }
+            Code::AndNot => {
+                let f = self.facts[op.a as usize];
+                let key = self.keys.get(f.key as usize).filter(|k| k.kind == KeyKind::Float && f.cc == Cc::AE)?;
+                (asks(op.b, 0)? == key.a).then_some((key.a, Cc::A))
+            }
+            _ => None,
+        }
+    }
+
     /// Decides which comparisons can stay in the flags, and takes back the rest.
     fn settle(&mut self, ops: &[Op], counts: &[(u32, u32)]) {
         if self.keys.is_empty() {
             return;
         }
-        // Where the flags of each key are needed: by ops that are not conditions of the same key themselves.
-        for (i, op) in ops.iter().enumerate() {
-            if self.is_dead(op) {
-                continue;
-            }
-            let own = if op.dst == NONE { NO_KEY } else { self.facts[op.dst as usize].key };
-            for s in operands(op) {
-                if s == NONE {
-                    continue;
-                }
-                let k = self.facts[s as usize].key;
-                if k != NO_KEY && k != own {
-                    let key = &mut self.keys[k as usize];
-                    key.first = key.first.min(i as u32);
-                    key.last = i as u32;
-                }
-            }
-        }
+        self.keys.iter_mut().for_each(|k| k.lazy = true);
+        self.spans(ops);
         for k in 0..self.keys.len() {
             let key = self.keys[k];
             // The result's op makes the flags if its result is wanted for itself.
@@ -286,18 +376,26 @@ impl Analysis {
                 let r = ops[key.producer as usize].dst;
                 s.facts[r as usize].uses > s.condition_uses(ops, r, &key)
             };
-            let produced = key.producer != NONE && key.first != NONE && wanted(self);
+            // A floating-point comparison has code in any case, for what it raises.
+            let produced = key.producer != NONE && key.first != NONE && (key.kind == KeyKind::Float || wanted(self));
             let key = &mut self.keys[k];
             key.lazy = key.first != NONE;
             if !produced {
                 key.producer = NONE;
+                key.lazy &= !matches!(key.kind, KeyKind::Adc | KeyKind::Float);
             }
+        }
+        if self.keys.iter().any(|k| k.kind == KeyKind::Adc) {
+            self.spans(ops);
         }
         // Keys that get in each other's way are given up one after the other.
         loop {
             let lost = (0..self.keys.len()).find(|k| self.keys[*k].lazy && !self.holds(ops, *k, counts));
             let Some(k) = lost else { break };
             (self.keys[k].lazy, self.keys[k].producer) = (false, NONE);
+            if self.keys[k].kind == KeyKind::Adc {
+                self.spans(ops);
+            }
         }
         for (k, key) in self.keys.iter().enumerate() {
             if key.lazy && key.producer != NONE {
@@ -332,6 +430,32 @@ impl Analysis {
                     let v = &mut self.facts[s as usize];
                     v.uses += 1;
                     v.last = v.last.max(key.first);
+                }
+            }
+        }
+    }
+
+    /// Finds where the flags of each key are needed: by ops that are not conditions of the same key themselves.
+    fn spans(&mut self, ops: &[Op]) {
+        self.keys.iter_mut().for_each(|k| (k.first, k.last) = (NONE, 0));
+        for (i, op) in ops.iter().enumerate() {
+            if self.is_dead(op) {
+                continue;
+            }
+            let own = if op.dst == NONE { NO_KEY } else { self.facts[op.dst as usize].key };
+            // A carry in the flags of its sum does not look at the carry that the sum had.
+            if own != NO_KEY && self.keys[own as usize].kind == KeyKind::Adc && self.keys[own as usize].lazy {
+                continue;
+            }
+            for s in operands(op) {
+                if s == NONE {
+                    continue;
+                }
+                let k = self.facts[s as usize].key;
+                if k != NO_KEY && k != own {
+                    let key = &mut self.keys[k as usize];
+                    key.first = key.first.min(i as u32);
+                    key.last = i as u32;
                 }
             }
         }
@@ -375,7 +499,9 @@ impl Analysis {
                 Code::Select => op.c,
                 _ => NONE,
             };
-            if condition != NONE && self.facts[condition as usize].key as usize != k || !keeps_flags(op) {
+            // What a floating-point comparison answers is there already.
+            let answered = op.dst != NONE && self.facts[op.dst as usize].relation == key.a && key.kind == KeyKind::Float;
+            if condition != NONE && self.facts[condition as usize].key as usize != k || !(answered || keeps_flags(op)) {
                 return false;
             }
         }

@@ -528,6 +528,10 @@ impl Asm {
     pub fn andn(&mut self, size: Size, dst: Gpr, a: Gpr, b: Gpr) {
         self.vex(0, 2, size == Size::Q, false, 0xf2, dst, a, Rm::R(b));
     }
+    /// `cmc`.
+    pub fn cmc(&mut self) {
+        self.u8(0xf5);
+    }
     /// `setcc r8`.
     pub fn setcc(&mut self, cc: Cc, r: Gpr) {
         self.form(0, false, true, &[0x0f, 0x90 | cc.0], 0, Rm::R(r));
@@ -734,6 +738,20 @@ impl Asm {
     pub fn avx_rrri(&mut self, prefix: u8, map: u8, wide: bool, opcode: u8, dst: Xmm, a: Xmm, b: Xmm, imm: u8) {
         self.vex(Self::pp(prefix), map, wide, false, opcode, dst, a, Rm::R(b));
         self.u8(imm);
+    }
+    fn evex(&mut self, prefix: u8, map: u8, wide: bool, opcode: u8, dst: Xmm, a: Xmm, b: Xmm) {
+        let second = u8::from(wide) << 7 | (a ^ 15) << 3 | 4 | Self::pp(prefix);
+        self.bytes(&[0x62, (dst >> 3 ^ 1) << 7 | 0x40 | (b >> 3 ^ 1) << 5 | 0x10 | map, second, 8, opcode]);
+        self.modrm(dst, &Rm::R(b));
+    }
+    /// EVEX.128.66 `op dst, a, b, imm` without a mask, on the first sixteen registers.
+    pub fn evex_rrri(&mut self, map: u8, wide: bool, opcode: u8, dst: Xmm, a: Xmm, b: Xmm, imm: u8) {
+        self.evex(0x66, map, wide, opcode, dst, a, b);
+        self.u8(imm);
+    }
+    /// EVEX.128 `op dst, src`, likewise.
+    pub fn evex_rr(&mut self, prefix: u8, map: u8, wide: bool, opcode: u8, dst: Xmm, src: Xmm) {
+        self.evex(prefix, map, wide, opcode, dst, 0, src);
     }
     /// `movaps dst, src`.
     pub fn movaps(&mut self, dst: Xmm, src: Xmm) {

@@ -2,7 +2,7 @@
 
 use crate::asm::{Alu, Shift, Size};
 use crate::lower::Lowering;
-use crate::vector::{I, PXOR, S, S2};
+use crate::vector::{I, PSHUFB, PUNPCKLQDQ, PXOR, S, S2};
 use emu_ir::{Code, Op, Ty};
 
 const PCLMULQDQ: I = I(3, 0x44);
@@ -48,6 +48,48 @@ impl Lowering<'_> {
         let (a, b) = (self.vec(a), self.vec(b));
         let d = self.xtemp();
         self.xi(PCLMULQDQ, d, a, b, halves);
+        self.is(op, d)
+    }
+
+    /// Carry-less products of bytes: whole ones (i16), or their low bytes.
+    ///
+    /// With two bytes 16 bits apart on one side and 32 bits apart on the other, one instruction makes the product of the first two in the
+    /// lowest 16 bits and that of the second two in the highest 16 of 64.
+    pub(crate) fn carryless_bytes(&mut self, op: &Op, c: Code, total: u32) -> bool {
+        const PMOVZXBW: I = I(2, 0x30);
+        const PMOVZXBD: I = I(2, 0x31);
+        const PMOVZXDQ: I = I(2, 0x35);
+        let long = c == Code::PMulL;
+        if !self.f.features.pclmulqdq || long && total != 128 {
+            return false;
+        }
+        let (a, b) = (self.vec(op.a), self.vec(op.b));
+        let (d, p, q, t) = (self.xtemp(), self.xtemp(), self.xtemp(), self.xtemp());
+        // Of each pair of products the first and the last word, or their low bytes.
+        let unused = u128::MAX << if long { 64 } else { 32 };
+        let pick: u128 = if long { 0x0f0e_0908_0706_0100 } else { 0x0e08_0600 };
+        let high = long && op.aux & 2 != 0;
+        let halves: &[u8] = if long || total == 64 { &[0] } else { &[0, 8] };
+        for half in halves {
+            let from = half + if high { 8 } else { 0 };
+            for quarter in [0, 4] {
+                self.bytes_down(t, a, from + quarter);
+                self.x1(PMOVZXBW, t, t);
+                self.x1(PMOVZXDQ, t, t);
+                self.bytes_down(q, b, from + quarter);
+                self.x1(PMOVZXBD, q, q);
+                let to = if quarter == 0 { S } else { S2 };
+                self.xi(PCLMULQDQ, to, t, q, 0);
+                self.xi(PCLMULQDQ, t, t, q, 0x11);
+                self.x(PUNPCKLQDQ, to, to, t);
+                self.xc(PSHUFB, to, to, pick | unused);
+            }
+            let to = if *half == 0 { d } else { p };
+            self.x(if long { PUNPCKLQDQ } else { I(1, 0x62) }, to, S, S2);
+        }
+        if halves.len() == 2 {
+            self.x(PUNPCKLQDQ, d, d, p);
+        }
         self.is(op, d)
     }
 

@@ -8,7 +8,7 @@
 //!
 //! Modes in which the host's arithmetic is another (flushing, AH, a direction of rounding for ops that round) are left to the interpreter.
 
-use crate::analyse::{NO_KEY, NO_PIN};
+use crate::analyse::{NO_KEY, NO_PIN, question};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, Xmm, reg::*};
 use crate::frame::{Exchange, PINS};
 use crate::lower::{AccessResult, Cold, Loc, Lowering, Saved, op_bytes};
@@ -112,9 +112,14 @@ pub(crate) fn is_native(mode: u32) -> bool {
     Mode::from_bits(mode).bits() & FOREIGN.bits() == 0
 }
 
+/// True if a comparison is made by the host.
+pub(crate) fn host_compares(op: &Op) -> bool {
+    is_native(op.aux) && op.shape == Shape::SCALAR && matches!(op.ty, Ty::F32 | Ty::F64)
+}
+
 impl Lowering<'_> {
     /// Emits a floating-point op; false if there is no code for it.
-    pub(crate) fn float(&mut self, op: &Op, c: Code) -> bool {
+    pub(crate) fn float(&mut self, op: &Op, c: Code, ops: &[Op]) -> bool {
         let sticky = op.info().is_some_and(|r| r.flags & (FP | STICKY) == FP | STICKY);
         if !sticky || !is_native(op.aux) {
             return false;
@@ -141,7 +146,7 @@ impl Lowering<'_> {
             Code::FCmGe => self.float_mask(op, form, predicate::LE, true),
             Code::FCmGt => self.float_mask(op, form, predicate::LT, true),
             Code::FRelation => {
-                self.relation(op, form);
+                self.relation(op, form, ops);
                 return true;
             }
             Code::FRoundInt => return self.round_int(op, form),
@@ -443,13 +448,68 @@ impl Lowering<'_> {
         self.xown(op.dst, r);
     }
 
-    /// A comparison: the number of the relation. Its conditions are comparisons of that.
-    fn relation(&mut self, op: &Op, form: Form) {
+    /// A comparison: the number of the relation; or, if it is only asked what it is, the answers at once. The host's flags then are those of
+    /// the operands as they are, if they are wanted.
+    fn relation(&mut self, op: &Op, form: Form, ops: &[Op]) {
         let (a, b) = (self.xmm(op.a), self.xmm(op.b));
         // What they may have come from is free again.
         self.locked = 0;
-        self.relation_number(op, form, a, b);
-        self.clobbered();
+        let (fact, signaling) = (self.fact(op.dst), op.imm & 1 != 0);
+        if fact.relation != op.dst {
+            self.relation_number(op, form, a, b);
+            return self.clobbered();
+        }
+        let behind = ops.get(self.at as usize + 1..).unwrap_or_default();
+        let mut answers = [None; 4];
+        let (mut n, mut left) = (0, fact.uses);
+        for o in behind {
+            if left == 0 || n == answers.len() {
+                break;
+            }
+            if o.dst == NONE || o.a != op.dst || self.fact(o.dst).relation != op.dst {
+                continue;
+            }
+            left -= 1;
+            let constant = ops.get(self.fact(o.b).def as usize);
+            if let Some((k, not)) = question(o, constant).filter(|_| self.fact(o.dst).uses != 0) {
+                answers[n] = Some((o.dst, k, not, self.temp()));
+                n += 1;
+            }
+        }
+        let equal = answers.iter().flatten().any(|x| x.1 == 0);
+        let zero = equal.then(|| self.temp());
+        if let Some(zero) = zero {
+            self.asm.mov_ri(zero, 0);
+        }
+        // The other way round less is above, and what is not less is below, equal or unordered.
+        let less = answers.iter().flatten().any(|x| x.1 == 1);
+        if less {
+            self.ucomis(form.double, signaling, b, a);
+            self.answer(&answers, |k| k == 1, zero);
+        }
+        if !less || equal || fact.makes != NO_KEY || answers.iter().flatten().any(|x| x.1 == 3) {
+            self.ucomis(form.double, signaling, a, b);
+            self.answer(&answers, |k| k != 1, zero);
+        }
+        for (v, _, _, r) in answers.into_iter().flatten() {
+            self.own(v, r, false);
+        }
+        self.flags = fact.makes;
+    }
+    /// Answers from the host's flags, which stay.
+    fn answer(&mut self, answers: &[Option<(u32, u64, bool, Gpr)>; 4], which: impl Fn(u64) -> bool, zero: Option<Gpr>) {
+        for (_, k, not, r) in answers.iter().flatten().copied().filter(|x| which(x.1)) {
+            let cc = match k {
+                0 => Cc::E,
+                1 => Cc::A,
+                _ => Cc::P,
+            };
+            self.asm.setcc(if not { cc.not() } else { cc }, r);
+            if let (0, Some(zero)) = (k, zero) {
+                // Unordered looks like equal.
+                self.asm.cmov_rr(Cc::P, Size::D, r, zero);
+            }
+        }
     }
     fn relation_number(&mut self, op: &Op, form: Form, a: Xmm, b: Xmm) {
         let d = self.dst(op.dst, &[]);
@@ -601,6 +661,18 @@ impl Lowering<'_> {
             }
             let a = self.xmm(op.a);
             let r = self.xtemp();
+            if self.f.features.avx512vl {
+                let way = self.way_out(op);
+                self.asm.evex_rr(0x66, 1, true, if cut { 0x7a } else { 0x7b }, r, a);
+                // Out of range is the least integer.
+                self.x3c(0x66, 2, 0x29, 15, r, form.splat(0, 1 << 63));
+                let cc = self.any(15);
+                self.asm.jcc(cc, way.at);
+                self.meet(op, way, AccessResult::Xmm(r));
+                self.xown(op.dst, r);
+                self.clobbered();
+                return true;
+            }
             let (low, high) = (self.temp(), self.temp());
             let way = self.way_out(op);
             let opcode = if cut { 0x2c } else { 0x2d };
@@ -684,7 +756,11 @@ impl Lowering<'_> {
     }
     fn ints_to_floats(&mut self, op: &Op, form: Form, scale: f64) -> bool {
         let r;
-        if form.double {
+        if form.double && self.f.features.avx512vl {
+            let a = self.xmm(op.a);
+            r = self.xtemp();
+            self.asm.evex_rr(0xf3, 1, true, 0xe6, r, a);
+        } else if form.double {
             let (low, high) = self.halves(op.a);
             r = self.xtemp();
             self.x3(0, 1, code::XOR, r, r, r);

@@ -31,12 +31,27 @@ impl Lowering<'_> {
                 let a = self.arg(op.a);
                 let d = self.dst(op.dst, &[]);
                 self.mov_arg(size, d, a);
-                if c == Code::Not { self.asm.not(size, d) } else { self.asm.neg(size, d) }
-                self.clobbered();
+                if c == Code::Not {
+                    self.asm.not(size, d);
+                } else {
+                    self.asm.neg(size, d);
+                    self.clobbered();
+                }
                 self.done(op.dst, d, true);
             }
             Code::Shl | Code::LShr | Code::AShr | Code::RotR => return self.shift(op, c),
             Code::MulHiU | Code::MulHiS => self.mul_high(op, c),
+            Code::MulFold => {
+                self.take(RAX);
+                self.take(RDX);
+                let left = self.arg(op.a);
+                self.mov_arg(Size::Q, RAX, left);
+                let b = self.gpr(op.b);
+                self.asm.mul(Size::Q, b);
+                self.asm.alu_rr(Alu::Xor, Size::Q, RAX, RDX);
+                self.clobbered();
+                self.done(op.dst, RAX, true);
+            }
             Code::UDiv | Code::SDiv => self.divide(op, c),
             Code::Select => self.select(op),
             Code::Extract | Code::SExtract => self.extract(op, c),
@@ -427,26 +442,75 @@ impl Lowering<'_> {
 
     fn carry(&mut self, op: &Op, c: Code) {
         let size = self.size(op);
-        // The carry first: it may have to be read from the flags.
+        let (fact, makes) = (self.fact(op.c), self.fact(op.dst).makes);
+        // The carry first: it may have to be read from the flags. Where it is the host's, or its opposite, it stays there, for what brings
+        // the operands into place does not change flags.
+        let in_flags = fact.key != NO_KEY && matches!(fact.cc, Cc::B | Cc::AE);
         let k = match self.loc(op.c) {
+            _ if in_flags => {
+                self.flags_of(op.c);
+                None
+            }
             Loc::Const(v) => {
                 let k = self.temp();
                 self.asm.mov_ri(k, v & 1);
-                k
+                Some(k)
             }
-            _ => self.gpr(op.c),
+            _ => Some(self.gpr(op.c)),
         };
         let (a, b) = (self.arg(op.a), self.arg(op.b));
-        let t = self.temp();
+        let t = if c == Code::Adc { self.dst(op.dst, if let Arg::Reg(b) = &b { std::slice::from_ref(b) } else { &[] }) } else { self.temp() };
         self.mov_arg(size, t, a);
-        self.asm.bt_ri(Size::D, k, 0);
+        match k {
+            Some(k) => self.asm.bt_ri(Size::D, k, 0),
+            None if fact.cc == Cc::AE => self.asm.cmc(),
+            None => {}
+        }
         self.alu_arg(Alu::Adc, size, t, b);
-        self.clobbered();
+        self.flags = makes;
         if c != Code::Adc {
             self.asm.setcc(if c == Code::CarryOut { Cc::B } else { Cc::O }, t);
             self.asm.movzx_rr(Size::B, t, t);
         }
         self.done(op.dst, t, true);
+    }
+
+    /// Both halves of a product, by one multiplication, when both are wanted: the first of the two ops makes the other's result too.
+    pub(crate) fn product(&mut self, op: &Op, c: Code, ops: &[Op]) -> bool {
+        /// Ops further down among which the other half is looked for.
+        const WITHIN: usize = 12;
+        let other = match c {
+            Code::Mul => Code::MulHiU,
+            Code::MulHiU => Code::Mul,
+            _ => return false,
+        };
+        if op.ty != Ty::I64 || op.shape != Shape::SCALAR {
+            return false;
+        }
+        if self.loc(op.dst) != Loc::None {
+            return true;
+        }
+        let rest = ops.get(self.at as usize + 1..).unwrap_or_default();
+        // What is made before a label is not the same behind it on every way.
+        let partner = rest
+            .iter()
+            .take(WITHIN)
+            .take_while(|o| o.code != Code::Label as u16)
+            .find(|o| o.code == other as u16 && o.ty == op.ty && o.shape == op.shape && [o.a, o.b] == [op.a, op.b])
+            .map(|o| o.dst)
+            .filter(|dst| self.fact(*dst).uses != 0);
+        let Some(partner) = partner else { return false };
+        self.take(RAX);
+        self.take(RDX);
+        let left = self.arg(op.a);
+        self.mov_arg(Size::Q, RAX, left);
+        let b = self.gpr(op.b);
+        self.asm.mul(Size::Q, b);
+        self.clobbered();
+        let (low, high) = if c == Code::Mul { (op.dst, partner) } else { (partner, op.dst) };
+        self.own(low, RAX, true);
+        self.own(high, RDX, true);
+        true
     }
 
     fn leading(&mut self, op: &Op, c: Code) {
@@ -689,6 +753,13 @@ impl Lowering<'_> {
             Loc::Pin(p) if op.ty != Ty::I1 => {
                 self.vals[op.dst as usize].loc = Loc::Pin(p);
                 self.aliases.push(op.dst);
+            }
+            // It is a floating-point number most likely.
+            Loc::Xmm(x) if op.ty == Ty::I32 => {
+                self.xlock(x);
+                let d = self.over(op.a, x);
+                self.copy(d, x);
+                self.xown(op.dst, d);
             }
             Loc::State(off) if op.ty != Ty::I1 => {
                 self.vals[op.dst as usize].loc = Loc::State(off);

@@ -17,6 +17,7 @@ pub mod direct;
 mod disassemble;
 mod float;
 pub mod frame;
+mod hash;
 mod integer;
 mod lower;
 mod memory;

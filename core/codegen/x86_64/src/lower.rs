@@ -356,7 +356,7 @@ impl<'f> Lowering<'f> {
             Code::Fence => self.fence(op),
             Code::Call => self.call(op),
             _ => {
-                let done = self.options.native && (self.float_bits(op, c) || self.integer(op, c) || self.vector(op, c) || self.float(op, c));
+                let done = self.options.native && (self.product(op, c, ops) || self.float_bits(op, c) || self.integer(op, c) || self.vector(op, c) || self.hash(op, c, ops) || self.float(op, c, ops));
                 if !done {
                     self.interpret(op);
                 }
@@ -969,6 +969,7 @@ impl<'f> Lowering<'f> {
                         self.asm.test_rr(size, a, t);
                     }
                 },
+                KeyKind::Adc | KeyKind::Float => self.fail("flags that cannot be made again were lost"),
                 KeyKind::Add => {
                     let t = self.temp();
                     self.asm.mov_rr(size, t, a);

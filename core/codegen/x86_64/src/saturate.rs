@@ -74,6 +74,18 @@ impl Lowering<'_> {
                 self.left(d, a, bits, n);
                 self.xown(op.dst, d);
             }
+            Code::RotRImm => {
+                let a = self.vec(op.a);
+                let d = self.xtemp();
+                if bits >= 32 {
+                    self.rotate_right(d, a, bits, n);
+                } else {
+                    self.right(S, a, bits, n, false);
+                    self.left(d, a, bits, bits - n);
+                    self.x(POR, d, d, S);
+                }
+                self.xown(op.dst, d);
+            }
             Code::UShrImm | Code::SShrImm => {
                 let a = self.vec(op.a);
                 let d = self.xtemp();

@@ -236,6 +236,9 @@ impl Lowering<'_> {
             Code::AesEnc | Code::AesDec | Code::AesMc | Code::AesImc => return total == 128 && self.aes(op, c),
             _ => {}
         }
+        if matches!((c, bits), (Code::PMul, 8) | (Code::PMulL, 16)) {
+            return self.carryless_bytes(op, c, total);
+        }
         if bits == 128 && c == Code::PMulL {
             return self.carryless(op, op.a, op.b, if op.aux & 2 != 0 { 0x11 } else { 0 });
         }

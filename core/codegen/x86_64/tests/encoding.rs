@@ -316,6 +316,7 @@ fn control() {
         check(Mnemonic::Jmp, &[E::M(m)], |x| x.jmp_m(m));
     }
     check(Mnemonic::Ret, &[], |x| x.ret());
+    check(Mnemonic::Cmc, &[], |x| x.cmc());
     check(Mnemonic::Ud2, &[], |x| x.ud2());
     for r in 0..16 {
         check(Mnemonic::Lea, &[g(Size::Q, r), E::At(7)], |x| {
@@ -394,6 +395,15 @@ fn vectors() {
                 check(vex, &[x(a), x(c), x(b), E::I(0x1e)], |e| e.avx_rrri(p, map, false, op, a, c, b, 0x1e));
             }
         }
+        for c in 0..16 {
+            check(Mnemonic::Vpternlogq, &[x(a), x(c), x(b), E::I(0x1e)], |e| e.evex_rrri(3, true, 0x25, a, c, b, 0x1e));
+            check(Mnemonic::Vpternlogd, &[x(a), x(c), x(b), E::I(0x1e)], |e| e.evex_rrri(3, false, 0x25, a, c, b, 0x1e));
+        }
+        check(Mnemonic::Vcvttpd2qq, &[x(a), x(b)], |e| e.evex_rr(0x66, 1, true, 0x7a, a, b));
+        check(Mnemonic::Vcvtpd2qq, &[x(a), x(b)], |e| e.evex_rr(0x66, 1, true, 0x7b, a, b));
+        check(Mnemonic::Vcvtqq2pd, &[x(a), x(b)], |e| e.evex_rr(0xf3, 1, true, 0xe6, a, b));
+        check(Mnemonic::Vprorq, &[x(a), x(b), E::I(0x1e)], |e| e.evex_rrri(1, true, 0x72, 0, a, b, 0x1e));
+        check(Mnemonic::Vprord, &[x(a), x(b), E::I(0x1e)], |e| e.evex_rrri(1, false, 0x72, 0, a, b, 0x1e));
         // REX.W and VEX.W.
         check(Mnemonic::Vpsllvq, &[x(a), x(3), x(b)], |e| e.avx_rrr(0x66, 2, true, 0x47, a, 3, b));
         check(Mnemonic::Vpsllvd, &[x(a), x(3), x(b)], |e| e.avx_rrr(0x66, 2, false, 0x47, a, 3, b));

@@ -369,8 +369,27 @@ fn conditions() {
             _ => {}
         }
         let made: Vec<u32> = asked.iter().map(|(c, k)| b.push(Op { a: relation, b: *k, ..blank(*c, Ty::I32, Shape::SCALAR) })).collect();
-        for (i, v) in made.iter().enumerate() {
+        let kept = rng.below(4) != 0;
+        for (i, v) in made.iter().enumerate().filter(|_| kept) {
             b.set(Width::Bits(1), BOOLS + i, *v);
+        }
+        // GE, GT and their opposites, right behind the comparison.
+        if asked.len() == 4 && asked[0] == (Code::CmpEq, less) && asked[1] == (Code::CmpEq, equal) && asked[3] == (Code::CmpEq, unordered) {
+            let ge = b.push(Op { a: made[0], b: made[3], ..blank(Code::CmpEq, Ty::I1, Shape::SCALAR) });
+            let mut condition = ge;
+            if rng.below(2) == 0 {
+                condition = b.push(Op { a: ge, b: made[1], ..blank(Code::AndNot, Ty::I1, Shape::SCALAR) });
+            }
+            if rng.below(2) == 0 {
+                condition = b.push(Op { a: condition, ..blank(Code::Not, Ty::I1, Shape::SCALAR) });
+            }
+            for i in 0..rng.below(3) as usize {
+                let x = b.push(Op { a: if rng.below(2) == 0 { a } else { c }, b: c, c: condition, ..blank(Code::Select, ty.as_int(), Shape::SCALAR) });
+                b.set(width, RESULTS + FIELD * (20 + i), x);
+            }
+            if rng.below(3) == 0 {
+                b.set(Width::Bits(1), BOOLS + 60, condition);
+            }
         }
         if rng.below(2) == 0 {
             let (n, v) = (b.get(Width::Bits(1), BOOLS), b.get(Width::Bits(1), BOOLS + 3));

@@ -301,6 +301,146 @@ fn carries() {
     }
 }
 
+/// Sums of many words: carries go from one to the next in the flags, or not, when somebody else wants them or gets in the way; and halves of
+/// products beside each other.
+#[test]
+fn chains_of_carries() {
+    let mut rng = Rng::new("chains of carries");
+    let mut natives = Native::all();
+    let mut cpu = Cpu::new();
+    for _ in 0..3000 {
+        let mut b = Block::new();
+        let ty = rng.pick(&[Ty::I32, Ty::I64, Ty::I64]);
+        let width = Width::Bits(ty.bits());
+        let types = [ty];
+        let from = |rng: &mut Rng, b: &mut Block| {
+            let place = rng.pick(&[From::Field, From::Field, From::Pin, From::Const, From::Op]);
+            operand(rng, b, width, place, &types)
+        };
+        let zero = b.push(blank(Code::Const, ty, Shape::SCALAR));
+        let (x, y) = (from(&mut rng, &mut b), from(&mut rng, &mut b));
+        let mut results = Vec::new();
+        let mut bits = Vec::new();
+        // The first carry: of a sum, of a difference, or any condition.
+        let mut carry = match rng.below(4) {
+            0 => {
+                let sum = b.push(Op { a: x, b: y, ..blank(Code::Add, ty, Shape::SCALAR) });
+                results.push(sum);
+                b.push(Op { a: sum, b: x, ..blank(Code::CmpUlt, ty, Shape::SCALAR) })
+            }
+            1 => {
+                results.push(b.push(Op { a: x, b: y, ..blank(Code::Sub, ty, Shape::SCALAR) }));
+                b.push(Op { a: y, b: x, ..blank(Code::CmpUle, ty, Shape::SCALAR) })
+            }
+            2 => b.push(Op { a: x, b: y, ..blank(Code::CmpSlt, ty, Shape::SCALAR) }),
+            _ => b.get(Width::Bits(1), BOOLS),
+        };
+        for step in 0..1 + rng.below(5) {
+            let a = if rng.below(4) == 0 && !results.is_empty() { rng.pick(&results) } else { from(&mut rng, &mut b) };
+            let mut c = if rng.below(4) == 0 { zero } else { from(&mut rng, &mut b) };
+            if ty == Ty::I64 && rng.below(4) == 0 {
+                let codes = if rng.below(2) == 0 { [Code::Mul, Code::MulHiU] } else { [Code::MulHiU, Code::Mul] };
+                for code in codes {
+                    results.push(b.push(Op { a, b: c, ..blank(code, ty, Shape::SCALAR) }));
+                }
+                c = rng.pick(&results);
+            }
+            if rng.below(3) == 0 {
+                c = b.push(Op { a: c, ..blank(Code::Not, ty, Shape::SCALAR) });
+            }
+            let operands = Op { a, b: c, c: carry, ..blank(Code::Adc, ty, Shape::SCALAR) };
+            let sum = b.push(operands);
+            let mut conditions = [Code::CarryOut, Code::Overflow, Code::CmpSlt, Code::CmpEq].to_vec();
+            if rng.below(2) == 0 {
+                conditions.rotate_left(2);
+            }
+            for code in conditions {
+                if code == Code::CarryOut || rng.below(2) == 0 {
+                    let op = if matches!(code, Code::CarryOut | Code::Overflow) {
+                        Op { code: code as u16, ..operands }
+                    } else {
+                        Op { a: sum, b: zero, ..blank(code, ty, Shape::SCALAR) }
+                    };
+                    let v = b.push(op);
+                    if code == Code::CarryOut {
+                        carry = v;
+                    }
+                    if rng.below(5) == 0 {
+                        b.set(Width::Bits(1), RESULTS + FIELD * (20 + step as usize) + bits.len(), v);
+                    }
+                    bits.push(v);
+                }
+            }
+            if rng.below(8) != 0 {
+                results.push(sum);
+            }
+            if ty == Ty::I64 && rng.below(2) == 0 {
+                b.set(width, PINNED + 8 * rng.below(9) as usize, sum);
+            }
+        }
+        for (i, v) in results.iter().enumerate().take(16) {
+            b.set(width, RESULTS + FIELD * i, *v);
+        }
+        if rng.below(2) == 0 {
+            b.set(Width::Bits(1), RESULTS + FIELD * 19, carry);
+        }
+        b.end();
+        b.verified().expect("a good block");
+        let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&b).0).collect();
+        for _ in 0..3 {
+            cpu.randomise(&mut rng, &types);
+            let start = cpu.bytes()[..STATE].to_vec();
+            for (native, code) in natives.iter_mut().zip(&codes) {
+                if b.compare(native, *code, &mut cpu, &start).is_err() {
+                    panic!("{}", b.shrink(native, &mut cpu, &start));
+                }
+            }
+        }
+    }
+}
+
+/// The two results of rounds of SHA-256 beside each other, in either order, with other ops in between.
+#[test]
+fn pairs_of_rounds() {
+    let mut rng = Rng::new("pairs of rounds");
+    let mut natives = Native::all();
+    let mut cpu = Cpu::new();
+    let wide = Width::Bits(128);
+    for _ in 0..400 {
+        let mut b = Block::new();
+        let many: Vec<u32> = (0..rng.below(14)).map(|i| operand(&mut rng, &mut b, wide, if i % 2 == 0 { From::Op } else { From::Field }, &[Ty::I32])).collect();
+        let [x, y, z] = [0, 1, 2].map(|_| {
+            let from = rng.pick(&[From::Op, From::Field, From::Const]);
+            operand(&mut rng, &mut b, wide, from, &[Ty::I32])
+        });
+        let mut codes = [Code::Sha256H, Code::Sha256H2];
+        codes.rotate_left(rng.below(2) as usize);
+        for (i, code) in codes.into_iter().enumerate() {
+            let v = b.push(Op { a: x, b: y, c: z, ..blank(code, Ty::I32, Shape::V128) });
+            if rng.below(4) != 0 {
+                b.set(wide, RESULTS + FIELD * i, v);
+            }
+            if rng.below(2) == 0 {
+                let v = b.push(Op { a: x, b: z, ..blank(Code::Add, Ty::I32, Shape::V128) });
+                b.set(wide, RESULTS + FIELD * (2 + i), v);
+            }
+        }
+        for (i, v) in many.iter().enumerate() {
+            b.set(wide, RESULTS + FIELD * (4 + i), *v);
+        }
+        b.end();
+        b.verified().expect("a good block");
+        let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&b).0).collect();
+        cpu.randomise(&mut rng, &[Ty::I32]);
+        let start = cpu.bytes()[..STATE].to_vec();
+        for (native, code) in natives.iter_mut().zip(&codes) {
+            if b.compare(native, *code, &mut cpu, &start).is_err() {
+                panic!("{}", b.shrink(native, &mut cpu, &start));
+            }
+        }
+    }
+}
+
 /// Conditions of a result that is computed from what lies in a vector register, in a pinned register, in memory, or is a constant: wherever the
 /// operation is carried out, its flags are there for the branch, the `select` and the fields that want them.
 #[test]

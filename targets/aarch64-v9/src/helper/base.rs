@@ -42,7 +42,7 @@ fn pac(cpu: &State, key: PauthKey, pointer: u64, modifier: u64) -> u64 {
     pauth::compute_pac(algorithm, pointer, modifier, sysreg::pauth_key(cpu, key))
 }
 
-fn pac_add(cpu: &mut State, pointer: u64, modifier: u64, _: u64, imm: u64) -> HelperReturn {
+pub(crate) fn pac_add(cpu: &mut State, pointer: u64, modifier: u64, _: u64, imm: u64) -> HelperReturn {
     let key = key_of(imm);
     let bit55 = pointer >> 55 & 1 == 1;
     // AddPAC: bit 55 selects the half when either half ignores its top byte, else bit 63 does.
@@ -74,12 +74,12 @@ pub fn authenticate(cpu: &mut State, key: PauthKey, combined: bool, pointer: u64
     Some(result)
 }
 
-fn pac_strip(cpu: &mut State, pointer: u64, _: u64, _: u64, data: u64) -> HelperReturn {
+pub(crate) fn pac_strip(cpu: &mut State, pointer: u64, _: u64, _: u64, data: u64) -> HelperReturn {
     let layout = layout(cpu, pointer, pointer >> 55 & 1 == 1, data == 1);
     HelperReturn::value(pauth::strip_pac(layout, pointer))
 }
 
-fn pac_generic(cpu: &mut State, value: u64, modifier: u64, _: u64, _: u64) -> HelperReturn {
+pub(crate) fn pac_generic(cpu: &mut State, value: u64, modifier: u64, _: u64, _: u64) -> HelperReturn {
     HelperReturn::value(pac(cpu, PauthKey::GA, value, modifier) & !0xffff_ffff)
 }
 

@@ -141,14 +141,19 @@ fn qarma(rounds: usize, sub: usize, data: u64, modifier: u64, key0: u64, key1: u
     v ^ modk0
 }
 
-/// The IMPLEMENTATION DEFINED algorithm: two rounds of multiplication and folding.
+/// What keeps a modifier of zero from making all PACs equal while the keys are zero.
+pub(crate) const HASH_MODIFIER: u64 = 0xbf58_476d_1ce4_e5b9;
+/// The factor of the second round.
+pub(crate) const HASH_FACTOR: u64 = 0x94d0_49bb_1331_11eb;
+
+/// The IMPLEMENTATION DEFINED algorithm: two rounds of multiplication and folding (`mul_fold`), as the translator makes them too. `key0` is
+/// the high half of the key register pair.
 fn hash(data: u64, modifier: u64, key0: u64, key1: u64) -> u64 {
     let fold = |a: u64, b: u64| {
         let p = u128::from(a) * u128::from(b);
         p as u64 ^ (p >> 64) as u64
     };
-    let first = fold(data ^ key0 ^ 0x9e37_79b9_7f4a_7c15, modifier ^ key1 ^ 0xbf58_476d_1ce4_e5b9);
-    fold(first ^ data.rotate_left(32) ^ key1, 0x94d0_49bb_1331_11eb) ^ modifier.rotate_left(17)
+    fold(fold(data ^ key0, modifier ^ key1 ^ HASH_MODIFIER) ^ key1, HASH_FACTOR)
 }
 
 /// ComputePAC(): `key` is (low, high) as in the registers' names.
@@ -177,7 +182,7 @@ pub struct PacLayout {
 
 impl PacLayout {
     /// The bits that hold the PAC; bit 55 never does.
-    fn field(self) -> u64 {
+    pub(crate) fn field(self) -> u64 {
         let low = 1u64.checked_shl(self.bottom).unwrap_or(0).wrapping_sub(1);
         let top = if self.tbi { u64::MAX >> 8 } else { u64::MAX };
         top & !low & !(1 << 55)

@@ -9,32 +9,6 @@ use emu_plugins_api::{HelperReturn, effect};
 const REGISTERS: u32 = effect::READS_STATE | effect::WRITES_STATE;
 
 crate::helper::helpers! { super::base::COUNT;
-    /// SHA1C.
-    SHA1C: sha1c, REGISTERS;
-    /// SHA1P.
-    SHA1P: sha1p, REGISTERS;
-    /// SHA1M.
-    SHA1M: sha1m, REGISTERS;
-    /// SHA1SU0.
-    SHA1SU0: sha1su0, REGISTERS;
-    /// SHA1SU1.
-    SHA1SU1: sha1su1, REGISTERS;
-    /// SHA256H.
-    SHA256H: sha256h, REGISTERS;
-    /// SHA256H2.
-    SHA256H2: sha256h2, REGISTERS;
-    /// SHA256SU0.
-    SHA256SU0: sha256su0, REGISTERS;
-    /// SHA256SU1.
-    SHA256SU1: sha256su1, REGISTERS;
-    /// SHA512H.
-    SHA512H: sha512h, REGISTERS;
-    /// SHA512H2.
-    SHA512H2: sha512h2, REGISTERS;
-    /// SHA512SU0.
-    SHA512SU0: sha512su0, REGISTERS;
-    /// SHA512SU1.
-    SHA512SU1: sha512su1, REGISTERS;
     /// SM3PARTW1.
     SM3PARTW1: sm3partw1, REGISTERS;
     /// SM3PARTW2.
@@ -49,10 +23,6 @@ crate::helper::helpers! { super::base::COUNT;
     SM3TT2A: sm3tt2a, REGISTERS;
     /// SM3TT2B.
     SM3TT2B: sm3tt2b, REGISTERS;
-    /// SM4E.
-    SM4E: sm4e, REGISTERS;
-    /// SM4EKEY.
-    SM4EKEY: sm4ekey, REGISTERS;
 }
 
 /// The constant of these helpers.
@@ -93,19 +63,6 @@ macro_rules! register_helpers {
 }
 
 register_helpers! {
-    sha1c: o => crypto::sha1c(o.d, o.n, o.m);
-    sha1p: o => crypto::sha1p(o.d, o.n, o.m);
-    sha1m: o => crypto::sha1m(o.d, o.n, o.m);
-    sha1su0: o => crypto::sha1su0(o.d, o.n, o.m);
-    sha1su1: o => crypto::sha1su1(o.d, o.n);
-    sha256h: o => crypto::sha256h(o.d, o.n, o.m);
-    sha256h2: o => crypto::sha256h2(o.d, o.n, o.m);
-    sha256su0: o => crypto::sha256su0(o.d, o.n);
-    sha256su1: o => crypto::sha256su1(o.d, o.n, o.m);
-    sha512h: o => crypto::sha512h(o.d, o.n, o.m);
-    sha512h2: o => crypto::sha512h2(o.d, o.n, o.m);
-    sha512su0: o => crypto::sha512su0(o.d, o.n);
-    sha512su1: o => crypto::sha512su1(o.d, o.n, o.m);
     sm3partw1: o => crypto::sm3partw1(o.d, o.n, o.m);
     sm3partw2: o => crypto::sm3partw2(o.d, o.n, o.m);
     sm3ss1: o => crypto::sm3ss1(o.n, o.m, o.a);
@@ -113,6 +70,4 @@ register_helpers! {
     sm3tt1b: o => crypto::sm3tt1(o.d, o.n, crypto::word(o.m, o.index), true);
     sm3tt2a: o => crypto::sm3tt2(o.d, o.n, crypto::word(o.m, o.index), false);
     sm3tt2b: o => crypto::sm3tt2(o.d, o.n, crypto::word(o.m, o.index), true);
-    sm4e: o => crypto::sm4e(o.d, o.n);
-    sm4ekey: o => crypto::sm4ekey(o.n, o.m);
 }

@@ -16,6 +16,8 @@ crate::helper::helpers! { super::base::COUNT + super::simd::COUNT;
     SP_ALIGNMENT: sp_alignment, effect::ANY | effect::ALWAYS_EXITS;
     /// Raises the PC alignment fault of the current program counter.
     PC_ALIGNMENT: pc_alignment, effect::ANY | effect::ALWAYS_EXITS;
+    /// Raises the PAC Fail exception; the constant is its ISS.
+    PAC_FAIL: pac_fail, effect::ANY | effect::ALWAYS_EXITS;
     /// WFI and WFIT: raises the trap if there is one; else 1 if the CPU has to wait (`exit::WAIT`), 0 if an interrupt is pending or, for WFIT,
     /// the time has come. The constant is ESR.ISS.TI: 0 WFI, 2 WFIT; `a` is WFIT's register and `b` its number.
     WFI_CHECK: wfi_check, effect::ANY;
@@ -72,6 +74,11 @@ fn undefined(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
 
 fn fp_trap(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
     exception::take_sync(cpu, ec::FP_ACCESS, syndrome::CONDITION_ALWAYS, None);
+    HelperReturn::exit()
+}
+
+fn pac_fail(cpu: &mut State, _: u64, _: u64, _: u64, iss: u64) -> HelperReturn {
+    exception::take_sync(cpu, ec::PAC_FAIL, iss as u32, None);
     HelperReturn::exit()
 }
 

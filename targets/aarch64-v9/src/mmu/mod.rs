@@ -86,11 +86,17 @@ pub struct VaProps {
     pub bottom_bit: u32,
 }
 
+/// 64 - TxSZ of a half of the address space, limited to what exists: CalculateBottomPACBit.
+pub fn input_bits(cpu: &State, upper: bool) -> u32 {
+    let size = (cpu.sysreg[word::TCR_EL1] >> if upper { 16 } else { 0 }) as u32 & 63;
+    // These sizes exist in every format.
+    if (16..=39).contains(&size) { 64 - size } else { Regime::of(cpu, upper).input_bits }
+}
+
 /// Properties of the half of the address space that `va` (its bit 55) lies in, in the current regime.
 pub fn va_properties(cpu: &State, va: u64, is_insn: bool) -> VaProps {
     let upper = va >> 55 & 1 == 1;
-    let regime = Regime::of(cpu, upper);
-    VaProps { tbi: ignores_top_byte(cpu, upper, is_insn), upper, bottom_bit: regime.input_bits }
+    VaProps { tbi: ignores_top_byte(cpu, upper, is_insn), upper, bottom_bit: input_bits(cpu, upper) }
 }
 
 /// EffectiveTBI.

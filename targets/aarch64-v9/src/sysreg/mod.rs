@@ -226,14 +226,25 @@ pub enum PauthKey {
     GA,
 }
 
-/// The low and the high half of a pointer authentication key.
-pub fn pauth_key(cpu: &State, key: PauthKey) -> (u64, u64) {
-    let (lo, hi) = match key {
+/// The words of the low and the high half of a pointer authentication key.
+fn pauth_key_words(key: PauthKey) -> (usize, usize) {
+    match key {
         PauthKey::IA => (word::APIAKeyLo_EL1, word::APIAKeyHi_EL1),
         PauthKey::IB => (word::APIBKeyLo_EL1, word::APIBKeyHi_EL1),
         PauthKey::DA => (word::APDAKeyLo_EL1, word::APDAKeyHi_EL1),
         PauthKey::DB => (word::APDBKeyLo_EL1, word::APDBKeyHi_EL1),
         PauthKey::GA => (word::APGAKeyLo_EL1, word::APGAKeyHi_EL1),
-    };
+    }
+}
+
+/// The low and the high half of a pointer authentication key.
+pub fn pauth_key(cpu: &State, key: PauthKey) -> (u64, u64) {
+    let (lo, hi) = pauth_key_words(key);
     (cpu.sysreg[lo], cpu.sysreg[hi])
+}
+
+/// Offsets in the state of the low and the high half of a pointer authentication key.
+pub fn pauth_key_offsets(key: PauthKey) -> (u32, u32) {
+    let (lo, hi) = pauth_key_words(key);
+    (crate::state::offset::sysreg(lo as u32), crate::state::offset::sysreg(hi as u32))
 }

@@ -4,7 +4,7 @@
 use crate::decode::*;
 use crate::exception;
 use crate::feature::Feature;
-use crate::helper::{base, pauth, system};
+use crate::helper::{pauth, system};
 use crate::mode::BTYPE_LSB;
 use crate::state::offset;
 use crate::sysreg;
@@ -206,7 +206,7 @@ impl BaseBranchSys for Translator<'_> {
     fn dgh(&mut self, _: &Dgh) {}
     fn xpaclri(&mut self, _: &Xpaclri) {
         let pointer = self.x(30);
-        let result = self.call(base::PAC_STRIP, &[pointer], 0);
+        let result = self.strip(false, pointer);
         self.set_x(30, result);
     }
     fn pauth_hint(&mut self, i: &PauthHint) {

@@ -1,9 +1,8 @@
 //! Data processing, register (`decode/base_dpreg.decode`).
 
 use crate::decode::*;
-use crate::helper::{base, pauth};
+use crate::helper::pauth;
 use crate::state::offset;
-use crate::sysreg::PauthKey;
 use crate::translate::Translator;
 use emu_plugins_api::ir::{Code, Shape, Ty, Val};
 
@@ -42,18 +41,6 @@ impl Translator<'_> {
         let value = self.ir.trunc(ty, Ty::I64, value);
         let result = self.ir.op(Code::Crc32, Ty::I32, Shape::SCALAR, &[acc, value], u32::from(ty.0), polynomial);
         self.set_w(d, result);
-    }
-
-    /// AddPAC() or Auth() with the key, or the value itself when SCTLR_ELx disables the key.
-    pub(crate) fn pointer_auth(&mut self, key: PauthKey, authenticate: bool, combined: bool, pointer: Val, modifier: Val) -> Val {
-        if self.key.pauth() >> key as u32 & 1 == 0 {
-            return pointer;
-        }
-        if authenticate {
-            self.call(base::PAC_AUTH, &[pointer, modifier], key as u64 | u64::from(combined) << 8)
-        } else {
-            self.call(base::PAC_ADD, &[pointer, modifier], key as u64)
-        }
     }
 
     fn unary_r(&mut self, sf: u32, n: u32, d: u32, code: Code) {
@@ -104,7 +91,7 @@ impl BaseDpreg for Translator<'_> {
     }
     fn pacga(&mut self, i: &Pacga) {
         let (n, m) = (self.x(i.rn), self.x_sp(i.rm));
-        let result = self.call(base::PAC_GENERIC, &[n, m], 0);
+        let result = self.generic_pac(n, m);
         self.set_x(i.rd, result);
     }
 
@@ -156,7 +143,7 @@ impl BaseDpreg for Translator<'_> {
     }
     fn xpac(&mut self, i: &Xpac) {
         let pointer = self.x(i.rd);
-        let result = self.call(base::PAC_STRIP, &[pointer], u64::from(i.d));
+        let result = self.strip(i.d == 1, pointer);
         self.set_x(i.rd, result);
     }
 

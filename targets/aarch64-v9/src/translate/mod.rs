@@ -11,6 +11,7 @@ mod dpreg;
 mod fp;
 mod ldst;
 mod mops;
+mod pauth;
 mod simd_elem;
 mod simd_ldst;
 mod simd_shift;

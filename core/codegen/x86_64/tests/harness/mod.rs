@@ -518,6 +518,9 @@ pub fn variants(rng: &mut Rng, code: Code, ty: Ty, shape: Shape) -> Vec<Op> {
         Code::Ext => (0..=u64::from(shape.bytes(VL)).min(16)).for_each(|i| out.push(with(0, i))),
         Code::Rev => [8, 16, 32, 64, 128].iter().for_each(|c| out.push(with(*c, 0))),
         Code::ShlImm | Code::SliImm => amounts(rng, 0).into_iter().for_each(|n| out.push(with(0, n))),
+        Code::RotRImm => amounts(rng, 0).into_iter().for_each(|n| out.push(with(0, n % u64::from(bits)))),
+        Code::Sha1Hash => (0..3).for_each(|f| out.push(with(0, f))),
+        Code::Sm4 => (0..2).for_each(|f| out.push(with(0, f))),
         Code::SriImm => amounts(rng, 1).into_iter().for_each(|n| out.push(with(0, n))),
         Code::UShrImm | Code::SShrImm => {
             for n in amounts(rng, 1) {

@@ -130,6 +130,7 @@ fn element(code: Code, op: &Op, [a, b, c]: [u128; 3]) -> Option<(u128, bool)> {
             signed(r_shr(if rounds { accumulator.sub(product) } else { accumulator.add(product) }, bits, true))
         }
         Code::ShlImm => plain(ua.shl(n)),
+        Code::RotRImm => Some((bits_where(&|i| ua.bit((i + n) % bits)), false)),
         Code::UShrImm => plain(r_shr(ua, n, op.aux == 1)),
         Code::SShrImm => plain(r_shr(sa, n, op.aux == 1)),
         Code::SliImm => Some((bits_where(&|i| if i < n { ua.bit(i) } else { ub.bit(i - n) }), false)),
