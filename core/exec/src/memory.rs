@@ -59,7 +59,7 @@ impl<'a> Running<'a> {
             // The walk gave no such permission although it reported no fault: a plugin's mistake; a fault is the safe reading.
             return Err(self.fail(va, size, kind, flags, fault::BUS));
         };
-        let tag = if write { entry.write } else { entry.read };
+        let tag = entry.tag(write);
         if tag & slow::DEVICE != 0 {
             let unit = flags.aligned_unit(size);
             if va & u64::from(unit - 1) != 0 {
@@ -67,7 +67,7 @@ impl<'a> Running<'a> {
             }
         }
         let pa = entry.pa() | va & PAGE_MASK;
-        if tag & slow::MMIO != 0 || (write && entry.read & slow::MMIO != 0) {
+        if tag & slow::MMIO != 0 || (write && entry.tag(false) & slow::MMIO != 0) {
             return match self.machine.space.find(pa) {
                 Some(hit) if write && hit.window.read_only => Ok(Place::Device(hit.window, hit.offset)),
                 Some(hit) if write => match hit.window.writable() {
@@ -472,6 +472,8 @@ fn compare_exchange(p: *mut u8, size: u32, expected: u128, new: u128) -> u128 {
                 if old == expected {
                     write_host(p, size, new);
                 }
+                // Callers rely on an atomic access being a fence.
+                fence(Ordering::SeqCst);
                 old
             }
         }
@@ -588,7 +590,8 @@ impl Env for Running<'_> {
         if open != size || addr != va {
             return Ok(true);
         }
-        let expected = u128::from(low) | u128::from(high) << 64;
+        // Generated code notes no more of the value than was loaded.
+        let expected = (u128::from(low) | u128::from(high) << 64) & u128::MAX >> (128 - size.clamp(1, 16) * 8);
         if let Some(user) = &self.machine.user {
             return Ok(self.user_cas(user, va, size, expected, value, flags)? != expected);
         }

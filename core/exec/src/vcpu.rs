@@ -161,10 +161,15 @@ fn fetched_bit(va: u64) -> (usize, u64) {
 /// Value slots of a CPU, behind its state in the same allocation. A block that needs more is made shorter.
 pub const SLOTS: u32 = 1 << 14;
 
+/// Alignment of a CPU's memory in bytes.
+const CPU_ALIGN: usize = 64;
+
 /// A CPU.
 pub struct Vcpu {
     pub index: u32,
     cpu: *mut CpuHeader,
+    /// The allocation that it lies in.
+    memory: *mut u8,
     /// Where the parts of the CPU's memory are.
     at: CpuLayout,
     layout: Layout,
@@ -201,12 +206,14 @@ impl Vcpu {
     /// A CPU in the state that `reset` will give it.
     pub fn new(index: u32, state: &StateLayout) -> Vcpu {
         let at = CpuLayout::new(state, SLOTS);
-        let layout = Layout::from_size_align(at.size as usize, 64).unwrap_or_else(|_| Layout::new::<CpuHeader>());
+        // What asks for more than the usual alignment would be zeroed by hand, and so be given memory that is never used.
+        let layout = Layout::from_size_align(at.size as usize + CPU_ALIGN, 16).unwrap_or_else(|_| Layout::new::<CpuHeader>());
         // SAFETY: the size is not zero; zeroes are a valid header and, by the target's contract, a valid state.
-        let cpu = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<CpuHeader>();
-        assert!(!cpu.is_null(), "the host is out of memory");
+        let memory = unsafe { std::alloc::alloc_zeroed(layout) };
+        assert!(!memory.is_null(), "the host is out of memory");
+        let cpu = memory.wrapping_add(memory.align_offset(CPU_ALIGN)).cast::<CpuHeader>();
         let part = |offset: u32| cpu.cast::<u8>().wrapping_add(offset as usize);
-        // SAFETY: the parts lie in the allocation, which lives as long as the CPU; nobody else uses them yet.
+        // SAFETY: the parts lie in the allocation, which is zero and lives as long as the CPU; nobody else uses them yet.
         let tlbs = unsafe {
             let jumps = core::slice::from_raw_parts_mut(part(at.jumps).cast::<JumpEntry>(), JUMPS);
             jumps.fill(JumpEntry::EMPTY);
@@ -233,6 +240,7 @@ impl Vcpu {
         Vcpu {
             index,
             cpu,
+            memory,
             at,
             layout,
             caches: UnsafeCell::new(caches),
@@ -623,6 +631,10 @@ impl Vcpu {
             if code != 0 {
                 // SAFETY: `next_code` gives the address of a block of this machine, and its chunk is kept as long as this CPU is seen inside.
                 unsafe { native.enter(self.cpu, code) };
+                // SAFETY: this is the CPU's thread.
+                if unsafe { std::mem::take(&mut (*self.exchange()).released) } != 0 {
+                    std::sync::atomic::fence(Ordering::SeqCst);
+                }
             }
             if self.exit_request().load(Ordering::Relaxed) != 0 || self.left_for_good.load(Ordering::Relaxed) {
                 break;
@@ -1097,6 +1109,6 @@ impl Vcpu {
 impl Drop for Vcpu {
     fn drop(&mut self) {
         // SAFETY: allocated in `new` with this layout.
-        unsafe { std::alloc::dealloc(self.cpu.cast(), self.layout) }
+        unsafe { std::alloc::dealloc(self.memory, self.layout) }
     }
 }

@@ -44,22 +44,59 @@ impl<T> Aside<T> {
 /// Tags and tops of tagged addresses do not matter to invalidation: it compares these bits.
 pub const VA_MASK: u64 = (1 << 56) - 1;
 
+/// Spans that large mappings are told apart by.
+const SPANS: usize = 8;
+/// Mappings that are no further apart share a span.
+const NEAR: u64 = 1 << 30;
+
 /// First and last address of large mappings that entries were made for: any of a mapping's addresses names the whole, so that a flush that
 /// meets the span may concern any of those entries.
 #[derive(Clone, Copy, Default)]
-pub struct LargeMappings(Option<(u64, u64)>);
+pub struct LargeMappings {
+    spans: [(u64, u64); SPANS],
+    used: usize,
+}
 
 impl LargeMappings {
     /// An entry was made at `va` for a mapping of 2^`page_bits` bytes.
     pub fn add(&mut self, va: u64, page_bits: u32) {
-        if page_bits > PAGE_BITS {
-            let mask = if page_bits >= 56 { VA_MASK } else { (1 << page_bits) - 1 };
-            let (first, last) = (va & VA_MASK & !mask, va & VA_MASK | mask);
-            self.0 = Some(self.0.map_or((first, last), |(f, l)| (f.min(first), l.max(last))));
+        if page_bits <= PAGE_BITS {
+            return;
+        }
+        let mask = if page_bits >= 56 { VA_MASK } else { (1 << page_bits) - 1 };
+        let (first, last) = (va & VA_MASK & !mask, va & VA_MASK | mask);
+        let distance = |s: &(u64, u64)| s.0.saturating_sub(last).max(first.saturating_sub(s.1));
+        let nearest = self.spans[..self.used].iter_mut().min_by_key(|s| distance(s));
+        match nearest {
+            Some(s) if self.used == SPANS || distance(s) <= NEAR => *s = (s.0.min(first), s.1.max(last)),
+            _ => {
+                self.spans[self.used] = (first, last);
+                self.used += 1;
+            }
         }
     }
     /// True if the addresses from `first` to `last` meet one of them, perhaps.
     pub fn meet(&self, first: u64, last: u64) -> bool {
-        self.0.is_some_and(|(f, l)| f <= last & VA_MASK && first & VA_MASK <= l)
+        self.spans[..self.used].iter().any(|(f, l)| *f <= last & VA_MASK && first & VA_MASK <= *l)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_mappings_that_are_far_apart_have_spans_of_their_own() {
+        let mut m = LargeMappings::default();
+        assert!(!m.meet(0, u64::MAX));
+        m.add(0x20_1234, 12);
+        assert!(!m.meet(0, u64::MAX), "a page is no large mapping");
+        m.add(0xffff_8000_0020_0000, 21);
+        m.add(0xffff_0000_4000_0000, 21);
+        assert!(m.meet(0xffff_8000_003f_f000, 0xffff_8000_003f_ffff) && m.meet(0xffff_0000_4000_0000, 0xffff_0000_4000_0fff));
+        assert!(!m.meet(0xffff_7000_0000_0000, 0xffff_7000_0000_0fff), "between the two");
+        // More than there are spans: what they cover only grows.
+        (0..64).for_each(|i| m.add(i << 40, 30));
+        assert!((0..64).all(|i| m.meet(i << 40, i << 40)) && m.meet(0xffff_8000_0020_0000, 0xffff_8000_0020_0000));
     }
 }

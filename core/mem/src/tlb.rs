@@ -1,19 +1,21 @@
 //! A CPU's cache of translations for one privilege view.
 //!
-//! Direct-mapped. An entry holds a tag per kind of access and the distance from virtual to host address. A tag is the page's address; low
-//! bits ([`slow`]) make it unequal to any address, so that the fast path is one comparison, which also fails for an access that leaves the
-//! page: the tag is compared with the page of the access's *last* byte while the entry is chosen by its first.
+//! Direct-mapped, and large: a miss costs what a hundred hits do, while an entry that is not used costs nothing. An entry holds a tag per kind
+//! of access and the distance from virtual to host address. A tag is the address of the page's last byte; bits of [`slow`] are missing in it
+//! and make it unequal to any, so that the fast path is one comparison, which also fails for an access that leaves the page: the tag is
+//! compared with the page of the access's *last* byte while the entry is chosen by its first. All zeroes are an empty entry, so that the
+//! host gives memory only to what is used.
 
 #![allow(unsafe_code)]
 
 use crate::{Aside, LargeMappings, PAGE_BITS, PAGE_SIZE, VA_MASK};
 
 /// log2 of the number of entries.
-pub const ENTRY_BITS: u32 = 12;
+pub const ENTRY_BITS: u32 = 16;
 /// Number of entries.
 pub const ENTRIES: usize = 1 << ENTRY_BITS;
 
-/// Low bits of a tag: why an access must take the slow path.
+/// Why an access must take the slow path: the bits that are missing at a tag's low end.
 pub mod slow {
     /// There is no translation, or it lacks the permission.
     pub const ABSENT: u64 = 1;
@@ -32,9 +34,9 @@ pub mod slow {
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// Tag for loads.
-    pub read: u64,
+    read: u64,
     /// Tag for stores.
-    pub write: u64,
+    write: u64,
     /// Host address minus virtual address.
     pub addend: usize,
     /// Physical address of the page, `attr::` bits in the low byte, and `LOCAL`.
@@ -45,9 +47,16 @@ pub struct Entry {
 const LOCAL: u64 = 1 << 8;
 
 impl Entry {
-    /// A translation, for every address space if `global`, else for the current one.
+    /// A translation, for every address space if `global`, else for the current one. `read` and `write` are the page's address and, in its
+    /// low bits, why loads and stores of it are slow. Generated code relies on a store that is not slow to be in a page whose loads are not.
     pub fn new(read: u64, write: u64, addend: usize, pa: u64, attrs: u8, global: bool) -> Entry {
-        Entry { read, write, addend, packed: pa & !(PAGE_SIZE - 1) | u64::from(attrs) | if global { 0 } else { LOCAL } }
+        let write = if read & OFFSET != 0 { write | slow::TRACKED } else { write };
+        let packed = pa & !OFFSET | u64::from(attrs) | if global { 0 } else { LOCAL };
+        Entry { read: read ^ OFFSET, write: write ^ OFFSET, addend, packed }
+    }
+    /// The page, and why an access to it is slow, as [`Entry::new`] got it.
+    pub fn tag(&self, write: bool) -> u64 {
+        (if write { self.write } else { self.read }) ^ OFFSET
     }
     /// Physical address of the page.
     pub fn pa(&self) -> u64 {
@@ -58,11 +67,49 @@ impl Entry {
         self.packed as u8
     }
     fn is_absent(&self) -> bool {
-        self.read & self.write & slow::ABSENT != 0
+        (self.read | self.write) & slow::ABSENT == 0
     }
 }
 
-const EMPTY: Entry = Entry { read: slow::ABSENT, write: slow::ABSENT, addend: 0, packed: 0 };
+/// The part of an address that is the place in the page.
+const OFFSET: u64 = PAGE_SIZE - 1;
+
+const EMPTY: Entry = Entry { read: 0, write: 0, addend: 0, packed: 0 };
+
+/// Slots of the cache, each once.
+struct Slots {
+    list: Vec<u16>,
+    has: Box<[u64; ENTRIES / 64]>,
+}
+
+impl Default for Slots {
+    fn default() -> Slots {
+        Slots { list: Vec::new(), has: Box::new([0; ENTRIES / 64]) }
+    }
+}
+
+impl Slots {
+    fn add(&mut self, i: u16) {
+        let (word, bit) = (&mut self.has[usize::from(i) / 64], 1 << (i % 64));
+        if *word & bit == 0 {
+            *word |= bit;
+            self.list.push(i);
+        }
+    }
+    /// Empties it, showing each to `f`.
+    fn take(&mut self, mut f: impl FnMut(u16)) {
+        for i in self.list.drain(..) {
+            self.has[usize::from(i) / 64] = 0;
+            f(i);
+        }
+    }
+}
+
+/// Where a physical page's bit is in `Tlb::written`.
+fn written_bit(pa_page: u64) -> (usize, u64) {
+    let hash = (pa_page >> PAGE_BITS).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
+    ((hash >> 6) as usize, 1 << (hash & 63))
+}
 
 /// Result of a look-up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,12 +123,14 @@ pub enum Lookup {
 /// The cache. Its entries lie where generated code finds them.
 pub struct Tlb {
     entries: &'static mut [Entry; ENTRIES],
-    /// Slots filled for the current address space since it became that.
-    locals: Vec<u16>,
+    /// Slots filled for the current address space since it became that, all that are in use among them.
+    locals: Slots,
     /// What other address spaces left.
     aside: Aside<(u16, Entry)>,
-    /// Slots filled since the last full flush; full flushes walk it when it is short.
-    filled: Vec<u16>,
+    /// Slots filled since the last full flush, all that are in use among them.
+    filled: Slots,
+    /// A bit for each physical page (by a hash) that stores to took the fast path since the last full flush.
+    written: [u64; 64],
     large: LargeMappings,
 }
 
@@ -94,19 +143,25 @@ impl Tlb {
     /// An empty cache with its entries at `place`.
     ///
     /// # Safety
-    /// `place` must be writable, aligned to 8 bytes, used by nobody else but generated code of the same thread, and live as long as the
-    /// cache.
+    /// `place` must be writable, all zeroes, aligned to 8 bytes, used by nobody else but generated code of the same thread, and live as long
+    /// as the cache.
     pub unsafe fn at(place: *mut [Entry; ENTRIES]) -> Tlb {
         // SAFETY: the caller says so; every bit pattern is an entry.
         let entries = unsafe { &mut *place };
-        entries.fill(EMPTY);
-        Tlb { entries, locals: Vec::new(), aside: Aside::default(), filled: Vec::new(), large: LargeMappings::default() }
+        Tlb {
+            entries,
+            locals: Slots::default(),
+            aside: Aside::default(),
+            filled: Slots::default(),
+            written: [0; 64],
+            large: LargeMappings::default(),
+        }
     }
     /// Looks up a load of `size` bytes.
     #[inline(always)]
     pub fn load(&self, va: u64, size: u64) -> Lookup {
         let e = &self.entries[index(va)];
-        if va.wrapping_add(size - 1) & !(PAGE_SIZE - 1) == e.read {
+        if va.wrapping_add(size - 1) | OFFSET == e.read {
             Lookup::Host((va as usize).wrapping_add(e.addend) as *mut u8)
         } else {
             Lookup::Slow
@@ -116,7 +171,7 @@ impl Tlb {
     #[inline(always)]
     pub fn store(&self, va: u64, size: u64) -> Lookup {
         let e = &self.entries[index(va)];
-        if va.wrapping_add(size - 1) & !(PAGE_SIZE - 1) == e.write {
+        if va.wrapping_add(size - 1) | OFFSET == e.write {
             Lookup::Host((va as usize).wrapping_add(e.addend) as *mut u8)
         } else {
             Lookup::Slow
@@ -125,53 +180,49 @@ impl Tlb {
     /// The entry for an address, whatever its slow bits; `None` when the permission (`write`) or the page is not in the cache.
     pub fn entry(&self, va: u64, write: bool) -> Option<&Entry> {
         let e = &self.entries[index(va)];
-        let tag = if write { e.write } else { e.read };
-        (tag & slow::ABSENT == 0 && tag & !(PAGE_SIZE - 1) == va & !(PAGE_SIZE - 1)).then_some(e)
+        let tag = e.tag(write);
+        (tag & slow::ABSENT == 0 && tag & !OFFSET == va & !OFFSET).then_some(e)
     }
     /// Enters a translation of the page at `va`; `page_bits` is the size of the mapping that it is part of.
     pub fn fill(&mut self, va: u64, entry: Entry, page_bits: u32) {
         let i = index(va);
-        if self.filled.len() < ENTRIES {
-            self.filled.push(i as u16);
-        }
+        self.filled.add(i as u16);
         self.large.add(va, page_bits);
-        if entry.packed & LOCAL != 0 && self.locals.len() < ENTRIES {
-            self.locals.push(i as u16);
+        if entry.write & OFFSET == OFFSET {
+            let (word, bit) = written_bit(entry.pa());
+            self.written[word] |= bit;
+        }
+        if entry.packed & LOCAL != 0 {
+            self.locals.add(i as u16);
         }
         self.entries[i] = entry;
     }
-    /// Stores to the page of `va`, which has an entry, take the fast path from now on.
+    /// Stores to the page of `va`, which has an entry, take the fast path from now on, if loads do.
     pub fn allow_write(&mut self, va: u64) {
-        self.entries[index(va)].write &= !slow::TRACKED;
+        let e = &mut self.entries[index(va)];
+        if e.read & OFFSET == OFFSET {
+            e.write |= slow::TRACKED;
+            let (word, bit) = written_bit(e.pa());
+            self.written[word] |= bit;
+        }
     }
     /// Forgets everything.
     pub fn flush(&mut self) {
-        if self.filled.len() < ENTRIES {
-            for i in self.filled.drain(..) {
-                self.entries[i as usize] = EMPTY;
-            }
-        } else {
-            self.entries.fill(EMPTY);
-            self.filled.clear();
-        }
+        self.filled.take(|i| self.entries[usize::from(i)] = EMPTY);
         self.large = LargeMappings::default();
-        self.locals.clear();
+        self.locals.take(|_| ());
+        self.written = [0; 64];
         self.aside.forget(None);
     }
     /// Empties the slots of what holds in the current address space only, and gives it to `take`.
-    fn take_locals(entries: &mut [Entry; ENTRIES], locals: &mut Vec<u16>, mut take: impl FnMut(u16, Entry)) {
-        let mut one = |e: &mut Entry, i: u16| {
+    fn take_locals(entries: &mut [Entry; ENTRIES], locals: &mut Slots, mut take: impl FnMut(u16, Entry)) {
+        locals.take(|i| {
+            let e = &mut entries[usize::from(i)];
             if e.packed & LOCAL != 0 && !e.is_absent() {
                 take(i, *e);
                 *e = EMPTY;
             }
-        };
-        if locals.len() < ENTRIES {
-            locals.iter().for_each(|i| one(&mut entries[*i as usize], *i));
-        } else {
-            entries.iter_mut().enumerate().for_each(|(i, e)| one(e, i as u16));
-        }
-        locals.clear();
+        });
     }
     /// The address space changes: what holds in the old one only is put aside, what the new one left there comes back.
     pub fn switch(&mut self, from: u32, to: u32) {
@@ -179,10 +230,8 @@ impl Tlb {
         for (i, e) in self.aside.switch(from, to, |room| Self::take_locals(entries, locals, |i, e| room.push((i, e)))) {
             if self.entries[i as usize].is_absent() {
                 self.entries[i as usize] = e;
-                self.locals.push(i);
-                if self.filled.len() < ENTRIES {
-                    self.filled.push(i);
-                }
+                self.filled.add(i);
+                self.locals.add(i);
             }
         }
     }
@@ -200,32 +249,42 @@ impl Tlb {
     /// Forgets the pages from `va` to `last`. Mappings larger than a page may be under any of their pages, so these flush everything.
     pub fn flush_range(&mut self, va: u64, last: u64) {
         let (first, last) = (va & VA_MASK & !(PAGE_SIZE - 1), last & VA_MASK);
-        if last < first || self.large.meet(first, last) || (last - first) >> PAGE_BITS >= ENTRIES as u64 / 4 {
+        if last < first || self.large.meet(first, last) {
             return self.flush();
         }
-        for page in (first..=last).step_by(PAGE_SIZE as usize) {
-            let e = &mut self.entries[index(page)];
-            let same = |tag: u64| tag & slow::ABSENT == 0 && (tag ^ page) & VA_MASK & !(PAGE_SIZE - 1) == 0;
-            if same(e.read) || same(e.write) {
+        let meets = |tag: u64| tag & slow::ABSENT == 0 && (first..=last).contains(&(tag & VA_MASK & !OFFSET));
+        let forget = |e: &mut Entry| {
+            if meets(e.tag(false)) || meets(e.tag(true)) {
                 *e = EMPTY;
             }
+        };
+        if (last - first) >> PAGE_BITS < (self.filled.list.len() as u64).max(64) {
+            (first..=last).step_by(PAGE_SIZE as usize).for_each(|page| forget(&mut self.entries[index(page)]));
+        } else {
+            self.filled.list.iter().for_each(|i| forget(&mut self.entries[*i as usize]));
         }
+    }
+    /// Entries that were filled.
+    fn used(&mut self, mut f: impl FnMut(&mut Entry)) {
+        let entries = &mut *self.entries;
+        self.filled.list.iter().for_each(|i| f(&mut entries[*i as usize]));
+        self.aside.iter_mut().for_each(|e| f(&mut e.1));
     }
     /// Makes stores to a physical page take the slow path again.
     pub fn revoke_write(&mut self, pa_page: u64) {
-        let aside = self.aside.iter_mut().map(|e| &mut e.1);
-        for e in self.entries.iter_mut().chain(aside) {
-            if e.pa() == pa_page && e.write & slow::ABSENT == 0 {
-                e.write |= slow::TRACKED;
-            }
+        let (word, bit) = written_bit(pa_page);
+        if self.written[word] & bit == 0 {
+            return;
         }
+        self.used(|e| {
+            if e.pa() == pa_page && !e.is_absent() {
+                e.write &= !slow::TRACKED;
+            }
+        });
     }
     /// Makes all stores take the slow path again.
     pub fn revoke_all_writes(&mut self) {
-        let aside = self.aside.iter_mut().map(|e| &mut e.1);
-        for e in self.entries.iter_mut().chain(aside).filter(|e| e.write & slow::ABSENT == 0) {
-            e.write |= slow::TRACKED;
-        }
+        self.used(|e| e.write &= !slow::TRACKED);
     }
 }
 
@@ -238,7 +297,7 @@ mod tests {
     }
     fn tlb() -> Tlb {
         // SAFETY: leaked memory of the right type.
-        unsafe { Tlb::at(Box::leak(Box::new([EMPTY; ENTRIES]))) }
+        unsafe { Tlb::at(Box::leak(vec![EMPTY; ENTRIES].into_boxed_slice().try_into().unwrap())) }
     }
 
     #[test]

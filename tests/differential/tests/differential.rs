@@ -71,6 +71,17 @@ fn single_instructions() {
     assert!(report.names.len() > 1000, "the oracle knows too few of the encodings");
 }
 
+/// The same with a second CPU that is off: atomics are locked then, and ordered accesses are ordered by more than program order.
+#[test]
+fn single_instructions_beside_another_cpu() {
+    let _turn = turn();
+    let seed = Rng::announced("single_instructions_beside_another_cpu").seed();
+    let binary = emu_test_kit::emu::binary().unwrap();
+    let tested = Engine::custom(&format!("{} -M virt -cpu max -smp 2 -m 512M -nographic -kernel {{image}}", binary.display()));
+    let report = singles(&Engine::qemu("max").unwrap(), &tested, &candidates(Options::default()), CASES * scale(), seed).unwrap();
+    must_agree(&report);
+}
+
 /// Pointer authentication with the architected algorithms, keys fixed by the runner.
 #[test]
 fn pointer_authentication() {

@@ -550,23 +550,24 @@ impl Asm {
     }
 
     // -- atomics -----------------------------------------------------------------------------------------------------------------------
-    /// `lock cmpxchg [m], src`.
-    pub fn lock_cmpxchg(&mut self, size: Size, m: Mem, src: Gpr) {
+    /// The prefix that makes the next instruction atomic and a full fence.
+    pub fn lock(&mut self) {
         self.u8(0xf0);
+    }
+    /// `cmpxchg [m], src`.
+    pub fn cmpxchg(&mut self, size: Size, m: Mem, src: Gpr) {
         let op = if size == Size::B { 0xb0 } else { 0xb1 };
         let prefix = if size == Size::W { 0x66 } else { 0 };
         self.form(prefix, size == Size::Q, size == Size::B, &[0x0f, op], src, Rm::M(m));
     }
-    /// `lock xadd [m], src`.
-    pub fn lock_xadd(&mut self, size: Size, m: Mem, src: Gpr) {
-        self.u8(0xf0);
+    /// `xadd [m], src`.
+    pub fn xadd(&mut self, size: Size, m: Mem, src: Gpr) {
         let op = if size == Size::B { 0xc0 } else { 0xc1 };
         let prefix = if size == Size::W { 0x66 } else { 0 };
         self.form(prefix, size == Size::Q, size == Size::B, &[0x0f, op], src, Rm::M(m));
     }
-    /// `lock cmpxchg16b [m]`.
-    pub fn lock_cmpxchg16b(&mut self, m: Mem) {
-        self.u8(0xf0);
+    /// `cmpxchg16b [m]`.
+    pub fn cmpxchg16b(&mut self, m: Mem) {
         self.form(0, true, false, &[0x0f, 0xc7], 1, Rm::M(m));
     }
     /// `lock or dword [rsp], 0`: a full fence, cheaper than `mfence`.

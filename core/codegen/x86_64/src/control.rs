@@ -218,6 +218,7 @@ impl Lowering<'_> {
     pub(crate) fn local_control(&mut self, op: &Op, c: Code, ops: &[Op]) {
         if c == Code::Label {
             self.raises = false;
+            self.fenced = false;
             let label = self.local_label(op.imm);
             // Where ways meet values are in their slots, those that have been there on every way.
             self.all_to_slots(self.at);
@@ -313,6 +314,7 @@ impl Lowering<'_> {
         self.asm.mov_ri(RAX, op.imm);
         self.asm.mov_ri(RDI, h.address as u64);
         self.raises = false;
+        self.fenced = false;
         self.asm.call_outside(if h.reads_state || h.writes_state || needs_pc { self.thunks.call } else { self.thunks.call_pure });
         self.flags = NO_KEY;
         if needs_pc && self.f.count {
@@ -353,8 +355,14 @@ impl Lowering<'_> {
             self.asm.mov_ri(RSI, op.aux.into());
             self.asm.call_outside(self.thunks.fence);
             self.raises = false;
-        } else if op.aux & fence::ST_LD != 0 {
+        } else if op.aux & fence::ST_LD != 0 && !self.fenced {
+            // All else the host orders by itself.
             self.asm.full_fence();
+            self.releases_done();
+            self.flags = NO_KEY;
+            return;
+        } else {
+            return;
         }
         self.flags = NO_KEY;
     }
@@ -394,6 +402,13 @@ impl Lowering<'_> {
                         StoreValue::Xmm(x) => self.asm.movups_mr(to, x),
                     }
                     self.asm.jmp(next);
+                }
+                Cold::Fence { at, back } => {
+                    self.asm.bind(at);
+                    self.asm.full_fence();
+                    let released = self.exchange(offset_of!(Exchange, released));
+                    self.asm.mov_mi(Size::B, released, 0);
+                    self.asm.jmp(back);
                 }
                 Cold::Data { at, bytes } => self.asm.data(at, &bytes),
                 Cold::Soft { at, back, op, from, result, rax } => self.soft(at, back, &op, from, result, rax),

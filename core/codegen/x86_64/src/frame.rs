@@ -92,6 +92,9 @@ pub struct Exchange {
     pub saved: [u64; 8],
     /// Virtual address of the page that the code which runs, if it can move, was entered at.
     pub page: u64,
+    /// Not zero if a store-release may not have reached memory yet: the next load-acquire begins with a fence. Whoever carries loads out
+    /// without generated code makes one first.
+    pub released: u64,
 }
 
 /// A line of a CPU's jump cache. Its place is the instruction address shifted right by [`Frame::jump_shift`], modulo [`JUMPS`].
@@ -245,7 +248,8 @@ pub struct Frame {
     pub runtime: Runtime,
     /// Instructions are counted exactly, and control comes back at `Exchange::stop`.
     pub count: bool,
-    /// 16-byte accesses may be torn: no other CPU can see it.
+    /// Nothing else touches guest memory while code runs, neither another CPU nor a device from a thread of its own: 16-byte accesses may
+    /// be torn, atomic accesses are not locked, and of ordered ones only fences order.
     pub alone: bool,
     /// Every jump out of a region goes through the dispatcher.
     pub unlinked: bool,

@@ -10,6 +10,7 @@
 
 mod analyse;
 pub mod asm;
+mod atomic;
 mod cache;
 mod control;
 mod crypto;

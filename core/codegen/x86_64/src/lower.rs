@@ -115,6 +115,8 @@ pub(crate) enum Cold {
     Call { at: Label, op: Op, pc: u64, left: u32 },
     /// Keeps a value for the embedder and goes on at `next`.
     StoreValue { at: Label, value: StoreValue, to: Mem, next: Label },
+    /// A load-acquire after a store-release: a fence between the two.
+    Fence { at: Label, back: Label },
     /// An integer op has saturated.
     Saturated { at: Label, back: Label },
     /// Emitted.
@@ -194,6 +196,8 @@ pub struct Lowering<'f> {
     pub(crate) skip: u32,
     /// The code before has said that it may raise floating-point exceptions.
     pub(crate) raises: bool,
+    /// No store has been made since the last full fence.
+    pub(crate) fenced: bool,
     /// What went wrong in making the region, a mistake of the generator's.
     failure: Option<&'static str>,
 }
@@ -234,6 +238,7 @@ impl<'f> Lowering<'f> {
             next_unit: None,
             skip: 0,
             raises: false,
+            fenced: false,
             failure: None,
         }
     }
@@ -298,6 +303,7 @@ impl<'f> Lowering<'f> {
         self.next_unit = next;
         self.skip = 0;
         self.raises = false;
+        self.fenced = false;
         self.left = 0;
         if u.loops {
             self.check_requests(u.pc);

@@ -7,7 +7,7 @@ use crate::analyse::{NO_KEY, NO_PIN};
 use crate::asm::{Alu, Cc, Gpr, Mem, Shift, Size, reg::*};
 use crate::frame::{CPU, Exchange, PINS, Site, TLB_ENTRY, TLB_ENTRY_BITS};
 use crate::lower::{AccessResult, Cold, Loc, Lowering, Value};
-use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty, rmw};
+use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
 use std::mem::offset_of;
 
 /// Offsets in a translation cache entry.
@@ -29,6 +29,9 @@ impl Lowering<'_> {
         if op.shape == Shape::VL {
             return self.long_vector(op, c);
         }
+        if flags.has(MemFlags::ACQUIRE) && matches!(c, Code::Load | Code::LoadEx) {
+            self.wait_for_releases();
+        }
         match c {
             _ if inline && self.f.direct.is_some() => {
                 if !self.direct(op, c, size, flags, ops) {
@@ -37,8 +40,17 @@ impl Lowering<'_> {
             }
             Code::Load if inline => self.load(op, size, flags, ops),
             Code::Store if inline => self.store(op, size, flags),
-            Code::Rmw | Code::Cas | Code::LoadEx | Code::StoreEx if inline && size <= 8 && self.inline_atomic(op, c, size, flags) => {}
+            Code::Rmw | Code::Cas | Code::LoadEx | Code::StoreEx if inline && self.inline_atomic(op, c, size, flags) => {}
             _ => self.slow_only(op, c, size),
+        }
+        match c {
+            Code::Load | Code::LoadEx => {}
+            // Locked, and slow ones are too.
+            Code::Rmw | Code::Cas => self.fenced = !self.f.alone,
+            _ => self.fenced = false,
+        }
+        if flags.has(MemFlags::RELEASE) && c == Code::Store {
+            self.note_release();
         }
         self.flags = NO_KEY;
     }
@@ -64,15 +76,31 @@ impl Lowering<'_> {
             }
             self.asm.jcc(Cc::NE, slow);
         }
-        if address.disp == 0 && address.index.is_none() {
-            self.asm.mov_rr(Size::D, t2, address.base);
-        } else {
-            self.asm.lea(Size::D, t2, address);
+        // The last byte is in the page of the first if there is but one, or if that has been seen.
+        let inside = size <= align.max(1);
+        let plain = address.disp == 0 && address.index.is_none();
+        let by = tlb.page_bits - TLB_ENTRY_BITS;
+        // The way to the entry comes first: it is the longer one.
+        let from = match (inside, plain) {
+            (_, true) => address.base,
+            (true, false) => {
+                self.asm.lea(Size::Q, t1, address);
+                t1
+            }
+            (false, false) => {
+                self.asm.lea(Size::D, t2, address);
+                t2
+            }
+        };
+        if from != t2 {
+            self.asm.mov_rr(Size::D, t2, from);
         }
-        self.asm.lea(Size::Q, t1, address.plus(size as i32 - 1));
-        self.asm.shift_ri(Shift::Shr, Size::D, t2, tlb.page_bits - TLB_ENTRY_BITS);
+        if from != t1 {
+            self.asm.lea(Size::Q, t1, if inside { address } else { address.plus(size as i32 - 1) });
+        }
+        self.asm.shift_ri(Shift::Shr, Size::D, t2, by);
         self.asm.alu_ri(Alu::And, Size::D, t2, ((tlb.entries - 1) << TLB_ENTRY_BITS) as i32);
-        self.asm.alu_ri(Alu::And, Size::Q, t1, -(1i32 << tlb.page_bits));
+        self.asm.alu_ri(Alu::Or, Size::Q, t1, (1i32 << tlb.page_bits) - 1);
         let tag = if write { WRITE_TAG } else { READ_TAG };
         self.asm.alu_rm(Alu::Cmp, Size::Q, t1, Mem::indexed(CPU, t2, 0, base + tag));
         self.asm.jcc(Cc::NE, slow);
@@ -247,10 +275,6 @@ impl Lowering<'_> {
         let site = self.site(op, Site::STORE, size);
         let value_at = self.asm.label();
         self.asm.bind(back);
-        if flags.has(MemFlags::RELEASE) {
-            // x86 orders everything but a store before a later load: the one order that a store-release before a load-acquire adds.
-            self.asm.full_fence();
-        }
         let to = self.exchange(offset_of!(Exchange, value));
         let value = match from {
             From::Gpr(r) => StoreValue::Gpr(r),
@@ -344,134 +368,6 @@ impl Lowering<'_> {
             self.vals[v as usize] = Value { loc: Loc::Slot, backing: NONE, clean: true, slotted: true };
         }
         self.flags = NO_KEY;
-    }
-
-    /// A load that opens the monitor: address, size and value are noted in the header.
-    fn load_exclusive(&mut self, op: &Op, size: u32, flags: MemFlags) -> bool {
-        let address = self.address(op, 0);
-        let scratch @ [t1, t2] = [self.temp(), self.temp()];
-        let (slow, back) = (self.asm.label(), self.asm.label());
-        let host = Mem { index: Some((t2, 0)), ..address };
-        self.look_up(address, size, flags.view_index(), false, size, scratch, slow);
-        self.asm.movzx_rm(Size::bits(size * 8), t2, host);
-        let h = self.f.header;
-        let (at, value, bytes) = (self.header(h.monitor_addr), self.header(h.monitor_value), self.header(h.monitor_size));
-        self.asm.lea(Size::Q, t1, address);
-        self.asm.mov_mr(Size::Q, at, t1);
-        self.asm.mov_mr(Size::Q, value, t2);
-        self.asm.mov_mi(Size::Q, value.plus(8), 0);
-        self.asm.mov_mi(Size::D, bytes, size as i32);
-        let site = self.site(op, Site::LOAD_EX, size);
-        self.beside((slow, back), address, site, AccessResult::Gpr(t2), t1);
-        self.asm.bind(back);
-        self.done(op.dst, t2, true);
-        true
-    }
-
-    /// A store that wants the monitor open for its address and size, and memory to be as it was: what is not so takes the slow way, which
-    /// knows in what order things fail.
-    fn store_exclusive(&mut self, op: &Op, size: u32, flags: MemFlags) -> bool {
-        let width = Size::bits(size * 8);
-        self.take(RAX);
-        let v = self.gpr(op.b);
-        let address = self.address(op, 0);
-        let scratch @ [t1, t2] = [self.temp(), self.temp()];
-        let (slow, back, cold) = (self.asm.label(), self.asm.label(), self.asm.label());
-        let h = self.f.header;
-        let (at, expected, bytes) = (self.header(h.monitor_addr), self.header(h.monitor_value), self.header(h.monitor_size));
-        self.asm.alu_mi(Alu::Cmp, Size::D, bytes, size as i32);
-        self.asm.jcc(Cc::NE, slow);
-        self.asm.lea(Size::Q, t1, address);
-        self.asm.alu_rm(Alu::Cmp, Size::Q, t1, at);
-        self.asm.jcc(Cc::NE, slow);
-        self.look_up(address, size, flags.view_index(), true, size, scratch, slow);
-        let host = Mem { index: Some((t2, 0)), ..address };
-        self.asm.mov_rm(Size::Q, RAX, expected);
-        self.asm.mov_mi(Size::D, bytes, 0);
-        self.asm.lock_cmpxchg(width, host, v);
-        self.asm.setcc(Cc::NE, RAX);
-        self.asm.movzx_rr(Size::B, RAX, RAX);
-        let site = self.site(op, Site::STORE_EX, size);
-        let to = self.exchange(offset_of!(Exchange, value));
-        self.cold.push(Cold::StoreValue { at: slow, value: StoreValue::Gpr(v), to, next: cold });
-        self.beside((cold, back), address, site, AccessResult::Gpr(RAX), t1);
-        self.asm.bind(back);
-        self.done(op.dst, RAX, true);
-        true
-    }
-
-    /// Atomics on up to 8 bytes in RAM. False if there is no code for this one.
-    fn inline_atomic(&mut self, op: &Op, c: Code, size: u32, flags: MemFlags) -> bool {
-        match c {
-            Code::LoadEx => return self.load_exclusive(op, size, flags),
-            Code::StoreEx => return self.store_exclusive(op, size, flags),
-            _ if size < 4 => return false,
-            _ => {}
-        }
-        let width = Size::bits(size * 8);
-        if c == Code::Rmw && !matches!(op.imm, rmw::ADD | rmw::SWAP | rmw::CLR | rmw::SET | rmw::XOR | rmw::AND) {
-            return false;
-        }
-        // rax is the instruction's own.
-        self.take(RAX);
-        let value = if c == Code::Cas { op.c } else { op.b };
-        if c == Code::Cas {
-            let e = self.arg(op.b);
-            self.mov_arg(width, RAX, e);
-            self.locked = 1 << RAX;
-        }
-        let v = self.gpr(value);
-        let address = self.address(op, 0);
-        let [t1, t2] = [self.temp(), self.temp()];
-        let (slow, back) = (self.asm.label(), self.asm.label());
-        let cold = self.asm.label();
-        self.look_up(address, size, flags.view_index(), true, size, [t1, t2], slow);
-        let host = Mem { index: Some((t2, 0)), ..address };
-        match (c, op.imm) {
-            (Code::Cas, _) => self.asm.lock_cmpxchg(width, host, v),
-            (_, rmw::ADD) => {
-                self.asm.mov_rr(width, RAX, v);
-                self.asm.lock_xadd(width, host, RAX);
-            }
-            (_, rmw::SWAP) => {
-                self.asm.mov_rr(width, RAX, v);
-                self.asm.xchg_mr(width, host, RAX);
-            }
-            (_, kind) => {
-                let again = self.asm.label();
-                self.asm.mov_rm(width, RAX, host);
-                self.asm.bind(again);
-                self.asm.mov_rr(width, t1, v);
-                match kind {
-                    rmw::CLR => {
-                        self.asm.not(width, t1);
-                        self.asm.alu_rr(Alu::And, width, t1, RAX);
-                    }
-                    rmw::SET => self.asm.alu_rr(Alu::Or, width, t1, RAX),
-                    rmw::XOR => self.asm.alu_rr(Alu::Xor, width, t1, RAX),
-                    _ => self.asm.alu_rr(Alu::And, width, t1, RAX),
-                }
-                self.asm.lock_cmpxchg(width, host, t1);
-                self.asm.jcc(Cc::NE, again);
-            }
-        }
-        let kind = if c == Code::Cas { Site::CAS } else { Site::RMW };
-        let site = self.site(op, kind, size);
-        let to = self.exchange(offset_of!(Exchange, value));
-        let next = if c == Code::Cas {
-            let after = self.asm.label();
-            let to = self.exchange(offset_of!(Exchange, expected));
-            self.cold.push(Cold::StoreValue { at: after, value: StoreValue::Gpr(RAX), to, next: cold });
-            after
-        } else {
-            cold
-        };
-        self.cold.push(Cold::StoreValue { at: slow, value: StoreValue::Gpr(v), to, next });
-        // rax is written last on both ways.
-        self.beside((cold, back), address, site, AccessResult::Gpr(RAX), t1);
-        self.asm.bind(back);
-        self.done(op.dst, RAX, true);
-        true
     }
 }
 

@@ -356,11 +356,11 @@ fn atomics() {
     for m in memories() {
         for r in [0, 5, 6, 8, 15] {
             all_sizes(|s| {
-                locked(check(Mnemonic::Cmpxchg, &[E::M(m), g(s, r)], |x| x.lock_cmpxchg(s, m, r)));
-                locked(check(Mnemonic::Xadd, &[E::M(m), g(s, r)], |x| x.lock_xadd(s, m, r)));
+                locked(check(Mnemonic::Cmpxchg, &[E::M(m), g(s, r)], |x| { x.lock(); x.cmpxchg(s, m, r); }));
+                locked(check(Mnemonic::Xadd, &[E::M(m), g(s, r)], |x| { x.lock(); x.xadd(s, m, r); }));
             });
         }
-        locked(check(Mnemonic::Cmpxchg16b, &[E::M(m)], |x| x.lock_cmpxchg16b(m)));
+        locked(check(Mnemonic::Cmpxchg16b, &[E::M(m)], |x| { x.lock(); x.cmpxchg16b(m); }));
         check(Mnemonic::Ldmxcsr, &[E::M(m)], |x| x.ldmxcsr(m));
         check(Mnemonic::Stmxcsr, &[E::M(m)], |x| x.stmxcsr(m));
     }
