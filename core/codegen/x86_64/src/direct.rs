@@ -232,7 +232,8 @@ impl Lowering<'_> {
         self.asm.jcc(Cc::NE, slow);
         self.asm.mov_rm(Size::Q, RAX, expected);
         self.touch(slow);
-        self.asm.lock_cmpxchg(width, address, v);
+        self.asm.lock();
+        self.asm.cmpxchg(width, address, v);
         self.asm.mov_mi(Size::D, bytes, 0);
         self.asm.setcc(Cc::NE, RAX);
         self.asm.movzx_rr(Size::B, RAX, RAX);
@@ -266,12 +267,14 @@ impl Lowering<'_> {
         match (c, op.imm) {
             (Code::Cas, _) => {
                 self.touch(slow);
-                self.asm.lock_cmpxchg(width, address, v);
+                self.asm.lock();
+                self.asm.cmpxchg(width, address, v);
             }
             (_, rmw::ADD) => {
                 self.asm.mov_rr(width, RAX, v);
                 self.touch(slow);
-                self.asm.lock_xadd(width, address, RAX);
+                self.asm.lock();
+                self.asm.xadd(width, address, RAX);
             }
             (_, rmw::SWAP) => {
                 self.asm.mov_rr(width, RAX, v);
@@ -294,7 +297,8 @@ impl Lowering<'_> {
                     _ => self.asm.alu_rr(Alu::And, width, t, RAX),
                 }
                 self.touch(slow);
-                self.asm.lock_cmpxchg(width, address, t);
+                self.asm.lock();
+                self.asm.cmpxchg(width, address, t);
                 self.asm.jcc(Cc::NE, again);
             }
         }
