@@ -2,7 +2,8 @@
 #![allow(unsafe_code)] // FFI: the mock is the other side of the services table.
 
 use emu_plugins_api::{
-    Access, CpuHeader, DeviceHandle, DeviceVtable, Host, HostServices, KeyValue, MachineConfig, Power, SemihostingCall, Slice, Str, SystemEvent, TlbFlush, fault,
+    Access, CpuHeader, DeviceHandle, DeviceVtable, Host, HostServices, KeyValue, LinuxAbi, LinuxReturn, LinuxSignal, MachineConfig, Power,
+    SemihostingCall, Slice, Str, SystemEvent, TlbFlush, UserFault, UserKernelVtable, UserMemory, fault,
 };
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -339,6 +340,33 @@ unsafe extern "C" fn semihosting(_: *mut CpuHeader, _: *mut SemihostingCall) -> 
     1
 }
 
+// No device is in a machine in user mode: each answers that there is none.
+unsafe extern "C" fn user_attach(_: *mut c_void, _: *const c_void, _: *const UserKernelVtable, _: *mut UserMemory) -> u32 {
+    1
+}
+unsafe extern "C" fn linux_abi(_: *mut c_void, _: *mut LinuxAbi) -> u32 {
+    1
+}
+unsafe extern "C" fn user_fault(_: *mut CpuHeader, _: *const UserFault) {}
+unsafe extern "C" fn user_pages(_: *mut c_void, _: u64, _: u64, _: u32) {}
+unsafe extern "C" fn user_writes(_: *mut c_void, _: u64, _: u64) {}
+unsafe extern "C" fn user_copy(_: *mut u8, _: *const u8, bytes: usize) -> usize {
+    bytes
+}
+unsafe extern "C" fn user_thread(_: *mut CpuHeader, _: u64) -> u32 {
+    1
+}
+unsafe extern "C" fn user_fork(_: *mut CpuHeader) -> i64 {
+    -1
+}
+unsafe extern "C" fn user_exit(_: *mut c_void, _: i32) {}
+unsafe extern "C" fn linux_signal(_: *mut CpuHeader, _: *const LinuxSignal) -> u32 {
+    1
+}
+unsafe extern "C" fn linux_sigreturn(_: *mut CpuHeader, _: *mut LinuxReturn) -> u32 {
+    1
+}
+
 static SERVICES: HostServices = HostServices {
     log,
     clock,
@@ -366,4 +394,15 @@ static SERVICES: HostServices = HostServices {
     stream_write,
     wall_clock,
     semihosting,
+    user_attach,
+    linux_abi,
+    user_fault,
+    user_pages,
+    user_writes,
+    user_copy,
+    user_thread,
+    user_fork,
+    user_exit,
+    linux_signal,
+    linux_sigreturn,
 };
