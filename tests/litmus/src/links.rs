@@ -4,7 +4,7 @@
 use crate::guest::{descriptor as d, *};
 use emu_a64_asm::*;
 
-/// The stack of CPU 0 grows down from here, that of CPU 1 from [`STACKS_APART`] lower.
+/// The stack of CPU 0 grows down from here, that of the next from [`STACKS_APART`] lower.
 const DEEP_STACK: u64 = RAM + (224 << 20);
 const STACKS_APART: u64 = 32 << 20;
 /// Functions, in pairs; the first of a pair calls the second, the second another pair's first.

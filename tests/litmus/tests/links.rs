@@ -22,9 +22,10 @@ fn a_deep_ring_in_little_memory() {
     ring("ring-small", 1, "4");
 }
 
+/// CPUs that throw away each other's code while the host has taken their turn from them.
 #[test]
-fn a_deep_ring_in_little_memory_for_two() {
-    ring("ring-small-2", 2, "4");
+fn a_deep_ring_in_little_memory_for_four() {
+    ring("ring-small-4", 4, "4");
 }
 
 #[test]
