@@ -868,10 +868,11 @@ impl Machine {
         let mut text = String::new();
         if let Some(n) = &self.native {
             text = format!(
-                "regions: {}\nentries of code that moves: {}\nbytes of code: {}\nchunks of code evicted: {}\ntime spent making code: {:.3} s\n",
+                "regions: {}\nentries of code that moves: {}\nbytes of code: {}\njumps patched: {}\nchunks of code evicted: {}\ntime spent making code: {:.3} s\n",
                 load(&n.regions),
                 load(&n.entries),
                 load(&n.bytes),
+                load(&n.links),
                 load(&n.evicted),
                 load(&n.time_ns) as f64 / 1e9
             );

@@ -3,8 +3,9 @@
 //! A CPU's memory is one allocation: header and state, value slots, the exchange area, the jump cache, the translation caches. Generated code
 //! addresses all of it from one register.
 //!
-//! Code is thrown away by the chunk. Its blocks leave the index first, then the code epoch moves on; a CPU that comes to the dispatcher
-//! forgets its jump cache and publishes the epoch; a chunk is used again when every CPU has, or is outside of generated code.
+//! Code is thrown away by the chunk. Its blocks leave the index first and jumps into it are patched back, then the code epoch moves on; a CPU
+//! that comes to the dispatcher publishes the epoch, forgets its jump cache and expects no returns before it runs code again; a chunk is used
+//! again when every CPU has, or is outside of generated code.
 
 use crate::code::{Block, Body, moving};
 use crate::machine::Machine;
@@ -18,8 +19,8 @@ use emu_mem::{PAGE_SIZE, TLB_ENTRIES};
 use emu_opt::{Dead, Forward, StateInfo, UnitOps};
 use emu_plugins_api::{CpuHeader, FieldClass, StateLayout, effect, layout_flag};
 use emu_x86_64::asm::{Asm, Mem, Size, reg::RAX};
-use emu_x86_64::frame::{CPU, Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, Runtime, Site, TLB_ENTRY, TlbShape};
 use emu_x86_64::direct::Direct;
+use emu_x86_64::frame::{CPU, Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, Link, LinkBase, PINS, Runtime, Site, TLB_ENTRY, TlbShape};
 use emu_x86_64::{CodeCache, Lowering, Options, Region, Thunks, Unit};
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,6 +28,13 @@ use std::sync::{Arc, Mutex};
 
 /// Executable memory of a machine in bytes.
 const CACHE: usize = 192 << 20;
+
+/// That, or what `EMU_CODE_CACHE` says in MiB. The error is a sentence.
+fn cache_size() -> Result<usize, String> {
+    let Ok(text) = std::env::var("EMU_CODE_CACHE") else { return Ok(CACHE) };
+    let size = text.parse().ok().filter(|mib| (4..=1024).contains(mib)).map(|mib: usize| mib << 20);
+    size.ok_or_else(|| format!("EMU_CODE_CACHE={text} is no number of MiB from 4 to 1024"))
+}
 
 /// Offsets of the parts of a CPU's memory.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +90,8 @@ pub struct Native {
     range: std::ops::Range<usize>,
     /// Where direct accesses are, by chunk: offset in the chunk, and of the way beside.
     faults: Mutex<Vec<Vec<(u32, u32)>>>,
+    /// Size in bytes of a chunk of the cache.
+    chunk: usize,
     /// Chunks that wait for CPUs to leave them, and since which epoch.
     condemned: Mutex<Vec<(u32, u64)>>,
     /// Moves on when code is thrown away or has changed.
@@ -92,6 +102,8 @@ pub struct Native {
     pub regions: AtomicU64,
     /// Entries of code that moves.
     pub entries: AtomicU64,
+    /// Jumps patched.
+    pub links: AtomicU64,
     /// Chunks thrown away.
     pub evicted: AtomicU64,
     /// Time spent making code, in ns.
@@ -168,6 +180,7 @@ impl Native {
         };
         let runtime = Runtime {
             next: next as *const () as usize,
+            link: link as *const () as usize,
             exit: exit as *const () as usize,
             helper_exit: helper_exit as *const () as usize,
             access: access as *const () as usize,
@@ -193,7 +206,7 @@ impl Native {
             direct,
             features,
         }));
-        let mut cache = CodeCache::new(CACHE)?;
+        let mut cache = CodeCache::new(cache_size()?)?;
         let thunks = Thunks::make(frame, &mut cache).ok_or("no room for generated code")?;
         Ok(Native {
             frame,
@@ -207,13 +220,15 @@ impl Native {
                 helper_writes: layout.helpers.get().iter().map(|h| has(h, effect::WRITES_STATE)).collect(),
             },
             range: cache.range(),
-            faults: Mutex::new(vec![Vec::new(); CACHE.div_ceil(emu_x86_64::CHUNK)]),
+            chunk: cache.chunk_bytes(),
+            faults: Mutex::new(vec![Vec::new(); cache.range().len().div_ceil(cache.chunk_bytes())]),
             cache: Mutex::new(cache),
             condemned: Mutex::default(),
             epoch: AtomicU64::new(1),
             bytes: AtomicU64::new(0),
             regions: AtomicU64::new(0),
             entries: AtomicU64::new(0),
+            links: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             time_ns: AtomicU64::new(0),
             perf: crate::perf::Perf::from_env(),
@@ -256,11 +271,10 @@ impl Native {
         asm.mov_ri(RAX, pc & !(PAGE_SIZE - 1));
         asm.mov_mr(Size::Q, page, RAX);
         asm.jmp_outside(0);
-        let placed = {
-            let mut cache = self.cache.lock().unwrap_or_else(|e| e.into_inner());
-            self.reclaim(m, &mut cache);
-            cache.place_before(&asm, address)?
-        };
+        // Nobody throws the chunk away before the block is in the index.
+        let mut cache = self.cache.lock().unwrap_or_else(|e| e.into_inner());
+        self.reclaim(m, &mut cache);
+        let placed = cache.place_before(&asm, address)?;
         self.bytes.fetch_add(asm.code.len() as u64, Ordering::Relaxed);
         self.entries.fetch_add(1, Ordering::Relaxed);
         let block = Block {
@@ -282,10 +296,10 @@ impl Native {
         }
         let faults = self.faults.lock().unwrap_or_else(|e| e.into_inner());
         let offset = rip - self.range.start;
-        let (chunk, at) = (offset / emu_x86_64::CHUNK, (offset % emu_x86_64::CHUNK) as u32);
+        let (chunk, at) = (offset / self.chunk, (offset % self.chunk) as u32);
         let table = faults.get(chunk)?;
         let i = table.binary_search_by_key(&at, |e| e.0).ok()?;
-        Some(self.range.start + chunk * emu_x86_64::CHUNK + table[i].1 as usize)
+        Some(self.range.start + chunk * self.chunk + table[i].1 as usize)
     }
     /// Holds everything, over a fork.
     pub(crate) fn hold(&self) -> Held<'_> {
@@ -293,6 +307,18 @@ impl Native {
             m.lock().unwrap_or_else(|e| e.into_inner())
         }
         Held { cache: held(&self.cache), _condemned: held(&self.condemned), _faults: held(&self.faults) }
+    }
+
+    /// Patches a jump to go to a block. The CPU that asks has come from the jump, and not been seen at the dispatcher since.
+    pub fn link(&self, link: &Link, block: &Block) {
+        let Body::Native(code) = block.body else { return };
+        let mut cache = self.cache.lock().unwrap_or_else(|e| e.into_inner());
+        // Whoever throws code away holds the lock: this block's chunks have their links undone later or are gone already.
+        if block.valid.load(Ordering::SeqCst) {
+            let site = core::ptr::from_ref(link).addr().wrapping_add_signed(link.site as isize);
+            cache.link(site, link.unlinked, code, block.into);
+            self.links.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Takes back what every CPU has left, and throws the oldest chunk away when few are free.
@@ -312,6 +338,7 @@ impl Native {
             let waiting: Vec<u32> = condemned.iter().map(|c| c.0).collect();
             if let Some(chunk) = cache.oldest(&waiting) {
                 machine.code.drop_chunk(chunk);
+                cache.unlink(chunk);
                 let epoch = self.epoch.fetch_add(1, Ordering::SeqCst) + 1;
                 condemned.push((chunk, epoch));
                 self.evicted.fetch_add(1, Ordering::Relaxed);
@@ -386,21 +413,18 @@ impl Generator {
             }
         }
         let vl = m.arch.vector_bytes(mode);
-        self.lower(mode, vl, moves);
+        self.lower(mode, vl, moves, page, key);
         let f = &self.former;
-        let placed = {
-            let mut cache = native.cache.lock().unwrap_or_else(|e| e.into_inner());
-            native.reclaim(m, &mut cache);
-            let placed = cache.place(&self.lowering.asm);
-            if let Some(p) = placed.filter(|_| native.frame.direct.is_some()) {
-                let at = (p.address - native.range.start) as u32 % emu_x86_64::CHUNK as u32;
-                let table = self.lowering.fault_table();
-                let mut faults = native.faults.lock().unwrap_or_else(|e| e.into_inner());
-                faults[p.chunk as usize].extend(table.iter().map(|(a, b)| (at + a, at + b)));
-            }
-            placed
-        };
-        let Some(placed) = placed else { return Ok(None) };
+        // Nobody throws the chunk away before its blocks are in the index.
+        let mut cache = native.cache.lock().unwrap_or_else(|e| e.into_inner());
+        native.reclaim(m, &mut cache);
+        let Some(placed) = cache.place(&self.lowering.asm) else { return Ok(None) };
+        if native.frame.direct.is_some() {
+            let at = ((placed.address - native.range.start) % native.chunk) as u32;
+            let table = self.lowering.fault_table();
+            let mut faults = native.faults.lock().unwrap_or_else(|e| e.into_inner());
+            faults[placed.chunk as usize].extend(table.iter().map(|(a, b)| (at + a, at + b)));
+        }
         native.regions.fetch_add(1, Ordering::Relaxed);
         native.bytes.fetch_add(self.lowering.asm.code.len() as u64, Ordering::Relaxed);
         if let Some(perf) = &native.perf {
@@ -427,6 +451,7 @@ impl Generator {
                 entry = Some(block);
             }
         }
+        drop(cache);
         m.code.insns.fetch_add(f.insns.into(), Ordering::Relaxed);
         if let Some(t) = started {
             native.time_ns.fetch_add(t.elapsed().as_nanos() as u64, Ordering::Relaxed);
@@ -437,7 +462,7 @@ impl Generator {
 
 impl Generator {
     /// Generates the code of the region that was formed.
-    fn lower(&mut self, mode: u64, vl: u32, moves: bool) {
+    fn lower(&mut self, mode: u64, vl: u32, moves: bool, origin: u64, key: u64) {
         let f = &self.former;
         let units: Vec<Unit<'_>> = f
             .units
@@ -450,7 +475,7 @@ impl Generator {
                 loops: u.loops,
             })
             .collect();
-        let region = Region { units: &units, mode, vl, moves };
+        let region = Region { units: &units, mode, vl, moves, origin, key };
         let Err(what) = self.lowering.region(&region, &mut self.entries) else { return };
         log::error!("the code generator has a bug: {what} in the region at {:#x}; it is generated with less care for speed", region.units[0].pc);
         self.mistakes += 1;
@@ -481,7 +506,7 @@ impl Generator {
         if native.optimise {
             self.optimise(native);
         }
-        self.lower(mode, arch.vector_bytes(mode), false);
+        self.lower(mode, arch.vector_bytes(mode), false, 0, mode);
         if self.mistakes != 0 {
             return Err("the code generator has a bug".into());
         }
@@ -517,6 +542,21 @@ impl Generator {
 unsafe extern "C" fn next(cpu: *mut CpuHeader) -> usize {
     // SAFETY: see above.
     let (m, v) = unsafe { of(cpu) };
+    v.next_code(m)
+}
+unsafe extern "C" fn link(cpu: *mut CpuHeader, link: *const Link) -> usize {
+    // SAFETY: see above; the link lies in the code beside the jump, and knows where its base does.
+    let ((m, v), link, base) = unsafe {
+        let base = link.cast::<u8>().wrapping_add(4).wrapping_offset((*link).base as isize).cast::<LinkBase>();
+        let (m, v) = of(cpu);
+        let page = match (*base).va {
+            LinkBase::MOVES => (*cpu.cast::<u8>().add(v.layout_of().exchange as usize).cast::<Exchange>()).page,
+            va => va,
+        };
+        (*cpu).pc = page | u64::from((*link).offset);
+        ((m, v), &*link, &*base)
+    };
+    v.link(m, link, base);
     v.next_code(m)
 }
 unsafe extern "C" fn exit(cpu: *mut CpuHeader, reason: u32) -> usize {

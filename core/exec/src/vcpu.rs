@@ -8,7 +8,7 @@ use crate::native::{CpuLayout, Generator};
 use emu_interp::{End, Fault};
 use emu_ir::{MemFlags, OwnedIrBuf, exit, verify};
 use emu_mem::{Aside, LargeMappings, PAGE_SIZE, TLB_ENTRIES, Tlb, VA_MASK};
-use emu_x86_64::frame::{Exchange, JUMPS, JumpEntry, TLB_ENTRY};
+use emu_x86_64::frame::{Exchange, JUMPS, JumpEntry, Link, LinkBase, TLB_ENTRY};
 use emu_plugins_api::{Access, AccessKind, BlockRequest, CpuHeader, Slice, StateLayout, TlbFlush, Translation, attr, fault, irq, perm};
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
@@ -299,10 +299,16 @@ impl Vcpu {
     fn line(&self, line: usize) -> *mut JumpEntry {
         self.cpu.cast::<u8>().wrapping_add(self.at.jumps as usize).cast::<JumpEntry>().wrapping_add(line & (JUMPS - 1))
     }
+    /// No return is expected any more when generated code goes on from the dispatcher.
+    fn forget_returns(&self) {
+        // SAFETY: this is the CPU's thread; the exchange area is part of the CPU.
+        unsafe { (*self.exchange()).forget_returns = 1 };
+    }
     /// Generated code finds other code by asking again. The CPU's own thread.
     pub fn forget_code(&self) {
         let c = self.caches();
         count(&self.counters.forgotten);
+        self.forget_returns();
         c.epoch += 1;
         c.lines_aside.forget(None);
         for lines in &mut c.lines {
@@ -311,6 +317,7 @@ impl Vcpu {
     }
     /// The same for code of one physical page.
     fn forget_code_of(&self, pa: u64) {
+        self.forget_returns();
         let c = self.caches();
         // What was interpreted beside generated code is in no index that could say it is no longer valid.
         c.epoch += 1;
@@ -325,6 +332,7 @@ impl Vcpu {
     }
     /// The same for code that holds in one address space only.
     fn forget_code_in(&self, asid: u32) {
+        self.forget_returns();
         let c = self.caches();
         c.lines_aside.forget(Some(asid));
         c.fetch.iter_mut().filter(|f| f.asid == Some(asid)).for_each(|f| f.epoch = 0);
@@ -340,6 +348,7 @@ impl Vcpu {
     }
     /// The address space changes: see `Tlb::switch`.
     fn switch_code(&self, from: u32, to: u32) {
+        self.forget_returns();
         let c = self.caches();
         let lines = &mut c.lines[1];
         let back = c.lines_aside.switch(from, to, |room| {
@@ -454,6 +463,9 @@ impl Vcpu {
     /// Makes the CPU look at what there is to look at; any thread.
     pub fn kick(&self) {
         self.exit_request().store(1, Ordering::SeqCst);
+        // SAFETY: the exchange area lives as long as `self`; only the address of a member that is written as a whole is taken.
+        let limit = unsafe { AtomicU64::from_ptr(core::ptr::addr_of_mut!((*self.exchange()).stack_limit)) };
+        limit.store(u64::MAX, Ordering::SeqCst);
         if let Some(t) = self.thread.get() {
             t.unpark();
         }
@@ -667,6 +679,8 @@ impl Vcpu {
             }
             if std::mem::replace(&mut self.caches().code_epoch, epoch) != epoch {
                 self.forget_code();
+                // Jumps that were patched by another address are seen as they are now behind a serializing instruction.
+                core::arch::x86_64::__cpuid(0);
             }
             // SAFETY: this is the CPU's thread.
             let (pc, mode, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key, (*self.cpu).insns) };
@@ -699,6 +713,24 @@ impl Vcpu {
                         return 0;
                     }
                 }
+            }
+        }
+    }
+
+    /// Generated code comes from a jump that can be patched: if there is code for where it goes, it is. Must be called before `next_code`, which
+    /// says that the CPU has left the code that it comes from.
+    pub fn link(&self, machine: &Machine, link: &Link, base: &LinkBase) {
+        let Some(native) = &machine.native else { return };
+        // SAFETY: this is the CPU's thread.
+        let (pc, mode) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key) };
+        let Ok((pa, attrs)) = self.fetch(machine, pc, mode) else { return };
+        // The page may be another one by now than that from which the code was made that this CPU is leaving.
+        let key = block_key(mode, attrs);
+        if pa & !(PAGE_SIZE - 1) == base.origin && key == base.key {
+            // Code that moves is where it is already.
+            let place = if base.va == LinkBase::MOVES { moving(pc) } else { pc };
+            if let Some(block) = machine.code.find(pa, place, key) {
+                native.link(link, &block);
             }
         }
     }

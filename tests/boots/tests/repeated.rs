@@ -15,6 +15,11 @@ fn times() -> u32 {
 
 /// Boots until the console shows `goal`, then goes through the script, as often as asked.
 fn repeat(cpu: &str, smp: u32, append: &str, script: &[&str]) {
+    repeat_with(cpu, smp, append, script, &[]);
+}
+
+/// The same with variables in the emulator's environment.
+fn repeat_with(cpu: &str, smp: u32, append: &str, script: &[&str], variables: &[(&str, &str)]) {
     let (kernel, initrd) = installer().unwrap();
     let (kernel, initrd, smp_text) = (kernel.display().to_string(), initrd.display().to_string(), smp.to_string());
     let machine = ["-M", "virt", "-cpu", cpu, "-smp", &smp_text, "-m", "1G", "-nographic", "-kernel", &kernel, "-initrd", &initrd];
@@ -22,7 +27,7 @@ fn repeat(cpu: &str, smp: u32, append: &str, script: &[&str]) {
     let times = times();
     for n in 1..=times {
         let mut command = emu::command().unwrap();
-        command.args(machine).args(["-append", append]).args(script);
+        command.args(machine).args(["-append", append]).args(script).envs(variables.iter().copied());
         let start = Instant::now();
         let finished = process::run(&mut command, LIMIT).unwrap();
         let text = finished.text();
@@ -48,6 +53,12 @@ fn shell(cpu: &str, smp: u32) {
 /// To the first question of the installer, for which udev, debconf and a terminal program have run.
 fn installers_first_screen(cpu: &str, smp: u32) {
     repeat(cpu, smp, "console=ttyAMA0", &["--expect", "Select a language"]);
+}
+
+/// Generated code is thrown away all the time, by each CPU under the others.
+#[test]
+fn little_memory_for_code() {
+    repeat_with("max", 2, "rdinit=/bin/sh console=ttyAMA0", &["--expect", "~ # "], &[("EMU_CODE_CACHE", "12")]);
 }
 
 macro_rules! boots {

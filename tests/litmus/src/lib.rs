@@ -6,6 +6,7 @@
 //! - [`shape`], [`race`]: litmus tests of the memory model, litmus7's way: thousands of instances between two barriers, in scattered order.
 //! - [`tear`], [`counter`]: single-copy atomicity, and counters that must come out exact.
 //! - [`spaces`], [`returns`]: two programs at the same addresses, rounding modes that callees change, deep recursion.
+//! - [`links`]: code that is tied together, and thrown away, rewritten or mapped elsewhere.
 //! - [`wild`], [`unmap`], [`patch`]: addresses without a translation, translations and code that go away under a running CPU.
 //! - [`aliases`]: one piece of code at many virtual addresses.
 //! - [`registers`]: every register over SVC, ERET and interrupts.
@@ -22,6 +23,7 @@
 pub mod aliases;
 pub mod counter;
 pub mod guest;
+pub mod links;
 pub mod patch;
 pub mod race;
 pub mod registers;
@@ -94,12 +96,21 @@ impl Report {
 /// # Panics
 /// When the guest complains, or the emulator does.
 pub fn run(name: &str, image: &[u8], cpus: u64) -> Report {
+    run_with(name, image, cpus, &[])
+}
+
+/// The same with variables in the emulator's environment.
+///
+/// # Panics
+/// As above.
+pub fn run_with(name: &str, image: &[u8], cpus: u64, variables: &[(&str, &str)]) -> Report {
     let folder = emu::profile_dir().unwrap_or_else(|e| panic!("{e}"));
     let turn = File::create(folder.join("litmus.lock")).expect("a file can be made beside the tests");
     turn.lock().expect("the file can be locked");
     let file = std::env::temp_dir().join(format!("emu-litmus-{name}-{}.img", std::process::id()));
     std::fs::write(&file, image).expect("the guest can be written");
     let mut command = command(cpus);
+    command.envs(variables.iter().copied());
     command.arg("-kernel").arg(&file);
     let report = watched(name, &mut command);
     let _ = std::fs::remove_file(&file);

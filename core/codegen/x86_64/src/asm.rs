@@ -373,6 +373,16 @@ impl Asm {
         self.u8(0x58 | r & 7);
     }
 
+    /// `push imm`, sign-extended.
+    pub fn push_i(&mut self, imm: i32) {
+        match i8::try_from(imm) {
+            Ok(b) => self.bytes(&[0x6a, b as u8]),
+            Err(_) => {
+                self.u8(0x68);
+                self.i32(imm);
+            }
+        }
+    }
     /// `pushfq`.
     pub fn pushf(&mut self) {
         self.u8(0x9c);
@@ -621,6 +631,33 @@ impl Asm {
     pub fn jmp_m(&mut self, m: Mem) {
         self.form(0, false, false, &[0xff], 4, Rm::M(m));
     }
+    /// `jmp label` or `call label` (`0xe9`, `0xe8`) whose displacement is aligned to its size, so that it can be changed while it runs. The
+    /// displacement's offset.
+    fn patchable(&mut self, opcode: u8, label: Label) -> u32 {
+        match 3 - self.here() % 4 {
+            0 => {}
+            1 => self.u8(0x90),
+            2 => self.bytes(&[0x66, 0x90]),
+            _ => self.bytes(&[0x0f, 0x1f, 0x00]),
+        }
+        self.u8(opcode);
+        let at = self.here();
+        self.fixups.push((at, label));
+        self.i32(0);
+        at
+    }
+    /// `jmp label`, to be patched: the offset of its displacement.
+    pub fn jmp_patchable(&mut self, label: Label) -> u32 {
+        self.patchable(0xe9, label)
+    }
+    /// `call label`, to be patched: the offset of its displacement.
+    pub fn call_patchable(&mut self, label: Label) -> u32 {
+        self.patchable(0xe8, label)
+    }
+    /// `call [m]`.
+    pub fn call_m(&mut self, m: Mem) {
+        self.form(0, false, false, &[0xff], 2, Rm::M(m));
+    }
     /// `call r`.
     pub fn call_r(&mut self, r: Gpr) {
         self.form(0, false, false, &[0xff], 2, Rm::R(r));
@@ -641,6 +678,17 @@ impl Asm {
         }
         self.bind(label);
         self.bytes(bytes);
+    }
+
+    /// Four words, aligned: the first is the distance from behind it to a label.
+    pub fn words(&mut self, label: Label, to: Label, words: [u32; 3]) {
+        while !self.code.len().is_multiple_of(4) {
+            self.u8(0xcc);
+        }
+        self.bind(label);
+        self.fixups.push((self.here(), to));
+        self.i32(0);
+        words.iter().for_each(|w| self.bytes(&w.to_le_bytes()));
     }
 
     // -- vectors -----------------------------------------------------------------------------------------------------------------------

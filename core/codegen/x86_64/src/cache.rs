@@ -8,15 +8,21 @@ use crate::asm::Asm;
 use rustix::fs::MemfdFlags;
 use rustix::mm::{MapFlags, ProtFlags};
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicI32, Ordering};
 
-/// Size of a chunk in bytes.
+/// Size of a chunk in bytes, unless the cache is small.
 pub const CHUNK: usize = 2 << 20;
+
+/// No region's code is longer.
+const REGION_MAX: usize = 256 << 10;
 
 /// The memory.
 pub struct CodeCache {
     write: *mut u8,
     execute: *mut u8,
     len: usize,
+    /// Size of a chunk in bytes.
+    chunk: usize,
     /// Chunks that nobody uses.
     free: Vec<u32>,
     /// The chunk being filled, and how far.
@@ -30,6 +36,21 @@ pub struct CodeCache {
     borrowed: bool,
     /// The same, but it is this process that fills it: the other sees what is there now, so nothing of that may be overwritten.
     lent: bool,
+    /// Jumps into each chunk that were patched.
+    links: Vec<Vec<Patched>>,
+    /// How often each chunk was given back.
+    releases: Vec<u32>,
+}
+
+/// A jump that was patched.
+#[derive(Clone, Copy)]
+struct Patched {
+    /// Offset of its displacement.
+    site: u32,
+    /// The displacement that it had.
+    unlinked: i32,
+    /// `releases` of the chunk that it lies in.
+    releases: u32,
 }
 
 // SAFETY: the pointers are to mappings that this value owns; writing goes through `&mut self`.
@@ -45,9 +66,10 @@ pub struct Placed {
 }
 
 impl CodeCache {
-    /// Reserves `len` bytes (a multiple of [`CHUNK`], below 2 GiB); host memory is taken as chunks are filled.
+    /// Reserves `len` bytes, below 2 GiB, in chunks of [`CHUNK`] or, if that made too few, in 16; host memory is taken as they are filled.
     pub fn new(len: usize) -> Result<CodeCache, String> {
-        let len = len.next_multiple_of(CHUNK);
+        let chunk = (len / 16).next_multiple_of(4096).clamp(REGION_MAX, CHUNK);
+        let len = len.next_multiple_of(chunk);
         let failed = |what: &str, e: rustix::io::Errno| format!("cannot {what} memory for generated code: {e}");
         let file = rustix::fs::memfd_create("emu-code", MemfdFlags::CLOEXEC).map_err(|e| failed("create", e))?;
         rustix::fs::ftruncate(&file, len as u64).map_err(|e| failed("reserve", e))?;
@@ -57,8 +79,10 @@ impl CodeCache {
         };
         let write = map(ProtFlags::READ | ProtFlags::WRITE).map_err(|e| failed("map", e))?.cast::<u8>();
         let execute = map(ProtFlags::READ | ProtFlags::EXEC).map_err(|e| failed("map executable", e))?.cast::<u8>();
-        let free = (1..(len / CHUNK) as u32).rev().collect();
-        Ok(CodeCache { write, execute, len, free, current: 0, used: 0, order: [0].into(), targets: Vec::new(), borrowed: false, lent: false })
+        let free = (1..(len / chunk) as u32).rev().collect();
+        let chunks = len / chunk;
+        let (links, releases) = (vec![Vec::new(); chunks], vec![0; chunks]);
+        Ok(CodeCache { write, execute, len, chunk, free, current: 0, used: 0, order: [0].into(), targets: Vec::new(), borrowed: false, lent: false, links, releases })
     }
     /// Makes an address known under the next number.
     pub fn add_target(&mut self, address: usize) -> u32 {
@@ -69,6 +93,10 @@ impl CodeCache {
     pub fn range(&self) -> std::ops::Range<usize> {
         self.execute as usize..self.execute as usize + self.len
     }
+    /// Size of a chunk in bytes.
+    pub fn chunk_bytes(&self) -> usize {
+        self.chunk
+    }
     /// The process has forked; the memory is shared with the other half.
     pub fn forked(&mut self, child: bool) {
         (self.borrowed, self.lent) = (self.borrowed || child, self.lent || !child);
@@ -78,8 +106,8 @@ impl CodeCache {
         let file = rustix::fs::memfd_create("emu-code", MemfdFlags::CLOEXEC)?;
         rustix::fs::ftruncate(&file, self.len as u64)?;
         for chunk in &self.order {
-            let len = if *chunk == self.current { self.used } else { CHUNK };
-            let at = *chunk as usize * CHUNK;
+            let len = if *chunk == self.current { self.used } else { self.chunk };
+            let at = *chunk as usize * self.chunk;
             // SAFETY: inside the mapping; nobody writes while `self` is borrowed.
             let bytes = unsafe { std::slice::from_raw_parts(self.write.add(at), len) };
             let mut done = 0;
@@ -98,17 +126,17 @@ impl CodeCache {
     /// in use.
     pub fn place(&mut self, asm: &Asm) -> Option<Placed> {
         let len = asm.code.len();
-        assert!(len <= CHUNK, "{len} bytes of code for one region");
+        assert!(len <= self.chunk, "{len} bytes of code for one region");
         let mut at = self.used.next_multiple_of(16);
-        if (self.borrowed || (self.lent && at + len > CHUNK)) && self.own().is_err() {
+        if (self.borrowed || (self.lent && at + len > self.chunk)) && self.own().is_err() {
             return None;
         }
-        if at + len > CHUNK {
+        if at + len > self.chunk {
             self.current = self.free.pop()?;
             self.order.push_back(self.current);
             at = 0;
         }
-        let offset = self.current as usize * CHUNK + at;
+        let offset = self.current as usize * self.chunk + at;
         self.used = at + len;
         // SAFETY: offset + len <= self.len; the bytes belong to a chunk that no CPU executes beyond what was placed before.
         unsafe { std::ptr::copy_nonoverlapping(asm.code.as_ptr(), self.write.add(offset), len) };
@@ -140,6 +168,39 @@ impl CodeCache {
     pub fn release(&mut self, chunk: u32) {
         self.order.retain(|c| *c != chunk);
         self.free.push(chunk);
+        self.releases[chunk as usize] += 1;
+        self.links[chunk as usize] = Vec::new();
+    }
+    /// Patches a jump, by the address of its displacement, to go to `target`, which goes on in the chunk `into`; `unlinked` is what `unlink` makes of it. They lie in chunks that
+    /// nobody has condemned, or the jump in one that a CPU, the caller's, is still in.
+    /// Nothing is patched in memory that another process executes as well: what is valid here need not be there.
+    pub fn link(&mut self, site: usize, unlinked: i32, target: usize, into: u32) {
+        if self.borrowed || self.lent {
+            return;
+        }
+        let [site_at, target_at] = [site, target].map(|a| a - self.execute as usize);
+        let chunk = target_at / self.chunk;
+        let patched = Patched { site: site_at as u32, unlinked, releases: self.releases[site_at / self.chunk] };
+        self.links[chunk].push(patched);
+        if into as usize != chunk {
+            self.links[into as usize].push(patched);
+        }
+        self.patch(site_at, (target as isize - (site + 4) as isize) as i32);
+    }
+    /// Patches all jumps into a chunk back. CPUs may be on their way still.
+    pub fn unlink(&mut self, chunk: u32) {
+        for p in std::mem::take(&mut self.links[chunk as usize]) {
+            // What lay in a chunk that was used again since is there no more.
+            if self.releases[p.site as usize / self.chunk] == p.releases {
+                self.patch(p.site as usize, p.unlinked);
+            }
+        }
+    }
+    fn patch(&mut self, site: usize, displacement: i32) {
+        assert!(site + 4 <= self.len && site.is_multiple_of(4), "a displacement to patch at offset {site:#x}");
+        // SAFETY: inside the mapping and aligned; all that is written after code was placed there, by a CPU or for one, is atomic.
+        let place = unsafe { AtomicI32::from_ptr(self.write.add(site).cast()) };
+        place.store(displacement, Ordering::SeqCst);
     }
     /// Chunks that are free.
     pub fn free_chunks(&self) -> usize {
@@ -147,7 +208,7 @@ impl CodeCache {
     }
     /// Bytes in use.
     pub fn used_bytes(&self) -> usize {
-        (self.order.len() - 1) * CHUNK + self.used
+        (self.order.len() - 1) * self.chunk + self.used
     }
     /// The bytes at an address, for disassembly.
     pub fn bytes(&self, address: usize, len: usize) -> &[u8] {

@@ -2,14 +2,18 @@
 
 use crate::analyse::NO_KEY;
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, reg::*};
-use crate::frame::{CPU, Exchange, JUMPS, JumpEntry, Site};
-use crate::lower::{AccessResult, Cold, Loc, Lowering, Value};
+use crate::frame::{CPU, Exchange, JUMPS, JumpEntry, LinkBase, Site, TEMPS};
+use crate::lower::{AccessResult, Cold, Loc, Lowering, Target, Value};
 use crate::memory::StoreValue;
 use emu_ir::{Code, NONE, Op, fence};
 use std::mem::offset_of;
 
 /// Bit of the sticky flags that integer saturation sets.
 const SATURATED: i32 = 1 << 8;
+
+/// `aux` of `goto` and `jump`.
+const CALL: u32 = 1;
+const RETURN: u32 = 2;
 
 impl Lowering<'_> {
     fn request(&self) -> Mem {
@@ -45,13 +49,15 @@ impl Lowering<'_> {
             return *label;
         }
         let at = self.asm.label();
-        self.cold.push(Cold::Link { at, pc });
+        self.cold.push(Cold::Outside { at, pc });
         at
     }
 
     /// What ends a unit, or may.
     pub(crate) fn control(&mut self, op: &Op, c: Code) {
         match c {
+            // By contract the mode of what a `goto` goes to is the region's.
+            Code::Goto if op.aux == CALL => self.call_constant(op.imm, Some(self.mode), true),
             Code::Goto => self.goto(op.imm, self.at + 1 == self.unit_len),
             Code::Branch => {
                 match self.loc(op.a) {
@@ -65,8 +71,10 @@ impl Lowering<'_> {
                 };
             }
             Code::Jump => match self.loc(op.a) {
-                Loc::Const(pc) => self.link(pc),
-                _ => self.indirect(op.a),
+                Loc::Const(pc) if op.aux == CALL => self.call_constant(pc, self.mode_now, false),
+                Loc::Const(pc) => self.link(pc, self.mode_now),
+                _ if op.aux == RETURN => self.return_to(op.a),
+                _ => self.indirect(op.a, op.aux == CALL),
             },
             Code::Exit => {
                 self.set_pc(op.imm, RCX);
@@ -91,7 +99,56 @@ impl Lowering<'_> {
             }
             return;
         }
-        self.link(pc);
+        self.link(pc, Some(self.mode));
+    }
+
+    /// What a jump that can be patched goes to before it is, and the `Link` that says how.
+    fn unlinked(&mut self, at: Label, site: u32, pc: u64, key: u64) {
+        self.asm.bind(at);
+        let unlinked = self.asm.here().wrapping_sub(site + 4);
+        let (data, base) = (self.asm.label(), self.link_base(key));
+        self.asm.lea_label(RAX, data);
+        self.asm.jmp_outside(self.thunks.link);
+        let here = self.asm.here().next_multiple_of(4);
+        let offset = pc as u32 & ((1 << self.f.tlb.page_bits) - 1);
+        self.asm.words(data, base, [site.wrapping_sub(here), unlinked, offset]);
+    }
+
+    /// The label of what links to code of a key have in common.
+    fn link_base(&mut self, key: u64) -> Label {
+        if let Some((_, label)) = self.bases.iter().find(|b| b.0 == key) {
+            return *label;
+        }
+        let label = self.asm.label();
+        self.bases.push((key, label));
+        label
+    }
+
+    /// Emits those.
+    pub(crate) fn link_bases(&mut self) {
+        let va = if self.moves { LinkBase::MOVES } else { self.page };
+        for (key, label) in std::mem::take(&mut self.bases) {
+            let mut bytes = [0; size_of::<LinkBase>()];
+            for (to, word) in bytes.chunks_exact_mut(8).zip([va, self.origin, key]) {
+                to.copy_from_slice(&word.to_le_bytes());
+            }
+            self.asm.data(label, &bytes);
+        }
+    }
+
+    fn forget_returns(&mut self) {
+        let stack = self.exchange(offset_of!(Exchange, stack));
+        self.asm.mov_rm(Size::Q, RSP, stack);
+    }
+
+    fn set_pc_to(&mut self, target: Target) {
+        match target {
+            Target::Const(pc) => self.set_pc(pc, RCX),
+            Target::Reg(r) => {
+                let pc = self.header(self.f.header.pc);
+                self.asm.mov_mr(Size::Q, pc, r);
+            }
+        }
     }
 
     /// A constant address in a register, in code that moves from where its page is. The host's flags stay.
@@ -145,6 +202,17 @@ impl Lowering<'_> {
         Mem::at(CPU, self.f.disp(self.f.jumps) + (line * size_of::<JumpEntry>()) as i32)
     }
 
+    /// Compares 64 bits in memory with a constant; `free` may be changed.
+    fn compare_constant(&mut self, m: Mem, constant: u64, free: Gpr) {
+        match i32::try_from(constant as i64) {
+            Ok(c) => self.asm.alu_mi(Alu::Cmp, Size::Q, m, c),
+            Err(_) => {
+                self.asm.mov_ri(free, constant);
+                self.asm.alu_mr(Alu::Cmp, Size::Q, m, free);
+            }
+        }
+    }
+
     /// Compares the CPU's mode key with that of a line of the jump cache.
     fn compare_mode(&mut self, entry: Mem, free: Gpr) {
         let mode = self.header(self.f.header.mode_key);
@@ -152,32 +220,143 @@ impl Lowering<'_> {
         self.asm.alu_mr(Alu::Cmp, Size::Q, entry.plus(offset_of!(JumpEntry, mode) as i32), free);
     }
 
-    /// Goes to a constant address outside of the region. The jump cache of the CPU says whether it is known; its place in it is constant.
-    fn link(&mut self, pc: u64) {
+    /// Jumps to `miss` if a line of the jump cache is not that of a constant address and the CPU's mode. The line.
+    fn probe(&mut self, pc: u64, miss: Label) -> Mem {
+        let entry = self.jump_entry(pc);
+        self.compare_constant(entry, pc, RCX);
+        self.asm.jcc(Cc::NE, miss);
+        self.compare_mode(entry, RAX);
+        self.asm.jcc(Cc::NE, miss);
+        entry
+    }
+
+    /// The key of a link to `pc` in a mode: `None` if it lies in another page, whose translation may change alone.
+    fn link_key(&self, pc: u64, mode: Option<u64>) -> Option<u64> {
+        let same_page = (pc ^ self.page) >> self.f.tlb.page_bits == 0;
+        mode.filter(|_| same_page).map(|mode| mode ^ self.mode ^ self.key)
+    }
+
+    /// Goes to a constant address outside of the region, in a mode if that is known: by a jump that is patched once the target is known, if it
+    /// is in the same page. Otherwise the jump cache of the CPU says where that is; its place in it is constant.
+    fn link(&mut self, pc: u64, mode: Option<u64>) {
         if self.f.unlinked {
             self.set_pc(pc, RCX);
             self.asm.jmp_outside(self.thunks.next);
             return;
         }
-        if self.moves {
+        self.check_requests(pc);
+        let at = self.asm.label();
+        if let Some(key) = self.link_key(pc, mode) {
+            let site = self.asm.jmp_patchable(at);
+            self.cold.push(Cold::Link { at, site, pc, key });
+        } else if self.moves {
             // Neither the address nor its line is a constant.
             self.place(RCX, pc);
-            return self.jump_by_cache(RCX, [RAX, RDX]);
+            let entry = self.probe_register(RCX, RAX, RDX, at);
+            self.asm.jmp_m(entry.plus(offset_of!(JumpEntry, code) as i32));
+            self.cold.push(Cold::Indirect { at, target: RCX, thunk: self.thunks.next });
+        } else {
+            let entry = self.probe(pc, at);
+            self.asm.jmp_m(entry.plus(offset_of!(JumpEntry, code) as i32));
+            self.cold.push(Cold::Miss { at, pc });
         }
-        self.check_requests(pc);
-        let miss = self.asm.label();
-        let entry = self.jump_entry(pc);
-        self.asm.mov_ri(RCX, pc);
-        self.asm.alu_mr(Alu::Cmp, Size::Q, entry, RCX);
-        self.asm.jcc(Cc::NE, miss);
-        self.compare_mode(entry, RAX);
-        self.asm.jcc(Cc::NE, miss);
-        self.asm.jmp_m(entry.plus(offset_of!(JumpEntry, code) as i32));
-        self.cold.push(Cold::Miss { at: miss, pc });
     }
 
-    /// Goes to an address in a register.
-    fn indirect(&mut self, target: u32) {
+    /// The address that a call comes back to. Should this be wrong, the return is not expected and is looked up.
+    fn behind_call(&self) -> u64 {
+        const INSN_BYTES_MAX: u64 = 15;
+        let behind = |pc: &u64| pc.wrapping_sub(self.pc).wrapping_sub(1) < INSN_BYTES_MAX;
+        let known = self.unit_labels.iter().map(|u| u.0).filter(behind).min();
+        known.unwrap_or(self.pc.wrapping_add(1 << self.f.jump_shift))
+    }
+
+    /// Before a call: makes sure that another return can be expected, and looks for requests.
+    fn may_call(&mut self, target: Target) {
+        let at = self.asm.label();
+        let limit = self.exchange(offset_of!(Exchange, stack_limit));
+        self.asm.alu_rm(Alu::Cmp, Size::Q, RSP, limit);
+        self.asm.jcc(Cc::B, at);
+        self.cold.push(Cold::NoCall { at, target });
+    }
+
+    /// Puts the address that a call comes back to on the stack. What follows calls; `free` may be changed.
+    fn expect_return(&mut self, pc: u64, free: Gpr) {
+        match i32::try_from(pc as i64) {
+            Ok(pc) if !self.moves => self.asm.push_i(pc),
+            _ => {
+                self.place(free, pc);
+                self.asm.push(free);
+            }
+        }
+    }
+
+    /// What a call comes back to, at `back`: goes on at `pc` in the mode that is expected, or else looks.
+    fn returned(&mut self, pc: u64, mode: u64, back: Label) {
+        self.asm.bind(back);
+        if self.moves {
+            // It may have moved meanwhile.
+            let page = self.exchange(offset_of!(Exchange, page));
+            self.asm.pop(RCX);
+            self.asm.alu_ri(Alu::Sub, Size::Q, RCX, pc.wrapping_sub(self.page) as i32);
+            self.asm.mov_mr(Size::Q, page, RCX);
+        } else {
+            self.asm.alu_ri(Alu::Add, Size::Q, RSP, 8);
+        }
+        let now = self.header(self.f.header.mode_key);
+        self.compare_constant(now, mode, RCX);
+        let at = self.asm.label();
+        self.asm.jcc(Cc::NE, at);
+        self.cold.push(Cold::Miss { at, pc });
+        if mode != self.mode {
+            // The units of the region are for another mode.
+            return self.link(pc, Some(mode));
+        }
+        let index = |pc| self.unit_labels.iter().position(|u| u.0 == pc);
+        if index(pc).is_some_and(|to| index(self.unit_pc).is_some_and(|from| to <= from)) {
+            // A way back that no jump makes.
+            self.check_requests(pc);
+        }
+        self.goto(pc, true);
+    }
+
+    /// Calls a constant address in a mode, if that is known. `inside`: the region may have it.
+    fn call_constant(&mut self, pc: u64, mode: Option<u64>, inside: bool) {
+        let unit = self.unit_labels.iter().position(|u| inside && u.0 == pc);
+        if self.f.unlinked {
+            return match unit {
+                Some(unit) => self.asm.jmp(self.unit_labels[unit].1),
+                None => self.link(pc, mode),
+            };
+        }
+        let (behind, back) = (self.behind_call(), self.asm.label());
+        self.may_call(Target::Const(pc));
+        if let Some(unit) = unit {
+            self.expect_return(behind, RCX);
+            self.asm.call(self.inner_labels[unit]);
+            return self.returned(behind, self.mode, back);
+        }
+        let at = self.asm.label();
+        if let Some(key) = self.link_key(pc, mode) {
+            self.expect_return(behind, RCX);
+            let site = self.asm.call_patchable(at);
+            self.cold.push(Cold::Link { at, site, pc, key });
+        } else if self.moves {
+            self.place(RCX, pc);
+            let entry = self.probe_register(RCX, RAX, RDX, at);
+            self.expect_return(behind, RDX);
+            self.asm.call_m(entry.plus(offset_of!(JumpEntry, code) as i32));
+            self.cold.push(Cold::CallMiss { at, target: Target::Reg(RCX), pc: behind, back });
+        } else {
+            let entry = self.probe(pc, at);
+            self.expect_return(behind, RCX);
+            self.asm.call_m(entry.plus(offset_of!(JumpEntry, code) as i32));
+            self.cold.push(Cold::CallMiss { at, target: Target::Const(pc), pc: behind, back });
+        }
+        self.returned(behind, mode.unwrap_or(self.mode), back);
+    }
+
+    /// Goes to an address in a register, perhaps to come back.
+    fn indirect(&mut self, target: u32, call: bool) {
         let r = self.gpr(target);
         if self.f.unlinked {
             let pc = self.header(self.f.header.pc);
@@ -185,16 +364,32 @@ impl Lowering<'_> {
             self.asm.jmp_outside(self.thunks.next);
             return;
         }
-        let free = [self.temp(), self.temp()];
-        self.jump_by_cache(r, free);
+        let (at, miss) = (self.asm.label(), self.asm.label());
+        if call {
+            self.may_call(Target::Reg(r));
+        } else {
+            let m = self.request();
+            self.asm.alu_mi(Alu::Cmp, Size::D, m, 0);
+            self.asm.jcc(Cc::NE, at);
+            self.cold.push(Cold::Indirect { at, target: r, thunk: self.thunks.leave });
+        }
+        let (t, free) = (self.temp(), self.temp());
+        let code = self.probe_register(r, t, free, miss).plus(offset_of!(JumpEntry, code) as i32);
+        if !call {
+            self.asm.jmp_m(code);
+            self.cold.push(Cold::Indirect { at: miss, target: r, thunk: self.thunks.next });
+            return;
+        }
+        let (behind, back) = (self.behind_call(), self.asm.label());
+        self.expect_return(behind, free);
+        self.asm.call_m(code);
+        self.cold.push(Cold::CallMiss { at: miss, target: Target::Reg(r), pc: behind, back });
+        // What the instruction has changed of the mode is for its target.
+        self.returned(behind, self.mode_before, back);
     }
-    /// Goes to the address in `r` by its line of the jump cache; `t` and `k` may be changed.
-    fn jump_by_cache(&mut self, r: Gpr, [t, k]: [Gpr; 2]) {
-        let pc = self.header(self.f.header.pc);
-        self.asm.mov_mr(Size::Q, pc, r);
-        let m = self.request();
-        self.asm.alu_mi(Alu::Cmp, Size::D, m, 0);
-        self.asm.jcc_outside(Cc::NE, self.thunks.leave);
+
+    /// Jumps to `miss` if the line of the jump cache for an address in a register has another address or mode; changes two registers. The line.
+    fn probe_register(&mut self, r: Gpr, t: Gpr, free: Gpr, miss: Label) -> Mem {
         let size = size_of::<JumpEntry>().trailing_zeros() as u8;
         // The line's byte offset is the address's low bits moved to that place.
         let up = size - self.f.jump_shift;
@@ -208,10 +403,23 @@ impl Lowering<'_> {
         };
         let entry = Mem::indexed(CPU, t, scale, self.f.disp(self.f.jumps));
         self.asm.alu_mr(Alu::Cmp, Size::Q, entry, r);
-        self.asm.jcc_outside(Cc::NE, self.thunks.next);
-        self.compare_mode(entry, k);
-        self.asm.jcc_outside(Cc::NE, self.thunks.next);
-        self.asm.jmp_m(entry.plus(offset_of!(JumpEntry, code) as i32));
+        self.asm.jcc(Cc::NE, miss);
+        self.compare_mode(entry, free);
+        self.asm.jcc(Cc::NE, miss);
+        entry
+    }
+
+    /// Returns to an address in a register: to behind the last call, if that is it. No request is looked for: see the README.
+    fn return_to(&mut self, target: u32) {
+        if self.f.unlinked {
+            return self.indirect(target, false);
+        }
+        let r = self.gpr(target);
+        self.asm.alu_rm(Alu::Cmp, Size::Q, r, Mem::at(RSP, 8));
+        let at = self.asm.label();
+        self.asm.jcc(Cc::NE, at);
+        self.asm.ret();
+        self.cold.push(Cold::Unexpected { at, target: r });
     }
 
     /// Labels and branches inside of an instruction.
@@ -288,6 +496,9 @@ impl Lowering<'_> {
     pub(crate) fn call(&mut self, op: &Op) {
         let h = self.f.helpers[op.aux as usize];
         let needs_pc = h.needs_pc || h.may_exit;
+        if h.writes_state {
+            self.mode_now = None;
+        }
         if h.writes_state || h.always_exits {
             // Copies of state go where a change does not reach them. The arguments are read from there too.
             let at = self.at;
@@ -386,9 +597,42 @@ impl Lowering<'_> {
                     self.set_pc(pc, RCX);
                     self.asm.jmp_outside(self.thunks.next);
                 }
-                Cold::Link { at, pc } => {
+                Cold::Outside { at, pc } => {
                     self.asm.bind(at);
-                    self.link(pc);
+                    self.link(pc, Some(self.mode));
+                }
+                Cold::Link { at, site, pc, key } => self.unlinked(at, site, pc, key),
+                Cold::NoCall { at, target } => {
+                    self.asm.bind(at);
+                    self.set_pc_to(target);
+                    self.asm.jmp_outside(self.thunks.no_call);
+                }
+                Cold::Indirect { at, target, thunk } => {
+                    self.asm.bind(at);
+                    self.set_pc_to(Target::Reg(target));
+                    self.asm.jmp_outside(thunk);
+                }
+                Cold::CallMiss { at, target, pc, back } => {
+                    self.asm.bind(at);
+                    self.set_pc_to(target);
+                    self.expect_return(pc, RCX);
+                    self.asm.call_outside(self.thunks.next);
+                    self.asm.jmp(back);
+                }
+                Cold::Unexpected { at, target } => {
+                    // Whatever was expected, it is not what happens.
+                    self.asm.bind(at);
+                    self.forget_returns();
+                    let (leave, miss) = (self.asm.label(), self.asm.label());
+                    let m = self.request();
+                    self.asm.alu_mi(Alu::Cmp, Size::D, m, 0);
+                    self.asm.jcc(Cc::NE, leave);
+                    let mut free = TEMPS.iter().copied().filter(|t| *t != target);
+                    let (t, k) = (free.next().unwrap_or(RAX), free.next().unwrap_or(RCX));
+                    let entry = self.probe_register(target, t, k, miss);
+                    self.asm.jmp_m(entry.plus(offset_of!(JumpEntry, code) as i32));
+                    self.cold.push(Cold::Indirect { at: leave, target, thunk: self.thunks.leave });
+                    self.cold.push(Cold::Indirect { at: miss, target, thunk: self.thunks.next });
                 }
                 Cold::StoreValue { at, value, to, next } => {
                     self.asm.bind(at);

@@ -90,6 +90,13 @@ pub struct Exchange {
     pub reason: u64,
     /// Room to keep registers in.
     pub saved: [u64; 8],
+    /// Stack pointer of generated code when no return is expected, below it none.
+    pub stack: u64,
+    /// Below this there is no room to expect another. The maximum if `exit_request` is set: so calls look at one of the two only. Whoever sets
+    /// that sets this afterwards.
+    pub stack_limit: u64,
+    /// Not zero if returns that are expected must be forgotten before generated code goes on.
+    pub forget_returns: u64,
     /// Virtual address of the page that the code which runs, if it can move, was entered at.
     pub page: u64,
     /// Not zero if a store-release may not have reached memory yet: the next load-acquire begins with a fence. Whoever carries loads out
@@ -173,6 +180,8 @@ pub struct HeaderOffsets {
 pub struct Runtime {
     /// `fn(cpu) -> code address or 0`: what to run at `header.pc`; 0 to leave.
     pub next: usize,
+    /// `fn(cpu, link: *const Link) -> code address or 0`: sets `header.pc` as the link says, then the same as `next`. The jump may be patched.
+    pub link: usize,
     /// `fn(cpu, reason) -> code address or 0`: an `exit` op has set `header.pc`.
     pub exit: usize,
     /// `fn(cpu) -> code address or 0`: a helper has left the block.
@@ -209,6 +218,40 @@ pub struct Site {
     /// Not zero in code that moves.
     pub moves: u8,
 }
+
+/// A jump that goes to the dispatcher until it is patched to go to its target, in the code beside it.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Link {
+    /// From behind this field to a [`LinkBase`].
+    pub base: i32,
+    /// From here to the displacement of the jump.
+    pub site: i32,
+    /// The displacement while it is not patched.
+    pub unlinked: i32,
+    /// Address of the target within its page, that of the jump.
+    pub offset: u32,
+}
+
+/// What links of a region have in common.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LinkBase {
+    /// Address of the page; [`LinkBase::MOVES`] in code that moves, where [`Exchange::page`] says it.
+    pub va: u64,
+    /// What the embedder said of it ([`Region::origin`](crate::Region::origin)).
+    pub origin: u64,
+    /// The key of code that the jump may go to, see [`Region::key`](crate::Region::key).
+    pub key: u64,
+}
+
+impl LinkBase {
+    /// Not the address of a page.
+    pub const MOVES: u64 = 1;
+}
+
+/// Bytes of the host's stack that returns may be expected on, 16 each.
+pub const RETURNS: i32 = 16 << 10;
 
 /// Kinds of [`Site`].
 #[allow(missing_docs)]

@@ -38,6 +38,10 @@ pub struct Region<'a> {
     pub units: &'a [Unit<'a>],
     /// Mode key of all of them.
     pub mode: u64,
+    /// Their page of guest memory, by whatever name the embedder has for it; for [`Link`](crate::frame::Link).
+    pub origin: u64,
+    /// What code of this page and mode is found by: the mode key, perhaps with bits changed.
+    pub key: u64,
     /// Vector length in bytes.
     pub vl: u32,
     /// The code shall run wherever its page is mapped, [`Exchange::page`] saying where; otherwise it is for the addresses of the units only.
@@ -104,7 +108,17 @@ pub(crate) enum Cold {
     /// A jump cache does not know a constant address.
     Miss { at: Label, pc: u64 },
     /// Leaves for a constant address outside.
-    Link { at: Label, pc: u64 },
+    Outside { at: Label, pc: u64 },
+    /// A jump that can be patched, before it is: where its displacement is, where it goes, the key of code that it may go to.
+    Link { at: Label, site: u32, pc: u64, key: u64 },
+    /// A call that cannot expect to come back just now, or may not be made at all.
+    NoCall { at: Label, target: Target },
+    /// An address in a register: by a thunk.
+    Indirect { at: Label, target: Gpr, thunk: u32 },
+    /// A return to an address in a register that was not expected.
+    Unexpected { at: Label, target: Gpr },
+    /// A call of an address that the jump cache does not know, constant or in a register. It comes back to `back`.
+    CallMiss { at: Label, target: Target, pc: u64, back: Label },
     /// An op for the interpreter.
     Data { at: Label, bytes: [u8; 32] },
     /// A result that the host does not give as the guest wants it: the interpreter makes it, from operands where they were.
@@ -121,6 +135,13 @@ pub(crate) enum Cold {
     Saturated { at: Label, back: Label },
     /// Emitted.
     Done,
+}
+
+/// Where control goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    Const(u64),
+    Reg(Gpr),
 }
 
 /// Where an operand is that has to go to its slot.
@@ -174,6 +195,10 @@ pub struct Lowering<'f> {
     pub(crate) pool: Vec<(u128, Label)>,
     /// Labels of the units by address.
     pub(crate) unit_labels: Vec<(u64, Label)>,
+    /// Labels behind the look at requests that begins some units.
+    pub(crate) inner_labels: Vec<Label>,
+    /// `LinkBase`s by key.
+    pub(crate) bases: Vec<(u64, Label)>,
     /// Local labels of the unit.
     pub(crate) local: Vec<(u64, Label)>,
     pub(crate) at: u32,
@@ -182,6 +207,13 @@ pub struct Lowering<'f> {
     /// Instructions counted and not yet done, the current one included.
     pub(crate) left: u32,
     pub(crate) mode: u64,
+    /// See [`Region::origin`] and [`Region::key`].
+    pub(crate) origin: u64,
+    pub(crate) key: u64,
+    /// The CPU's mode key at the current op, if it is known.
+    pub(crate) mode_now: Option<u64>,
+    /// What it was, probably, before the current instruction.
+    pub(crate) mode_before: u64,
     pub(crate) vl: u32,
     /// See [`Region::moves`], and the address of the region's page.
     pub(crate) moves: bool,
@@ -224,12 +256,18 @@ impl<'f> Lowering<'f> {
             cold: Vec::new(),
             pool: Vec::new(),
             unit_labels: Vec::new(),
+            inner_labels: Vec::new(),
+            bases: Vec::new(),
             local: Vec::new(),
             at: 0,
             pc: 0,
             info: 0,
             left: 0,
             mode: 0,
+            origin: 0,
+            key: 0,
+            mode_now: None,
+            mode_before: 0,
             vl: 0,
             moves: false,
             page: 0,
@@ -252,19 +290,24 @@ impl<'f> Lowering<'f> {
         self.faults.clear();
         self.pool.clear();
         self.unit_labels.clear();
+        self.inner_labels.clear();
+        self.bases.clear();
         (self.mode, self.vl, self.moves) = (region.mode, region.vl, region.moves);
+        (self.origin, self.key) = (region.origin, region.key);
         self.page = region.units[0].pc & !((1u64 << self.f.tlb.page_bits) - 1);
         for u in region.units {
             let label = self.asm.label();
             self.unit_labels.push((u.pc, label));
+            self.inner_labels.push(self.asm.label());
         }
         for (i, u) in region.units.iter().enumerate() {
             let label = self.unit_labels[i].1;
             self.asm.bind(label);
-            self.unit(u, region.units.get(i + 1).map(|n| n.pc));
+            self.unit(u, self.inner_labels[i], region.units.get(i + 1).map(|n| n.pc));
         }
         self.hot = self.asm.code.len();
         self.cold_code();
+        self.link_bases();
         for (bytes, label) in std::mem::take(&mut self.pool) {
             self.asm.data(label, &bytes.to_le_bytes());
         }
@@ -283,7 +326,7 @@ impl<'f> Lowering<'f> {
         self.failure = self.failure.or(Some(what));
     }
 
-    fn unit(&mut self, u: &Unit<'_>, next: Option<u64>) {
+    fn unit(&mut self, u: &Unit<'_>, inner: Label, next: Option<u64>) {
         let mut an = std::mem::take(&mut self.an);
         // The interpreter leaves no flags.
         let counts = if self.f.count { u.counts } else { &[] };
@@ -305,9 +348,11 @@ impl<'f> Lowering<'f> {
         self.raises = false;
         self.fenced = false;
         self.left = 0;
+        (self.mode_now, self.mode_before) = (Some(self.mode), self.mode);
         if u.loops {
             self.check_requests(u.pc);
         }
+        self.asm.bind(inner);
         let mut counts = u.counts.iter().peekable();
         for (i, op) in u.ops.iter().enumerate() {
             self.at = i as u32;
@@ -323,6 +368,7 @@ impl<'f> Lowering<'f> {
             let c = code(op);
             if c == Code::InsnStart {
                 (self.pc, self.info) = (op.imm, op.aux);
+                self.mode_before = self.mode_now.unwrap_or(self.mode_before);
                 // Labels belong to an instruction: a unit of several blocks has some numbers more than once.
                 self.local.clear();
                 self.left = self.left.saturating_sub(1);
@@ -356,7 +402,15 @@ impl<'f> Lowering<'f> {
             Code::Goto | Code::Branch | Code::Jump | Code::Exit | Code::ExitJump => self.control(op, c),
             Code::Address => self.moving_address(op),
             Code::Get => self.get(op),
-            Code::Set => self.set_and_zero(op, ops),
+            Code::Set => {
+                if self.touches_mode(op) {
+                    self.mode_now = match self.loc(op.a) {
+                        Loc::Const(mode) if op.imm == self.f.header.mode_key as u64 => Some(mode),
+                        _ => None,
+                    };
+                }
+                self.set_and_zero(op, ops);
+            }
             Code::Load | Code::Store | Code::Cas | Code::Rmw | Code::LoadEx | Code::StoreEx => self.memory(op, c, ops),
             Code::ClrEx => self.asm.mov_mi(Size::D, self.header(self.f.header.monitor_size), 0),
             Code::Fence => self.fence(op),
@@ -368,6 +422,13 @@ impl<'f> Lowering<'f> {
                 }
             }
         }
+    }
+
+    /// True if a `set` may change the mode key.
+    fn touches_mode(&self, op: &Op) -> bool {
+        let (key, vl) = (self.f.header.mode_key as u64, u64::from(self.vl));
+        let bytes = u64::from(self.fact(op.a).bits.div_ceil(8)).max(if self.fact(op.a).bits == 0 { vl } else { 8 });
+        op.imm < key + 8 && key < op.imm + bytes
     }
 
     pub(crate) fn fact(&self, v: u32) -> Facts {

@@ -1,11 +1,11 @@
 //! Code that is made once a machine: ways in, ways out, calls of functions with guest state saved around them.
 //!
-//! Generated code runs with guest state in [`PINS`], the CPU in [`CPU`], and the stack pointer 16-byte aligned; nothing of its own is on the
-//! stack. A thunk is called, so it begins 8 bytes off.
+//! Generated code runs with guest state in [`PINS`], the CPU in [`CPU`], and the stack pointer 16-byte aligned; what it has on the stack are
+//! returns that it expects. A thunk is called, so it begins 8 bytes off.
 
 use crate::asm::{Alu, Asm, Cc, Gpr, Mem, Size, reg::*};
 use crate::cache::CodeCache;
-use crate::frame::{CPU, Exchange, Frame, PINS, TEMPS};
+use crate::frame::{CPU, Exchange, Frame, PINS, RETURNS, TEMPS};
 use std::mem::offset_of;
 
 /// Numbers of the thunks in [`CodeCache`]'s target list.
@@ -16,6 +16,10 @@ pub struct Thunks {
     pub enter: usize,
     /// Jumped to with `header.pc` set: finds and runs what comes next.
     pub next: u32,
+    /// Jumped to with the address of a `Link` in rax: the same for where that goes, and the jump may be patched.
+    pub link: u32,
+    /// Jumped to with `header.pc` set, for a call that found no room on the stack or a request: forgets returns, leaves or goes on as `next`.
+    pub no_call: u32,
     /// Jumped to with `header.pc` set and a reason in eax.
     pub exit: u32,
     /// Jumped to: back to the caller of `enter`.
@@ -153,8 +157,10 @@ impl Thunks {
             Some((address, cache.add_target(address)))
         };
         let exchange = |o: usize| Mem::at(CPU, f.disp(f.exchange) + o as i32);
+        let [stack, limit, forget] = [offset_of!(Exchange, stack), offset_of!(Exchange, stack_limit), offset_of!(Exchange, forget_returns)].map(exchange);
         let (_, unspilled) = make(&|a| {
-            a.alu_ri(Alu::Add, Size::Q, RSP, 8);
+            a.mov_rm(Size::Q, RSP, stack);
+            a.alu_ri(Alu::Add, Size::Q, RSP, 8 + 16);
             SAVED.iter().rev().for_each(|r| a.pop(*r));
             a.ret();
         })?;
@@ -163,20 +169,16 @@ impl Thunks {
             merge(a, f, false);
             a.jmp_outside(unspilled);
         })?;
-        let (enter, _) = make(&|a| {
-            SAVED.iter().for_each(|r| a.push(*r));
-            a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
-            a.lea(Size::Q, CPU, Mem::at(RDI, f.bias));
-            a.mov_mi(Size::D, mxcsr(f)[0], MXCSR);
-            clean(a, f);
-            reload(a, f, all);
-            a.jmp_r(RSI);
-        })?;
         // rax: code to run, or 0.
         let (_, go) = make(&|a| {
-            let label = a.label();
+            let (label, stays) = (a.label(), a.label());
             a.test_rr(Size::Q, RAX, RAX);
             a.jcc(Cc::E, label);
+            a.alu_mi(Alu::Cmp, Size::B, forget, 0);
+            a.jcc(Cc::E, stays);
+            a.mov_mi(Size::Q, forget, 0);
+            a.mov_rm(Size::Q, RSP, stack);
+            a.bind(stays);
             clean(a, f);
             reload(a, f, all);
             a.jmp_r(RAX);
@@ -191,6 +193,47 @@ impl Thunks {
             spill(a, f, all);
             merge(a, f, false);
             a.jmp_outside(next_unspilled);
+        })?;
+        let (enter, _) = make(&|a| {
+            SAVED.iter().for_each(|r| a.push(*r));
+            a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
+            a.lea(Size::Q, CPU, Mem::at(RDI, f.bias));
+            // Below all expected returns lies one that nobody expects.
+            let bottom = a.label();
+            a.lea_label(RAX, bottom);
+            a.push_i(-1);
+            a.push(RAX);
+            a.mov_mr(Size::Q, stack, RSP);
+            a.lea(Size::Q, RAX, Mem::at(RSP, -RETURNS));
+            a.mov_mr(Size::Q, limit, RAX);
+            // A request that came before this has been overwritten, one that comes now has not: see `Exchange::stack_limit`.
+            a.full_fence();
+            a.mov_mi(Size::Q, forget, 0);
+            a.alu_mi(Alu::Cmp, Size::D, Mem::at(CPU, f.disp(f.header.exit_request)), 0);
+            a.jcc_outside(Cc::NE, unspilled);
+            a.mov_mi(Size::D, mxcsr(f)[0], MXCSR);
+            clean(a, f);
+            reload(a, f, all);
+            a.jmp_r(RSI);
+            // Somebody returned to the address that is pushed above.
+            a.bind(bottom);
+            a.mov_mi(Size::Q, Mem::at(CPU, f.disp(f.header.pc)), -1);
+            a.mov_rm(Size::Q, RSP, stack);
+            a.jmp_outside(next);
+        })?;
+        let (_, link) = make(&|a| {
+            spill(a, f, all);
+            merge(a, f, false);
+            a.mov_rr(Size::Q, RSI, RAX);
+            call_runtime(a, f, f.runtime.link);
+            a.jmp_outside(go);
+        })?;
+        let (_, no_call) = make(&|a| {
+            let request = Mem::at(CPU, f.disp(f.header.exit_request));
+            a.mov_rm(Size::Q, RSP, stack);
+            a.alu_mi(Alu::Cmp, Size::D, request, 0);
+            a.jcc_outside(Cc::E, next);
+            a.jmp_outside(leave);
         })?;
         let (_, exit) = make(&|a| {
             spill(a, f, all);
@@ -287,6 +330,8 @@ impl Thunks {
         Some(Thunks {
             enter,
             next,
+            link,
+            no_call,
             exit,
             leave,
             access: access_plain,

@@ -138,10 +138,13 @@ fn moves() {
             check(Mnemonic::Mov, &[g(Size::Q, r), E::I(v as i64)], |x| x.mov_ri(r, v));
         }
         check(Mnemonic::Push, &[g(Size::Q, r)], |x| x.push(r));
-        check(Mnemonic::Pushfq, &[], Asm::pushf);
-        check(Mnemonic::Popfq, &[], Asm::popf);
         check(Mnemonic::Pop, &[g(Size::Q, r)], |x| x.pop(r));
     }
+    for v in [0, 1, -1, 127, 128, -128, -129, 0x1234_5678, i32::MIN] {
+        check(Mnemonic::Push, &[E::I(v.into())], |x| x.push_i(v));
+    }
+    check(Mnemonic::Pushfq, &[], Asm::pushf);
+    check(Mnemonic::Popfq, &[], Asm::popf);
     pairs(|a, b| {
         check(Mnemonic::Movzx, &[g(Size::D, a), g(Size::B, b)], |x| x.movzx_rr(Size::B, a, b));
         check(Mnemonic::Movzx, &[g(Size::D, a), g(Size::W, b)], |x| x.movzx_rr(Size::W, a, b));
@@ -314,6 +317,24 @@ fn control() {
     }
     for m in memories() {
         check(Mnemonic::Jmp, &[E::M(m)], |x| x.jmp_m(m));
+        check(Mnemonic::Call, &[E::M(m)], |x| x.call_m(m));
+    }
+    // Behind any number of bytes, the displacement of a jump that can be patched is aligned.
+    for before in 0..16 {
+        for call in [false, true] {
+            let mut a = Asm::default();
+            (0..before).for_each(|_| a.ret());
+            let l = a.label();
+            let at = if call { a.call_patchable(l) } else { a.jmp_patchable(l) };
+            a.bind(l);
+            a.resolve();
+            assert!(at.is_multiple_of(4) && at as usize + 4 == a.code.len());
+            let code: Vec<_> = Decoder::with_ip(64, &a.code[before..], 0, DecoderOptions::NONE).into_iter().collect();
+            let (last, padding) = code.split_last().expect("an instruction");
+            assert_eq!(last.mnemonic(), if call { Mnemonic::Call } else { Mnemonic::Jmp });
+            assert_eq!(last.near_branch_target(), last.next_ip());
+            assert!(padding.iter().all(|i| i.mnemonic() == Mnemonic::Nop) && padding.len() <= 1);
+        }
     }
     check(Mnemonic::Ret, &[], |x| x.ret());
     check(Mnemonic::Cmc, &[], |x| x.cmc());

@@ -253,6 +253,7 @@ impl Native {
                 .to_vec(),
             runtime: Runtime {
                 next: nothing_next as *const () as usize,
+                link: nothing_next as *const () as usize,
                 exit: nothing_next as *const () as usize,
                 helper_exit: nothing_next as *const () as usize,
                 access: no_access as *const () as usize,
@@ -283,7 +284,7 @@ impl Native {
     /// Compiles a block; its address, and in how many places it calls the interpreter.
     pub fn compile(&mut self, block: &Block) -> (usize, usize) {
         let unit = Unit { pc: 0x1000, ops: &block.ops, slots: block.slots, counts: &[], loops: false };
-        self.lowering.region(&Region { units: &[unit], mode: 0, vl: VL, moves: false }, &mut self.entries).expect("a region without a mistake");
+        self.lowering.region(&Region { units: &[unit], mode: 0, vl: VL, moves: false, origin: 0, key: 0 }, &mut self.entries).expect("a region without a mistake");
         let calls = self.lowering.asm.outside.iter().filter(|o| o.target == self.thunks.interpret).count();
         let placed = self.cache.place(&self.lowering.asm).unwrap_or_else(|| {
             // Nothing that was made before is run again.
