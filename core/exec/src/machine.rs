@@ -816,8 +816,9 @@ impl Machine {
     pub fn crash(&self, why: String) {
         if self.user.is_some() {
             // The thread that found it may be any of the program's.
-            eprintln!("error: the program stopped: {why}");
-            std::process::exit(1);
+            eprintln!("error: emu made a mistake and stops: {why}; please report it");
+            // SAFETY: ends all threads at once, as one of them cannot go on.
+            unsafe { libc::_exit(125) }
         }
         self.end(Exit::Crash(why));
         self.cpus.iter().for_each(|c| c.kick());

@@ -52,6 +52,7 @@ static TABLE: HostServices = HostServices {
     user_copy,
     user_thread,
     user_fork,
+    user_vfork,
     user_exit,
     linux_signal,
     linux_sigreturn,
@@ -386,6 +387,11 @@ unsafe extern "C" fn user_fork(cpu: *mut CpuHeader) -> i64 {
     // SAFETY: see above.
     let (m, v) = unsafe { of(cpu) };
     m.user.as_ref().map_or(-i64::from(libc::ENOSYS), |u| u.fork(m, v))
+}
+unsafe extern "C" fn user_vfork(cpu: *mut CpuHeader, argument: u64) -> i64 {
+    // SAFETY: see above.
+    let (m, v) = unsafe { of(cpu) };
+    m.user.as_ref().map_or(-i64::from(libc::ENOSYS), |u| u.vfork(m, v, argument))
 }
 unsafe extern "C" fn user_exit(ctx: *mut c_void, code: i32) {
     // SAFETY: see above.

@@ -174,7 +174,7 @@ pub struct Vcpu {
     posted: AtomicU64,
     done: AtomicU64,
     /// The thread runs guest code (and will look at requests only at its next check).
-    running: AtomicBool,
+    pub(crate) running: AtomicBool,
     /// Powered on, as `cpu_power` answers.
     pub power: AtomicU32,
     thread: OnceLock<Thread>,
@@ -285,7 +285,7 @@ impl Vcpu {
     pub fn layout_of(&self) -> &CpuLayout {
         &self.at
     }
-    fn exchange(&self) -> *mut Exchange {
+    pub(crate) fn exchange(&self) -> *mut Exchange {
         self.cpu.cast::<u8>().wrapping_add(self.at.exchange as usize).cast()
     }
     fn line(&self, line: usize) -> *mut JumpEntry {

@@ -23,7 +23,7 @@ use emu_plugins_api::{
 use std::ffi::{OsString, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 register_machine!(MachineRegistration {
     name: "linux-user",
@@ -58,7 +58,6 @@ pub struct Kernel {
     space: memory::Space,
     /// What each number does.
     table: Vec<&'static calls::Row>,
-    actions: Mutex<[host::KernelAction; 65]>,
     /// Threads by the number of their CPU.
     threads: Vec<AtomicPtr<process::Thread>>,
     /// How many there are.
@@ -200,14 +199,13 @@ impl Board for LinuxUser {
         let memory = host.user_memory()?;
         let space = memory::Space::new(host, memory);
         let threads = (0..process::THREADS_MAX).map(|_| AtomicPtr::default()).collect();
-        let actions = Mutex::new(signal::inherited());
+        let ignored_pipe = config.image("sigpipe-ignored").is_some();
         let kernel = kernel.get_or_init(|| Kernel {
             host,
             abi,
             options,
             space,
             table,
-            actions,
             threads,
             living: AtomicU32::new(0),
             trampoline: AtomicU64::new(0),
@@ -221,7 +219,7 @@ impl Board for LinuxUser {
         let start = elf::load(kernel, &program, &argv, &env).unwrap_or_else(|r| process::refuse(&r));
         let _ = kernel.program.set(std::fs::canonicalize(&program).unwrap_or(program));
         let _ = kernel.argv.set(argv);
-        kernel.first_thread(memory.first, &start);
+        kernel.first_thread(memory.first, &start, signal::inherited(ignored_pipe));
         Ok(LinuxUser)
     }
     fn cpu_options(_: &MachineConfig<'_>) -> Vec<(String, String)> {

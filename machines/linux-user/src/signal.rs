@@ -12,6 +12,7 @@ use emu_plugins_api::{LinuxSignal, Onward, UserFault};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 const SIG_DFL: u64 = 0;
 const SIG_IGN: u64 = 1;
@@ -31,6 +32,9 @@ const EINVAL: i64 = -(libc::EINVAL as i64);
 /// Signals that cannot be blocked.
 const NO_BLOCK: u64 = 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1);
 
+/// What the guest does with its signals: a process's own, as threads are one.
+pub type Actions = Arc<Mutex<[KernelAction; 65]>>;
+
 thread_local! {
     /// This host thread's guest thread.
     static CURRENT: Cell<*const Thread> = const { Cell::new(std::ptr::null()) };
@@ -47,16 +51,18 @@ fn is_cores(signal: u32) -> bool {
 }
 
 /// What the process inherited.
-pub fn inherited() -> [KernelAction; 65] {
+pub fn inherited(ignored_pipe: bool) -> Actions {
     let mut actions = [KernelAction::default(); 65];
     for (n, a) in actions.iter_mut().enumerate().skip(1) {
-        // SIGPIPE is ignored by the runtime of emu's own language, which nobody asked for.
-        if n as i32 != libc::SIGPIPE && host::action_of(n as u32).handler == SIG_IGN {
+        // SIGPIPE is ignored by the runtime of emu's own language; the command has looked before that.
+        if n as i32 == libc::SIGPIPE {
+            a.handler = if ignored_pipe { SIG_IGN } else { SIG_DFL };
+        } else if host::action_of(n as u32).handler == SIG_IGN {
             a.handler = SIG_IGN;
         }
     }
-    host::set_action(libc::SIGPIPE as u32, KernelAction::default());
-    actions
+    host::set_action(libc::SIGPIPE as u32, actions[libc::SIGPIPE as usize]);
+    Arc::new(Mutex::new(actions))
 }
 
 /// The host's handler.
@@ -90,15 +96,12 @@ pub unsafe extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, cont
 }
 
 impl Kernel {
-    fn action(&self, signal: u32) -> KernelAction {
-        self.actions.lock().unwrap_or_else(|e| e.into_inner()).get(signal as usize).copied().unwrap_or_default()
-    }
     /// Whether a call that a signal came upon answers EINTR; else it is made again.
     pub fn interrupted(&self, t: &Thread) -> bool {
         match t.pending.load(Ordering::Relaxed) {
             0 => false,
             signal => {
-                let a = self.action(signal);
+                let a = t.action(signal);
                 a.handler > SIG_IGN && a.flags & SA_RESTART == 0
             }
         }
@@ -107,7 +110,7 @@ impl Kernel {
     pub fn deliver_pending(&self, t: &Thread) -> Onward {
         let signal = t.pending.load(Ordering::SeqCst);
         let info = t.info.get();
-        let action = self.action(signal);
+        let action = t.action(signal);
         let blocked = t.mask.get() >> (signal - 1) & 1 != 0 && t.saved_mask.get().is_none();
         t.pending.store(0, Ordering::SeqCst);
         if action.handler > SIG_IGN && !blocked {
@@ -160,7 +163,7 @@ impl Kernel {
             now |= 1 << (signal - 1);
         }
         if action.flags & SA_RESETHAND != 0 {
-            self.actions.lock().unwrap_or_else(|e| e.into_inner())[signal as usize].handler = SIG_DFL;
+            t.actions()[signal as usize].handler = SIG_DFL;
             if !is_cores(signal) {
                 host::set_action(signal, KernelAction::default());
             }
@@ -171,7 +174,7 @@ impl Kernel {
     }
     /// Delivers the signal of a fault, which cannot wait.
     pub fn deliver_fault(&self, t: &Thread, fault: &UserFault) -> Onward {
-        let action = self.action(fault.signal);
+        let action = t.action(fault.signal);
         let blocked = t.mask.get() >> (fault.signal - 1) & 1 != 0;
         if action.handler <= SIG_IGN || blocked {
             return self.die(t, fault.signal, &format!("address {:#x}", fault.address));
@@ -228,7 +231,7 @@ pub fn rt_sigaction(c: &mut Call<'_>) -> i64 {
         if wanted.is_some() && matches!(signal as i32, libc::SIGKILL | libc::SIGSTOP) {
             return Err(EINVAL);
         }
-        let mut actions = c.k.actions.lock().unwrap_or_else(|e| e.into_inner());
+        let mut actions = c.t.actions();
         if old != 0 {
             c.k.space.put(old, actions[signal as usize])?;
         }

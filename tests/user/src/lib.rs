@@ -4,13 +4,28 @@ use emu_test_kit::{Result, emu, packages};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Instant;
 
 /// The release that programs come from.
 pub const SUITE: &str = "bookworm";
 
-/// A root with a package and all that it needs.
-pub fn root(package: &str) -> Result<PathBuf> {
-    packages::debian_with_dependencies(SUITE, "arm64", package)
+/// Roots of several packages: name, packages. What is not here is a package with what it depends on.
+const ROOTS: &[(&str, &[&str])] = &[
+    ("user-tools", &["bash", "coreutils", "perl", "sed", "grep", "gawk", "findutils", "tar", "gzip", "xz-utils", "zstd", "git", "sqlite3", "openssl", "procps"]),
+    ("user-python", &["python3", "python3-distutils", "libpython3.11-testsuite", "coreutils", "dash"]),
+    ("user-compilers", &["gcc", "libc6-dev", "make", "dash", "coreutils"]),
+    ("user-node", &["nodejs", "dash", "coreutils"]),
+    ("user-java", &["openjdk-17-jdk-headless"]),
+    ("user-stress", &["stress-ng"]),
+    ("user-others", &["fzf", "restic", "ripgrep", "fd-find"]),
+];
+
+/// A root with a package and all that it needs, or one of [`ROOTS`].
+pub fn root(name: &str) -> Result<PathBuf> {
+    match ROOTS.iter().find(|r| r.0 == name) {
+        Some((_, list)) => packages::debian_together(SUITE, "arm64", name, list),
+        None => packages::debian_with_dependencies(SUITE, "arm64", name),
+    }
 }
 
 /// The statically linked busybox.
@@ -18,18 +33,45 @@ pub fn busybox() -> Result<PathBuf> {
     Ok(packages::debian(SUITE, "arm64", "busybox-static")?.join("bin/busybox"))
 }
 
+/// True if the whole list is wanted: `EMU_USER_FULL=1`, which a soak sets.
+pub fn full() -> bool {
+    std::env::var_os("EMU_USER_FULL").is_some_and(|v| v != "0" && !v.is_empty())
+}
+
+/// Says what ran and how long, when dropped.
+pub struct Ran(&'static str, Instant);
+
+impl Ran {
+    /// Begins now.
+    pub fn begin(what: &'static str) -> Ran {
+        Ran(what, Instant::now())
+    }
+}
+
+impl Drop for Ran {
+    fn drop(&mut self) {
+        let end = if std::thread::panicking() { "FAILED" } else { "ok" };
+        eprintln!("user: {:<40} {:>8.2} s {end}", self.0, self.1.elapsed().as_secs_f64());
+    }
+}
+
 /// A way to run guest code: options of emu.
 pub const ENGINES: [&[&str]; 2] = [&[], &["-accel", "interp"]];
 
-/// Runs a program below a root (`-L`), or by itself.
-pub fn run<S: AsRef<OsStr>>(options: &[&str], root: Option<&Path>, program: &Path, arguments: &[S]) -> Result<Output> {
+/// The command that runs a program below a root (`-L`), or by itself.
+pub fn command<S: AsRef<OsStr>>(options: &[&str], root: Option<&Path>, program: &Path, arguments: &[S]) -> Result<Command> {
     let mut command: Command = emu::command()?;
     command.args(options);
     if let Some(root) = root {
         command.arg("-L").arg(root);
     }
     command.arg(program).args(arguments).env("LC_ALL", "C").stdin(Stdio::null());
-    command.output().map_err(|e| emu_test_kit::Error(format!("cannot run emu: {e}")))
+    Ok(command)
+}
+
+/// Runs a program below a root (`-L`), or by itself.
+pub fn run<S: AsRef<OsStr>>(options: &[&str], root: Option<&Path>, program: &Path, arguments: &[S]) -> Result<Output> {
+    command(options, root, program, arguments)?.output().map_err(|e| emu_test_kit::Error(format!("cannot run emu: {e}")))
 }
 
 /// Runs and wants this output, nothing on standard error, and exit code 0.
