@@ -1,7 +1,10 @@
-//! What a process inherits and the runtime of the language changes before `main`: whether SIGPIPE is ignored.
+//! What a process inherits and the runtime of the language changes before `main`: whether SIGPIPE is ignored, and which of the standard
+//! descriptors are closed.
 #![allow(unsafe_code)] // A look before the runtime's own; a call of the C library.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+
+static CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
 static IGNORED: AtomicBool = AtomicBool::new(false);
 
@@ -12,6 +15,9 @@ extern "C" fn look() {
         if libc::sigaction(libc::SIGPIPE, core::ptr::null(), &mut action) == 0 {
             IGNORED.store(action.sa_sigaction == libc::SIG_IGN, Ordering::Relaxed);
         }
+        for (fd, closed) in CLOSED.iter().enumerate() {
+            closed.store(libc::fcntl(fd as i32, libc::F_GETFD) < 0, Ordering::Relaxed);
+        }
     }
 }
 
@@ -19,6 +25,11 @@ extern "C" fn look() {
 #[unsafe(link_section = ".init_array")]
 #[used]
 static LOOK: extern "C" fn() = look;
+
+/// The standard descriptors that are closed, as digits.
+pub fn closed() -> String {
+    CLOSED.iter().zip("012".chars()).filter(|(c, _)| c.load(Ordering::Relaxed)).map(|(_, d)| d).collect()
+}
 
 /// Whether whoever started emu wants SIGPIPE ignored.
 pub fn pipe_ignored() -> bool {

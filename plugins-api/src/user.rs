@@ -42,8 +42,10 @@ pub struct LinuxAbi {
     pub call_bytes: u32,
     /// O_DIRECTORY, O_NOFOLLOW, O_DIRECT, O_LARGEFILE.
     pub open_flags: [u32; 4],
-    /// Code that a signal handler returns to.
-    pub sigreturn: Slice<'static, u8>,
+    /// Functions of the kernel's own library (vdso). Signal handlers return to the first one.
+    pub vdso: Slice<'static, VdsoFunction>,
+    /// The version of its symbols.
+    pub vdso_version: Str<'static>,
     /// AT_MINSIGSTKSZ: bytes that a signal frame takes at most.
     pub signal_frame_bytes: u64,
     /// The text of /proc/cpuinfo for one CPU, without its number.
@@ -53,6 +55,16 @@ pub struct LinuxAbi {
 impl LinuxAbi {
     /// Flag: the top byte of an address is ignored.
     pub const TAGGED: u32 = 1;
+}
+
+/// A function of the vdso.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct VdsoFunction {
+    /// The symbol.
+    pub name: Str<'static>,
+    /// Code that may lie anywhere.
+    pub code: Slice<'static, u8>,
 }
 
 /// A signal to be delivered: what the target makes a frame of.

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub const THREADS_MAX: usize = 1 << 14;
 const FUTEX_WAIT_PRIVATE: u64 = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as u64;
 const FUTEX_WAKE_PRIVATE: u64 = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as u64;
+const CLONE_DETACHED: u64 = 0x40_0000;
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const EINVAL: i64 = -(libc::EINVAL as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
 
@@ -206,6 +208,10 @@ impl Kernel {
             t.alternate.set(by.alternate.get());
             birth.record.set(Box::into_raw(Box::new(t)));
             self.make_current(birth.record.get());
+            if birth.flags & CLONE_CLEAR_SIGHAND != 0 {
+                // SAFETY: made just now.
+                signal::clear_handlers(unsafe { &*birth.record.get() });
+            }
             host::set_mask(mask);
             return;
         }
@@ -317,7 +323,10 @@ struct Clone {
 
 pub fn clone(c: &mut Call<'_>) -> i64 {
     let [flags, stack, parent_tid, thread, child_tid, _] = c.a;
-    do_clone(c, &Clone { flags: flags & !0xff, exit_signal: flags & 0xff, stack, thread, parent_tid, child_tid, pidfd: parent_tid })
+    if flags & libc::CLONE_PIDFD as u64 != 0 && flags & (libc::CLONE_PARENT_SETTID as u64 | CLONE_DETACHED) != 0 {
+        return EINVAL;
+    }
+    do_clone(c, &Clone { flags: flags & 0xffff_ff00 & !CLONE_DETACHED, exit_signal: flags & 0xff, stack, thread, parent_tid, child_tid, pidfd: parent_tid })
 }
 
 pub fn clone3(c: &mut Call<'_>) -> i64 {
@@ -333,9 +342,26 @@ pub fn clone3(c: &mut Call<'_>) -> i64 {
     for (w, b) in words.iter_mut().zip(bytes.chunks_exact(8)) {
         *w = u64::from_le_bytes(std::array::from_fn(|i| b[i]));
     }
-    let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, thread, set_tid, _, cgroup] = words;
-    if set_tid != 0 || flags & 0x2_0000_0000 != 0 || cgroup != 0 || flags & 0x1_0000_0000 != 0 {
-        return -i64::from(libc::EOPNOTSUPP);
+    let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, thread, set_tid, set_tid_size, cgroup] = words;
+    if size > 88 {
+        // What this kernel does not know has to be zero.
+        let mut rest = vec![0u8; (size - 88) as usize];
+        if let Err(e) = c.k.space.read(c.a[0] + 88, &mut rest) {
+            return e;
+        }
+        if rest.iter().any(|b| *b != 0) {
+            return -i64::from(libc::E2BIG);
+        }
+    }
+    const KNOWN: u64 = 0xffff_ffff & !(CLONE_DETACHED | 0xff) | CLONE_CLEAR_SIGHAND | libc::CLONE_NEWTIME as u64;
+    if flags & !KNOWN != 0 || set_tid != 0 || set_tid_size != 0 || cgroup != 0 || exit_signal > 64 || (stack == 0) != (stack_size == 0) {
+        return EINVAL;
+    }
+    if flags & libc::CLONE_THREAD as u64 != 0 && exit_signal != 0 {
+        return EINVAL;
+    }
+    if flags & CLONE_CLEAR_SIGHAND != 0 && flags & libc::CLONE_SIGHAND as u64 != 0 {
+        return EINVAL;
     }
     let stack = if stack == 0 { 0 } else { stack + stack_size };
     do_clone(c, &Clone { flags, exit_signal, stack, thread, parent_tid, child_tid, pidfd })
@@ -343,6 +369,12 @@ pub fn clone3(c: &mut Call<'_>) -> i64 {
 
 fn do_clone(c: &mut Call<'_>, n: &Clone) -> i64 {
     let has = |f: i32| n.flags & f as u64 != 0;
+    if has(libc::CLONE_SIGHAND) && !has(libc::CLONE_VM) {
+        return EINVAL;
+    }
+    if has(libc::CLONE_THREAD) && has(libc::CLONE_PIDFD) {
+        return EINVAL;
+    }
     if has(libc::CLONE_THREAD) {
         const THREAD: i32 = libc::CLONE_VM | libc::CLONE_SIGHAND | libc::CLONE_FS | libc::CLONE_FILES;
         if n.flags & THREAD as u64 != THREAD as u64 {
@@ -360,7 +392,8 @@ fn do_clone(c: &mut Call<'_>, n: &Clone) -> i64 {
         | libc::CLONE_NEWUSER
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWNET
-        | libc::CLONE_NEWCGROUP;
+        | libc::CLONE_NEWCGROUP
+        | libc::CLONE_NEWTIME;
     if has(NAMESPACES) || has(libc::CLONE_PARENT) || !matches!(n.exit_signal as i32, 0 | libc::SIGCHLD) {
         return EINVAL;
     }
@@ -450,6 +483,9 @@ fn new_process(c: &mut Call<'_>, n: &Clone) -> i64 {
         }
         c.k.child_state(c.cpu, n.flags, n.stack, n.thread);
         c.t.guest.set(false);
+        if n.flags & CLONE_CLEAR_SIGHAND != 0 {
+            signal::clear_handlers(c.t);
+        }
     }
     if pid > 0 && n.flags & libc::CLONE_PARENT_SETTID as u64 != 0 {
         let _ = c.k.space.put(n.parent_tid, pid as i32);
@@ -588,7 +624,7 @@ fn do_exec(c: &mut Call<'_>, path: &CString, argv: u64, env: u64) -> i64 {
             host::plain(libc::SYS_execve, [program.as_ptr() as u64, words_at.as_ptr() as u64, env_at.as_ptr() as u64, 0, 0, 0])
         } else {
             let empty = c"".as_ptr() as u64;
-            let fd = c.k.executable as u64;
+            let fd = c.k.executable.load(Ordering::Relaxed) as u64;
             host::plain(libc::SYS_execveat, [fd, empty, words_at.as_ptr() as u64, env_at.as_ptr() as u64, libc::AT_EMPTY_PATH as u64, 0])
         }
     }

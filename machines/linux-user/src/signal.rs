@@ -96,16 +96,6 @@ pub unsafe extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, cont
 }
 
 impl Kernel {
-    /// Whether a call that a signal came upon answers EINTR; else it is made again.
-    pub fn interrupted(&self, t: &Thread) -> bool {
-        match t.pending.load(Ordering::Relaxed) {
-            0 => false,
-            signal => {
-                let a = t.action(signal);
-                a.handler > SIG_IGN && a.flags & SA_RESTART == 0
-            }
-        }
-    }
     /// Delivers what `on_signal` noted.
     pub fn deliver_pending(&self, t: &Thread) -> Onward {
         let signal = t.pending.load(Ordering::SeqCst);
@@ -219,6 +209,16 @@ pub fn end_by(signal: u32) -> ! {
     }
 }
 
+/// Signals with handlers get their default actions (CLONE_CLEAR_SIGHAND).
+pub fn clear_handlers(t: &Thread) {
+    for (n, a) in t.actions().iter_mut().enumerate().filter(|(_, a)| a.handler > SIG_IGN) {
+        *a = KernelAction::default();
+        if !is_cores(n as u32) {
+            host::set_action(n as u32, KernelAction::default());
+        }
+    }
+}
+
 /// `struct sigaction` has the layout that the host's kernel has, as all architectures with SA_RESTORER do.
 pub fn rt_sigaction(c: &mut Call<'_>) -> i64 {
     let [signal, new, old, size, ..] = c.a;
@@ -244,7 +244,7 @@ pub fn rt_sigaction(c: &mut Call<'_>) -> i64 {
                     SIG_DFL | SIG_IGN => KernelAction { handler: a.handler, flags: shared, ..Default::default() },
                     _ => KernelAction {
                         handler: on_signal as *const () as u64,
-                        flags: shared | SA_SIGINFO | SA_RESTART | SA_ONSTACK,
+                        flags: shared | SA_SIGINFO | SA_ONSTACK | a.flags & SA_RESTART,
                         restorer: 0,
                         mask: !0,
                     },
