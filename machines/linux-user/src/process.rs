@@ -30,6 +30,8 @@ pub struct Thread {
     pub mask: Cell<u64>,
     /// The mask that a call had replaced while it waited.
     pub saved_mask: Cell<Option<u64>>,
+    /// Blocked signals that the host cannot block.
+    pub held: Cell<u64>,
     /// The alternate stack: address, size, flags.
     pub alternate: Cell<[u64; 3]>,
     /// Where to write 0, and wake, at the end.
@@ -51,6 +53,7 @@ impl Thread {
             info: Cell::new([0; 128]),
             mask: Cell::new(0),
             saved_mask: Cell::new(None),
+            held: Cell::new(0),
             alternate: Cell::new([0, 0, 2]),
             clear_tid: Cell::new(0),
             robust: Cell::new(0),

@@ -108,7 +108,14 @@ impl Kernel {
         }
         let mask = t.saved_mask.take().unwrap_or(t.mask.get());
         t.mask.set(mask);
-        if action.handler == SIG_DFL || blocked {
+        if is_cores(signal) {
+            // Sent by somebody, to a handler that stays on the host.
+            if blocked {
+                t.held.set(t.held.get() | 1 << (signal - 1));
+            } else if action.handler == SIG_DFL {
+                end_by(signal);
+            }
+        } else if action.handler == SIG_DFL || blocked {
             // It was the guest's when it came; send it again, to be what it is now.
             let p = info.as_ptr() as u64;
             let args = [host::getpid() as u64, host::gettid() as u64, signal.into(), p, 0, 0];
@@ -161,6 +168,21 @@ impl Kernel {
         t.mask.set(now & !NO_BLOCK);
         host::set_mask(t.mask.get());
         Onward::RUN
+    }
+    /// The guest's mask has changed: the host's follows, and what was held back comes.
+    pub fn follow_mask(&self, t: &Thread) {
+        let now = t.held.get() & !t.mask.get();
+        for signal in [libc::SIGSEGV, libc::SIGBUS] {
+            if now >> (signal - 1) & 1 != 0 {
+                t.held.set(t.held.get() & !(1 << (signal - 1)));
+                // SAFETY: touches no memory.
+                unsafe { host::plain(libc::SYS_tgkill, [host::getpid() as u64, host::gettid() as u64, signal as u64, 0, 0, 0]) };
+            }
+        }
+        // While a signal waits to be delivered all are blocked on the host; its delivery sets the mask.
+        if t.pending.load(Ordering::SeqCst) == 0 {
+            host::set_mask(t.mask.get());
+        }
     }
     /// Delivers the signal of a fault, which cannot wait.
     pub fn deliver_fault(&self, t: &Thread, fault: &UserFault) -> Onward {
@@ -272,10 +294,7 @@ pub fn rt_sigprocmask(c: &mut Call<'_>) -> i64 {
                 _ => return Err(EINVAL),
             };
             c.t.mask.set(after & !NO_BLOCK);
-            // While a signal waits to be delivered all are blocked on the host; its delivery sets the mask.
-            if c.t.pending.load(Ordering::SeqCst) == 0 {
-                host::set_mask(after);
-            }
+            c.k.follow_mask(c.t);
         }
         if old != 0 {
             c.k.space.put(old, before)?;
@@ -313,9 +332,7 @@ pub fn rt_sigreturn(c: &mut Call<'_>) -> i64 {
             if flags & SS_ONSTACK == 0 {
                 c.t.alternate.set([base, size, flags]);
             }
-            if c.t.pending.load(Ordering::SeqCst) == 0 {
-                host::set_mask(back.mask);
-            }
+            c.k.follow_mask(c.t);
             answer::NONE
         }
         None => {

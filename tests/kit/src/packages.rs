@@ -119,6 +119,9 @@ impl World {
             return error(format!("apt-get brought no archive for {name} ({})", self.suite));
         }
         let _ = fs::remove_dir_all(&archives);
+        if packages.len() > 1 {
+            merge_usr(&staging)?;
+        }
         fs::rename(&staging, &root)
             .map_err(|e| Error(format!("cannot rename {} into place: {e}", staging.display())))?;
         Ok(root)
@@ -232,6 +235,34 @@ fn one_line_uris(text: &str) -> Vec<String> {
         rest.split_whitespace().next().map(str::to_owned)
     };
     text.lines().filter_map(uri).collect()
+}
+
+/// Makes `bin`, `sbin` and `lib` names of what is in `usr`, as an installed system has them: then it does not matter by which name a
+/// program looks for another.
+fn merge_usr(root: &Path) -> Result<()> {
+    for name in ["bin", "sbin", "lib"] {
+        let (from, to) = (root.join(name), root.join("usr").join(name));
+        if from.is_dir() && !from.is_symlink() {
+            make_dir(&to)?;
+            merge(&from, &to)?;
+            std::os::unix::fs::symlink(format!("usr/{name}"), &from).map_err(|e| Error(format!("cannot link {}: {e}", from.display())))?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves what is in one folder into another, and removes the first.
+fn merge(from: &Path, to: &Path) -> Result<()> {
+    let failed = |e: std::io::Error| Error(format!("cannot move {}: {e}", from.display()));
+    for path in list(from)? {
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() && !path.is_symlink() && target.is_dir() {
+            merge(&path, &target)?;
+        } else {
+            fs::rename(&path, &target).map_err(failed)?;
+        }
+    }
+    fs::remove_dir(from).map_err(failed)
 }
 
 fn check_name(name: &str) -> Result<()> {
