@@ -265,6 +265,8 @@ pub fn load(k: &Kernel, path: &Path, argv: &[OsString], env: &[OsString]) -> Res
     if r < 0 {
         return Err(no_room(r));
     }
+    // stack_guard_gap, of 256 pages.
+    k.space.map().below = stack_top - stack_bytes - 256 * PAGE;
     let (entry, base) = match program.interpreter()? {
         None => (program.entry + bias, 0),
         Some(name) => {

@@ -368,6 +368,9 @@ fn stat_into(c: &mut Call<'_>, to: u64, number: i64, mut args: [u64; 6], at: usi
     }
 }
 pub fn newfstatat(c: &mut Call<'_>) -> i64 {
+    if c.k.is_own(c.a[0]) {
+        return -i64::from(libc::EBADF);
+    }
     let name = match c.path(c.a[1]) {
         Ok(n) => n,
         Err(e) => return e,
@@ -384,6 +387,9 @@ pub fn fstat(c: &mut Call<'_>) -> i64 {
     stat_into(c, c.a[1], libc::SYS_fstat, [c.a[0], 0, 0, 0, 0, 0], 1)
 }
 pub fn statx(c: &mut Call<'_>) -> i64 {
+    if c.k.is_own(c.a[0]) {
+        return -i64::from(libc::EBADF);
+    }
     hand_on_as(c, libc::SYS_statx)
 }
 

@@ -37,6 +37,8 @@ pub struct Map {
     pub areas: BTreeMap<u64, Area>,
     /// Where the last search ended.
     hint: u64,
+    /// Searches go below this address: the stack's end, less the gap that Linux keeps there, so that an overflow is a fault. 0: anywhere.
+    pub below: u64,
     /// The heap.
     pub brk_start: u64,
     pub brk: u64,
@@ -110,6 +112,7 @@ impl Map {
     }
     /// The highest free range of this size below `top`.
     fn find(&mut self, len: u64, top: u64) -> Option<u64> {
+        let top = if self.below == 0 { top } else { top.min(self.below) };
         let search = |from: u64| {
             let mut end = from;
             for (start, area) in self.areas.range(..from).rev() {
