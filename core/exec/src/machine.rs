@@ -624,11 +624,14 @@ impl Machine {
                 ram.clear_code(hit.offset);
             }
         }
-        if !self.code.invalidate(pa) {
-            return;
-        }
-        for cpu in &self.cpus {
-            cpu.post(Request::ForgetCode(pa));
+        self.drop_code(pa);
+    }
+    /// Blocks of a physical page are thrown away, whatever its bytes.
+    pub fn drop_code(&self, pa: u64) {
+        if self.code.invalidate(pa) {
+            for cpu in &self.cpus {
+                cpu.post(Request::ForgetCode(pa & !4095));
+            }
         }
     }
     /// All code may have changed.

@@ -157,7 +157,7 @@ unsafe extern "C" fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, is_p
     // SAFETY: see above.
     let (m, v) = unsafe { of(cpu) };
     if let Some(user) = m.user.as_ref().filter(|_| len != 0) {
-        return user.clear_code(m, user.untagged(addr), len);
+        return user.synchronise_code(m, user.untagged(addr), len);
     }
     if len == 0 {
         m.forget_all_code();

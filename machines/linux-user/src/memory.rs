@@ -362,6 +362,8 @@ impl Space {
         if !map.is_mapped(va, va + len) {
             return ENOMEM;
         }
+        // Code made from it is forgotten first, so that nobody changes the host's protection in between because of that.
+        self.output(va, len);
         // SAFETY: as in `mmap`.
         let r = unsafe { crate::host::plain(libc::SYS_mprotect, [self.memory.base + va, len, host_prot(prot), 0, 0, 0]) };
         if r < 0 {

@@ -98,3 +98,15 @@ fn all_descendants_are_emu() {
     let _ = child.wait();
     assert!(seen >= 6, "not all of the processes came");
 }
+
+#[test]
+fn code_is_made_while_others_change_its_pages() {
+    let _ran = Ran::begin("code made, run, rewritten while mprotect runs");
+    let (program, root) = compiled("protect", &[]).unwrap();
+    for engine in ENGINES {
+        for _ in 0..if full() { 20 } else { 1 } {
+            let done = run_for(120, engine, Some(&root), &program, &[] as &[&str]).unwrap();
+            assert_eq!((done.text().as_str(), done.code), ("made\n", Some(0)), "{engine:?} {}", done.errors());
+        }
+    }
+}
