@@ -125,7 +125,7 @@ int main(void) {
     struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
     sigaction(SIGSEGV, &action, 0);
     sigaction(SIGBUS, &action, 0);
-    area = mmap(0, 64 * PAGE, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    area = mmap((void *)0x10000000, 64 * PAGE, 3, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     // 0-31 there, 32 not there, 40 read only, 44 no access, 50 there.
     munmap(area + 32 * PAGE, PAGE);
     mprotect(area + 40 * PAGE, PAGE, 1);
@@ -141,7 +141,7 @@ int main(void) {
     one("far", 0, 0x0000700000000000, 0);
     one("outside", 0, 0x00ff800000000000 >> 8 << 8, 0);
     // Code and data in one page: the page's code runs before each access.
-    code = mmap(0, 2 * PAGE, 7, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    code = mmap((void *)0x20000000, 16 * PAGE, 7, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     uint32_t *function = (uint32_t *)(code + 2048);
     uint64_t sum = 0;
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
