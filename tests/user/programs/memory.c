@@ -41,6 +41,11 @@ int main(int count, char **words) {
         good &= block[(1 << 20) + (i - 1) * 100000 - 1] == (char)i;
     }
     printf("realloc: %d\n", good);
+    // Address space is free of charge.
+    char *huge = mmap(0, 1l << 44, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    good = huge != MAP_FAILED && mprotect(huge + (1l << 43), 4096, 3) == 0;
+    huge[(1l << 43) + 5] = 1;
+    printf("reservation: %d\n", good && munmap(huge, 1l << 44) == 0);
     unsigned char *vdso = (unsigned char *)getauxval(AT_SYSINFO_EHDR);
     printf("vdso: %d\n", vdso && !memcmp(vdso, "\177ELF", 4));
     void *library = dlopen("linux-vdso.so.1", RTLD_LAZY | RTLD_NOLOAD);

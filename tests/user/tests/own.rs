@@ -25,7 +25,7 @@ fn children_in_the_parents_memory() {
 fn mappings_and_the_kernels_library() {
     let _ran = Ran::begin("mremap, vdso, /proc/self");
     let (program, root) = compiled("memory", &[]).unwrap();
-    let want = "grows in place: 1\nnot into others: 1\nmoves: 1\nrealloc: 1\nvdso: 1\nclock: 1\nstat: 1 1 1\nmaps: 1 1\nexe: 1\ncmdline: 1\n";
+    let want = "grows in place: 1\nnot into others: 1\nmoves: 1\nrealloc: 1\nreservation: 1\nvdso: 1\nclock: 1\nstat: 1 1 1\nmaps: 1 1\nexe: 1\ncmdline: 1\n";
     for engine in ENGINES {
         let done = run_for(120, engine, Some(&root), &program, &["argument"]).unwrap();
         assert_eq!((done.text().as_str(), done.code), (want, Some(0)), "{engine:?} {}", done.errors());

@@ -172,8 +172,9 @@ impl User {
         {
             let (from, to) = ((first / PAGE_SIZE) as usize, end.div_ceil(PAGE_SIZE) as usize);
             const MANY: usize = 1 << 22;
-            if bits == 0 && to.saturating_sub(from) > MANY {
-                // Nothing there: nothing here either, without touching it all.
+            if bits & !page::MAPPED == 0 && to.saturating_sub(from) > MANY {
+                // Nothing there, or nothing that may be accessed yet: nothing here either, without touching it all. (An access to such a
+                // reservation is said to be to nothing, not to something forbidden.)
                 let (a, b) = (from.next_multiple_of(4096), to & !4095);
                 self.forget_range(from, a);
                 self.forget_range(b, to);
