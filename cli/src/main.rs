@@ -3,6 +3,7 @@
 mod argv;
 mod choose;
 mod flags;
+mod inherited;
 mod lists;
 mod logging;
 mod run;

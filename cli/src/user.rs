@@ -79,6 +79,13 @@ pub fn images(program: &Program, asked: &Asked<'_>) -> Result<Vec<(String, Strin
             add(name, v);
         }
     }
+    if crate::inherited::pipe_ignored() {
+        add("sigpipe-ignored", String::new());
+    }
+    let closed = crate::inherited::closed();
+    if !closed.is_empty() {
+        add("closed", closed);
+    }
     inherited.into_iter().for_each(|word| add("inherit", word));
     Ok(out)
 }

@@ -174,6 +174,8 @@ services! {
     fn user_thread(cpu: *mut CpuHeader, argument: u64) -> u32;
     /// Forks the process.
     fn user_fork(cpu: *mut CpuHeader) -> i64;
+    /// A process in this one's memory, which the caller waits for.
+    fn user_vfork(cpu: *mut CpuHeader, argument: u64) -> i64;
     /// Ends the process.
     fn user_exit(ctx: *mut c_void, code: i32);
     /// Lays out a signal's frame; 0, or 1 if the stack cannot be written.

@@ -42,8 +42,10 @@ pub struct LinuxAbi {
     pub call_bytes: u32,
     /// O_DIRECTORY, O_NOFOLLOW, O_DIRECT, O_LARGEFILE.
     pub open_flags: [u32; 4],
-    /// Code that a signal handler returns to.
-    pub sigreturn: Slice<'static, u8>,
+    /// Functions of the kernel's own library (vdso). Signal handlers return to the first one.
+    pub vdso: Slice<'static, VdsoFunction>,
+    /// The version of its symbols.
+    pub vdso_version: Str<'static>,
     /// AT_MINSIGSTKSZ: bytes that a signal frame takes at most.
     pub signal_frame_bytes: u64,
     /// The text of /proc/cpuinfo for one CPU, without its number.
@@ -53,6 +55,16 @@ pub struct LinuxAbi {
 impl LinuxAbi {
     /// Flag: the top byte of an address is ignored.
     pub const TAGGED: u32 = 1;
+}
+
+/// A function of the vdso.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct VdsoFunction {
+    /// The symbol.
+    pub name: Str<'static>,
+    /// Code that may lie anywhere.
+    pub code: Slice<'static, u8>,
 }
 
 /// A signal to be delivered: what the target makes a frame of.
@@ -153,7 +165,7 @@ pub trait UserKernel: Send + Sync + 'static {
     fn fault(&self, cpu: *mut CpuHeader, fault: &UserFault) -> Onward;
     /// `exit_request` was set.
     fn attend(&self, cpu: *mut CpuHeader) -> Onward;
-    /// The first thing that a thread does which `Host::user_thread` has made.
+    /// The first thing that a thread does which `Host::user_thread` or `Host::user_vfork` has made.
     fn thread(&self, cpu: *mut CpuHeader, argument: u64);
     /// SIGSEGV or SIGBUS that core did not make: inside of a signal handler, with its three arguments.
     fn host_signal(&self, signal: i32, info: *mut c_void, context: *mut c_void);
@@ -354,6 +366,16 @@ impl Host {
         let (services, _) = self.raw();
         // SAFETY: the caller says so.
         unsafe { (services.user_fork)(cpu) }
+    }
+    /// A process in this one's memory, which goes on with a copy of the CPU's state and begins with [`UserKernel::thread`]. The caller waits
+    /// until it has ended or become another program; the CPU's state is then as it was. Its process id, or an error number, negative.
+    ///
+    /// # Safety
+    /// See `user_thread`.
+    pub unsafe fn user_vfork(&self, cpu: *mut CpuHeader, argument: u64) -> i64 {
+        let (services, _) = self.raw();
+        // SAFETY: the caller says so.
+        unsafe { (services.user_vfork)(cpu, argument) }
     }
     /// Ends the process with an exit code.
     pub fn user_exit(&self, code: i32) {

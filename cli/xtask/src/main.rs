@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
 usage: cargo xtask test [ARGUMENT...]   build emu and all plugins, then run all tests (arguments go to the test runner)
-       cargo xtask soak [ARGUMENT...]   the same tests, longer: EMU_DIFF_SCALE, EMU_BOOTS, EMU_LITMUS_COUNT
+       cargo xtask soak [ARGUMENT...]   the same tests, longer: EMU_DIFF_SCALE, EMU_BOOTS, EMU_LITMUS_COUNT, EMU_USER_FULL
        cargo xtask bench [FLAG...]      CPU time of guests beside QEMU's (tests/perf/README.md; --help lists the flags)
 ";
 
 /// Settings of a soak, where the environment does not say otherwise.
-const SOAK: [(&str, &str); 3] = [("EMU_DIFF_SCALE", "20"), ("EMU_BOOTS", "20"), ("EMU_LITMUS_COUNT", "5000000")];
+const SOAK: [(&str, &str); 4] = [("EMU_DIFF_SCALE", "20"), ("EMU_BOOTS", "20"), ("EMU_LITMUS_COUNT", "5000000"), ("EMU_USER_FULL", "1")];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_path_buf()

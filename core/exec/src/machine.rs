@@ -624,11 +624,14 @@ impl Machine {
                 ram.clear_code(hit.offset);
             }
         }
-        if !self.code.invalidate(pa) {
-            return;
-        }
-        for cpu in &self.cpus {
-            cpu.post(Request::ForgetCode(pa));
+        self.drop_code(pa);
+    }
+    /// Blocks of a physical page are thrown away, whatever its bytes.
+    pub fn drop_code(&self, pa: u64) {
+        if self.code.invalidate(pa) {
+            for cpu in &self.cpus {
+                cpu.post(Request::ForgetCode(pa & !4095));
+            }
         }
     }
     /// All code may have changed.
@@ -816,8 +819,9 @@ impl Machine {
     pub fn crash(&self, why: String) {
         if self.user.is_some() {
             // The thread that found it may be any of the program's.
-            eprintln!("error: the program stopped: {why}");
-            std::process::exit(1);
+            eprintln!("error: emu made a mistake and stops: {why}; please report it");
+            // SAFETY: ends all threads at once, as one of them cannot go on.
+            unsafe { libc::_exit(125) }
         }
         self.end(Exit::Crash(why));
         self.cpus.iter().for_each(|c| c.kick());

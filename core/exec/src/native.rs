@@ -374,7 +374,11 @@ impl Generator {
         let page = pa & !(PAGE_SIZE - 1);
         let generation = m.code.generation(pa);
         let readable = match &m.user {
-            Some(user) => user.read_page(page, &mut self.page),
+            // Noted after the generation was asked for: whoever forgets the page's code from now on makes that one old.
+            Some(user) => {
+                user.set_code(page);
+                user.read_page(page, &mut self.page)
+            }
             None => m.space.read(page, &mut self.page) == 0,
         };
         if !readable {

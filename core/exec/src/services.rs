@@ -52,6 +52,7 @@ static TABLE: HostServices = HostServices {
     user_copy,
     user_thread,
     user_fork,
+    user_vfork,
     user_exit,
     linux_signal,
     linux_sigreturn,
@@ -156,7 +157,7 @@ unsafe extern "C" fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, is_p
     // SAFETY: see above.
     let (m, v) = unsafe { of(cpu) };
     if let Some(user) = m.user.as_ref().filter(|_| len != 0) {
-        return user.clear_code(m, user.untagged(addr), len);
+        return user.synchronise_code(m, user.untagged(addr), len);
     }
     if len == 0 {
         m.forget_all_code();
@@ -386,6 +387,11 @@ unsafe extern "C" fn user_fork(cpu: *mut CpuHeader) -> i64 {
     // SAFETY: see above.
     let (m, v) = unsafe { of(cpu) };
     m.user.as_ref().map_or(-i64::from(libc::ENOSYS), |u| u.fork(m, v))
+}
+unsafe extern "C" fn user_vfork(cpu: *mut CpuHeader, argument: u64) -> i64 {
+    // SAFETY: see above.
+    let (m, v) = unsafe { of(cpu) };
+    m.user.as_ref().map_or(-i64::from(libc::ENOSYS), |u| u.vfork(m, v, argument))
 }
 unsafe extern "C" fn user_exit(ctx: *mut c_void, code: i32) {
     // SAFETY: see above.

@@ -179,7 +179,7 @@ pub struct Vcpu {
     posted: AtomicU64,
     done: AtomicU64,
     /// The thread runs guest code (and will look at requests only at its next check).
-    running: AtomicBool,
+    pub(crate) running: AtomicBool,
     /// Powered on, as `cpu_power` answers.
     pub power: AtomicU32,
     thread: OnceLock<Thread>,
@@ -293,7 +293,7 @@ impl Vcpu {
     pub fn layout_of(&self) -> &CpuLayout {
         &self.at
     }
-    fn exchange(&self) -> *mut Exchange {
+    pub(crate) fn exchange(&self) -> *mut Exchange {
         self.cpu.cast::<u8>().wrapping_add(self.at.exchange as usize).cast()
     }
     fn line(&self, line: usize) -> *mut JumpEntry {
@@ -788,13 +788,12 @@ impl Vcpu {
         key: u64,
         attrs: u8,
     ) -> Result<Option<Arc<Block>>, Fault> {
-        user.set_code(pc);
         let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator());
         let made = generator.make(machine, self.index, native, pc, mode, key, pc, attrs, false);
         self.caches().generator = Some(generator);
         if !user.has_code(pc) {
             // Somebody wrote to the page meanwhile, and nobody will see that again.
-            machine.code.invalidate(pc);
+            machine.drop_code(pc);
         }
         made.or_else(|e| {
             machine.crash(format!("the target plugin made an invalid block at {pc:#x}: {e}"));
@@ -1047,13 +1046,13 @@ impl Vcpu {
     #[allow(clippy::too_many_arguments)]
     fn translate(&self, machine: &Machine, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8, max: u32) -> Result<Arc<Block>, Fault> {
         if let Some(user) = &machine.user {
-            user.set_code(pc);
             let generation = machine.code.generation(pa);
+            user.set_code(pc);
             let mut block = self.translate_ops(machine, pc, mode, pa, attrs, max)?;
             block.mode = key;
             let block = machine.code.insert(pa, block, generation);
             if !user.has_code(pc) {
-                machine.code.invalidate(pc);
+                machine.drop_code(pc);
             }
             return Ok(block);
         }

@@ -231,6 +231,7 @@ mod at {
     pub const HWCAP2: u64 = 26;
     pub const HWCAP3: u64 = 29;
     pub const EXECFN: u64 = 31;
+    pub const SYSINFO_EHDR: u64 = 33;
     pub const MINSIGSTKSZ: u64 = 51;
 }
 
@@ -264,6 +265,8 @@ pub fn load(k: &Kernel, path: &Path, argv: &[OsString], env: &[OsString]) -> Res
     if r < 0 {
         return Err(no_room(r));
     }
+    // stack_guard_gap, of 256 pages.
+    k.space.map().below = stack_top - stack_bytes - 256 * PAGE;
     let (entry, base) = match program.interpreter()? {
         None => (program.entry + bias, 0),
         Some(name) => {
@@ -286,13 +289,14 @@ pub fn load(k: &Kernel, path: &Path, argv: &[OsString], env: &[OsString]) -> Res
             (interpreter.entry.wrapping_add(bias), bias)
         }
     };
-    // The kernel's page: what signal handlers return to.
-    let code = k.abi.sigreturn.get();
-    let page = k.space.mmap(0, PAGE, 3, (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u64, u64::MAX, 0, Some("[vdso]"));
-    if page < 0 || k.space.write(page as u64, code).is_err() || k.space.mprotect(page as u64, PAGE, 5) < 0 {
+    // The kernel's own library.
+    let vdso = crate::vdso::make(&k.abi);
+    let vdso_bytes = round_up(vdso.image.len() as u64);
+    let page = k.space.mmap(0, vdso_bytes, 3, (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u64, u64::MAX, 0, Some("[vdso]"));
+    if page < 0 || k.space.write(page as u64, &vdso.image).is_err() || k.space.mprotect(page as u64, vdso_bytes, 5) < 0 {
         return Err(no_room(page.min(-i64::from(libc::ENOMEM))));
     }
-    k.trampoline.store(page as u64, std::sync::atomic::Ordering::Relaxed);
+    k.trampoline.store(page as u64 + vdso.sigreturn, std::sync::atomic::Ordering::Relaxed);
 
     // Strings from the top down, then the vectors.
     let mut sp = stack_top - 16;
@@ -307,12 +311,13 @@ pub fn load(k: &Kernel, path: &Path, argv: &[OsString], env: &[OsString]) -> Res
     let seed: Vec<u8> = random().to_le_bytes().into_iter().chain(random().to_le_bytes()).collect();
     let seed = push(&seed)?;
     let mut strings = |list: &[OsString]| list.iter().map(|s| push(s.as_bytes())).collect::<Result<Vec<u64>, _>>();
-    let (env, argv) = (strings(env)?, strings(argv)?);
+    let (env_at, argv) = (strings(env)?, strings(argv)?);
     let headers = program.segments.iter().find(|s| s.kind == PT_LOAD && s.offset <= program.table && program.table < s.offset + s.file_bytes);
     let phdr = headers.map_or(0, |s| s.address + (program.table - s.offset) + bias);
     // SAFETY: these look at nothing.
     let (uid, euid, gid, egid) = unsafe { (libc::getuid(), libc::geteuid(), libc::getgid(), libc::getegid()) };
     let aux = [
+        (at::SYSINFO_EHDR, page as u64),
         (at::HWCAP, k.abi.hwcap[0]),
         (at::PAGESZ, PAGE),
         (at::CLKTCK, 100),
@@ -338,13 +343,17 @@ pub fn load(k: &Kernel, path: &Path, argv: &[OsString], env: &[OsString]) -> Res
     let mut words = vec![argv.len() as u64];
     words.extend(argv);
     words.push(0);
-    words.extend(env);
+    words.extend(env_at);
     words.push(0);
     let aux_at = words.len();
     words.extend(aux.iter().flat_map(|(a, b)| [*a, *b]));
     let sp = (sp - words.len() as u64 * 8) & !15;
     let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
     k.space.write(sp, &bytes).map_err(fault)?;
+    let code = program.loads().filter(|s| s.flags & 1 != 0);
+    let [start_code, end_code] = code.fold([u64::MAX, 0], |[a, b], s| [a.min(s.address + bias), b.max(s.address + s.file_bytes + bias)]);
+    let environ = env.iter().flat_map(|e| e.as_bytes().iter().copied().chain([0])).collect();
+    let _ = k.image.set(crate::proc::Image { start_code, end_code, start_stack: sp, environ });
     let _ = k.auxv.set(bytes[aux_at * 8..].to_vec());
     Ok(Start { entry, stack: sp })
 }

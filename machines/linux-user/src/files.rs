@@ -1,11 +1,11 @@
 //! Calls on files, sockets and what else has a descriptor, where a structure, a flag or an address needs translation.
 
 use crate::calls::hand_on_as;
-use crate::{Call, host};
+use crate::{Call, proc};
 use std::ffi::CString;
-use std::os::fd::{FromRawFd, IntoRawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 const EINVAL: i64 = -(libc::EINVAL as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
@@ -30,61 +30,16 @@ fn from_host(c: &Call<'_>, flags: u64) -> u64 {
     translate(flags, &HOST_FLAGS, &c.k.abi.open_flags.map(u64::from))
 }
 
-/// Files of /proc that tell of emu where they should tell of the guest: the text instead, if this is one.
-fn shown(c: &Call<'_>, name: &[u8]) -> Option<Vec<u8>> {
-    let name = name.strip_prefix(b"/proc/")?;
-    if name == b"cpuinfo" {
-        let cpus = std::thread::available_parallelism().map_or(1, |n| n.get());
-        let text: String = (0..cpus).map(|n| format!("processor\t: {n}\n{}\n", c.k.abi.cpuinfo.get())).collect();
-        return Some(text.into_bytes());
-    }
-    let own = host::getpid().to_string();
-    let rest = name.strip_prefix(b"self/").or_else(|| name.strip_prefix(b"thread-self/")).or_else(|| {
-        let (pid, rest) = name.split_at(name.iter().position(|b| *b == b'/')?);
-        (pid == own.as_bytes()).then(|| &rest[1..])
-    })?;
-    match rest {
-        b"maps" => Some(c.k.maps().into_bytes()),
-        b"auxv" => c.k.auxv.get().cloned(),
-        b"cmdline" => {
-            let argv = c.k.argv.get()?;
-            Some(argv.iter().flat_map(|a| a.as_bytes().iter().copied().chain([0])).collect())
-        }
-        _ => None,
-    }
-}
-
-/// True if a name is that of the running program's file in /proc.
-fn is_own_exe(name: &[u8]) -> bool {
-    let own = format!("/proc/{}/exe", host::getpid());
-    name == b"/proc/self/exe" || name == b"/proc/thread-self/exe" || name == own.as_bytes()
-}
-
-fn memory_file(text: &[u8], flags: u64) -> i64 {
-    use std::io::{Seek, Write};
-    // SAFETY: the name is a string.
-    let fd = unsafe { host::plain(libc::SYS_memfd_create, [c"emu-proc".as_ptr() as u64, u64::from(flags & libc::O_CLOEXEC as u64 != 0), 0, 0, 0, 0]) };
-    if fd < 0 {
-        return fd;
-    }
-    // SAFETY: a fresh descriptor.
-    let mut file = unsafe { std::fs::File::from_raw_fd(fd as i32) };
-    if file.write_all(text).and_then(|()| file.rewind()).is_err() {
-        return -i64::from(libc::EIO);
-    }
-    i64::from(file.into_raw_fd())
-}
-
 pub fn openat(c: &mut Call<'_>) -> i64 {
     let name = match c.k.space.string(c.a[1]) {
         Ok(n) => n,
         Err(e) => return e,
     };
-    if let Some(text) = shown(c, name.as_bytes()) {
-        return memory_file(&text, c.a[2]);
+    if let Some(text) = proc::shown(c, name.as_bytes()) {
+        return proc::memory_file(&text, c.a[2]);
     }
-    let name = if is_own_exe(name.as_bytes()) {
-        c.k.program.get().and_then(|p| CString::new(p.as_os_str().as_bytes()).ok()).unwrap_or(name)
+    let name = if let Some(program) = proc::program_of(c.k, name.as_bytes()) {
+        CString::new(program.into_os_string().into_vec()).unwrap_or(name)
     } else if c.a[2] & libc::O_CREAT as u64 != 0 && c.k.options.prefix.is_some() {
         // A file that exists under the prefix is opened there, one that does not is made where it is said to be.
         let inside = c.k.path_of(Path::new(std::ffi::OsStr::from_bytes(name.as_bytes())));
@@ -116,7 +71,7 @@ pub fn openat2(c: &mut Call<'_>) -> i64 {
 
 pub fn close(c: &mut Call<'_>) -> i64 {
     // emu's own descriptor is none of the guest's.
-    if c.a[0] as i32 == c.k.executable {
+    if c.k.is_own(c.a[0]) {
         return -i64::from(libc::EBADF);
     }
     c.host(libc::SYS_close, c.a)
@@ -124,7 +79,7 @@ pub fn close(c: &mut Call<'_>) -> i64 {
 
 pub fn close_range(c: &mut Call<'_>) -> i64 {
     let (first, last, flags) = (c.a[0] as u32, c.a[1] as u32, c.a[2]);
-    let own = c.k.executable as u32;
+    let own = c.k.executable.load(Ordering::Relaxed) as u32;
     if first > last || !(first..=last).contains(&own) {
         return c.host(libc::SYS_close_range, c.a);
     }
@@ -139,8 +94,34 @@ pub fn close_range(c: &mut Call<'_>) -> i64 {
     r
 }
 
+pub fn dup(c: &mut Call<'_>) -> i64 {
+    if c.k.is_own(c.a[0]) { -i64::from(libc::EBADF) } else { c.host(libc::SYS_dup, c.a) }
+}
+pub fn dup3(c: &mut Call<'_>) -> i64 {
+    if c.k.is_own(c.a[0]) {
+        return -i64::from(libc::EBADF);
+    }
+    if c.k.is_own(c.a[1]) {
+        // emu's own makes room.
+        let at = c.a[1] as i32;
+        // SAFETY: descriptors of this process.
+        let other = unsafe {
+            let above = libc::fcntl(at, libc::F_DUPFD_CLOEXEC, at + 1);
+            if above >= 0 { above } else { libc::fcntl(at, libc::F_DUPFD_CLOEXEC, 3) }
+        };
+        if other < 0 {
+            return -i64::from(libc::EBUSY);
+        }
+        c.k.executable.store(other, Ordering::Relaxed);
+    }
+    c.host(libc::SYS_dup3, c.a)
+}
+
 pub fn fcntl(c: &mut Call<'_>) -> i64 {
     let [fd, command, v, ..] = c.a;
+    if c.k.is_own(fd) {
+        return -i64::from(libc::EBADF);
+    }
     match command as i32 {
         libc::F_GETFL => match c.host(libc::SYS_fcntl, c.a) {
             r if r >= 0 => from_host(c, r as u64) as i64,
@@ -208,7 +189,7 @@ pub fn vmsplice(c: &mut Call<'_>) -> i64 {
 
 fn process_vm(c: &mut Call<'_>, number: i64, write: bool) -> i64 {
     let [pid, local, local_n, remote, remote_n, flags] = c.a;
-    if pid as i32 != host::getpid() {
+    if pid as i32 != crate::host::getpid() {
         return -i64::from(libc::EPERM);
     }
     let lists = vector(c, local, local_n, !write).and_then(|l| Ok((l, vector(c, remote, remote_n, write)?)));
@@ -314,16 +295,19 @@ pub fn epoll_ctl(c: &mut Call<'_>) -> i64 {
     c.host(libc::SYS_epoll_ctl, [c.a[0], c.a[1], c.a[2], p, 0, 0])
 }
 fn epoll_wait(c: &mut Call<'_>, number: i64, timeout: u64) -> i64 {
-    let max = (c.a[2] as i32).clamp(0, 4096);
-    if c.a[2] as i32 <= 0 {
+    const BYTES: usize = size_of::<libc::epoll_event>();
+    let max = (c.a[2] as i32).clamp(0, 1 << 20);
+    if c.a[2] as i32 <= 0 || c.a[2] as i32 > i32::MAX / 16 {
         return EINVAL;
     }
-    let mut events = vec![libc::epoll_event { events: 0, u64: 0 }; max as usize];
+    // Zeroes that cost nothing until the host writes something else.
+    let mut events = vec![0u8; max as usize * BYTES];
     let mask = c.k.space.input(c.a[4]);
     let n = c.host(number, [c.a[0], events.as_mut_ptr() as u64, max as u64, timeout, mask, c.a[5]]);
-    for (i, e) in events.iter().take(n.max(0) as usize).enumerate() {
-        let (bits, data) = (e.events, e.u64);
-        if c.k.space.put(c.a[1] + i as u64 * 16, [u64::from(bits), data]).is_err() {
+    for (i, e) in events.chunks_exact(BYTES).take(n.max(0) as usize).enumerate() {
+        let bits = u64::from(u32::from_le_bytes([e[0], e[1], e[2], e[3]]));
+        let data = u64::from_le_bytes(std::array::from_fn(|b| e[4 + b]));
+        if c.k.space.put(c.a[1] + i as u64 * 16, [bits, data]).is_err() {
             return EFAULT;
         }
     }
@@ -384,22 +368,41 @@ fn stat_into(c: &mut Call<'_>, to: u64, number: i64, mut args: [u64; 6], at: usi
     }
 }
 pub fn newfstatat(c: &mut Call<'_>) -> i64 {
+    if c.k.is_own(c.a[0]) {
+        return -i64::from(libc::EBADF);
+    }
     let name = match c.path(c.a[1]) {
         Ok(n) => n,
         Err(e) => return e,
     };
-    let name = if is_own_exe(name.as_bytes()) && c.a[3] & libc::AT_SYMLINK_NOFOLLOW as u64 == 0 {
-        c.k.program.get().and_then(|p| CString::new(p.as_os_str().as_bytes()).ok()).unwrap_or(name)
-    } else {
-        name
-    };
+    let follow = c.a[3] & libc::AT_SYMLINK_NOFOLLOW as u64 == 0;
+    let program = if follow { proc::program_of(c.k, name.as_bytes()) } else { None };
+    let name = program.and_then(|p| CString::new(p.into_os_string().into_vec()).ok()).unwrap_or(name);
     stat_into(c, c.a[2], libc::SYS_newfstatat, [c.a[0], name.as_ptr() as u64, 0, c.a[3], 0, 0], 2)
 }
 pub fn fstat(c: &mut Call<'_>) -> i64 {
+    if c.k.is_own(c.a[0]) {
+        return -i64::from(libc::EBADF);
+    }
     stat_into(c, c.a[1], libc::SYS_fstat, [c.a[0], 0, 0, 0, 0, 0], 1)
 }
 pub fn statx(c: &mut Call<'_>) -> i64 {
+    if c.k.is_own(c.a[0]) {
+        return -i64::from(libc::EBADF);
+    }
     hand_on_as(c, libc::SYS_statx)
+}
+
+/// A directory is the host's if it has it: what getcwd says of it is then what the program asked for.
+pub fn chdir(c: &mut Call<'_>) -> i64 {
+    let name = match c.k.space.string(c.a[0]) {
+        Ok(n) => n,
+        Err(e) => return e,
+    };
+    match c.host(libc::SYS_chdir, [name.as_ptr() as u64, 0, 0, 0, 0, 0]) {
+        e if e == -i64::from(libc::ENOENT) => hand_on_as(c, libc::SYS_chdir),
+        r => r,
+    }
 }
 
 pub fn readlinkat(c: &mut Call<'_>) -> i64 {
@@ -407,8 +410,7 @@ pub fn readlinkat(c: &mut Call<'_>) -> i64 {
         Ok(n) => n,
         Err(e) => return e,
     };
-    if is_own_exe(name.as_bytes()) {
-        let Some(program) = c.k.program.get() else { return EINVAL };
+    if let Some(program) = proc::program_of(c.k, name.as_bytes()) {
         let bytes = program.as_os_str().as_bytes();
         let n = bytes.len().min(c.a[3] as usize);
         return c.k.space.write(c.a[2], &bytes[..n]).map_or_else(|e| e, |()| n as i64);

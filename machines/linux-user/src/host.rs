@@ -6,7 +6,7 @@
 
 use std::sync::atomic::AtomicU32;
 
-/// The call was not made, or was interrupted and shall be made again unless the guest's handler says otherwise (ERESTARTSYS).
+/// The call was not made, or was interrupted by a signal whose handler wants it made again. (What shall not be made again answers EINTR.)
 pub const RESTART: i64 = -512;
 
 core::arch::global_asm!(

@@ -1,8 +1,8 @@
 //! The `linux-user` machine: a program of Linux runs as a process of the host. Its only device is a kernel.
 //!
 //! * [`calls`]: all system calls, a row each: what emu does for them, and how well.
-//! * [`elf`]: what a program begins with. [`memory`]: its address space. [`host`]: the host's calls, and how signals interrupt them.
-//! * [`signal`], [`process`], [`files`]: what is more than handing a call on.
+//! * [`elf`], [`vdso`]: what a program begins with. [`memory`]: its address space. [`host`]: the host's calls, and how signals interrupt them.
+//! * [`signal`], [`process`], [`files`], [`proc`]: what is more than handing a call on.
 //!
 //! What is peculiar to an architecture is its target's table, `LinuxAbi`. Everything is done on the thread that asks for it, which is a host
 //! thread of its own: a host's id of a process or thread is the guest's. The host's mask of a thread's signals is the guest's, and the
@@ -14,16 +14,19 @@ mod elf;
 mod files;
 mod host;
 mod memory;
+mod proc;
 mod process;
 mod signal;
+mod vdso;
 
 use emu_plugins_api::{
     Board, CpuHeader, Host, LinuxAbi, MachineConfig, MachineRegistration, Onward, UserFault, UserKernel, register_machine,
 };
 use std::ffi::{OsString, c_void};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::OnceLock;
 
 register_machine!(MachineRegistration {
     name: "linux-user",
@@ -58,7 +61,6 @@ pub struct Kernel {
     space: memory::Space,
     /// What each number does.
     table: Vec<&'static calls::Row>,
-    actions: Mutex<[host::KernelAction; 65]>,
     /// Threads by the number of their CPU.
     threads: Vec<AtomicPtr<process::Thread>>,
     /// How many there are.
@@ -66,11 +68,12 @@ pub struct Kernel {
     /// Where handlers return to.
     trampoline: AtomicU64,
     auxv: OnceLock<Vec<u8>>,
+    image: OnceLock<proc::Image>,
     /// The program's file, and its arguments, for /proc/self.
     program: OnceLock<PathBuf>,
     argv: OnceLock<Vec<OsString>>,
-    /// emu's own executable.
-    executable: i32,
+    /// A descriptor of emu's own executable, which programs do not see.
+    executable: AtomicI32,
 }
 
 // SAFETY: pointers are to what lives as long as the process or is reached by its own thread only.
@@ -109,10 +112,17 @@ impl Kernel {
         // SAFETY: the CPU is this thread's, whose record lives until it ends.
         unsafe { &*self.threads[(*cpu).index as usize].load(Ordering::Relaxed) }
     }
-    /// The guest's name of a file as the host knows it: under the prefix if it is there.
+    /// Whether a descriptor is emu's own.
+    pub fn is_own(&self, fd: u64) -> bool {
+        fd as i32 == self.executable.load(Ordering::Relaxed)
+    }
+    /// The guest's name of a file as the host knows it: under the prefix if it is there. What a root has as empty directories for a
+    /// running system to fill is the host's.
     pub fn path_of(&self, path: &Path) -> PathBuf {
+        const RUNNING: [&str; 6] = ["proc", "sys", "dev", "run", "tmp", "var/tmp"];
         if let Some(prefix) = &self.options.prefix
             && let Ok(rest) = path.strip_prefix("/")
+            && !RUNNING.iter().any(|d| rest.starts_with(d))
         {
             let inside = prefix.join(rest);
             if inside.symlink_metadata().is_ok() {
@@ -140,14 +150,9 @@ impl UserKernel for Kernel {
         match result {
             answer::NONE => {}
             answer::ENDED => return Onward::ENDED,
-            host::RESTART => {
-                if self.interrupted(t) {
-                    self.set_field(cpu, self.abi.result, -i64::from(libc::EINTR) as u64);
-                } else {
-                    // SAFETY: this is the CPU's thread.
-                    unsafe { (*cpu).pc = (*cpu).pc.wrapping_sub(self.abi.call_bytes.into()) };
-                }
-            }
+            // It was not made, or the signal's handler wants it made again.
+            // SAFETY: this is the CPU's thread.
+            host::RESTART => unsafe { (*cpu).pc = (*cpu).pc.wrapping_sub(self.abi.call_bytes.into()) },
             r => self.set_field(cpu, self.abi.result, r as u64),
         }
         if t.pending.load(Ordering::Relaxed) != 0 { self.deliver_pending(t) } else { Onward::RUN }
@@ -200,28 +205,39 @@ impl Board for LinuxUser {
         let memory = host.user_memory()?;
         let space = memory::Space::new(host, memory);
         let threads = (0..process::THREADS_MAX).map(|_| AtomicPtr::default()).collect();
-        let actions = Mutex::new(signal::inherited());
+        let ignored_pipe = config.image("sigpipe-ignored").is_some();
         let kernel = kernel.get_or_init(|| Kernel {
             host,
             abi,
             options,
             space,
             table,
-            actions,
             threads,
             living: AtomicU32::new(0),
             trampoline: AtomicU64::new(0),
             auxv: OnceLock::new(),
+            image: OnceLock::new(),
             program: OnceLock::new(),
             argv: OnceLock::new(),
-            executable,
+            executable: AtomicI32::new(executable),
         });
         host.user_attach(kernel)?;
         let (program, argv) = process::resolve(kernel, &program, argv).unwrap_or_else(|r| process::refuse(&r));
         let start = elf::load(kernel, &program, &argv, &env).unwrap_or_else(|r| process::refuse(&r));
+        // What others see of this process, by its number.
+        let name: Vec<u8> = program.file_name().map(|n| n.as_bytes().iter().copied().take(15).chain([0]).collect()).unwrap_or_default();
+        if !name.is_empty() {
+            // SAFETY: the name is a string.
+            unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+        }
         let _ = kernel.program.set(std::fs::canonicalize(&program).unwrap_or(program));
         let _ = kernel.argv.set(argv);
-        kernel.first_thread(memory.first, &start);
+        // What was closed is closed again: the runtime of emu's language opens something in its place.
+        for fd in config.image("closed").unwrap_or_default().bytes().filter(u8::is_ascii_digit) {
+            // SAFETY: nothing of emu's is there.
+            unsafe { libc::close((fd - b'0').into()) };
+        }
+        kernel.first_thread(memory.first, &start, signal::inherited(ignored_pipe));
         Ok(LinuxUser)
     }
     fn cpu_options(_: &MachineConfig<'_>) -> Vec<(String, String)> {

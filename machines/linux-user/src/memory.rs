@@ -15,6 +15,7 @@ const EINVAL: i64 = -(libc::EINVAL as i64);
 const ENOMEM: i64 = -(libc::ENOMEM as i64);
 /// The lowest address that a guest may map (vm.mmap_min_addr).
 const LOWEST: u64 = 0x1_0000;
+const MREMAP_DONTUNMAP: u64 = 4;
 /// PROT_BTI.
 const PROT_GUARDED: u64 = 0x10;
 
@@ -36,6 +37,8 @@ pub struct Map {
     pub areas: BTreeMap<u64, Area>,
     /// Where the last search ended.
     hint: u64,
+    /// Searches go below this address: the stack's end, less the gap that Linux keeps there, so that an overflow is a fault. 0: anywhere.
+    pub below: u64,
     /// The heap.
     pub brk_start: u64,
     pub brk: u64,
@@ -109,6 +112,7 @@ impl Map {
     }
     /// The highest free range of this size below `top`.
     fn find(&mut self, len: u64, top: u64) -> Option<u64> {
+        let top = if self.below == 0 { top } else { top.min(self.below) };
         let search = |from: u64| {
             let mut end = from;
             for (start, area) in self.areas.range(..from).rev() {
@@ -358,6 +362,8 @@ impl Space {
         if !map.is_mapped(va, va + len) {
             return ENOMEM;
         }
+        // Code made from it is forgotten first, so that nobody changes the host's protection in between because of that.
+        self.output(va, len);
         // SAFETY: as in `mmap`.
         let r = unsafe { crate::host::plain(libc::SYS_mprotect, [self.memory.base + va, len, host_prot(prot), 0, 0, 0]) };
         if r < 0 {
@@ -391,6 +397,15 @@ impl Space {
             }
             return old as i64;
         }
+        let Some((start, area)) = map.areas.range(..=old).next_back().map(|(s, a)| (*s, a.clone())) else { return EFAULT };
+        let anonymous = !area.shared && area.name.as_deref().is_none_or(|n| n.starts_with('['));
+        let (end, more) = (old + old_len, new_len.saturating_sub(old_len));
+        if !fixed && anonymous && old_len != 0 && flags & MREMAP_DONTUNMAP == 0 && end + more <= self.top && map.is_free(end, end + more) {
+            // What follows is free: it grows where it is.
+            let how = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED) as u64;
+            let r = self.mmap_in(map, end, more, area.prot.into(), how, u64::MAX, 0, area.name.as_deref());
+            return if r < 0 { r } else { old as i64 };
+        }
         if !flag(libc::MREMAP_MAYMOVE) {
             return ENOMEM;
         }
@@ -410,17 +425,28 @@ impl Space {
                 None => return ENOMEM,
             }
         };
-        let Some((start, area)) = map.areas.range(..=old).next_back().map(|(s, a)| (*s, a.clone())) else { return EFAULT };
-        let host_flags = flags & 4 | (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as u64;
+        let host_flags = flags & MREMAP_DONTUNMAP | (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as u64;
         // The host would not move pages that differ in protection, as those with code do.
         self.host.user_writes(old, old_len.max(1));
         let base = self.memory.base;
         // SAFETY: as in `mmap`.
         let r = unsafe { crate::host::plain(libc::SYS_mremap, [base + old, old_len, new_len, host_flags, base + to, 0]) };
-        if r < 0 {
+        if r == EFAULT && anonymous && old_len != 0 {
+            // One area for the guest, several for the host, which moves one at a time: the bytes move.
+            let how = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED) as u64;
+            let made = self.mmap_in(map, to, new_len, 3, how, u64::MAX, 0, None);
+            if made < 0 {
+                return made;
+            }
+            // SAFETY: both are guest memory; what cannot be read stays zero.
+            unsafe { self.host.user_copy((base + to) as *mut u8, (base + old) as *const u8, old_len.min(new_len) as usize) };
+            // SAFETY: as in `mmap`.
+            unsafe { crate::host::plain(libc::SYS_mprotect, [base + to, new_len, host_prot(area.prot.into()), 0, 0, 0]) };
+        } else if r < 0 {
+            self.vacate(to, new_len);
             return r;
         }
-        if old_len != 0 && flags & 4 == 0 {
+        if old_len != 0 && flags & MREMAP_DONTUNMAP == 0 {
             map.cut(old, old + old_len);
             self.vacate(old, old_len);
             self.host.user_pages(old, old_len, 0);

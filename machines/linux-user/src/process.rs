@@ -8,9 +8,14 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Threads that there can be: as many as core has CPUs.
 pub const THREADS_MAX: usize = 1 << 14;
+const FUTEX_WAIT_PRIVATE: u64 = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as u64;
+const FUTEX_WAKE_PRIVATE: u64 = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as u64;
+const CLONE_DETACHED: u64 = 0x40_0000;
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const EINVAL: i64 = -(libc::EINVAL as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
 
@@ -25,16 +30,22 @@ pub struct Thread {
     pub mask: Cell<u64>,
     /// The mask that a call had replaced while it waited.
     pub saved_mask: Cell<Option<u64>>,
+    /// Blocked signals that the host cannot block.
+    pub held: Cell<u64>,
     /// The alternate stack: address, size, flags.
     pub alternate: Cell<[u64; 3]>,
     /// Where to write 0, and wake, at the end.
     clear_tid: Cell<u64>,
     /// The list of robust futexes.
     robust: Cell<u64>,
+    /// What is done with signals.
+    actions: signal::Actions,
+    /// It is all of a process that lives in its parent's memory (vfork).
+    pub guest: Cell<bool>,
 }
 
 impl Thread {
-    fn new(cpu: *mut CpuHeader) -> Thread {
+    fn new(cpu: *mut CpuHeader, actions: signal::Actions) -> Thread {
         Thread {
             cpu,
             tid: AtomicI32::new(host::gettid()),
@@ -42,10 +53,21 @@ impl Thread {
             info: Cell::new([0; 128]),
             mask: Cell::new(0),
             saved_mask: Cell::new(None),
+            held: Cell::new(0),
             alternate: Cell::new([0, 0, 2]),
             clear_tid: Cell::new(0),
             robust: Cell::new(0),
+            actions,
+            guest: Cell::new(false),
         }
+    }
+    /// What is done with signals, locked.
+    pub fn actions(&self) -> MutexGuard<'_, [host::KernelAction; 65]> {
+        self.actions.lock().unwrap_or_else(|e| e.into_inner())
+    }
+    /// What is done with a signal.
+    pub fn action(&self, signal: u32) -> host::KernelAction {
+        self.actions().get(signal as usize).copied().unwrap_or_default()
     }
     /// The host's, which is the guest's.
     pub fn tid(&self) -> i32 {
@@ -133,23 +155,30 @@ struct Birth {
     thread: u64,
     parent_tid: u64,
     child_tid: u64,
-    mask: u64,
+    /// The maker.
+    by: *const Thread,
+    /// It is a process of its own.
+    vfork: bool,
     /// Filled in by the new thread; the maker waits for it.
     tid: AtomicI32,
+    /// The record of a process of its own.
+    record: Cell<*mut Thread>,
 }
 
 impl Kernel {
-    fn add_thread(&self, t: Thread) {
-        // SAFETY: this is the CPU's thread.
-        let n = unsafe { (*t.cpu).index } as usize;
-        let t = Box::into_raw(Box::new(t));
+    fn make_current(&self, t: *mut Thread) {
+        // SAFETY: the record lives, and this is its CPU's thread.
+        let n = unsafe { (*(*t).cpu).index } as usize;
         self.threads[n].store(t, Ordering::Relaxed);
-        self.living.fetch_add(1, Ordering::SeqCst);
         signal::set_current(t);
     }
+    fn add_thread(&self, t: Thread) {
+        self.living.fetch_add(1, Ordering::SeqCst);
+        self.make_current(Box::into_raw(Box::new(t)));
+    }
     /// The program's first thread.
-    pub fn first_thread(&self, cpu: *mut CpuHeader, start: &Start) {
-        let t = Thread::new(cpu);
+    pub fn first_thread(&self, cpu: *mut CpuHeader, start: &Start, actions: signal::Actions) {
+        let t = Thread::new(cpu, actions);
         t.mask.set(host::mask());
         self.add_thread(t);
         self.set_field(cpu, self.abi.stack, start.stack);
@@ -160,8 +189,12 @@ impl Kernel {
     pub fn begin_thread(&self, cpu: *mut CpuHeader, argument: u64) {
         // SAFETY: the maker waits until `tid` is set, and does not touch it before.
         let birth = unsafe { &*(argument as *const Birth) };
-        let t = Thread::new(cpu);
-        t.mask.set(birth.mask);
+        // SAFETY: as above.
+        let by = unsafe { &*birth.by };
+        let actions = if birth.vfork { Arc::new(Mutex::new(*by.actions())) } else { by.actions.clone() };
+        let t = Thread::new(cpu, actions);
+        let mask = by.mask.get();
+        t.mask.set(mask);
         self.child_state(cpu, birth.flags, birth.stack, birth.thread);
         let tid = t.tid();
         if birth.flags & libc::CLONE_CHILD_CLEARTID as u64 != 0 {
@@ -173,9 +206,22 @@ impl Kernel {
         if birth.flags & libc::CLONE_CHILD_SETTID as u64 != 0 {
             let _ = self.space.put(birth.child_tid, tid);
         }
+        if birth.vfork {
+            t.guest.set(true);
+            t.alternate.set(by.alternate.get());
+            birth.record.set(Box::into_raw(Box::new(t)));
+            self.make_current(birth.record.get());
+            if birth.flags & CLONE_CLEAR_SIGHAND != 0 {
+                // SAFETY: made just now.
+                signal::clear_handlers(unsafe { &*birth.record.get() });
+            }
+            host::set_mask(mask);
+            return;
+        }
         self.add_thread(t);
-        let mask = birth.mask;
         birth.tid.store(tid, Ordering::Release);
+        // SAFETY: a wake looks at the address only; the maker may be gone by now.
+        unsafe { host::plain(libc::SYS_futex, [birth.tid.as_ptr() as u64, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0]) };
         host::set_mask(mask);
     }
     fn child_state(&self, cpu: *mut CpuHeader, flags: u64, stack: u64, thread: u64) {
@@ -237,7 +283,7 @@ impl Kernel {
 }
 
 pub fn exit(c: &mut Call<'_>) -> i64 {
-    if c.k.living.fetch_sub(1, Ordering::SeqCst) == 1 {
+    if c.t.guest.get() || c.k.living.fetch_sub(1, Ordering::SeqCst) == 1 {
         c.k.host.user_exit((c.a[0] & 0xff) as i32);
         return answer::NONE;
     }
@@ -274,11 +320,16 @@ struct Clone {
     thread: u64,
     parent_tid: u64,
     child_tid: u64,
+    /// Where CLONE_PIDFD puts its descriptor: for `clone` that is `parent_tid`.
+    pidfd: u64,
 }
 
 pub fn clone(c: &mut Call<'_>) -> i64 {
     let [flags, stack, parent_tid, thread, child_tid, _] = c.a;
-    do_clone(c, &Clone { flags: flags & !0xff, exit_signal: flags & 0xff, stack, thread, parent_tid, child_tid })
+    if flags & libc::CLONE_PIDFD as u64 != 0 && flags & (libc::CLONE_PARENT_SETTID as u64 | CLONE_DETACHED) != 0 {
+        return EINVAL;
+    }
+    do_clone(c, &Clone { flags: flags & 0xffff_ff00 & !CLONE_DETACHED, exit_signal: flags & 0xff, stack, thread, parent_tid, child_tid, pidfd: parent_tid })
 }
 
 pub fn clone3(c: &mut Call<'_>) -> i64 {
@@ -294,17 +345,39 @@ pub fn clone3(c: &mut Call<'_>) -> i64 {
     for (w, b) in words.iter_mut().zip(bytes.chunks_exact(8)) {
         *w = u64::from_le_bytes(std::array::from_fn(|i| b[i]));
     }
-    let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, thread, set_tid, _, cgroup] = words;
-    if set_tid != 0 || flags & 0x2_0000_0000 != 0 || cgroup != 0 || flags & 0x1_0000_0000 != 0 {
-        return -i64::from(libc::EOPNOTSUPP);
+    let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, thread, set_tid, set_tid_size, cgroup] = words;
+    if size > 88 {
+        // What this kernel does not know has to be zero.
+        let mut rest = vec![0u8; (size - 88) as usize];
+        if let Err(e) = c.k.space.read(c.a[0] + 88, &mut rest) {
+            return e;
+        }
+        if rest.iter().any(|b| *b != 0) {
+            return -i64::from(libc::E2BIG);
+        }
     }
-    let parent_tid = if flags & libc::CLONE_PIDFD as u64 != 0 { pidfd } else { parent_tid };
+    const KNOWN: u64 = 0xffff_ffff & !(CLONE_DETACHED | 0xff) | CLONE_CLEAR_SIGHAND | libc::CLONE_NEWTIME as u64;
+    if flags & !KNOWN != 0 || set_tid != 0 || set_tid_size != 0 || cgroup != 0 || exit_signal > 64 || (stack == 0) != (stack_size == 0) {
+        return EINVAL;
+    }
+    if flags & libc::CLONE_THREAD as u64 != 0 && exit_signal != 0 {
+        return EINVAL;
+    }
+    if flags & CLONE_CLEAR_SIGHAND != 0 && flags & libc::CLONE_SIGHAND as u64 != 0 {
+        return EINVAL;
+    }
     let stack = if stack == 0 { 0 } else { stack + stack_size };
-    do_clone(c, &Clone { flags, exit_signal, stack, thread, parent_tid, child_tid })
+    do_clone(c, &Clone { flags, exit_signal, stack, thread, parent_tid, child_tid, pidfd })
 }
 
 fn do_clone(c: &mut Call<'_>, n: &Clone) -> i64 {
     let has = |f: i32| n.flags & f as u64 != 0;
+    if has(libc::CLONE_SIGHAND) && !has(libc::CLONE_VM) {
+        return EINVAL;
+    }
+    if has(libc::CLONE_THREAD) && has(libc::CLONE_PIDFD) {
+        return EINVAL;
+    }
     if has(libc::CLONE_THREAD) {
         const THREAD: i32 = libc::CLONE_VM | libc::CLONE_SIGHAND | libc::CLONE_FS | libc::CLONE_FILES;
         if n.flags & THREAD as u64 != THREAD as u64 {
@@ -322,11 +395,12 @@ fn do_clone(c: &mut Call<'_>, n: &Clone) -> i64 {
         | libc::CLONE_NEWUSER
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWNET
-        | libc::CLONE_NEWCGROUP;
-    if has(NAMESPACES) || has(libc::CLONE_PIDFD) || has(libc::CLONE_PARENT) || !matches!(n.exit_signal as i32, 0 | libc::SIGCHLD) {
+        | libc::CLONE_NEWCGROUP
+        | libc::CLONE_NEWTIME;
+    if has(NAMESPACES) || has(libc::CLONE_PARENT) || !matches!(n.exit_signal as i32, 0 | libc::SIGCHLD) {
         return EINVAL;
     }
-    new_process(c, n)
+    make_process(c, n)
 }
 
 fn new_thread(c: &mut Call<'_>, n: &Clone) -> i64 {
@@ -336,23 +410,28 @@ fn new_thread(c: &mut Call<'_>, n: &Clone) -> i64 {
         thread: n.thread,
         parent_tid: n.parent_tid,
         child_tid: n.child_tid,
-        mask: c.t.mask.get(),
+        by: c.t,
+        vfork: false,
         tid: AtomicI32::new(0),
+        record: Cell::new(std::ptr::null_mut()),
     };
+    if c.t.guest.get() {
+        // Its parent's CPUs are not its own.
+        return -i64::from(libc::EAGAIN);
+    }
     // The new thread begins with everything blocked, until it is one of the guest's.
     host::set_mask(!0);
     // SAFETY: this is the CPU's thread.
     let made = unsafe { c.k.host.user_thread(c.cpu, core::ptr::from_ref(&birth) as u64) };
     let mut tid = -libc::EAGAIN;
     if made {
-        let mut spins = 0u32;
         loop {
             tid = birth.tid.load(Ordering::Acquire);
             if tid != 0 {
                 break;
             }
-            spins += 1;
-            if spins < 100 { std::thread::yield_now() } else { std::thread::sleep(std::time::Duration::from_micros(50)) }
+            // SAFETY: the word lives; the wait ends when it is no longer 0.
+            unsafe { host::plain(libc::SYS_futex, [birth.tid.as_ptr() as u64, FUTEX_WAIT_PRIVATE, 0, 0, 0, 0]) };
         }
     }
     if c.t.pending.load(Ordering::SeqCst) == 0 {
@@ -361,27 +440,33 @@ fn new_thread(c: &mut Call<'_>, n: &Clone) -> i64 {
     tid.into()
 }
 
-fn new_process(c: &mut Call<'_>, n: &Clone) -> i64 {
-    let vfork = n.flags & libc::CLONE_VFORK as u64 != 0;
-    let mut ends = [0i32; 2];
-    if vfork {
-        // SAFETY: `ends` is writable.
-        if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } != 0 {
-            return -i64::from(libc::EAGAIN);
-        }
-        for end in &mut ends {
-            // SAFETY: descriptors of this process.
-            unsafe {
-                let high = libc::fcntl(*end, libc::F_DUPFD_CLOEXEC, c.k.executable.max(64) - 8);
-                if high >= 0 {
-                    libc::close(*end);
-                    *end = high;
-                }
-            }
-        }
+/// vfork: the child has the memory, and the parent waits until it has ended or become another program.
+fn new_guest(c: &mut Call<'_>, n: &Clone) -> i64 {
+    let birth = Birth {
+        flags: n.flags,
+        stack: n.stack,
+        thread: n.thread,
+        parent_tid: n.parent_tid,
+        child_tid: n.child_tid,
+        by: c.t,
+        vfork: true,
+        tid: AtomicI32::new(0),
+        record: Cell::new(std::ptr::null_mut()),
+    };
+    host::set_mask(!0);
+    // SAFETY: this is the CPU's thread.
+    let pid = unsafe { c.k.host.user_vfork(c.cpu, core::ptr::from_ref(&birth) as u64) };
+    c.k.make_current(core::ptr::from_ref(c.t).cast_mut());
+    if !birth.record.get().is_null() {
+        // SAFETY: the child made it, and has no more use for it.
+        drop(unsafe { Box::from_raw(birth.record.get()) });
     }
+    pid
+}
+
+fn new_process(c: &mut Call<'_>, n: &Clone) -> i64 {
     let map = c.k.space.map();
-    let actions = c.k.actions.lock().unwrap_or_else(|e| e.into_inner());
+    let actions = c.t.actions();
     host::set_mask(!0);
     // SAFETY: this is the CPU's thread.
     let pid = unsafe { c.k.host.user_fork(c.cpu) };
@@ -400,21 +485,30 @@ fn new_process(c: &mut Call<'_>, n: &Clone) -> i64 {
             let _ = c.k.space.put(n.child_tid, c.t.tid());
         }
         c.k.child_state(c.cpu, n.flags, n.stack, n.thread);
-        if vfork {
-            // SAFETY: a descriptor of this process. The other end closes when it ends or becomes another program.
-            unsafe { libc::close(ends[0]) };
-        }
-    } else if vfork {
-        // SAFETY: descriptors of this process; the byte is writable.
-        unsafe {
-            libc::close(ends[1]);
-            let mut byte = 0u8;
-            while pid > 0 && libc::read(ends[0], core::ptr::from_mut(&mut byte).cast(), 1) < 0 && *libc::__errno_location() == libc::EINTR {}
-            libc::close(ends[0]);
+        c.t.guest.set(false);
+        if n.flags & CLONE_CLEAR_SIGHAND != 0 {
+            signal::clear_handlers(c.t);
         }
     }
     if pid > 0 && n.flags & libc::CLONE_PARENT_SETTID as u64 != 0 {
         let _ = c.k.space.put(n.parent_tid, pid as i32);
+    }
+    pid
+}
+
+/// Makes the process, and a descriptor of it if one is wanted.
+fn make_process(c: &mut Call<'_>, n: &Clone) -> i64 {
+    // Room for the descriptor first, so that nothing has to be undone.
+    if n.flags & libc::CLONE_PIDFD as u64 != 0
+        && let Err(e) = c.k.space.put(n.pidfd, -1i32)
+    {
+        return e;
+    }
+    let pid = if n.flags & libc::CLONE_VFORK as u64 != 0 && n.flags & libc::CLONE_VM as u64 != 0 { new_guest(c, n) } else { new_process(c, n) };
+    if pid > 0 && n.flags & libc::CLONE_PIDFD as u64 != 0 {
+        // SAFETY: touches no memory.
+        let fd = unsafe { host::plain(libc::SYS_pidfd_open, [pid as u64, 0, 0, 0, 0, 0]) };
+        let _ = c.k.space.put(n.pidfd, fd as i32);
     }
     if c.t.pending.load(Ordering::SeqCst) == 0 {
         host::set_mask(c.t.mask.get());
@@ -533,7 +627,7 @@ fn do_exec(c: &mut Call<'_>, path: &CString, argv: u64, env: u64) -> i64 {
             host::plain(libc::SYS_execve, [program.as_ptr() as u64, words_at.as_ptr() as u64, env_at.as_ptr() as u64, 0, 0, 0])
         } else {
             let empty = c"".as_ptr() as u64;
-            let fd = c.k.executable as u64;
+            let fd = c.k.executable.load(Ordering::Relaxed) as u64;
             host::plain(libc::SYS_execveat, [fd, empty, words_at.as_ptr() as u64, env_at.as_ptr() as u64, libc::AT_EMPTY_PATH as u64, 0])
         }
     }

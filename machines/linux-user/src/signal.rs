@@ -12,6 +12,7 @@ use emu_plugins_api::{LinuxSignal, Onward, UserFault};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 const SIG_DFL: u64 = 0;
 const SIG_IGN: u64 = 1;
@@ -31,6 +32,9 @@ const EINVAL: i64 = -(libc::EINVAL as i64);
 /// Signals that cannot be blocked.
 const NO_BLOCK: u64 = 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1);
 
+/// What the guest does with its signals: a process's own, as threads are one.
+pub type Actions = Arc<Mutex<[KernelAction; 65]>>;
+
 thread_local! {
     /// This host thread's guest thread.
     static CURRENT: Cell<*const Thread> = const { Cell::new(std::ptr::null()) };
@@ -47,16 +51,18 @@ fn is_cores(signal: u32) -> bool {
 }
 
 /// What the process inherited.
-pub fn inherited() -> [KernelAction; 65] {
+pub fn inherited(ignored_pipe: bool) -> Actions {
     let mut actions = [KernelAction::default(); 65];
     for (n, a) in actions.iter_mut().enumerate().skip(1) {
-        // SIGPIPE is ignored by the runtime of emu's own language, which nobody asked for.
-        if n as i32 != libc::SIGPIPE && host::action_of(n as u32).handler == SIG_IGN {
+        // SIGPIPE is ignored by the runtime of emu's own language; the command has looked before that.
+        if n as i32 == libc::SIGPIPE {
+            a.handler = if ignored_pipe { SIG_IGN } else { SIG_DFL };
+        } else if host::action_of(n as u32).handler == SIG_IGN {
             a.handler = SIG_IGN;
         }
     }
-    host::set_action(libc::SIGPIPE as u32, KernelAction::default());
-    actions
+    host::set_action(libc::SIGPIPE as u32, actions[libc::SIGPIPE as usize]);
+    Arc::new(Mutex::new(actions))
 }
 
 /// The host's handler.
@@ -90,24 +96,11 @@ pub unsafe extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, cont
 }
 
 impl Kernel {
-    fn action(&self, signal: u32) -> KernelAction {
-        self.actions.lock().unwrap_or_else(|e| e.into_inner()).get(signal as usize).copied().unwrap_or_default()
-    }
-    /// Whether a call that a signal came upon answers EINTR; else it is made again.
-    pub fn interrupted(&self, t: &Thread) -> bool {
-        match t.pending.load(Ordering::Relaxed) {
-            0 => false,
-            signal => {
-                let a = self.action(signal);
-                a.handler > SIG_IGN && a.flags & SA_RESTART == 0
-            }
-        }
-    }
     /// Delivers what `on_signal` noted.
     pub fn deliver_pending(&self, t: &Thread) -> Onward {
         let signal = t.pending.load(Ordering::SeqCst);
         let info = t.info.get();
-        let action = self.action(signal);
+        let action = t.action(signal);
         let blocked = t.mask.get() >> (signal - 1) & 1 != 0 && t.saved_mask.get().is_none();
         t.pending.store(0, Ordering::SeqCst);
         if action.handler > SIG_IGN && !blocked {
@@ -115,7 +108,14 @@ impl Kernel {
         }
         let mask = t.saved_mask.take().unwrap_or(t.mask.get());
         t.mask.set(mask);
-        if action.handler == SIG_DFL || blocked {
+        if is_cores(signal) {
+            // Sent by somebody, to a handler that stays on the host.
+            if blocked {
+                t.held.set(t.held.get() | 1 << (signal - 1));
+            } else if action.handler == SIG_DFL {
+                end_by(signal);
+            }
+        } else if action.handler == SIG_DFL || blocked {
             // It was the guest's when it came; send it again, to be what it is now.
             let p = info.as_ptr() as u64;
             let args = [host::getpid() as u64, host::gettid() as u64, signal.into(), p, 0, 0];
@@ -160,7 +160,7 @@ impl Kernel {
             now |= 1 << (signal - 1);
         }
         if action.flags & SA_RESETHAND != 0 {
-            self.actions.lock().unwrap_or_else(|e| e.into_inner())[signal as usize].handler = SIG_DFL;
+            t.actions()[signal as usize].handler = SIG_DFL;
             if !is_cores(signal) {
                 host::set_action(signal, KernelAction::default());
             }
@@ -169,9 +169,24 @@ impl Kernel {
         host::set_mask(t.mask.get());
         Onward::RUN
     }
+    /// The guest's mask has changed: the host's follows, and what was held back comes.
+    pub fn follow_mask(&self, t: &Thread) {
+        let now = t.held.get() & !t.mask.get();
+        for signal in [libc::SIGSEGV, libc::SIGBUS] {
+            if now >> (signal - 1) & 1 != 0 {
+                t.held.set(t.held.get() & !(1 << (signal - 1)));
+                // SAFETY: touches no memory.
+                unsafe { host::plain(libc::SYS_tgkill, [host::getpid() as u64, host::gettid() as u64, signal as u64, 0, 0, 0]) };
+            }
+        }
+        // While a signal waits to be delivered all are blocked on the host; its delivery sets the mask.
+        if t.pending.load(Ordering::SeqCst) == 0 {
+            host::set_mask(t.mask.get());
+        }
+    }
     /// Delivers the signal of a fault, which cannot wait.
     pub fn deliver_fault(&self, t: &Thread, fault: &UserFault) -> Onward {
-        let action = self.action(fault.signal);
+        let action = t.action(fault.signal);
         let blocked = t.mask.get() >> (fault.signal - 1) & 1 != 0;
         if action.handler <= SIG_IGN || blocked {
             return self.die(t, fault.signal, &format!("address {:#x}", fault.address));
@@ -216,6 +231,16 @@ pub fn end_by(signal: u32) -> ! {
     }
 }
 
+/// Signals with handlers get their default actions (CLONE_CLEAR_SIGHAND).
+pub fn clear_handlers(t: &Thread) {
+    for (n, a) in t.actions().iter_mut().enumerate().filter(|(_, a)| a.handler > SIG_IGN) {
+        *a = KernelAction::default();
+        if !is_cores(n as u32) {
+            host::set_action(n as u32, KernelAction::default());
+        }
+    }
+}
+
 /// `struct sigaction` has the layout that the host's kernel has, as all architectures with SA_RESTORER do.
 pub fn rt_sigaction(c: &mut Call<'_>) -> i64 {
     let [signal, new, old, size, ..] = c.a;
@@ -228,7 +253,7 @@ pub fn rt_sigaction(c: &mut Call<'_>) -> i64 {
         if wanted.is_some() && matches!(signal as i32, libc::SIGKILL | libc::SIGSTOP) {
             return Err(EINVAL);
         }
-        let mut actions = c.k.actions.lock().unwrap_or_else(|e| e.into_inner());
+        let mut actions = c.t.actions();
         if old != 0 {
             c.k.space.put(old, actions[signal as usize])?;
         }
@@ -241,7 +266,7 @@ pub fn rt_sigaction(c: &mut Call<'_>) -> i64 {
                     SIG_DFL | SIG_IGN => KernelAction { handler: a.handler, flags: shared, ..Default::default() },
                     _ => KernelAction {
                         handler: on_signal as *const () as u64,
-                        flags: shared | SA_SIGINFO | SA_RESTART | SA_ONSTACK,
+                        flags: shared | SA_SIGINFO | SA_ONSTACK | a.flags & SA_RESTART,
                         restorer: 0,
                         mask: !0,
                     },
@@ -269,10 +294,7 @@ pub fn rt_sigprocmask(c: &mut Call<'_>) -> i64 {
                 _ => return Err(EINVAL),
             };
             c.t.mask.set(after & !NO_BLOCK);
-            // While a signal waits to be delivered all are blocked on the host; its delivery sets the mask.
-            if c.t.pending.load(Ordering::SeqCst) == 0 {
-                host::set_mask(after);
-            }
+            c.k.follow_mask(c.t);
         }
         if old != 0 {
             c.k.space.put(old, before)?;
@@ -310,9 +332,7 @@ pub fn rt_sigreturn(c: &mut Call<'_>) -> i64 {
             if flags & SS_ONSTACK == 0 {
                 c.t.alternate.set([base, size, flags]);
             }
-            if c.t.pending.load(Ordering::SeqCst) == 0 {
-                host::set_mask(back.mask);
-            }
+            c.k.follow_mask(c.t);
             answer::NONE
         }
         None => {

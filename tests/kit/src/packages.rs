@@ -42,6 +42,11 @@ pub fn debian_with_dependencies(suite: &str, architecture: &str, package: &str) 
     World::new(suite, architecture)?.fetch(package, true)
 }
 
+/// The same for several packages in one root, which is kept under a name of its own.
+pub fn debian_together(suite: &str, architecture: &str, name: &str, packages: &[&str]) -> Result<PathBuf> {
+    World::new(suite, architecture)?.fetch_all(name, packages, true)
+}
+
 /// Library folders of an unpacked amd64 root, old and merged layout.
 const LIBRARIES: [&str; 4] =
     ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio", "lib64"];
@@ -76,10 +81,15 @@ impl World {
     }
 
     fn fetch(&self, package: &str, dependencies: bool) -> Result<PathBuf> {
-        check_name(package)?;
+        self.fetch_all(package, &[package], dependencies)
+    }
+
+    fn fetch_all(&self, name: &str, packages: &[&str], dependencies: bool) -> Result<PathBuf> {
+        check_name(name)?;
+        packages.iter().try_for_each(|p| check_name(p))?;
         let suffix = if dependencies { "+deps" } else { "" };
         let parent = self.cache.join("debian").join(&self.suite).join(&self.architecture);
-        let root = parent.join(format!("{package}{suffix}"));
+        let root = parent.join(format!("{name}{suffix}"));
         if root.is_dir() {
             return Ok(root);
         }
@@ -93,9 +103,9 @@ impl World {
         let archives = self.apt.join("archives");
         let _ = fs::remove_dir_all(&archives);
         make_dir(&archives.join("partial"))?;
-        self.download(package, dependencies, &archives)?;
+        self.download(packages, dependencies, &archives)?;
 
-        let staging = parent.join(format!(".{package}{suffix}.{}", std::process::id()));
+        let staging = parent.join(format!(".{name}{suffix}.{}", std::process::id()));
         let _ = fs::remove_dir_all(&staging);
         make_dir(&staging)?;
         let mut count = 0;
@@ -106,9 +116,12 @@ impl World {
             count += 1;
         }
         if count == 0 {
-            return error(format!("apt-get brought no archive for {package} ({})", self.suite));
+            return error(format!("apt-get brought no archive for {name} ({})", self.suite));
         }
         let _ = fs::remove_dir_all(&archives);
+        if packages.len() > 1 {
+            merge_usr(&staging)?;
+        }
         fs::rename(&staging, &root)
             .map_err(|e| Error(format!("cannot rename {} into place: {e}", staging.display())))?;
         Ok(root)
@@ -140,15 +153,16 @@ impl World {
         write(&stamp, &sources)
     }
 
-    fn download(&self, package: &str, dependencies: bool, archives: &Path) -> Result<()> {
+    fn download(&self, packages: &[&str], dependencies: bool, archives: &Path) -> Result<()> {
         let mut command = self.apt_get();
         command.arg("-t").arg(&self.suite).current_dir(archives);
         if dependencies {
-            command.args(["-y", "--no-install-recommends", "--download-only", "install", package]);
+            command.args(["-y", "--no-install-recommends", "--download-only", "install"]);
         } else {
-            command.args(["download", package]);
+            command.arg("download");
         }
-        let why = format!("cannot fetch {package} ({}, {})", self.suite, self.architecture);
+        command.args(packages);
+        let why = format!("cannot fetch {} ({}, {})", packages.join(", "), self.suite, self.architecture);
         must("apt-get", &mut command, &why)
     }
 
@@ -221,6 +235,34 @@ fn one_line_uris(text: &str) -> Vec<String> {
         rest.split_whitespace().next().map(str::to_owned)
     };
     text.lines().filter_map(uri).collect()
+}
+
+/// Makes `bin`, `sbin` and `lib` names of what is in `usr`, as an installed system has them: then it does not matter by which name a
+/// program looks for another.
+fn merge_usr(root: &Path) -> Result<()> {
+    for name in ["bin", "sbin", "lib"] {
+        let (from, to) = (root.join(name), root.join("usr").join(name));
+        if from.is_dir() && !from.is_symlink() {
+            make_dir(&to)?;
+            merge(&from, &to)?;
+            std::os::unix::fs::symlink(format!("usr/{name}"), &from).map_err(|e| Error(format!("cannot link {}: {e}", from.display())))?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves what is in one folder into another, and removes the first.
+fn merge(from: &Path, to: &Path) -> Result<()> {
+    let failed = |e: std::io::Error| Error(format!("cannot move {}: {e}", from.display()));
+    for path in list(from)? {
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() && !path.is_symlink() && target.is_dir() {
+            merge(&path, &target)?;
+        } else {
+            fs::rename(&path, &target).map_err(failed)?;
+        }
+    }
+    fs::remove_dir(from).map_err(failed)
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -109,6 +109,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("core/codegen/", "CPU state as raw memory, executable memory"),
     ("core/host/src/terminal.rs", "signals"),
     ("core/plugin/src/load.rs", "dlopen"),
+    ("cli/src/inherited.rs", "a look at a signal before the runtime changes it"),
     ("targets/", "CPU state shared with generated code, helpers with a C ABI"),
     ("machines/linux-user/src/", "system calls of the host on the guest's behalf"),
     ("machines/devices/src/mock.rs", "the host's side of the ABI, for tests"),

@@ -1,16 +1,33 @@
 //! Running programs of Debian's arm64 packages with `emu PROGRAM`.
 
 use emu_test_kit::{Result, emu, packages};
+use emu_test_kit::process::{self, Finished};
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// The release that programs come from.
 pub const SUITE: &str = "bookworm";
 
-/// A root with a package and all that it needs.
-pub fn root(package: &str) -> Result<PathBuf> {
-    packages::debian_with_dependencies(SUITE, "arm64", package)
+/// Roots of several packages: name, packages. What is not here is a package with what it depends on.
+const ROOTS: &[(&str, &[&str])] = &[
+    ("user-tools", &["bash", "coreutils", "perl", "sed", "grep", "gawk", "findutils", "tar", "gzip", "xz-utils", "zstd", "git", "sqlite3", "openssl", "procps"]),
+    ("user-python", &["python3", "python3-distutils", "bash", "libpython3.11-testsuite", "coreutils", "dash"]),
+    ("user-compilers", &["gcc", "libc6-dev", "make", "dash", "coreutils"]),
+    ("user-node", &["nodejs", "dash", "coreutils"]),
+    ("user-java", &["openjdk-17-jdk-headless"]),
+    ("user-stress", &["stress-ng"]),
+    ("user-others", &["fzf", "restic", "ripgrep", "fd-find"]),
+];
+
+/// A root with a package and all that it needs, or one of [`ROOTS`].
+pub fn root(name: &str) -> Result<PathBuf> {
+    match ROOTS.iter().find(|r| r.0 == name) {
+        Some((_, list)) => packages::debian_together(SUITE, "arm64", name, list),
+        None => packages::debian_with_dependencies(SUITE, "arm64", name),
+    }
 }
 
 /// The statically linked busybox.
@@ -18,18 +35,82 @@ pub fn busybox() -> Result<PathBuf> {
     Ok(packages::debian(SUITE, "arm64", "busybox-static")?.join("bin/busybox"))
 }
 
+/// True if the whole list is wanted: `EMU_USER_FULL=1`, which a soak sets.
+pub fn full() -> bool {
+    std::env::var_os("EMU_USER_FULL").is_some_and(|v| v != "0" && !v.is_empty())
+}
+
+/// Says what ran and how long, when dropped.
+pub struct Ran(String, Instant);
+
+impl Ran {
+    /// Begins now.
+    pub fn begin(what: impl Into<String>) -> Ran {
+        Ran(what.into(), Instant::now())
+    }
+    /// It did not run, for this reason.
+    pub fn skipped(what: &str, why: &str) {
+        let _ = writeln!(std::io::stderr(), "user: {what:<44} not run: {why}");
+    }
+}
+
+impl Drop for Ran {
+    fn drop(&mut self) {
+        let end = if std::thread::panicking() { "FAILED" } else { "ok" };
+        // Not by the macro, whose text the test runner keeps to itself.
+        let _ = writeln!(std::io::stderr(), "user: {:<44} {:>8.2} s {end}", self.0, self.1.elapsed().as_secs_f64());
+    }
+}
+
 /// A way to run guest code: options of emu.
 pub const ENGINES: [&[&str]; 2] = [&[], &["-accel", "interp"]];
 
-/// Runs a program below a root (`-L`), or by itself.
-pub fn run<S: AsRef<OsStr>>(options: &[&str], root: Option<&Path>, program: &Path, arguments: &[S]) -> Result<Output> {
+/// The command that runs a program below a root (`-L`), or by itself.
+pub fn command<S: AsRef<OsStr>>(options: &[&str], root: Option<&Path>, program: &Path, arguments: &[S]) -> Result<Command> {
     let mut command: Command = emu::command()?;
     command.args(options);
     if let Some(root) = root {
         command.arg("-L").arg(root);
     }
-    command.arg(program).args(arguments).env("LC_ALL", "C").stdin(Stdio::null());
-    command.output().map_err(|e| emu_test_kit::Error(format!("cannot run emu: {e}")))
+    command.arg(program).args(arguments).env("LC_ALL", "C").env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+    Ok(command)
+}
+
+/// Runs a program that may take `seconds`.
+pub fn run_for<S: AsRef<OsStr>>(seconds: u64, options: &[&str], root: Option<&Path>, program: &Path, arguments: &[S]) -> Result<Finished> {
+    process::run(&mut command(options, root, program, arguments)?, Duration::from_secs(seconds))
+}
+
+/// Runs and wants success; the output.
+pub fn succeed<S: AsRef<OsStr>>(seconds: u64, root: Option<&Path>, program: &Path, arguments: &[S]) -> String {
+    let done = run_for(seconds, &[], root, program, arguments).unwrap();
+    let (text, errors) = (done.text(), done.errors());
+    assert!(done.code == Some(0), "{}: {:?}, late {}\n{text}\nstandard error:\n{errors}", program.display(), done.code, done.timed_out);
+    text
+}
+
+/// A program of `programs/`, compiled by Debian's arm64 compiler under emu, and the root that it runs in.
+pub fn compiled(name: &str, options: &[&str]) -> Result<(PathBuf, PathBuf)> {
+    let failed = |e: std::io::Error| emu_test_kit::Error(format!("cannot make the program {name}: {e}"));
+    let root = root("user-compilers")?;
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(format!("{name}.c"));
+    let dir = emu::profile_dir()?.join("user-programs").join(std::process::id().to_string());
+    std::fs::create_dir_all(&dir).map_err(failed)?;
+    let out = dir.join(name);
+    let mut arguments: Vec<&OsStr> = ["-O1", "-pthread", "-Wall", "-Werror", "-o"].map(OsStr::new).to_vec();
+    arguments.push(out.as_os_str());
+    arguments.push(source.as_os_str());
+    arguments.extend(options.iter().map(OsStr::new));
+    let done = run_for(300, &[], Some(&root), &root.join("usr/bin/gcc"), &arguments)?;
+    if done.code != Some(0) {
+        return Err(emu_test_kit::Error(format!("the compiler does not make {name}: {:?} {}", done.code, done.errors())));
+    }
+    Ok((out, root))
+}
+
+/// Runs a program below a root (`-L`), or by itself.
+pub fn run<S: AsRef<OsStr>>(options: &[&str], root: Option<&Path>, program: &Path, arguments: &[S]) -> Result<Output> {
+    command(options, root, program, arguments)?.output().map_err(|e| emu_test_kit::Error(format!("cannot run emu: {e}")))
 }
 
 /// Runs and wants this output, nothing on standard error, and exit code 0.

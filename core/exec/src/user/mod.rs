@@ -147,29 +147,34 @@ impl User {
         let mut at = first & !(PAGE_SIZE - 1);
         while at < end {
             if self.has_code(at) {
-                {
-                    let _turn = lock(&self.changing);
-                    let Some(p) = self.page(at) else { return };
-                    let before = p.fetch_and(!page::CODE, Ordering::SeqCst);
-                    if before & page::WRITE != 0 {
-                        self.protect(at, before & !page::CODE);
-                    }
-                }
+                // Only what is forgotten everywhere may be written to: who has written asks next that all be forgotten, and finds nothing to do.
+                let _turn = lock(&self.changing);
+                let Some(p) = self.page(at) else { return };
+                let before = p.fetch_and(!page::CODE, Ordering::SeqCst);
                 machine.invalidate(at);
+                if before & page::WRITE != 0 {
+                    self.protect(at, before & !page::CODE);
+                }
             }
             at += PAGE_SIZE;
         }
+    }
+    /// The guest asks that code be forgotten (IC IVAU): it is, also what others are about to forget.
+    pub fn synchronise_code(&self, machine: &Machine, first: u64, bytes: u64) {
+        self.clear_code(machine, first, bytes);
+        drop(lock(&self.changing));
     }
     /// The kernel has changed pages.
     pub fn set_pages(&self, machine: &Machine, first: u64, bytes: u64, bits: u8) {
         let end = first.saturating_add(bytes).min(self.size);
         let mut had_code = false;
+        let _turn = lock(&self.changing);
         {
-            let _turn = lock(&self.changing);
             let (from, to) = ((first / PAGE_SIZE) as usize, end.div_ceil(PAGE_SIZE) as usize);
             const MANY: usize = 1 << 22;
-            if bits == 0 && to.saturating_sub(from) > MANY {
-                // Nothing there: nothing here either, without touching it all.
+            if bits & !page::MAPPED == 0 && to.saturating_sub(from) > MANY {
+                // Nothing there, or nothing that may be accessed yet: nothing here either, without touching it all. (An access to such a
+                // reservation is said to be to nothing, not to something forbidden.)
                 let (a, b) = (from.next_multiple_of(4096), to & !4095);
                 self.forget_range(from, a);
                 self.forget_range(b, to);
@@ -183,6 +188,8 @@ impl User {
                     let before = unsafe { (*self.pages.add(i)).swap(bits, Ordering::SeqCst) };
                     if before & page::CODE != 0 {
                         had_code = true;
+                        // Whoever noted the code may have been between the kernel's change on the host and this.
+                        self.protect((i as u64) * PAGE_SIZE, bits);
                     }
                 }
             }
@@ -234,6 +241,13 @@ impl User {
         }
         if signal == libc::SIGBUS as u64 || *tries > 1000 {
             return Err((va, fault::BUS));
+        }
+        if *tries > 1 {
+            // Somebody changed what the guest may do while somebody else noted or forgot code: what the bits say holds.
+            let _turn = lock(&self.changing);
+            for at in [va, va.wrapping_add(u64::from(size.max(1) - 1))] {
+                self.protect(at & !(PAGE_SIZE - 1), self.bits(at));
+            }
         }
         Ok(())
     }

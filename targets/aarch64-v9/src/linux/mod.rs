@@ -14,7 +14,7 @@ use crate::mode::sctlr;
 use crate::state::{State, offset};
 use crate::sysreg::{self, word};
 use crate::{Aarch64, mmu};
-use emu_plugins_api::{LinuxAbi, Slice, Str, UserFault};
+use emu_plugins_api::{LinuxAbi, Slice, Str, UserFault, VdsoFunction};
 use std::sync::OnceLock;
 
 /// Numbers and names of the system calls.
@@ -100,8 +100,29 @@ fn calls() -> &'static [Str<'static>] {
     })
 }
 
-/// `mov x8, #139; svc #0`: what a signal handler returns to.
+/// `mov x8, #139; svc #0`: what a signal handler returns to, and what unwinders know a signal's frame by.
 static SIGRETURN: [u8; 8] = [0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4];
+/// `bti c; mov x8, #number; svc #0; ret`.
+const fn calling(number: u32) -> [u8; 16] {
+    let w = (0xd280_0008 | number << 5).to_le_bytes();
+    [0x5f, 0x24, 0x03, 0xd5, w[0], w[1], w[2], w[3], 0x01, 0x00, 0x00, 0xd4, 0xc0, 0x03, 0x5f, 0xd6]
+}
+static CLOCK_GETTIME: [u8; 16] = calling(113);
+static GETTIMEOFDAY: [u8; 16] = calling(169);
+static CLOCK_GETRES: [u8; 16] = calling(114);
+
+fn vdso() -> &'static [VdsoFunction] {
+    static FUNCTIONS: OnceLock<Vec<VdsoFunction>> = OnceLock::new();
+    FUNCTIONS.get_or_init(|| {
+        let rows: [(&'static str, &'static [u8]); 4] = [
+            ("__kernel_rt_sigreturn", &SIGRETURN),
+            ("__kernel_clock_gettime", &CLOCK_GETTIME),
+            ("__kernel_gettimeofday", &GETTIMEOFDAY),
+            ("__kernel_clock_getres", &CLOCK_GETRES),
+        ];
+        rows.map(|(name, code)| VdsoFunction { name: Str::new(name), code: Slice::new(code) }).into()
+    })
+}
 
 /// The facts.
 pub fn abi(arch: &Aarch64) -> LinuxAbi {
@@ -134,7 +155,8 @@ pub fn abi(arch: &Aarch64) -> LinuxAbi {
         thread: sysreg::word_offset(word::TPIDR_EL0),
         call_bytes: 4,
         open_flags: [0o40000, 0o100000, 0o200000, 0o400000],
-        sigreturn: Slice::new(&SIGRETURN),
+        vdso: Slice::new(vdso()),
+        vdso_version: Str::new("LINUX_2.6.39"),
         signal_frame_bytes: frame::BYTES_MAX,
         // Once a machine; machines last as long as the process.
         cpuinfo: Str::new(String::leak(cpuinfo)),

@@ -1,0 +1,112 @@
+//! Programs of this repository, made by Debian's arm64 compiler under emu: processes, threads, memory.
+
+use emu_test_user::{ENGINES, Ran, compiled, full, run_for, succeed};
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+#[test]
+fn children_in_the_parents_memory() {
+    let _ran = Ran::begin("vfork and posix_spawn");
+    let (program, root) = compiled("spawn", &[]).unwrap();
+    let want = "missing: No such file or directory\ndirectory: Permission denied\nchild\nspawned: 0 5\nvfork: 42 7\ncrash: 11\nfork inside: 3\n1\n";
+    for engine in ENGINES {
+        let done = run_for(120, engine, Some(&root), &program, &[] as &[&str]).unwrap();
+        // The child has taken the handler's signal to its default for itself alone.
+        assert_eq!(done.text().replace("vfork: 43 7", "vfork: 42 7"), want, "{engine:?} {}", done.errors());
+        assert!(done.text().contains("vfork: 43 7"), "the parent's handler did not run");
+        assert_eq!(done.code, Some(0));
+        // A program that crashes is named, with its program counter.
+        let errors = done.errors();
+        assert!(errors.contains("spawn: SIGSEGV at pc 0x") && errors.contains("address 0x0"), "{errors}");
+    }
+}
+
+#[test]
+fn mappings_and_the_kernels_library() {
+    let _ran = Ran::begin("mremap, vdso, /proc/self");
+    let (program, root) = compiled("memory", &[]).unwrap();
+    let want = "grows in place: 1\nnot into others: 1\nmoves: 1\nrealloc: 1\nreservation: 1\nvdso: 1\nclock: 1\nstat: 1 1 1\nmaps: 1 1\nexe: 1\ncmdline: 1\n";
+    for engine in ENGINES {
+        let done = run_for(120, engine, Some(&root), &program, &["argument"]).unwrap();
+        assert_eq!((done.text().as_str(), done.code), (want, Some(0)), "{engine:?} {}", done.errors());
+    }
+}
+
+#[test]
+fn two_processes_add_to_one_counter() {
+    let _ran = Ran::begin("10^7 additions by two processes");
+    let (program, root) = compiled("shared", &[]).unwrap();
+    assert_eq!(succeed(600, Some(&root), &program, &["10000000"]), "20000000 20000000 0\n");
+    let done = run_for(600, ENGINES[1], Some(&root), &program, &["50000"]).unwrap();
+    assert_eq!(done.text(), "100000 100000 0\n");
+}
+
+#[test]
+fn both_halves_of_a_fork_make_code() {
+    let (times, insns) = if full() { ("200", "100000") } else { ("10", "20000") };
+    let _ran = Ran::begin(format!("{times} forks, {insns} new instructions each"));
+    let (program, root) = compiled("forks", &[]).unwrap();
+    assert_eq!(succeed(1800, Some(&root), &program, &[times, insns]), format!("{times} forks\n"));
+}
+
+#[test]
+fn threads_survive() {
+    let times = if full() { 1000 } else { 20 };
+    let _ran = Ran::begin(format!("{times} runs of a threaded program"));
+    let (program, root) = compiled("threads", &[]).unwrap();
+    for n in 0..times {
+        let done = run_for(60, &[], Some(&root), &program, &[] as &[&str]).unwrap();
+        assert_eq!((done.text().as_str(), done.code), ("4000 8\n", Some(0)), "run {n}, late {}: {}", done.timed_out, done.errors());
+    }
+}
+
+#[test]
+fn all_descendants_are_emu() {
+    let _ran = Ran::begin("descendants' executables");
+    let root = emu_test_user::root("user-tools").unwrap();
+    let mut command = emu_test_user::command(&[], Some(&root), &root.join("usr/bin/bash"), &["-c", "sleep 20 & (sleep 20 & wait) & bash -c 'sleep 20; :' & wait"]).unwrap();
+    let mut child = command.spawn().unwrap();
+    let emu = std::fs::metadata(emu_test_kit::emu::binary().unwrap()).unwrap();
+    // Those that there are after a while: three sleeps, a subshell, a shell.
+    let mut seen = 0;
+    for _ in 0..300 {
+        let of = |pid: u32| -> Vec<u32> {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            text.split_whitespace().filter_map(|p| p.parse().ok()).collect()
+        };
+        let mut all = vec![child.id()];
+        let mut at = 0;
+        while at < all.len() {
+            all.extend(of(all[at]));
+            at += 1;
+        }
+        let slept = all.iter().filter(|p| std::fs::read_to_string(format!("/proc/{p}/comm")).is_ok_and(|c| c == "sleep\n")).count();
+        for pid in &all {
+            // One that is just ending has none.
+            if let Ok(exe) = std::fs::metadata(format!("/proc/{pid}/exe")) {
+                assert_eq!((exe.dev(), exe.ino()), (emu.dev(), emu.ino()), "{pid} is not emu");
+            }
+        }
+        if slept == 3 {
+            seen = all.len();
+            all.iter().skip(1).for_each(|p| drop(std::process::Command::new("kill").arg(p.to_string()).status()));
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(seen >= 6, "not all of the processes came");
+}
+
+#[test]
+fn code_is_made_while_others_change_its_pages() {
+    let _ran = Ran::begin("code made, run, rewritten while mprotect runs");
+    let (program, root) = compiled("protect", &[]).unwrap();
+    for engine in ENGINES {
+        for _ in 0..if full() { 20 } else { 1 } {
+            let done = run_for(120, engine, Some(&root), &program, &[] as &[&str]).unwrap();
+            assert_eq!((done.text().as_str(), done.code), ("made\n", Some(0)), "{engine:?} {}", done.errors());
+        }
+    }
+}
