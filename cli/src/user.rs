@@ -124,9 +124,9 @@ pub fn images(program: &Program, asked: &Asked<'_>) -> Result<Vec<(String, Strin
 }
 
 /// A program has the host's descriptors, and no streams of a machine's.
-struct None;
+struct NoStreams;
 
-impl emu_exec::Streams for None {
+impl emu_exec::Streams for NoStreams {
     fn open(&self, _: &str) -> bool {
         false
     }
@@ -135,7 +135,7 @@ impl emu_exec::Streams for None {
 
 /// Runs the program; it ends the process itself as a rule.
 pub fn run(spec: &MachineSpec<'_>) -> Result<i32, String> {
-    let machine = Machine::create(spec, Arc::new(None))?;
+    let machine = Machine::create(spec, Arc::new(NoStreams))?;
     match machine.run() {
         Exit::PowerOff(code) => Ok((code & 0xff) as i32),
         Exit::Quit(code) => Ok(code),
