@@ -114,9 +114,13 @@ pub const EXIT: u32 = 0xd400_0001 | (layout::EXIT_SVC as u32) << 5;
 impl Case {
     /// The instruction words under test, without the exits around them.
     pub fn words(&self) -> impl Iterator<Item = u32> {
-        let is_exit = |w: &u32| w & 0xffe0_001f == 0xd400_0001 && w >> 13 & 0xff == 0x7f;
-        self.code.iter().copied().filter(move |w| !is_exit(w))
+        self.code.iter().copied().filter(|w| !is_exit(*w))
     }
+}
+
+/// One of the SVCs that leave a case.
+fn is_exit(word: u32) -> bool {
+    word & 0xffe0_001f == 0xd400_0001 && word >> 13 & 0xff == 0x7f
 }
 
 /// An image and where its cases lie.
@@ -180,7 +184,7 @@ pub fn build(cases: &[Case], pools: &Pools, verbose: bool) -> Image {
     }
     for case in cases {
         for word in &case.code {
-            let word = if is_program && *word == EXIT { &program::EXIT } else { word };
+            let word = &if is_program && is_exit(*word) { program::exit(*word) } else { *word };
             bytes.extend_from_slice(&word.to_le_bytes());
         }
     }

@@ -257,7 +257,9 @@ impl UserBench {
         let file = program(|a, _| a.mov(X0, XZR)).map_err(|e| Error(e.to_string()))?;
         let path = self.write("empty", &file)?;
         let mut row = Self::row("empty", "", String::new());
-        self.pairs(&mut row, rounds, [0.0; 2], |c| drop(c.arg(&path)), Self::printed)?;
+        self.pairs(&mut row, rounds, [0.0; 2], |c| {
+            c.arg(&path);
+        }, Self::printed)?;
         let _ = std::fs::remove_file(path);
         Ok([median(&row.qemu_s), median(&row.emu_s)])
     }
@@ -268,7 +270,9 @@ impl UserBench {
         let file = program(|a, f| (kernel.build)(a, f, repeats)).map_err(|e| Error(format!("{}: {e}", kernel.name)))?;
         let path = self.write(kernel.name, &file)?;
         let mut row = Self::row(kernel.name, kernel.class, kernel.model.map_or_else(String::new, |m| format!("{:016x}", m(repeats))));
-        self.pairs(&mut row, rounds, empty, |c| drop(c.arg(&path)), Self::printed)?;
+        self.pairs(&mut row, rounds, empty, |c| {
+            c.arg(&path);
+        }, Self::printed)?;
         let _ = std::fs::remove_file(path);
         Ok(row)
     }
