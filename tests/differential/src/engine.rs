@@ -43,6 +43,8 @@ pub mod ec {
     pub const UNKNOWN: u8 = 0x00;
     /// SVC from AArch64: the normal end of a case.
     pub const SVC: u8 = 0x15;
+    /// PC alignment; in a program, SIGBUS.
+    pub const PC_ALIGNMENT: u8 = 0x22;
     /// Data abort from EL0.
     pub const DATA_ABORT: u8 = 0x24;
 }

@@ -196,6 +196,10 @@ fn end_case(a: &mut Asm, p: &Places) {
     a.lsr(X3, X3, 8);
     a.cmp_imm(X0, 11);
     a.csel(X3, X3, XZR, Cond::Eq);
+    // An address that the host cannot have either comes to the oracle's handler without its value.
+    a.lsr(X4, X3, 47);
+    a.cmp_imm(X4, 0);
+    a.csel(X3, X3, XZR, Cond::Eq);
     a.str(X3, Addr::Off(X27, state::FAR as i32));
     a.lsl(X3, X10, 26);
     a.str(X3, Addr::Off(X27, state::ESR as i32));

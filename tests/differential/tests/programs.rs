@@ -7,8 +7,8 @@ use emu_test_differential::engine::Engine;
 use emu_test_differential::{candidates, sequences, singles, vocabulary};
 use emu_test_kit::Rng;
 
-const CASES: u64 = 6;
-const SEQUENCES: u64 = 6000;
+const CASES: u64 = 12;
+const SEQUENCES: u64 = 20_000;
 const QEMU_CPU: &str = "max,sve=off,sme=off";
 
 fn scale() -> u64 {
