@@ -110,8 +110,8 @@ fn make() -> Result<PathBuf, String> {
     Ok(out)
 }
 
-/// Makes all, and has the tests install and run it.
-pub fn dist() -> bool {
+/// Makes all, and has the tests install and run it: these, which are ignored otherwise.
+pub fn dist(tests_of_it: &[&str]) -> bool {
     let out = match make() {
         Ok(out) => out,
         Err(e) => {
@@ -120,6 +120,10 @@ pub fn dist() -> bool {
         }
     };
     let mut tests = cargo();
-    tests.args(["test", "--release", "-p", "emu-test-user", "--test", "dist", "--", "--ignored", "--nocapture"]).env("EMU_DIST", out);
+    tests.args(["test", "--release", "-p", "emu-test-user"]).env("EMU_DIST", out);
+    for name in tests_of_it {
+        tests.args(["--test", name]);
+    }
+    tests.args(["--", "--ignored", "--nocapture"]);
     part("what is to be installed", tests.env_remove("EMU_PLUGIN_PATH").env_remove("EMU_BIN")).passed
 }

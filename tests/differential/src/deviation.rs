@@ -20,6 +20,9 @@ pub enum Deviation {
     /// In a program: an access by a stack pointer that is not aligned. Linux has SCTLR_EL1.SA0 set, so it is SIGBUS; the oracle's user mode
     /// does not look.
     StackPointer,
+    /// In a program: a branch to a misaligned address where nothing is. The alignment has priority (SIGBUS); the oracle of the stable suite
+    /// has it the other way around.
+    MisalignedPc,
 }
 
 impl fmt::Display for Deviation {
@@ -28,6 +31,7 @@ impl fmt::Display for Deviation {
             Self::PartialStore => "aborted stores that had done different parts",
             Self::PartialLoad => "aborted loads whose registers are UNKNOWN",
             Self::StackPointer => "accesses by a misaligned stack pointer, which the oracle's user mode lets pass",
+            Self::MisalignedPc => "branches to misaligned addresses where nothing is",
             Self::ElementsOfDevice => "misaligned elements in Device memory, which the oracle lets pass",
         })
     }
@@ -43,6 +47,15 @@ pub fn of(a: &State, b: &State) -> Option<Deviation> {
     if b.class() == ec::PC_ALIGNMENT && b.at(state::SP) & 15 != 0 && b.word.is_some_and(|w| is_access(w) && w >> 5 & 31 == 31) {
         return Some(Deviation::StackPointer);
     }
+    let is_program = a.at(state::ESR) & 0x3ff_ffff == 0;
+    if is_program && (a.class(), b.class()) == (ec::DATA_ABORT, ec::PC_ALIGNMENT) && b.at(state::ELR) & 3 != 0 {
+        let rest = |s: &State| {
+            let mut s = s.clone();
+            [state::ESR, state::FAR].iter().for_each(|at| s.registers[*at as usize / 8] = 0);
+            (s.registers, s.memory)
+        };
+        return (rest(a) == rest(b)).then_some(Deviation::MisalignedPc);
+    }
     if b.class() != ec::DATA_ABORT {
         return None;
     }
@@ -53,7 +66,6 @@ pub fn of(a: &State, b: &State) -> Option<Deviation> {
         return None;
     }
     // A program does not see the syndrome.
-    let is_program = a.at(state::ESR) & 0x3ff_ffff == 0;
     let write_not_read = a.at(state::ESR) >> 6 & 1 == 1 || is_program && a.word.is_some_and(|w| is_access(w) && w >> 22 & 1 == 0);
     if a.registers == b.registers && write_not_read && a.memory != b.memory {
         return Some(Deviation::PartialStore);
