@@ -29,7 +29,7 @@ wait
 $DIST/bin/emu binfmt remove
 umount /proc/sys/fs/binfmt_misc
 cp $DIST/bin/emu-aarch64-static $ROOT/emu
-chroot $ROOT /emu /bin/sh -c 'for i in 1 2 3; do (sleep 3; true) & done; sleep 1; for p in /proc/[0-9]*; do case "$(tr "\0" " " < $p/cmdline)" in *sleep*) echo "without binfmt: $(readlink $p/exe)";; esac; done; wait'
+chroot $ROOT /emu /bin/sh -c 'for i in 1 2 3; do (sleep 3; true) & done; sleep 1; for p in /proc/[0-9]*; do case "$(tr "\0" " " < $p/cmdline)" in "emu "*sleep*|"/emu "*sleep*) echo "without binfmt: $(readlink $p/exe)";; esac; done; wait'
 chroot $ROOT /emu /usr/bin/apt-get -qq remove -y hello
 test ! -e $ROOT/usr/bin/hello
 echo everything done

@@ -2,6 +2,8 @@
 //!
 //! A vector is a `u128`; `w` and `d` split it into 32-bit and 64-bit elements, the lowest first.
 
+use super::sha256;
+
 /// The 32-bit elements of a vector, lowest first.
 fn w(v: u128) -> [u32; 4] {
     [v as u32, (v >> 32) as u32, (v >> 64) as u32, (v >> 96) as u32]
@@ -80,6 +82,11 @@ pub fn sha1su1(vd: u128, vn: u128) -> u128 {
 
 /// SHA256hash: four rounds; the pair (X, Y) of state vectors.
 fn sha256_hash(x: u128, y: u128, work: u128) -> (u128, u128) {
+    if sha256::on_host() { sha256::hash(x, y, work) } else { sha256_hash_here(x, y, work) }
+}
+
+/// The same without the host's instructions.
+fn sha256_hash_here(x: u128, y: u128, work: u128) -> (u128, u128) {
     let (mut x, mut y) = (w(x), w(y));
     for k in w(work) {
         let sigma1 = y[0].rotate_right(6) ^ y[0].rotate_right(11) ^ y[0].rotate_right(25);
@@ -105,12 +112,20 @@ pub fn sha256h2(vd: u128, vn: u128, vm: u128) -> u128 {
 
 /// SHA256SU0.
 pub fn sha256su0(vd: u128, vn: u128) -> u128 {
+    if sha256::on_host() { sha256::su0(vd, vn) } else { sha256su0_here(vd, vn) }
+}
+
+fn sha256su0_here(vd: u128, vn: u128) -> u128 {
     let (t, d) = (w(vn << 96 | vd >> 32), w(vd));
     of_w([0, 1, 2, 3].map(|i| (t[i].rotate_right(7) ^ t[i].rotate_right(18) ^ t[i] >> 3).wrapping_add(d[i])))
 }
 
 /// SHA256SU1.
 pub fn sha256su1(vd: u128, vn: u128, vm: u128) -> u128 {
+    if sha256::on_host() { sha256::su1(vd, vn, vm) } else { sha256su1_here(vd, vn, vm) }
+}
+
+fn sha256su1_here(vd: u128, vn: u128, vm: u128) -> u128 {
     let (t0, d) = (w(vm << 96 | vn >> 32), w(vd));
     let sigma = |x: u32| x.rotate_right(17) ^ x.rotate_right(19) ^ x >> 10;
     let mut r = [0; 4];
@@ -354,6 +369,25 @@ mod tests {
         }
         assert_eq!(w(add_w(abcd, of_w(start))), [0xa999_3e36, 0x4706_816a, 0xba3e_2571, 0x7850_c26c]);
         assert_eq!(e.wrapping_add(e0), 0x9cd0_d89d);
+    }
+
+    #[test]
+    fn the_hosts_sha256_is_ours() {
+        if !sha256::on_host() {
+            println!("this host has no SHA extensions");
+            return;
+        }
+        let mut state = 1u128;
+        let mut random = || {
+            state = state.wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645).wrapping_add(0x5851_f42d_4c95_7f2d_1405_7b7e_f767_814f);
+            state ^ state >> 61
+        };
+        for _ in 0..10_000 {
+            let (a, b, c) = (random(), random(), random());
+            assert_eq!(sha256::hash(a, b, c), sha256_hash_here(a, b, c));
+            assert_eq!(sha256::su0(a, b), sha256su0_here(a, b));
+            assert_eq!(sha256::su1(a, b, c), sha256su1_here(a, b, c));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 pub mod base;
 pub mod crypto;
+mod sha256;
 pub mod mops;
 pub mod pauth;
 pub mod simd;
