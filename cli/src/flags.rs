@@ -76,10 +76,11 @@ pub static FLAGS: &[Flag] = &[
     row("dtb", &[], "FILE", BOOT, "Device tree, instead of the generated one", Works),
     row("bios", &[], "FILE", BOOT, "Firmware", Works),
     row("sysroot", &["L"], "DIR", USER, "Look for the program's files here first (EMU_LD_PREFIX)", Works),
-    row("set-env", &["E"], "NAME=VALUE", USER, "Set a variable of its environment", Works),
-    row("unset-env", &["U"], "NAME", USER, "Take one out", Works),
+    row("set-env", &["E"], "NAME=VALUE", USER, "Set a variable of its environment (EMU_SET_ENV: NAME=VALUE,...)", Works),
+    row("unset-env", &["U"], "NAME", USER, "Take one out (EMU_UNSET_ENV)", Works),
     row("argv0", &["0"], "NAME", USER, "Its argument 0", Works),
     row("strace", &[], "", USER, "Show its system calls (EMU_STRACE)", Works),
+    row("uname", &[], "RELEASE", USER, "The release of Linux that it is told", Works),
     row("nographic", &[], "", CONSOLE, "The first serial line is on the terminal (which it is anyway)", Works),
     row("serial", &[], "STREAM", CONSOLE, "Where the next serial line leads: stdio, mon:stdio, file:PATH, pty, null", Works),
     row("expect", &[], "TEXT", CONSOLE, "Wait until the console shows TEXT; after the last one end with code 0. Repeatable, in order with --send; \\n \\r \\t \\xHH", Works),
@@ -105,6 +106,8 @@ pub static FLAGS: &[Flag] = &[
     row("json", &[], "", LISTS, "Lists as JSON", Works),
     row("plugin-path", &[], "PATH[:PATH...]", LISTS, "Files and folders with plugins, before the usual places", Works),
 
+    // Words for another emu: what names no directory (any more) is no mistake.
+    quiet("lenient", "", Silent),
     quiet("nodefaults", "", Silent),
     quiet("no-user-config", "", Silent),
     quiet("name", "TEXT", Silent),
@@ -190,7 +193,11 @@ Exit codes:
 
 Environment:
   EMU_PLUGIN_PATH    like --plugin-path
-  EMU_LOG, RUST_LOG  log filter, such as debug";
+  EMU_LOG, RUST_LOG  log filter, such as debug
+  EMU_LD_PREFIX, EMU_SET_ENV, EMU_UNSET_ENV, EMU_CPU, EMU_STRACE
+                     for programs: like -L, -E, -U, -cpu, -strace; without them QEMU_LD_PREFIX and so on
+
+Called qemu-aarch64 or qemu-aarch64-static, emu has that program's options. `emu binfmt -h`: the kernel starts programs with emu.";
 
 #[cfg(test)]
 mod tests {

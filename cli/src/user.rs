@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub const MACHINE: &str = "linux-user";
 
 /// Targets by the ELF machine of their programs.
-const TARGETS: &[(u16, &str)] = &[(183, "aarch64"), (243, "riscv64")];
+pub const TARGETS: &[(u16, &str)] = &[(183, "aarch64"), (243, "riscv64")];
 
 /// The program, and the number of its word on the command line.
 pub struct Program {
@@ -18,6 +18,8 @@ pub struct Program {
     pub word: OsString,
     /// Where it is.
     pub at: usize,
+    /// The kernel started emu for it: the word that is its path, while `at` is that of its argument 0.
+    pub by_kernel: Option<usize>,
 }
 
 impl Program {
@@ -38,33 +40,71 @@ pub struct Asked<'a> {
     pub on: &'a dyn Fn(&str) -> bool,
 }
 
-/// A variable under its name here or under the one that other emulators have for it.
-fn variable(ours: &str, theirs: &str) -> Option<String> {
-    std::env::var(ours).or_else(|_| std::env::var(theirs)).ok().filter(|v| !v.is_empty())
+/// Variables that stand for options, by the end of their name: behind `EMU_`, or as other emulators have it behind `QEMU_`. Whether the
+/// value is a list.
+pub const VARIABLES: &[(&str, &str, bool)] = &[
+    ("LD_PREFIX", "sysroot", false),
+    ("SET_ENV", "set-env", true),
+    ("UNSET_ENV", "unset-env", true),
+    ("CPU", "cpu", false),
+    ("STRACE", "strace", false),
+    ("UNAME", "uname", false),
+];
+
+/// The options that the environment asks for. They come first: what the command line says counts.
+pub fn variable_words(rows: &[(&str, &str, bool)], out: &mut Vec<OsString>) {
+    for (end, flag, is_list) in rows {
+        let value = ["EMU_", "QEMU_"].iter().find_map(|start| std::env::var(format!("{start}{end}")).ok());
+        match value.filter(|v| !v.is_empty()) {
+            None => {}
+            Some(_) if *flag == "strace" => out.push("--strace".into()),
+            Some(v) if *is_list => out.extend(v.split(',').filter(|v| !v.is_empty()).map(|v| format!("--{flag}={v}").into())),
+            Some(v) => {
+                if *flag == "sysroot" {
+                    out.push("--lenient".into());
+                }
+                out.push(format!("--{flag}={v}").into());
+            }
+        }
+    }
 }
 
 /// What the machine is told: the program, and what was asked for.
 pub fn images(program: &Program, asked: &Asked<'_>) -> Result<Vec<(String, String)>, Mistakes> {
     let mut out = vec![("arguments".to_owned(), program.at.to_string())];
-    let mut inherited = Vec::new();
+    if let Some(word) = program.by_kernel {
+        out.push(("program".to_owned(), word.to_string()));
+    }
+    let mut inherited = vec!["--lenient".to_owned()];
     let mut add = |key: &str, value: String| out.push((key.to_owned(), value));
     // What a program that this one starts is given as well.
     for (name, shown) in [("cpu", "-cpu"), ("accel", "-accel"), ("log", "-d"), ("log-file", "-D"), ("dfilter", "-dfilter"), ("plugin-path", "--plugin-path")] {
-        for value in (asked.all)(name)? {
+        let mut values = (asked.all)(name)?;
+        if matches!(name, "cpu" | "accel" | "log-file") {
+            // The last counts.
+            values.drain(..values.len().saturating_sub(1));
+        }
+        for value in values {
             inherited.extend([shown.to_owned(), value]);
         }
     }
-    let prefix = (asked.all)("sysroot")?.pop().or_else(|| variable("EMU_LD_PREFIX", "QEMU_LD_PREFIX"));
-    if let Some(prefix) = prefix {
+    if let Some(prefix) = (asked.all)("sysroot")?.pop() {
         // Names are looked up in it whatever the program's directory is.
-        let prefix = match std::fs::canonicalize(&prefix) {
-            Ok(p) if p.is_dir() => p.display().to_string(),
+        match std::fs::canonicalize(&prefix) {
+            Ok(p) if p.is_dir() => {
+                let prefix = p.display().to_string();
+                inherited.extend(["-L".to_owned(), prefix.clone()]);
+                add("prefix", prefix);
+            }
+            _ if (asked.on)("lenient") => {}
             _ => return Err(vec![format!("-L {prefix}: there is no such directory")]),
-        };
-        inherited.extend(["-L".to_owned(), prefix.clone()]);
-        add("prefix", prefix);
+        }
     }
-    if (asked.on)("strace") || variable("EMU_STRACE", "QEMU_STRACE").is_some() {
+    if let Some(release) = (asked.all)("uname")?.pop() {
+        inherited.extend(["--uname".to_owned(), release.clone()]);
+        add("uname", release);
+    }
+    if (asked.on)("strace") {
         inherited.push("-strace".to_owned());
         add("strace", String::new());
     }
@@ -91,9 +131,9 @@ pub fn images(program: &Program, asked: &Asked<'_>) -> Result<Vec<(String, Strin
 }
 
 /// A program has the host's descriptors, and no streams of a machine's.
-struct None;
+struct NoStreams;
 
-impl emu_exec::Streams for None {
+impl emu_exec::Streams for NoStreams {
     fn open(&self, _: &str) -> bool {
         false
     }
@@ -102,7 +142,7 @@ impl emu_exec::Streams for None {
 
 /// Runs the program; it ends the process itself as a rule.
 pub fn run(spec: &MachineSpec<'_>) -> Result<i32, String> {
-    let machine = Machine::create(spec, Arc::new(None))?;
+    let machine = Machine::create(spec, Arc::new(NoStreams))?;
     match machine.run() {
         Exit::PowerOff(code) => Ok((code & 0xff) as i32),
         Exit::Quit(code) => Ok(code),

@@ -381,6 +381,11 @@ pub fn open(
     Ok(OpenedPlugin { requirements: root.requirements()(), targets, machines: root.machines()().into() })
 }
 
+/// What is linked into this very program: what its crates registered. They log and panic with the program itself.
+pub fn linked() -> OpenedPlugin {
+    OpenedPlugin { requirements: Requirements::current(), targets: targets().into(), machines: machines().into() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

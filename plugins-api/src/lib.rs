@@ -21,7 +21,7 @@ mod target;
 mod user;
 
 pub use abi::{
-    API_MAJOR, API_MINOR, MAGIC, MachineEntry, OpenError, OpenedPlugin, Requirements, Root, RootRef, TargetEntry, build_root, check_words, open,
+    API_MAJOR, API_MINOR, MAGIC, MachineEntry, OpenError, OpenedPlugin, Requirements, Root, RootRef, TargetEntry, build_root, check_words, linked, open,
     set_panic_reporter, target_table_bytes,
 };
 pub use cpu::*;

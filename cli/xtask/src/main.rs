@@ -1,5 +1,7 @@
 //! `cargo xtask test`: builds everything and runs every test, with the time of each part. `cargo xtask soak`: the random tests, longer.
-//! `cargo xtask bench`: CPU time beside QEMU's.
+//! `cargo xtask bench`: CPU time beside QEMU's. `cargo xtask dist`: what users install.
+
+mod dist;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ const USAGE: &str = "\
 usage: cargo xtask test [ARGUMENT...]   build emu and all plugins, then run all tests (arguments go to the test runner)
        cargo xtask soak [ARGUMENT...]   the same tests, longer: EMU_DIFF_SCALE, EMU_BOOTS, EMU_LITMUS_COUNT, EMU_USER_FULL
        cargo xtask bench [FLAG...]      CPU time of guests beside QEMU's (tests/perf/README.md; --help lists the flags)
+       cargo xtask dist                 a tarball, a Debian package and the static binary, in dist/ of the build folder, each tried out
 ";
 
 /// Settings of a soak, where the environment does not say otherwise.
@@ -104,8 +107,13 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().skip(1).map(|a| OsStr::to_string_lossy(&a).into_owned()).collect();
     let passed = match arguments.split_first() {
         Some((first, rest)) if first == "test" => test(rest, &[]),
-        Some((first, rest)) if first == "soak" => test(rest, &SOAK),
+        Some((first, rest)) if first == "soak" => {
+            let tests = test(rest, &SOAK);
+            // What is installed at work; only whole soaks.
+            (!rest.is_empty() || dist::dist(&["dist", "chroot"])) && tests
+        }
         Some((first, rest)) if first == "bench" => return bench(rest),
+        Some((first, _)) if first == "dist" => dist::dist(&["dist"]),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

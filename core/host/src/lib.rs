@@ -9,6 +9,7 @@ mod limit;
 mod script;
 mod semihosting;
 mod spec;
+mod started;
 mod streams;
 pub mod terminal;
 
@@ -17,4 +18,5 @@ pub use limit::{TimeLimit, parse_duration};
 pub use script::{Script, Step, unescape};
 pub use semihosting::SemihostingConsole;
 pub use spec::StreamSpec;
+pub use started::for_another_program;
 pub use streams::{Guest, Streams};

@@ -1,6 +1,6 @@
 //! What all plugins together offer.
 
-use crate::load::load;
+use crate::load::{CAN_LOAD, load};
 use crate::nearest::nearest;
 use crate::places::{Origin, Place, candidates, places};
 use emu_plugins_api::{HostServices, MachineEntry, TargetEntry};
@@ -47,7 +47,15 @@ impl Catalogue {
     pub fn discover(discovery: &Discovery<'_>) -> Result<Catalogue, Vec<String>> {
         let mut found =
             Catalogue { plugins: Vec::new(), targets: Vec::new(), machines: Vec::new(), warnings: Vec::new(), places: places(discovery.explicit) };
+        found.add_linked();
         let mut errors = Vec::new();
+        if !CAN_LOAD {
+            // A static program has no loader.
+            for place in found.places.iter().filter(|p| p.origin == Origin::Explicit) {
+                errors.push(format!("{}: this emu has its targets and machines built in and loads no plugins; leave out --plugin-path", place.path.display()));
+            }
+            return if errors.is_empty() { Ok(found) } else { Err(errors) };
+        }
         let mut files: HashSet<PathBuf> = HashSet::new();
         let mut names: HashSet<OsString> = HashSet::new();
         for place in found.places.clone() {
@@ -95,6 +103,16 @@ impl Catalogue {
             names.extend(names_here);
         }
         if errors.is_empty() { Ok(found) } else { Err(errors) }
+    }
+
+    /// Takes in what is linked into this program, if anything is.
+    fn add_linked(&mut self) {
+        let linked = emu_plugins_api::linked();
+        if !linked.targets.is_empty() || !linked.machines.is_empty() {
+            let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("emu"));
+            // They are the first, so that nothing can be there twice.
+            self.add(Plugin { path, origin: Origin::Searched }, linked.targets, linked.machines);
+        }
     }
 
     /// Takes in what a plugin offers; a sentence for each name that another plugin has already.

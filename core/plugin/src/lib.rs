@@ -4,6 +4,7 @@
 //! that can be wrong with a file ends in one sentence that names the file and what to do about it.
 
 mod catalogue;
+#[cfg(feature = "dlopen")]
 mod elf;
 mod load;
 mod nearest;

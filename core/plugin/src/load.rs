@@ -1,8 +1,13 @@
 //! Opens one file: first the plain symbol `emu_plugin_abi`, whose words say whether the rest can be understood, then the root module.
 #![allow(unsafe_code)] // dlopen and the call of a foreign symbol.
 
-use emu_plugins_api::{HostServices, OpenedPlugin, Requirements, check_words, open};
+use emu_plugins_api::{HostServices, OpenedPlugin};
+#[cfg(feature = "dlopen")]
+use emu_plugins_api::{Requirements, check_words, open};
 use std::path::Path;
+
+/// Whether this build opens files at all.
+pub(crate) const CAN_LOAD: bool = cfg!(feature = "dlopen");
 
 /// Why a file was refused: a sentence that begins with the file's name, and everything else that is known.
 pub(crate) struct Refused {
@@ -10,7 +15,15 @@ pub(crate) struct Refused {
     pub detail: String,
 }
 
+/// In a build without a loader, nothing is opened.
+#[cfg(not(feature = "dlopen"))]
+pub(crate) fn load(path: &Path, _: &'static HostServices, _: log::LevelFilter) -> Result<OpenedPlugin, Refused> {
+    let sentence = format!("{} cannot be loaded: this emu loads no plugins", path.display());
+    Err(Refused { detail: sentence.clone(), sentence })
+}
+
 /// Opens the plugin at an absolute path. Never unloads it, not even when it is refused: what its constructors left behind may be in use.
+#[cfg(feature = "dlopen")]
 pub(crate) fn load(path: &Path, services: &'static HostServices, level: log::LevelFilter) -> Result<OpenedPlugin, Refused> {
     let refuse = |sentence: String, detail: String| Refused { sentence: format!("{} {sentence}", path.display()), detail };
     match std::fs::File::open(path) {

@@ -359,6 +359,9 @@ unsafe extern "C" fn user_thread(_: *mut CpuHeader, _: u64) -> u32 {
 unsafe extern "C" fn user_fork(_: *mut CpuHeader) -> i64 {
     -1
 }
+unsafe extern "C" fn user_vfork(_: *mut CpuHeader, _: u64) -> i64 {
+    -38
+}
 unsafe extern "C" fn user_exit(_: *mut c_void, _: i32) {}
 unsafe extern "C" fn linux_signal(_: *mut CpuHeader, _: *const LinuxSignal) -> u32 {
     1
@@ -402,6 +405,7 @@ static SERVICES: HostServices = HostServices {
     user_copy,
     user_thread,
     user_fork,
+    user_vfork,
     user_exit,
     linux_signal,
     linux_sigreturn,

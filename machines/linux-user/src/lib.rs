@@ -49,6 +49,8 @@ pub struct Options {
     pub prefix: Option<PathBuf>,
     /// -strace.
     pub strace: bool,
+    /// The release of Linux that `uname` tells.
+    pub uname: Option<String>,
     /// Arguments of emu that a program started by the guest gets too, for its own emu.
     pub inherited: Vec<String>,
 }
@@ -185,13 +187,15 @@ impl Board for LinuxUser {
         };
         // Arguments come as they are, whatever their bytes.
         let mut argv: Vec<OsString> = std::env::args_os().skip(skip).collect();
-        let program = PathBuf::from(argv.first().cloned().unwrap_or_default());
+        let program = number("program").and_then(|n| std::env::args_os().nth(n)).or_else(|| argv.first().cloned());
+        let program = PathBuf::from(program.unwrap_or_default());
         if let Some(name) = config.image("argv0") {
             argv[0] = name.into();
         }
         let mut options = Options {
             prefix: config.image("prefix").map(PathBuf::from).filter(|p| p != Path::new("/")),
             strace: config.image("strace").is_some(),
+            uname: config.image("uname").map(str::to_owned),
             inherited: Vec::new(),
         };
         for kv in config.images.get().iter().filter(|kv| kv.key.get() == "inherit") {

@@ -594,7 +594,7 @@ fn do_exec(c: &mut Call<'_>, path: &CString, argv: u64, env: u64) -> i64 {
         }
     }
     let mut words: Vec<OsString> = Vec::new();
-    if native {
+    if native || c.k.executable.load(Ordering::Relaxed) < 0 {
         words.extend(argv);
     } else {
         words.push("emu".into());
@@ -623,7 +623,8 @@ fn do_exec(c: &mut Call<'_>, path: &CString, argv: u64, env: u64) -> i64 {
     }
     // SAFETY: all strings and vectors live through the call.
     unsafe {
-        if native {
+        // Without /proc emu has no descriptor of itself: whoever started this one, binfmt_misc, starts the next.
+        if native || c.k.executable.load(Ordering::Relaxed) < 0 {
             host::plain(libc::SYS_execve, [program.as_ptr() as u64, words_at.as_ptr() as u64, env_at.as_ptr() as u64, 0, 0, 0])
         } else {
             let empty = c"".as_ptr() as u64;
@@ -696,6 +697,12 @@ pub fn uname(c: &mut Call<'_>) -> i64 {
     names[4] = [0; 65];
     let machine = c.k.abi.machine.get().as_bytes();
     names[4][..machine.len()].copy_from_slice(machine);
+    if let Some(release) = &c.k.options.uname {
+        names[2] = [0; 65];
+        let bytes = release.as_bytes();
+        let len = bytes.len().min(64);
+        names[2][..len].copy_from_slice(&bytes[..len]);
+    }
     c.k.space.put(c.a[0], names).map_or_else(|e| e, |()| 0)
 }
 

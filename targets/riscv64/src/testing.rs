@@ -3,6 +3,7 @@
 
 use crate::Riscv64;
 use crate::state::State;
+use emu_plugins_api::{LinuxAbi, LinuxReturn, LinuxSignal, UserFault, UserKernelVtable, UserMemory};
 use emu_plugins_api::{
     Access, AccessKind, Architecture, CpuHeader, DeviceVtable, HostServices, KeyValue, Power, SemihostingCall, Slice, Str, SystemEvent, TargetConfig, TlbFlush,
 };
@@ -218,6 +219,36 @@ unsafe extern "C" fn semihosting(cpu: *mut CpuHeader, call: *mut SemihostingCall
     0
 }
 
+// No CPU of these tests runs programs.
+unsafe extern "C" fn user_attach(_: *mut c_void, _: *const c_void, _: *const UserKernelVtable, _: *mut UserMemory) -> u32 {
+    1
+}
+unsafe extern "C" fn linux_abi(_: *mut c_void, _: *mut LinuxAbi) -> u32 {
+    1
+}
+unsafe extern "C" fn user_fault(_: *mut CpuHeader, _: *const UserFault) {}
+unsafe extern "C" fn user_pages(_: *mut c_void, _: u64, _: u64, _: u32) {}
+unsafe extern "C" fn user_writes(_: *mut c_void, _: u64, _: u64) {}
+unsafe extern "C" fn user_copy(_: *mut u8, _: *const u8, bytes: usize) -> usize {
+    bytes
+}
+unsafe extern "C" fn user_thread(_: *mut CpuHeader, _: u64) -> u32 {
+    1
+}
+unsafe extern "C" fn user_fork(_: *mut CpuHeader) -> i64 {
+    -38
+}
+unsafe extern "C" fn user_vfork(_: *mut CpuHeader, _: u64) -> i64 {
+    -38
+}
+unsafe extern "C" fn user_exit(_: *mut c_void, _: i32) {}
+unsafe extern "C" fn linux_signal(_: *mut CpuHeader, _: *const LinuxSignal) -> u32 {
+    1
+}
+unsafe extern "C" fn linux_sigreturn(_: *mut CpuHeader, _: *mut LinuxReturn) -> u32 {
+    1
+}
+
 static SERVICES: HostServices = HostServices {
     log,
     clock,
@@ -245,6 +276,18 @@ static SERVICES: HostServices = HostServices {
     stream_write,
     wall_clock,
     semihosting,
+    user_attach,
+    linux_abi,
+    user_fault,
+    user_pages,
+    user_writes,
+    user_copy,
+    user_thread,
+    user_fork,
+    user_vfork,
+    user_exit,
+    linux_signal,
+    linux_sigreturn,
 };
 
 /// A zeroed state, for helpers that only compute.

@@ -2,7 +2,7 @@
 
 use crate::layout::{self, record};
 use crate::operands::{self, LANES, Lanes};
-use crate::runner;
+use crate::{program, runner};
 use emu_a64_asm::image;
 use emu_test_kit::Rng;
 
@@ -16,6 +16,8 @@ pub struct Settings {
     pub more_fpcr: u64,
     /// Bits of the runner's TCR_EL1 that are inverted: without them TBI0 (bit 37) is 1, TBI1 (bit 38) and T1SZ are 0.
     pub tcr_flip: u64,
+    /// The cases run as a program of Linux ([`crate::program`]).
+    pub program: bool,
 }
 
 impl From<u64> for Settings {
@@ -112,9 +114,13 @@ pub const EXIT: u32 = 0xd400_0001 | (layout::EXIT_SVC as u32) << 5;
 impl Case {
     /// The instruction words under test, without the exits around them.
     pub fn words(&self) -> impl Iterator<Item = u32> {
-        let is_exit = |w: &u32| w & 0xffe0_001f == 0xd400_0001 && w >> 13 & 0xff == 0x7f;
-        self.code.iter().copied().filter(move |w| !is_exit(w))
+        self.code.iter().copied().filter(|w| !is_exit(*w))
     }
+}
+
+/// One of the SVCs that leave a case.
+fn is_exit(word: u32) -> bool {
+    word & 0xffe0_001f == 0xd400_0001 && word >> 13 & 0xff == 0x7f
 }
 
 /// An image and where its cases lie.
@@ -135,7 +141,10 @@ pub fn build(cases: &[Case], pools: &Pools, verbose: bool) -> Image {
     let vectors_at = memory_at + layout::MEMORY_LEN * pools.memory.len();
     let records_at = vectors_at + 512 * pools.vectors.len();
     let code_at = records_at + record::LEN as usize * cases.len();
-    let mut bytes = image::wrap(&runner::assemble(records_at as u64, cases.len() as u64, pools.settings.tcr_flip), 0, 16);
+    let (first, count) = (records_at as u64, cases.len() as u64);
+    let is_program = pools.settings.program;
+    let guest = if is_program { program::assemble(first, count) } else { runner::assemble(first, count, pools.settings.tcr_flip) };
+    let mut bytes = image::wrap(&guest, 0, 16);
     bytes.resize(memory_at, 0);
     for template in &pools.memory {
         bytes.extend_from_slice(template);
@@ -159,7 +168,8 @@ pub fn build(cases: &[Case], pools: &Pools, verbose: bool) -> Image {
         let vectors = vectors_at + 512 * case.vectors;
         let memory = memory_at + layout::MEMORY_LEN * case.memory;
         for value in x.into_iter().chain([
-            case.sp,
+            // What a misaligned one does in a program, the oracle does not know.
+            if is_program { case.sp & !15 } else { case.sp },
             at + 4 * case.entry as u64,
             SPSR_EL0 | case.nzcv << 28,
             case.fpcr,
@@ -175,10 +185,14 @@ pub fn build(cases: &[Case], pools: &Pools, verbose: bool) -> Image {
     }
     for case in cases {
         for word in &case.code {
+            let word = &if is_program && is_exit(*word) { program::exit(*word) } else { *word };
             bytes.extend_from_slice(&word.to_le_bytes());
         }
     }
     assert!((bytes.len() as u64) < layout::CODE_LEN, "too many cases for one image");
+    if is_program {
+        return Image { bytes: program::elf(&bytes), code };
+    }
     Image { bytes: with_size(bytes), code }
 }
 

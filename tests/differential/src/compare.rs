@@ -172,7 +172,7 @@ pub fn judge(
         }
     }
     // Data aborts first: only the whole states tell whether they may differ.
-    let aborted = |i: &usize| outcomes[*i].tested.is_some_and(|l: Line| l.class == ec::DATA_ABORT);
+    let aborted = |i: &usize| outcomes[*i].tested.is_some_and(|l: Line| matches!(l.class, ec::DATA_ABORT | ec::PC_ALIGNMENT));
     let mut chosen: Vec<usize> = suspects.values().flatten().copied().filter(aborted).take(ABORTS).collect();
     let aborts = chosen.len();
     for (name, list) in &suspects {

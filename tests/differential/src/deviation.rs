@@ -17,6 +17,12 @@ pub enum Deviation {
     /// A load or store of multiple structures of misaligned elements in Device memory: an alignment fault, since each element
     /// is an access of its own, which the oracle performs.
     ElementsOfDevice,
+    /// In a program: an access by a stack pointer that is not aligned. Linux has SCTLR_EL1.SA0 set, so it is SIGBUS; the oracle's user mode
+    /// does not look.
+    StackPointer,
+    /// In a program: a branch to a misaligned address where nothing is. The alignment has priority (SIGBUS); the oracle of the stable suite
+    /// has it the other way around.
+    MisalignedPc,
 }
 
 impl fmt::Display for Deviation {
@@ -24,6 +30,8 @@ impl fmt::Display for Deviation {
         f.write_str(match self {
             Self::PartialStore => "aborted stores that had done different parts",
             Self::PartialLoad => "aborted loads whose registers are UNKNOWN",
+            Self::StackPointer => "accesses by a misaligned stack pointer, which the oracle's user mode lets pass",
+            Self::MisalignedPc => "branches to misaligned addresses where nothing is",
             Self::ElementsOfDevice => "misaligned elements in Device memory, which the oracle lets pass",
         })
     }
@@ -36,6 +44,18 @@ pub fn decode(word: u32) -> Option<&'static Encoding> {
 
 /// The kind of a difference that is none, `a` being the oracle's state.
 pub fn of(a: &State, b: &State) -> Option<Deviation> {
+    if b.class() == ec::PC_ALIGNMENT && b.at(state::SP) & 15 != 0 && b.word.is_some_and(|w| is_access(w) && w >> 5 & 31 == 31) {
+        return Some(Deviation::StackPointer);
+    }
+    let is_program = a.at(state::ESR) & 0x3ff_ffff == 0;
+    if is_program && (a.class(), b.class()) == (ec::DATA_ABORT, ec::PC_ALIGNMENT) && b.at(state::ELR) & 3 != 0 {
+        let rest = |s: &State| {
+            let mut s = s.clone();
+            [state::ESR, state::FAR].iter().for_each(|at| s.registers[*at as usize / 8] = 0);
+            (s.registers, s.memory)
+        };
+        return (rest(a) == rest(b)).then_some(Deviation::MisalignedPc);
+    }
     if b.class() != ec::DATA_ABORT {
         return None;
     }
@@ -45,7 +65,8 @@ pub fn of(a: &State, b: &State) -> Option<Deviation> {
     if a.at(state::ESR) != b.at(state::ESR) {
         return None;
     }
-    let write_not_read = a.at(state::ESR) >> 6 & 1 == 1;
+    // A program does not see the syndrome.
+    let write_not_read = a.at(state::ESR) >> 6 & 1 == 1 || is_program && a.word.is_some_and(|w| is_access(w) && w >> 22 & 1 == 0);
     if a.registers == b.registers && write_not_read && a.memory != b.memory {
         return Some(Deviation::PartialStore);
     }
@@ -56,6 +77,11 @@ pub fn of(a: &State, b: &State) -> Option<Deviation> {
         s
     };
     (rest(a) == rest(b)).then_some(Deviation::PartialLoad)
+}
+
+/// A load or store.
+fn is_access(word: u32) -> bool {
+    decode(word).is_some_and(|e| e.class.starts_with("ldst/"))
 }
 
 /// Indices into [`State::registers`] of what a load of several registers writes, but for its base.

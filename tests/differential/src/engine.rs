@@ -43,6 +43,8 @@ pub mod ec {
     pub const UNKNOWN: u8 = 0x00;
     /// SVC from AArch64: the normal end of a case.
     pub const SVC: u8 = 0x15;
+    /// PC alignment; in a program, SIGBUS.
+    pub const PC_ALIGNMENT: u8 = 0x22;
     /// Data abort from EL0.
     pub const DATA_ABORT: u8 = 0x24;
 }
@@ -117,6 +119,18 @@ impl Engine {
         Ok(engine)
     }
 
+    /// QEMU's user mode, for cases as a program. Without the scalable vectors, whose record in a signal frame would undo what the handler
+    /// writes to the other.
+    pub fn qemu_program(cpu: &str) -> Result<Self> {
+        let qemu = qemu::user_aarch64()?;
+        Ok(Self::custom(&format!("{} -cpu {cpu} {{image}}", qemu.binary().display())))
+    }
+
+    /// emu's user mode.
+    pub fn emu_program(cpu: &str) -> Result<Self> {
+        Ok(Self::custom(&format!("{} -cpu {cpu} {{image}}", emu::binary()?.display())))
+    }
+
     /// Any command line; `{image}` stands for the image's path. The console must be standard output.
     pub fn custom(command: &str) -> Self {
         let words = command.split_whitespace().map(str::to_owned).collect();
@@ -167,6 +181,8 @@ impl Engine {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("emu-differential-{}-{number}.img", std::process::id()));
         std::fs::write(&path, &image.bytes).map_err(|e| Error(format!("cannot write {}: {e}", path.display())))?;
+        // A program of Linux must be executable.
+        let _ = std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755));
         let done = process::run_while_talking(&mut self.command(&path), self.limit, self.silence);
         let _ = std::fs::remove_file(&path);
         done

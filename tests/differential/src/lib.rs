@@ -10,6 +10,7 @@
 //! - [`generate`], [`sequence`]: cases of one instruction, and of 5 to 30.
 //! - [`operands`], [`memory`]: biased values; addresses and what is CONSTRAINED UNPREDICTABLE.
 //! - [`case`], [`layout`], [`runner`]: the image, where things lie in it, and the guest program.
+//! - [`program`]: the same as a program of Linux, for user mode.
 //! - [`engine`], [`compare`], [`deviation`]: running it, judging, and what two emulators may do differently.
 //!
 //! The example `diff` is the developer's tool: `cargo run --release -p emu-test-differential --example
@@ -24,6 +25,7 @@ pub mod generate;
 pub mod layout;
 pub mod memory;
 pub mod operands;
+pub mod program;
 pub mod runner;
 pub mod sequence;
 

@@ -63,22 +63,42 @@ const SCTLR: u64 = 1 << 33
     | 1;
 
 /// The multiplier of the state hash: any odd number with well-spread bits.
-const HASH_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const HASH_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Labels that several parts of the program need.
-struct Places {
-    vectors: Label,
-    parameters: Label,
-    next: Label,
-    handler: Label,
-    put_char: Label,
-    put_hex: Label,
-    put_text: Label,
-    fatal: Label,
-    power_off: Label,
-    begin: Label,
-    end: Label,
-    fatal_text: Label,
+pub(crate) struct Places {
+    pub vectors: Label,
+    pub parameters: Label,
+    pub next: Label,
+    pub handler: Label,
+    pub put_char: Label,
+    pub put_hex: Label,
+    pub put_text: Label,
+    pub fatal: Label,
+    pub power_off: Label,
+    pub begin: Label,
+    pub end: Label,
+    pub fatal_text: Label,
+}
+
+impl Places {
+    /// None of them bound.
+    pub fn new(a: &mut Asm) -> Places {
+        Places {
+            vectors: a.label(),
+            parameters: a.label(),
+            next: a.label(),
+            handler: a.label(),
+            put_char: a.label(),
+            put_hex: a.label(),
+            put_text: a.label(),
+            fatal: a.label(),
+            power_off: a.label(),
+            begin: a.label(),
+            end: a.label(),
+            fatal_text: a.label(),
+        }
+    }
 }
 
 /// The program from the image's first byte behind the header up to the end of the parameters, which
@@ -88,31 +108,12 @@ struct Places {
 /// Only on a mistake in this file.
 pub fn assemble(first_record: u64, count: u64, tcr_flip: u64) -> Vec<u8> {
     let mut a = Asm::new(0);
-    let p = Places {
-        vectors: a.label(),
-        parameters: a.label(),
-        next: a.label(),
-        handler: a.label(),
-        put_char: a.label(),
-        put_hex: a.label(),
-        put_text: a.label(),
-        fatal: a.label(),
-        power_off: a.label(),
-        begin: a.label(),
-        end: a.label(),
-        fatal_text: a.label(),
-    };
+    let p = Places::new(&mut a);
     set_up(&mut a, &p, tcr_flip);
     start_case(&mut a, &p);
     end_case(&mut a, &p);
     print(&mut a, &p);
-    a.align(8);
-    a.bind(p.begin);
-    a.asciz(&format!("{}\n", layout::BEGIN));
-    a.bind(p.end);
-    a.asciz(&format!("{}\n", layout::END));
-    a.bind(p.fatal_text);
-    a.asciz("FATAL\n");
+    texts(&mut a, &p);
     // VBAR_EL1 needs 2 KiB alignment of the image offset.
     a.org(0x1000 - image::HEADER_LEN);
     vectors(&mut a, &p);
@@ -121,6 +122,17 @@ pub fn assemble(first_record: u64, count: u64, tcr_flip: u64) -> Vec<u8> {
     a.quad(first_record);
     a.quad(count);
     a.finish().unwrap_or_else(|e| panic!("the runner does not assemble: {e}"))
+}
+
+/// What it prints.
+pub(crate) fn texts(a: &mut Asm, p: &Places) {
+    a.align(8);
+    a.bind(p.begin);
+    a.asciz(&format!("{}\n", layout::BEGIN));
+    a.bind(p.end);
+    a.asciz(&format!("{}\n", layout::END));
+    a.bind(p.fatal_text);
+    a.asciz("FATAL\n");
 }
 
 fn set_up(a: &mut Asm, p: &Places, tcr_flip: u64) {
@@ -369,6 +381,12 @@ fn end_case(a: &mut Asm, p: &Places) {
     for (address, len) in layout::REGIONS {
         hash(a, address, len);
     }
+    print_case(a, p);
+    a.b(p.next);
+}
+
+/// Finishes the hash in X8, prints the case's line with the class in X10, and the whole state if it is asked for; goes on to the next record.
+pub(crate) fn print_case(a: &mut Asm, p: &Places) {
     a.lsr(X0, X8, 32);
     a.eor(X0, X8, X0, 0);
     a.mul(X0, X0, X9);
@@ -393,7 +411,6 @@ fn end_case(a: &mut Asm, p: &Places) {
     a.add_imm(X21, X21, record::LEN);
     a.sub_imm(X22, X22, 1);
     a.stp(X21, X22, Addr::Off(X20, 0));
-    a.b(p.next);
 }
 
 /// Exception classes by which SPSR_EL1.BTYPE is what PSTATE.BTYPE was (AArch64.TakeException): branch target, illegal
@@ -452,7 +469,7 @@ fn forget_wnr_of_atomics(a: &mut Asm) {
 
 /// Mixes memory into X8, word by word: rotate, exclusive or, multiply by X9. The rotation brings
 /// high bits down, where the multiplication spreads them.
-fn hash(a: &mut Asm, address: u64, len: u64) {
+pub(crate) fn hash(a: &mut Asm, address: u64, len: u64) {
     a.mov_imm(X2, address);
     a.mov_imm(X3, len / 64);
     let top = a.here();
@@ -490,7 +507,27 @@ fn print(a: &mut Asm, p: &Places) {
     a.tbnz(W3, FR_TXFF, wait);
     a.str(W0, Addr::Off(X2, UARTDR));
     a.ret();
+    print_text(a, p);
 
+    // An exception that no case can cause: say where, and stop.
+    a.bind(p.fatal);
+    a.adr(X0, p.fatal_text);
+    a.bl(p.put_text);
+    for register in [SysReg::ESR_EL1, SysReg::ELR_EL1, SysReg::FAR_EL1] {
+        a.mrs(X0, register);
+        a.mov_imm(X1, 16);
+        a.bl(p.put_hex);
+    }
+    a.bind(p.power_off);
+    a.mov_imm(X0, PSCI_SYSTEM_OFF);
+    a.hvc(0);
+    let forever = a.here();
+    a.wfi();
+    a.b(forever);
+}
+
+/// put_hex and put_text, by put_char.
+pub(crate) fn print_text(a: &mut Asm, p: &Places) {
     a.bind(p.put_hex);
     a.mov(X11, X30);
     a.mov(X6, X0);
@@ -520,22 +557,6 @@ fn print(a: &mut Asm, p: &Places) {
     a.b(next);
     a.bind(done);
     a.br(X11);
-
-    // An exception that no case can cause: say where, and stop.
-    a.bind(p.fatal);
-    a.adr(X0, p.fatal_text);
-    a.bl(p.put_text);
-    for register in [SysReg::ESR_EL1, SysReg::ELR_EL1, SysReg::FAR_EL1] {
-        a.mrs(X0, register);
-        a.mov_imm(X1, 16);
-        a.bl(p.put_hex);
-    }
-    a.bind(p.power_off);
-    a.mov_imm(X0, PSCI_SYSTEM_OFF);
-    a.hvc(0);
-    let forever = a.here();
-    a.wfi();
-    a.b(forever);
 }
 
 /// Sixteen vectors of 128 bytes; a synchronous exception from AArch64 at EL0 is the ninth.

@@ -5,3 +5,4 @@ pub mod guest;
 pub mod kernels;
 pub mod report;
 pub mod statistics;
+pub mod user;

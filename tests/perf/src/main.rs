@@ -4,6 +4,7 @@ use emu_test_kit::qemu::{self, Qemu};
 use emu_test_perf::bench::{Bench, Boot, CPUS, Row};
 use emu_test_perf::kernels::{self, Kernel};
 use emu_test_perf::report::{self, Conditions};
+use emu_test_perf::user::{self, REAL, Real, UserBench};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ usage: cargo xtask bench [FLAG...]
   --cpu MODEL         only that CPU: max or cortex-a72
   --qemu PATH         that qemu-system-aarch64
   --no-boot           without the boots of a Linux kernel
+  --user              user mode instead: the kernels as programs, and programs of Debian's packages
   --json PATH         writes the results as JSON
   --svg PATH          writes the results as a bar plot
   --list              lists the guests
@@ -30,6 +32,7 @@ struct Options {
     cpus: Vec<String>,
     qemu: Option<PathBuf>,
     boot: bool,
+    user: bool,
     json: Option<PathBuf>,
     svg: Option<PathBuf>,
     list: bool,
@@ -43,6 +46,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         cpus: CPUS.map(str::to_owned).to_vec(),
         qemu: None,
         boot: true,
+        user: false,
         json: None,
         svg: None,
         list: false,
@@ -71,13 +75,15 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             }
             "--qemu" => options.qemu = Some(value()?.into()),
             "--no-boot" => options.boot = false,
+            "--user" => options.user = true,
             "--json" => options.json = Some(value()?.into()),
             "--svg" => options.svg = Some(value()?.into()),
             "--list" => options.list = true,
             _ => return Err(format!("unknown argument {flag}\n{USAGE}")),
         }
     }
-    if options.kernels().is_empty() && options.boots().is_empty() {
+    let empty = if options.user { options.programs().is_empty() } else { options.boots().is_empty() };
+    if options.kernels().is_empty() && empty {
         return Err(format!("no guest's name or class contains {:?}; --list lists them", options.filter));
     }
     Ok(options)
@@ -90,7 +96,13 @@ impl Options {
 
     /// The chosen kernels.
     fn kernels(&self) -> Vec<&'static Kernel> {
-        kernels::ALL.iter().filter(|k| self.wanted(k.name, k.class)).collect()
+        let wanted = |k: &&Kernel| self.wanted(k.name, k.class);
+        if self.user { user::kernels().filter(wanted).collect() } else { kernels::ALL.iter().filter(wanted).collect() }
+    }
+
+    /// The chosen programs of packages.
+    fn programs(&self) -> Vec<&'static Real> {
+        REAL.iter().filter(|r| self.user && self.wanted(r.name, "program")).collect()
     }
 
     /// The chosen boots.
@@ -107,7 +119,28 @@ impl Options {
     }
 }
 
-fn run(options: &Options) -> Result<(), String> {
+/// User mode.
+fn run_programs(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>) -> Result<Conditions, String> {
+    let text = |e: emu_test_kit::Error| e.to_string();
+    let qemu = options.qemu.clone().map_or_else(qemu::user_aarch64, |path| Ok(Qemu::at(path))).map_err(text)?;
+    let conditions = Conditions { qemu: qemu.version().map_err(text)?, rounds: options.rounds, scale: options.scale };
+    let scratch = emu_test_kit::emu::profile_dir().map_err(text)?.join("emu-bench-guests");
+    let bench = UserBench::new(qemu, &scratch).map_err(text)?;
+    println!("{}; {} rounds; scale {}; CPU seconds; ratio = QEMU's over emu's, above 1 emu is faster", conditions.qemu, options.rounds, options.scale);
+    println!("{}", report::heading());
+    for program in options.programs() {
+        keep(bench.real(program, options.rounds).map_err(text), rows, wrong);
+    }
+    let empty = bench.empty(options.rounds).map_err(text)?;
+    for kernel in options.kernels() {
+        keep(bench.kernel(kernel, options.scale, options.rounds, empty).map_err(text), rows, wrong);
+    }
+    println!("an empty program: QEMU {:.3} s, emu {:.3} s (taken off the kernels)", empty[0], empty[1]);
+    Ok(conditions)
+}
+
+/// Whole machines.
+fn run_machines(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>) -> Result<Conditions, String> {
     let (chosen, boots) = (options.kernels(), options.boots());
     let text = |e: emu_test_kit::Error| e.to_string();
     let qemu = options.qemu.clone().map_or_else(qemu::system_aarch64, |path| Ok(Qemu::at(path))).map_err(text)?;
@@ -117,22 +150,27 @@ fn run(options: &Options) -> Result<(), String> {
     let (rounds, scale) = (options.rounds, options.scale);
     println!("{}; {rounds} rounds; scale {scale}; CPU seconds; ratio = QEMU's over emu's, above 1 emu is faster", conditions.qemu);
     println!("{}", report::heading());
-    let mut rows: Vec<Row> = Vec::new();
-    // What was measured is shown and kept even if a later guest fails.
-    let mut wrong = Vec::new();
     for cpu in &options.cpus {
         for boot in &boots {
-            keep(bench.boot(*boot, cpu, options.rounds).map_err(text), &mut rows, &mut wrong);
+            keep(bench.boot(*boot, cpu, options.rounds).map_err(text), rows, wrong);
         }
         if chosen.is_empty() {
             continue;
         }
         let empty = bench.empty(cpu, options.rounds).map_err(text)?;
         for kernel in chosen.iter().filter(|k| k.runs_on(cpu)) {
-            keep(bench.kernel(kernel, cpu, options.scale, options.rounds, empty).map_err(text), &mut rows, &mut wrong);
+            keep(bench.kernel(kernel, cpu, options.scale, options.rounds, empty).map_err(text), rows, wrong);
         }
         println!("an empty guest on {cpu}: QEMU {:.3} s, emu {:.3} s (taken off above)", empty[0], empty[1]);
     }
+    Ok(conditions)
+}
+
+fn run(options: &Options) -> Result<(), String> {
+    // What was measured is shown and kept even if a later guest fails.
+    let (mut rows, mut wrong) = (Vec::new(), Vec::new());
+    let measure = if options.user { run_programs } else { run_machines };
+    let conditions = measure(options, &mut rows, &mut wrong)?;
     for (cpu, kernels, mean) in report::means(&rows) {
         println!("geometric mean of {kernels} kernels on {cpu}: {mean:.3}");
     }

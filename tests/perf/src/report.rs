@@ -1,6 +1,7 @@
 //! The results as a table, as JSON and as a bar plot.
 
 use crate::bench::{Boot, Row};
+use crate::user::REAL;
 use crate::statistics::{geometric_mean, median};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -36,7 +37,7 @@ pub fn means(rows: &[Row]) -> Vec<(String, usize, f64)> {
     cpus.dedup();
     cpus.into_iter()
         .map(|cpu| {
-            let ratios: Vec<f64> = rows.iter().filter(|r| r.cpu == cpu && Boot::ALL.iter().all(|b| b.name() != r.name)).map(Row::ratio).collect();
+            let ratios: Vec<f64> = rows.iter().filter(|r| r.cpu == cpu && Boot::ALL.iter().all(|b| b.name() != r.name) && REAL.iter().all(|p| p.name != r.name)).map(Row::ratio).collect();
             (cpu.to_owned(), ratios.len(), geometric_mean(&ratios))
         })
         .filter(|m| m.1 > 0)

@@ -3,6 +3,7 @@
 
 use emu_test_kit::qemu;
 use emu_test_perf::bench::{BOOT_RATIO_MIN, Bench, Boot, Emulator};
+use emu_test_perf::user::{self, UserBench};
 use emu_test_perf::{kernels, report};
 use std::path::Path;
 
@@ -71,4 +72,25 @@ fn boot_on_cortex_a72() {
 #[test]
 fn installer_on_max() {
     boots_fast_enough(Boot::Installer, "max", 1);
+}
+
+/// The kernels as programs of Linux, and two programs of packages.
+#[test]
+fn programs_agree() {
+    let bench = UserBench::new(qemu::user_aarch64().unwrap(), &Path::new(env!("CARGO_TARGET_TMPDIR")).join("user")).unwrap();
+    println!("{}", report::heading());
+    let mut wrong = Vec::new();
+    for kernel in user::kernels() {
+        match bench.kernel(kernel, SCALE, 1, [0.0; 2]) {
+            Ok(row) => println!("{}", report::line(&row)),
+            Err(e) => wrong.push(e.to_string()),
+        }
+    }
+    for real in user::REAL.iter().filter(|r| ["bash", "perl"].contains(&r.name)) {
+        match bench.real(real, 1) {
+            Ok(row) => println!("{}", report::line(&row)),
+            Err(e) => wrong.push(e.to_string()),
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }

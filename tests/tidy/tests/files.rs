@@ -108,6 +108,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("core/exec/", "CPU state and guest RAM as raw memory"),
     ("core/codegen/", "CPU state as raw memory, executable memory"),
     ("core/host/src/terminal.rs", "signals"),
+    ("core/host/src/started.rs", "the auxiliary vector"),
     ("core/plugin/src/load.rs", "dlopen"),
     ("cli/src/inherited.rs", "a look at a signal before the runtime changes it"),
     ("targets/", "CPU state shared with generated code, helpers with a C ABI"),

@@ -22,7 +22,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("machines/firmware/*", &[]),
     ("machines/*", &["plugins-api", "machines/*", "machines/firmware/*"]),
     ("machines/*/plugin", &["plugins-api", "machines/*"]),
-    ("cli", &["plugins-api", "core/*"]),
+    // Targets and machines only in the static build, and only by their registrations.
+    ("cli", &["plugins-api", "core/*", "targets/*", "machines/*"]),
     ("cli/xtask", &[]),
     ("tests/*/*", &["plugins-api"]),
     ("tests/*", &["core/*", "core/codegen/*", "plugins-api", "targets/*", "machines/*", "machines/firmware/*", "tests/*", "cli"]),
