@@ -152,7 +152,7 @@ pub fn run(matches: ArgMatches, program: &str, guest: Option<Program>) -> Result
     let guest_target = guest.as_ref().and_then(Program::target);
     if let Some(guest) = &guest {
         if machines.iter().any(|m| m != MACHINE) {
-            return Err(one(format!("'{}' belongs to no option; a program of the guest runs without -M", guest.word.display())));
+            return Err(one(format!("'{}' belongs to no option; an image to boot is given with -kernel FILE, and a program of the guest runs without -M", guest.word.display())));
         }
         machines = vec![MACHINE.to_owned()];
     }

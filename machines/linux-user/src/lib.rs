@@ -31,7 +31,7 @@ use std::sync::OnceLock;
 register_machine!(MachineRegistration {
     name: "linux-user",
     description: "A program of Linux as a process of the host (emu PROGRAM ARGUMENT...)",
-    targets: &["aarch64", "riscv64"],
+    targets: &["aarch64"],
     default_cpu: "max",
     max_cpus: 1,
     default_ram: 0,

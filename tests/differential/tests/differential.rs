@@ -77,7 +77,7 @@ fn single_instructions_beside_another_cpu() {
     let _turn = turn();
     let seed = Rng::announced("single_instructions_beside_another_cpu").seed();
     let binary = emu_test_kit::emu::binary().unwrap();
-    let tested = Engine::custom(&format!("{} -M virt -cpu max -smp 2 -m 512M -nographic -kernel {{image}}", binary.display()));
+    let tested = Engine::custom(&format!("{} --target aarch64 -M virt -cpu max -smp 2 -m 512M -nographic -kernel {{image}}", binary.display()));
     let report = singles(&Engine::qemu("max").unwrap(), &tested, &candidates(Options::default()), CASES * scale(), seed).unwrap();
     must_agree(&report);
 }

@@ -265,7 +265,8 @@ fn boards_of_two_targets_share_a_name() {
     assert!(errors.contains("rv64i"), "{errors}");
     for target in ["aarch64", "riscv64"] {
         let (code, list, errors) = run(&["--target", target, "--list-machines"]);
-        assert!(code == Some(0) && list.lines().count() == 1 && list.contains(&format!("(target {target})")), "{list}{errors}");
+        let boards: Vec<&str> = list.lines().filter(|l| l.starts_with("virt ")).collect();
+        assert!(code == Some(0) && boards.len() == 1 && boards[0].contains(&format!("(target {target})")), "{list}{errors}");
         let (code, help, _) = run(&["--target", target, "-M", "virt,help"]);
         assert!(code == Some(0) && help.starts_with("virt: "), "{help}");
     }
