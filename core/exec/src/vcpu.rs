@@ -1,6 +1,6 @@
 //! One CPU: its loop, its caches, and how others reach it.
 
-use crate::code::{Block, Body, moving};
+use crate::code::{Block, Body, NativeBlock, fixed, moving};
 use crate::debug::Minder;
 use crate::machine::Machine;
 use crate::memory::Running;
@@ -302,16 +302,20 @@ impl Vcpu {
         }
     }
     /// The same for code of one physical page.
-    fn forget_code_of(&self, pa: u64) {
+    pub fn forget_code_of(&self, pa: u64) {
         let c = self.caches();
         // What was interpreted beside generated code is in no index that could say it is no longer valid.
         c.epoch += 1;
         let stale = |e: &JumpEntry| (e.reserved ^ pa) & !(PAGE_SIZE - 1) == 0;
-        for i in c.lines.iter().flatten() {
-            // SAFETY: the line lies in the CPU's memory, which only this thread uses.
-            if stale(&unsafe { self.line(usize::from(*i)).read() }) {
-                self.forget_line(usize::from(*i));
-            }
+        for lines in &mut c.lines {
+            lines.retain(|i| {
+                // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+                let goes = stale(&unsafe { self.line(usize::from(*i)).read() });
+                if goes {
+                    self.forget_line(usize::from(*i));
+                }
+                !goes
+            });
         }
         c.lines_aside.retain(|e| !stale(&e.1));
     }
@@ -367,6 +371,13 @@ impl Vcpu {
     fn forget_line(&self, i: usize) {
         // SAFETY: the line lies in the CPU's memory, which only this thread uses.
         unsafe { self.line(i).write(JumpEntry::EMPTY) }
+    }
+    /// True if the CPU may be executing code of a physical page. Its own thread.
+    pub fn executes(&self, pa: u64) -> bool {
+        // SAFETY: this is the CPU's thread.
+        let (pc, mode) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key) };
+        let page = &self.caches().fetch[fetch_slot(pc, mode)];
+        page.page != pc & !(PAGE_SIZE - 1) || page.mode != mode || page.pa == pa
     }
     /// Current address space identifier.
     pub fn asid(&self) -> u32 {
@@ -654,10 +665,11 @@ impl Vcpu {
             }
             match self.find_code(machine, native, pc, mode) {
                 // SAFETY: as above.
-                Ok(Some(block)) if !native.frame.count || u64::from(block.insns) <= unsafe { (*self.exchange()).stop }.saturating_sub(insns) => {
-                    let Body::Native(code) = block.body else { return 0 };
+                Ok(Some((NativeBlock { code, insns: n, .. }, kept)))
+                    if !native.frame.count || u64::from(n) <= unsafe { (*self.exchange()).stop }.saturating_sub(insns) =>
+                {
                     // Code of a page that changed while it was made is in no index: nobody would take it out of the cache, so it runs once.
-                    if !native.frame.unlinked && block.valid.load(Ordering::SeqCst) {
+                    if !native.frame.unlinked && kept {
                         self.enter_line(native, pc, mode, code);
                     }
                     if machine.trace.each_block() {
@@ -680,12 +692,12 @@ impl Vcpu {
         }
     }
 
-    /// Finds or makes generated code; `None` if this is for the interpreter.
-    fn find_code(&self, machine: &Machine, native: &crate::native::Native, pc: u64, mode: u64) -> Result<Option<Arc<Block>>, Fault> {
+    /// Finds or makes generated code, and says whether the index keeps it; `None` if this is for the interpreter.
+    fn find_code(&self, machine: &Machine, native: &crate::native::Native, pc: u64, mode: u64) -> Result<Option<(NativeBlock, bool)>, Fault> {
         let (pa, attrs) = self.fetch(machine, pc, mode)?;
         let key = block_key(mode, attrs);
-        if let Some(block) = machine.code.find(pa, pc, key) {
-            return Ok(Some(block));
+        if let Some(block) = machine.code.find_native(pa, fixed(pc), key) {
+            return Ok(Some((block, true)));
         }
         let ram = machine.space.find(pa).and_then(|h| h.window.readable().map(|ram| (ram, h.offset)));
         let Some((ram, offset)) = ram else { return Ok(None) };
@@ -697,9 +709,9 @@ impl Vcpu {
         }
         let generation = machine.code.generation(pa);
         let moves = native.can_move && machine.code.elsewhere(pa, pc);
-        let known = if moves { machine.code.find(pa, moving(pc), key) } else { None };
+        let known = if moves { machine.code.find_native(pa, moving(pc), key) } else { None };
         let made = match known {
-            Some(block) => Ok(Some(block)),
+            Some(block) => Ok(Some((block, true))),
             None => {
                 let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator());
                 let made = generator.make(machine, self.index, native, pc, mode, key, pa, attrs, moves);
@@ -708,7 +720,7 @@ impl Vcpu {
             }
         };
         match made {
-            Ok(Some(block)) if moves => Ok(native.entry(machine, pc, key, pa, &block, generation)),
+            Ok(Some((block, _))) if moves => Ok(native.entry(machine, pc, key, pa, block, generation)),
             Ok(block) => Ok(block),
             Err(e) => {
                 machine.crash(format!("the target plugin made an invalid block at {pc:#x}: {e}"));
@@ -749,7 +761,6 @@ impl Vcpu {
             let outcome = unsafe {
                 match &block.body {
                     Body::Fast(body) => emu_interp::run_fast(body, self.cpu.cast(), self.at.slots, block.vl, &mut r),
-                    Body::Native(_) => return,
                     Body::Plain(steps) => {
                         let slots = self.cpu.cast::<u8>().add(self.at.slots as usize).cast::<u64>();
                         emu_interp::run(steps, core::slice::from_raw_parts_mut(slots, SLOTS as usize), block.vl, &mut r)
@@ -874,15 +885,13 @@ impl Vcpu {
             // page changes, and makes the CPU forget this too. Short blocks made for one slice's end serve others.
             let block = Arc::new(self.translate_ops(machine, pc, mode, pa, attrs, left.min(64) as u32)?);
             let (held, c) = (Arc::as_ptr(&block), self.caches());
-            if machine.code.find(pa, pc, key).is_some() {
+            if machine.code.find_native(pa, fixed(pc), key).is_some() {
                 c.jumps[slot] = Jump { pc, mode, epoch: c.epoch, block: Some(block) };
             } else {
                 c.single = Some(block);
             }
             return Ok(held);
         }
-        // What a debugger has interpreted lies beside the generated code of the same address.
-        let key = key ^ u64::from(native) << 62;
         let whole = match machine.code.find(pa, pc, key) {
             Some(b) => b,
             None => self.translate(machine, pc, mode, key, pa, attrs, machine.debug.block_limit(64))?,
@@ -1002,7 +1011,7 @@ impl Vcpu {
         } else {
             Body::Fast(emu_interp::prepare_fast(buf.ops(), buf.next_slot, vl, self.at.slots))
         };
-        Ok(Block { va: pc, mode, body, vl, insns: info.insns.max(1), chunk: 0, into: 0, valid: AtomicBool::new(true) })
+        Ok(Block { va: pc, mode, body, vl, insns: info.insns.max(1), valid: AtomicBool::new(true) })
     }
 }
 
