@@ -213,7 +213,7 @@ impl Native {
             thunks,
             options: Options { fuse: mode != "plain", native: mode != "interpret" },
             optimise: !matches!(mode, "plain" | "interpret" | "noopt"),
-            can_move: layout.flags & layout_flag::POSITION_INDEPENDENT != 0 && layout.insn_bytes > 1 && std::env::var("EMU_JIT").as_deref() != Ok("fixed"),
+            can_move: layout.flags & layout_flag::POSITION_INDEPENDENT != 0 && layout.insn_bytes > 1 && mode != "fixed",
             state: StateInfo {
                 flags: flags(layout),
                 own: size_of::<CpuHeader>() as u32,

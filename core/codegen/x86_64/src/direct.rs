@@ -146,22 +146,7 @@ impl Lowering<'_> {
     }
 
     fn direct_store(&mut self, op: &Op, size: u32, flags: MemFlags) {
-        let atomic = flags.has(MemFlags::ATOMIC16) && !self.f.alone;
-        let value = match self.loc(op.b) {
-            Loc::Pair(..) if !atomic => {
-                let (a, b) = self.halves(op.b);
-                StoreValue::Two(a, b)
-            }
-            Loc::Xmm(x) if size >= 4 => {
-                self.xlock(x);
-                StoreValue::Xmm(x)
-            }
-            Loc::Const(c) if size <= 4 => StoreValue::Imm(c as i32),
-            Loc::Const(c) if size == 8 && i32::try_from(c as i64).is_ok() => StoreValue::Imm(c as i32),
-            _ if size == 16 => StoreValue::Xmm(self.xmm(op.b)),
-            Loc::State(_) | Loc::Slot if size >= 4 && (op.shape != Shape::SCALAR || op.ty.is_float()) => StoreValue::Xmm(self.xmm(op.b)),
-            _ => StoreValue::Gpr(self.gpr(op.b)),
-        };
+        let value = self.stored_value(op, size, flags);
         let address = self.direct_address(op, op.imm);
         let t = self.temp();
         let (slow, back) = (self.asm.label(), self.asm.label());

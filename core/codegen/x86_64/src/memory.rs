@@ -227,30 +227,28 @@ impl Lowering<'_> {
         Some((find(Code::Lo64)?, find(Code::Hi64)?))
     }
 
-    fn store(&mut self, op: &Op, size: u32, flags: MemFlags) {
-        // The value's register is chosen first, so that the scratch registers are not wanted for it.
-        enum From {
-            Gpr(Gpr),
-            Imm(i32),
-            Two(Gpr, Gpr),
-            Xmm(u8),
-        }
+    /// Where the value of a store is. Its register is chosen first, so that the scratch registers are not wanted for it.
+    pub(crate) fn stored_value(&mut self, op: &Op, size: u32, flags: MemFlags) -> StoreValue {
         let atomic = flags.has(MemFlags::ATOMIC16) && !self.f.alone;
-        let from = match self.loc(op.b) {
+        match self.loc(op.b) {
             Loc::Pair(..) if !atomic => {
                 let (a, b) = self.halves(op.b);
-                From::Two(a, b)
+                StoreValue::Two(a, b)
             }
             Loc::Xmm(x) if size >= 4 => {
                 self.xlock(x);
-                From::Xmm(x)
+                StoreValue::Xmm(x)
             }
-            Loc::Const(c) if size <= 4 => From::Imm(c as i32),
-            Loc::Const(c) if size == 8 && i32::try_from(c as i64).is_ok() => From::Imm(c as i32),
-            _ if size == 16 => From::Xmm(self.xmm(op.b)),
-            Loc::State(_) | Loc::Slot if size >= 4 && (op.shape != Shape::SCALAR || op.ty.is_float()) => From::Xmm(self.xmm(op.b)),
-            _ => From::Gpr(self.gpr(op.b)),
-        };
+            Loc::Const(c) if size <= 4 => StoreValue::Imm(c as i32),
+            Loc::Const(c) if size == 8 && i32::try_from(c as i64).is_ok() => StoreValue::Imm(c as i32),
+            _ if size == 16 => StoreValue::Xmm(self.xmm(op.b)),
+            Loc::State(_) | Loc::Slot if size >= 4 && (op.shape != Shape::SCALAR || op.ty.is_float()) => StoreValue::Xmm(self.xmm(op.b)),
+            _ => StoreValue::Gpr(self.gpr(op.b)),
+        }
+    }
+
+    fn store(&mut self, op: &Op, size: u32, flags: MemFlags) {
+        let value = self.stored_value(op, size, flags);
         let address = self.address(op, op.imm);
         // With a pair of temporaries and an address in a third, two are left.
         let [t1, t2] = [self.temp(), self.temp()];
@@ -258,14 +256,14 @@ impl Lowering<'_> {
         self.look_up(address, size, flags.view_index(), true, Self::alignment(flags, size), [t1, t2], slow);
         let host = Mem { index: Some((t2, 0)), ..address };
         let width = Size::bits(size * 8);
-        match from {
-            From::Gpr(r) => self.asm.mov_mr(width, host, r),
-            From::Imm(i) => self.asm.mov_mi(width, host, i),
-            From::Two(a, b) => {
+        match value {
+            StoreValue::Gpr(r) => self.asm.mov_mr(width, host, r),
+            StoreValue::Imm(i) => self.asm.mov_mi(width, host, i),
+            StoreValue::Two(a, b) => {
                 self.asm.mov_mr(Size::Q, host, a);
                 self.asm.mov_mr(Size::Q, host.plus(8), b);
             }
-            From::Xmm(x) => match size {
+            StoreValue::Xmm(x) => match size {
                 16 => self.asm.movups_mr(host, x),
                 8 => self.asm.movq_mr(host, x),
                 _ => self.asm.movd_mr(host, x),
@@ -276,12 +274,6 @@ impl Lowering<'_> {
         let value_at = self.asm.label();
         self.asm.bind(back);
         let to = self.exchange(offset_of!(Exchange, value));
-        let value = match from {
-            From::Gpr(r) => StoreValue::Gpr(r),
-            From::Imm(i) => StoreValue::Imm(i),
-            From::Two(a, b) => StoreValue::Two(a, b),
-            From::Xmm(x) => StoreValue::Xmm(x),
-        };
         self.cold.push(Cold::StoreValue { at: slow, value, to, next: value_at });
         self.beside((value_at, back), address, site, AccessResult::Nothing, t1);
     }
