@@ -18,6 +18,8 @@ mod machine;
 mod services;
 mod snapshot;
 mod target;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod user;
 
 pub use abi::{
