@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicI32, Ordering};
 /// Size of a chunk in bytes, unless the cache is small.
 pub const CHUNK: usize = 2 << 20;
 
+/// A jump that is not patched costs some 100 ns each time; a copy of the code costs about as much as this number of them.
+const UNPATCHED_MAX: u32 = 10_000;
+
 /// No region's code is longer.
 const REGION_MAX: usize = 256 << 10;
 
@@ -36,6 +39,8 @@ pub struct CodeCache {
     borrowed: bool,
     /// The same, but it is this process that fills it: the other sees what is there now, so nothing of that may be overwritten.
     lent: bool,
+    /// Jumps that were not patched since the process forked, because of that.
+    unpatched: u32,
     /// Jumps into each chunk that were patched.
     links: Vec<Vec<Patched>>,
     /// How often each chunk was given back.
@@ -82,7 +87,7 @@ impl CodeCache {
         let free = (1..(len / chunk) as u32).rev().collect();
         let chunks = len / chunk;
         let (links, releases) = (vec![Vec::new(); chunks], vec![0; chunks]);
-        Ok(CodeCache { write, execute, len, chunk, free, current: 0, used: 0, order: [0].into(), targets: Vec::new(), borrowed: false, lent: false, links, releases })
+        Ok(CodeCache { write, execute, len, chunk, free, current: 0, used: 0, order: [0].into(), targets: Vec::new(), borrowed: false, lent: false, unpatched: 0, links, releases })
     }
     /// Makes an address known under the next number.
     pub fn add_target(&mut self, address: usize) -> u32 {
@@ -100,6 +105,7 @@ impl CodeCache {
     /// The process has forked; the memory is shared with the other half.
     pub fn forked(&mut self, child: bool) {
         (self.borrowed, self.lent) = (self.borrowed || child, self.lent || !child);
+        self.unpatched = 0;
     }
     /// Moves to memory of this process alone, at the same addresses. Other threads may be executing: they find the same there.
     fn own(&mut self) -> Result<(), rustix::io::Errno> {
@@ -173,10 +179,14 @@ impl CodeCache {
     }
     /// Patches a jump, by the address of its displacement, to go to `target`, which goes on in the chunk `into`; `unlinked` is what `unlink` makes of it. They lie in chunks that
     /// nobody has condemned, or the jump in one that a CPU, the caller's, is still in.
-    /// Nothing is patched in memory that another process executes as well: what is valid here need not be there.
+    /// Nothing is patched in memory that another process executes as well: what is valid here need not be there. A process that lives on long
+    /// enough to ask often gets memory of its own for it.
     pub fn link(&mut self, site: usize, unlinked: i32, target: usize, into: u32) {
         if self.borrowed || self.lent {
-            return;
+            self.unpatched += 1;
+            if self.unpatched < UNPATCHED_MAX || self.own().is_err() {
+                return;
+            }
         }
         let [site_at, target_at] = [site, target].map(|a| a - self.execute as usize);
         let chunk = target_at / self.chunk;
@@ -226,5 +236,33 @@ impl Drop for CodeCache {
             let _ = rustix::mm::munmap(self.write.cast(), self.len);
             let _ = rustix::mm::munmap(self.execute.cast(), self.len);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asm::Size;
+
+    /// Behind a fork jumps stay as they are, for the other process's sake, until this one has asked often enough to get memory of its own.
+    #[test]
+    fn jumps_are_patched_again_some_time_after_a_fork() {
+        let mut cache = CodeCache::new(4 * CHUNK).expect("executable memory");
+        let mut asm = Asm::default();
+        asm.mov_rr(Size::Q, 0, 0);
+        asm.code.resize(64, 0x90);
+        let placed = cache.place(&asm).expect("room");
+        let (site, target) = (placed.address + 16, placed.address + 48);
+        let before = cache.bytes(placed.address, 64).to_vec();
+        cache.forked(false);
+        for _ in 1..UNPATCHED_MAX {
+            cache.link(site, 0, target, placed.chunk);
+        }
+        assert_eq!(cache.bytes(placed.address, 64), before);
+        cache.link(site, 0, target, placed.chunk);
+        assert_eq!(cache.bytes(site, 4), 28i32.to_le_bytes());
+        assert_eq!(cache.bytes(placed.address, 16), &before[..16], "the rest was copied");
+        cache.unlink(placed.chunk);
+        assert_eq!(cache.bytes(site, 4), [0; 4]);
     }
 }
