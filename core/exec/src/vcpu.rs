@@ -757,23 +757,33 @@ impl Vcpu {
         let generation = machine.code.generation(pa);
         let moves = native.can_move && machine.code.elsewhere(pa, pc);
         let known = if moves { machine.code.find(pa, moving(pc), key) } else { None };
-        let made = match known {
-            Some(block) => Ok(Some(block)),
-            None => {
-                let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator());
-                let made = generator.make(machine, self.index, native, pc, mode, key, pa, attrs, moves);
-                self.caches().generator = Some(generator);
-                made
-            }
-        };
-        match made {
-            Ok(Some(block)) if moves => Ok(native.entry(machine, pc, key, pa, &block, generation)),
-            Ok(block) => Ok(block),
-            Err(e) => {
-                machine.crash(format!("the target plugin made an invalid block at {pc:#x}: {e}"));
-                Ok(None)
-            }
-        }
+        let block = known.or_else(|| self.generate(machine, native, pc, mode, key, pa, attrs, moves));
+        Ok(match block {
+            Some(block) if moves => native.entry(machine, pc, key, pa, &block, generation),
+            block => block,
+        })
+    }
+
+    /// Has the CPU's generator make code; `None` when there is no room just now, or the target makes a mistake, which ends the machine.
+    #[allow(clippy::too_many_arguments)]
+    fn generate(
+        &self,
+        machine: &Machine,
+        native: &crate::native::Native,
+        pc: u64,
+        mode: u64,
+        key: u64,
+        pa: u64,
+        attrs: u8,
+        moves: bool,
+    ) -> Option<Arc<Block>> {
+        let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator());
+        let made = generator.make(machine, self.index, native, pc, mode, key, pa, attrs, moves);
+        self.caches().generator = Some(generator);
+        made.unwrap_or_else(|e| {
+            machine.crash(format!("the target plugin made an invalid block at {pc:#x}: {e}"));
+            None
+        })
     }
 
     /// The same for a program's code.
@@ -788,17 +798,12 @@ impl Vcpu {
         key: u64,
         attrs: u8,
     ) -> Result<Option<Arc<Block>>, Fault> {
-        let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator());
-        let made = generator.make(machine, self.index, native, pc, mode, key, pc, attrs, false);
-        self.caches().generator = Some(generator);
+        let made = self.generate(machine, native, pc, mode, key, pc, attrs, false);
         if !user.has_code(pc) {
             // Somebody wrote to the page meanwhile, and nobody will see that again.
             machine.drop_code(pc);
         }
-        made.or_else(|e| {
-            machine.crash(format!("the target plugin made an invalid block at {pc:#x}: {e}"));
-            Ok(None)
-        })
+        Ok(made)
     }
 
     /// Runs blocks in the interpreter; `once`: only one. With a debugger the minder is asked before each.
