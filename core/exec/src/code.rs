@@ -1,20 +1,22 @@
 //! Translated code: blocks by the physical page that they were made from.
 //!
 //! A block is keyed by virtual address, physical address and mode key. Where a page is executed at several virtual addresses its code is made
-//! so that it can move: such a block is keyed by [`moving`], and each address has an entry of its own that says where it is and goes there.
+//! so that it can move: such code is kept under [`moving`], and each address has an entry of its own that says where it is and goes there.
 //!
 //! A block's page is marked as holding code before its bytes are read, so that
-//! every later store to the page is seen. A write to the page, from whichever side, takes the page's blocks out of the index and marks them
-//! invalid; CPUs look at that mark each time they enter a block.
+//! every later store to the page is seen. A write to the page, from whichever side, takes the page's blocks out of the index. Those for the
+//! interpreter are marked invalid; CPUs look at that mark each time they enter one. Generated code is a number, and CPUs are told to forget it.
 
+use crate::region::Places;
 use emu_interp::{FastBlock, Step};
+use emu_mem::PAGE_SIZE;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// A translated block.
+/// A block for the interpreter.
 pub struct Block {
     /// Virtual address.
     pub va: u64,
@@ -26,10 +28,6 @@ pub struct Block {
     pub vl: u32,
     /// Number of instructions.
     pub insns: u32,
-    /// The part of the code cache that it lies in, if it is generated code.
-    pub chunk: u32,
-    /// The part that it goes on in, if it is the entry of code that moves; else the same.
-    pub into: u32,
     /// False once its guest code has changed.
     pub valid: AtomicBool,
 }
@@ -40,8 +38,21 @@ pub enum Body {
     Fast(FastBlock),
     /// For the plain one (`EMU_INTERP=plain`).
     Plain(Box<[Step]>),
-    /// Generated code at this address.
-    Native(usize),
+}
+
+/// Where generated code begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NativeBlock {
+    /// Its address.
+    pub code: usize,
+    /// The part of the code cache that it lies in.
+    pub chunk: u32,
+    /// The part that it goes on in, if it is the entry of code that moves; else the same.
+    pub into: u32,
+    /// Number of instructions in its first straight run.
+    pub insns: u16,
+    /// Where in its page the guest code is.
+    pub offset: u16,
 }
 
 impl Block {
@@ -50,7 +61,6 @@ impl Block {
             + match &self.body {
                 Body::Fast(b) => b.bytes(),
                 Body::Plain(steps) => size_of_val(&**steps),
-                Body::Native(_) => 0,
             }
     }
 }
@@ -74,27 +84,116 @@ impl Hasher for Mix {
 
 type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
 
-/// The blocks of a page.
+/// Where a page is seen that code was made for at its virtual address: what the index calls a view.
+pub fn fixed(va: u64) -> u64 {
+    va & !(PAGE_SIZE - 1)
+}
+
+/// The view of code that can move: which half of the address space. No page has an odd address.
+pub fn moving(va: u64) -> u64 {
+    va & 1 << 63 | 1
+}
+
+/// What was made from a physical page.
 #[derive(Default)]
 struct Page {
-    blocks: Map<(u64, u64), Arc<Block>>,
     /// The virtual address of the page when its first block was made.
     at: u64,
     /// It has been executed at another as well.
     several: bool,
+    interpreted: Map<(u64, u64), Arc<Block>>,
+    /// A page has few addresses and modes at a time.
+    native: Vec<View>,
+    /// The bytes that all that was made from.
+    from: Places,
+    /// Stores beside those bytes.
+    beside: u32,
 }
 
-/// In the place of the virtual address of a block that can move: where it is in its page and in which half of the address space. No instruction
-/// has an odd address, in a target with such blocks.
-pub fn moving(va: u64) -> u64 {
-    va & (1 << 63 | 0xfff) | 1
+/// A page that was written after code had been made from it.
+#[derive(Clone, Copy, Default)]
+struct Written {
+    /// How often its code was thrown away.
+    times: u32,
+    /// Stores since it has had no code.
+    since: u32,
+}
+
+/// What is kept under one lock.
+#[derive(Default)]
+struct Shard {
+    pages: Map<u64, Page>,
+    written: Map<u64, Written>,
+}
+
+/// A page whose code was thrown away so often is expected to be executed and written again: stores to it stay slow.
+const OFTEN: u32 = 3;
+/// Until so many came that nothing was executed in between.
+const STORES_MAX: u32 = 64;
+/// So many stores beside the code of a page are seen before the page is given up for data.
+const BESIDE_MAX: u32 = 256;
+/// Pages in `Shard::written`.
+const WRITTEN_MAX: usize = 256;
+
+/// What a store to a page with code, or maintenance of it, comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// Code was thrown away, which CPUs have to forget.
+    pub invalidated: bool,
+    /// Stores to the page need not be seen any more.
+    pub untracked: bool,
+}
+
+/// Generated code of a page as seen at one address and in one mode.
+struct View {
+    /// See [`fixed`] and [`moving`].
+    view: u64,
+    mode: u64,
+    /// In the order of their offsets.
+    blocks: Vec<NativeBlock>,
+}
+
+impl Page {
+    fn view(&self, view: u64, mode: u64) -> Option<&View> {
+        self.native.iter().find(|v| v.mode == mode && v.view == view)
+    }
+    fn block(&self, pa: u64, view: u64, mode: u64) -> Option<NativeBlock> {
+        let blocks = &self.view(view, mode)?.blocks;
+        let offset = (pa & (PAGE_SIZE - 1)) as u16;
+        blocks.binary_search_by_key(&offset, |b| b.offset).ok().map(|i| blocks[i])
+    }
+    /// Adds generated code; what is there already stays. The number of blocks.
+    fn add(&mut self, view: u64, mode: u64, made: impl Iterator<Item = NativeBlock>) -> u64 {
+        let at = self.native.iter().position(|v| v.mode == mode && v.view == view).unwrap_or_else(|| {
+            self.native.push(View { view, mode, blocks: Vec::new() });
+            self.native.len() - 1
+        });
+        let blocks = &mut self.native[at].blocks;
+        let mut count = 0;
+        for block in made {
+            count += 1;
+            // Regions are mostly made in the order of their addresses.
+            match blocks.last() {
+                Some(last) if last.offset >= block.offset => {
+                    if let Err(i) = blocks.binary_search_by_key(&block.offset, |b| b.offset) {
+                        blocks.insert(i, block);
+                    }
+                }
+                _ => blocks.push(block),
+            }
+        }
+        count
+    }
+    fn is_empty(&self) -> bool {
+        self.interpreted.is_empty() && self.native.is_empty()
+    }
 }
 
 const SHARDS: usize = 64;
 
 /// All blocks of a machine.
 pub struct CodeIndex {
-    shards: [Mutex<Map<u64, Page>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     /// Counts the invalidations of each shard.
     generations: [AtomicU64; SHARDS],
     bytes: AtomicUsize,
@@ -123,23 +222,68 @@ impl CodeIndex {
             flushed: AtomicU64::new(0),
         }
     }
-    fn shard(&self, pa: u64) -> MutexGuard<'_, Map<u64, Page>> {
+    fn shard(&self, pa: u64) -> MutexGuard<'_, Shard> {
         self.shards[(pa >> 12) as usize % SHARDS].lock().unwrap_or_else(|e| e.into_inner())
     }
     /// Holds everything, over a fork.
     pub(crate) fn hold(&self) -> impl Sized + '_ {
         self.shards.iter().map(|s| s.lock().unwrap_or_else(|e| e.into_inner())).collect::<Vec<_>>()
     }
-    /// The block at a physical address for a virtual address and mode.
+    /// The interpreter's block at a physical address for a virtual address and mode.
     pub fn find(&self, pa: u64, va: u64, mode: u64) -> Option<Arc<Block>> {
-        self.shard(pa).get(&(pa >> 12))?.blocks.get(&(va, mode)).cloned()
+        self.shard(pa).pages.get(&(pa >> 12))?.interpreted.get(&(va, mode)).cloned()
+    }
+    /// Generated code at a physical address for a view and mode.
+    pub fn find_native(&self, pa: u64, view: u64, mode: u64) -> Option<NativeBlock> {
+        self.shard(pa).pages.get(&(pa >> 12))?.block(pa, view, mode)
     }
     /// True if the page has been executed at another virtual address than this one.
     pub fn elsewhere(&self, pa: u64, va: u64) -> bool {
         let mut shard = self.shard(pa);
-        let Some(page) = shard.get_mut(&(pa >> 12)) else { return false };
-        page.several |= page.at != va >> 12;
+        let Some(page) = shard.pages.get_mut(&(pa >> 12)) else { return false };
+        page.several |= page.at != fixed(va);
         page.several
+    }
+    /// Puts the places of a page into `places` where generated code begins for a view and mode.
+    pub fn places(&self, pa: u64, view: u64, mode: u64, places: &mut Places) {
+        places.clear();
+        let shard = self.shard(pa);
+        if let Some(view) = shard.pages.get(&(pa >> 12)).and_then(|p| p.view(view, mode)) {
+            view.blocks.iter().for_each(|b| places.add(b.offset.into()));
+        }
+    }
+    /// Adds generated code made from the bytes `from` of the page of `pa` for a view; what is there already stays. False if code was
+    /// invalidated since `generation` was asked for: it may be of old bytes that nobody watches any more, and is not kept.
+    pub fn insert_native(
+        &self,
+        pa: u64,
+        view: u64,
+        mode: u64,
+        from: &Places,
+        made: impl Iterator<Item = NativeBlock>,
+        generation: u64,
+    ) -> bool {
+        let mut shard = self.shard(pa);
+        if self.generation(pa) != generation {
+            return false;
+        }
+        let page = shard.pages.entry(pa >> 12).or_insert_with(|| Page { at: view, ..Page::default() });
+        page.from.add_all(from);
+        page.beside = 0;
+        let count = page.add(view, mode, made);
+        self.translated.fetch_add(count, Ordering::Relaxed);
+        true
+    }
+    /// The same for the entry at `va` of `code`, a block that moves, if that is still there.
+    pub fn insert_entry(&self, pa: u64, va: u64, mode: u64, entry: NativeBlock, generation: u64, code: NativeBlock) -> bool {
+        let mut shard = self.shard(pa);
+        let Some(page) = shard.pages.get_mut(&(pa >> 12)) else { return false };
+        if self.generation(pa) != generation || page.block(pa, moving(va), mode) != Some(code) {
+            return false;
+        }
+        let count = page.add(fixed(va), mode, [entry].into_iter());
+        self.translated.fetch_add(count, Ordering::Relaxed);
+        true
     }
     /// To be asked before the bytes of a block are read, and given to `insert`.
     pub fn generation(&self, pa: u64) -> u64 {
@@ -148,14 +292,6 @@ impl CodeIndex {
     /// Adds a block made from physical address `pa`; if there is one already, that one stays. If code was invalidated since `generation` was
     /// asked for, the block may be of old bytes that nobody watches any more: it is not kept, and good for one run only.
     pub fn insert(&self, pa: u64, block: Block, generation: u64) -> Arc<Block> {
-        self.insert_if(pa, block, generation, || true)
-    }
-    /// The same for the entry of `code`, a block that moves, of the same page.
-    pub fn insert_entry(&self, pa: u64, block: Block, generation: u64, code: &Block) -> Arc<Block> {
-        self.insert_if(pa, block, generation, || code.valid.load(Ordering::SeqCst))
-    }
-    /// `still` is asked while nobody can take blocks out of the page.
-    fn insert_if(&self, pa: u64, block: Block, generation: u64, still: impl FnOnce() -> bool) -> Arc<Block> {
         if self.bytes.load(Ordering::Relaxed) > self.limit {
             // This block goes with the rest, for its generation is over.
             self.drop_interpreted();
@@ -164,12 +300,13 @@ impl CodeIndex {
         self.translated.fetch_add(1, Ordering::Relaxed);
         let key = (block.va, block.mode);
         let mut shard = self.shard(pa);
-        if self.generation(pa) != generation || !still() {
+        if self.generation(pa) != generation {
             block.valid.store(false, Ordering::SeqCst);
             return Arc::new(block);
         }
-        let page = shard.entry(pa >> 12).or_insert_with(|| Page { at: block.va >> 12, ..Page::default() });
-        match page.blocks.entry(key) {
+        let page = shard.pages.entry(pa >> 12).or_insert_with(|| Page { at: fixed(block.va), ..Page::default() });
+        page.from.add_range(0, PAGE_SIZE);
+        match page.interpreted.entry(key) {
             Entry::Occupied(there) => there.get().clone(),
             Entry::Vacant(place) => {
                 self.bytes.fetch_add(block.bytes(), Ordering::Relaxed);
@@ -181,40 +318,81 @@ impl CodeIndex {
     pub fn invalidate(&self, pa: u64) -> bool {
         let page = {
             let mut shard = self.shard(pa);
-            self.generations[(pa >> 12) as usize % SHARDS].fetch_add(1, Ordering::SeqCst);
-            shard.remove(&(pa >> 12))
+            self.next_generation(pa);
+            shard.written.remove(&(pa >> 12));
+            shard.pages.remove(&(pa >> 12))
         };
+        self.drop_invalid(page)
+    }
+    /// A CPU stores `len` bytes from `pa` on, all in one page, which is marked as one that has code, or maintains the caches there.
+    /// `untrack` takes the mark back, if that is what it comes to.
+    pub fn change(&self, pa: u64, len: u64, untrack: impl FnOnce()) -> Change {
+        let number = pa >> 12;
+        let mut shard = self.shard(pa);
+        let Shard { pages, written } = &mut *shard;
+        let (page, times) = match pages.get_mut(&number) {
+            Some(page) if page.beside < BESIDE_MAX && !page.from.meets(pa & (PAGE_SIZE - 1), len) => {
+                page.beside += 1;
+                // What is being made at this moment may be of the bytes that change.
+                self.next_generation(pa);
+                return Change { invalidated: false, untracked: false };
+            }
+            Some(_) => {
+                if written.len() >= WRITTEN_MAX {
+                    written.clear();
+                }
+                let w = written.entry(number).or_default();
+                *w = Written { times: w.times + 1, since: 0 };
+                (pages.remove(&number), w.times)
+            }
+            None => match written.get_mut(&number) {
+                Some(w) if w.times >= OFTEN && w.since < STORES_MAX => {
+                    w.since += 1;
+                    self.next_generation(pa);
+                    return Change { invalidated: false, untracked: false };
+                }
+                Some(w) if w.times >= OFTEN => {
+                    written.remove(&number);
+                    (None, 0)
+                }
+                _ => (None, 0),
+            },
+        };
+        let untracked = times < OFTEN;
+        if untracked {
+            untrack();
+        }
+        self.next_generation(pa);
+        drop(shard);
+        Change { invalidated: self.drop_invalid(page), untracked }
+    }
+    fn next_generation(&self, pa: u64) {
+        self.generations[(pa >> 12) as usize % SHARDS].fetch_add(1, Ordering::SeqCst);
+    }
+    fn drop_invalid(&self, page: Option<Page>) -> bool {
         let Some(page) = page else { return false };
         self.invalidated.fetch_add(1, Ordering::Relaxed);
         self.drop_page(page);
         true
     }
     fn drop_page(&self, page: Page) {
-        for block in page.blocks.into_values() {
+        for block in page.interpreted.into_values() {
             block.valid.store(false, Ordering::SeqCst);
             self.bytes.fetch_sub(block.bytes(), Ordering::Relaxed);
         }
     }
-    /// Drops the blocks that `go` names.
-    fn drop_where(&self, go: impl Fn(&Block) -> bool) {
+    /// Drops the generated code that lies in a chunk.
+    pub fn drop_chunk(&self, chunk: u32) {
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
-            shard.retain(|_, page| {
-                page.blocks.retain(|_, block| {
-                    let going = go(block);
-                    if going {
-                        block.valid.store(false, Ordering::SeqCst);
-                        self.bytes.fetch_sub(block.bytes(), Ordering::Relaxed);
-                    }
-                    !going
+            shard.pages.retain(|_, page| {
+                page.native.retain_mut(|view| {
+                    view.blocks.retain(|b| b.chunk != chunk && b.into != chunk);
+                    !view.blocks.is_empty()
                 });
-                !page.blocks.is_empty()
+                !page.is_empty()
             });
         }
-    }
-    /// Drops the blocks whose code lies in a chunk.
-    pub fn drop_chunk(&self, chunk: u32) {
-        self.drop_where(|block| (block.chunk == chunk || block.into == chunk) && matches!(block.body, Body::Native(_)));
     }
     /// Invalidates the blocks that are not generated code: no CPU has those anywhere else.
     pub fn drop_interpreted(&self) {
@@ -222,7 +400,14 @@ impl CodeIndex {
         for generation in &self.generations {
             generation.fetch_add(1, Ordering::SeqCst);
         }
-        self.drop_where(|block| !matches!(block.body, Body::Native(_)));
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
+            shard.pages.retain(|_, page| {
+                let interpreted = std::mem::take(&mut page.interpreted);
+                self.drop_page(Page { interpreted, ..Page::default() });
+                !page.is_empty()
+            });
+        }
     }
     /// Invalidates everything.
     pub fn clear(&self) {
@@ -232,7 +417,7 @@ impl CodeIndex {
                 generation.fetch_add(1, Ordering::SeqCst);
                 std::mem::take(&mut *shard)
             };
-            pages.into_values().for_each(|p| self.drop_page(p));
+            pages.pages.into_values().for_each(|p| self.drop_page(p));
         }
     }
 }
@@ -242,7 +427,7 @@ mod tests {
     use super::*;
 
     fn block(va: u64, mode: u64) -> Block {
-        Block { va, mode, body: Body::Plain(Box::new([])), vl: 0, insns: 1, chunk: 0, into: 0, valid: AtomicBool::new(true) }
+        Block { va, mode, body: Body::Plain(Box::new([])), vl: 0, insns: 1, valid: AtomicBool::new(true) }
     }
 
     #[test]
@@ -272,6 +457,74 @@ mod tests {
         assert!(!stale.valid.load(Ordering::SeqCst) && index.find(0x1010, 0x8010, 1).is_none());
         let fresh = index.insert(0x1010, block(0x8010, 1), index.generation(0x1010));
         assert!(fresh.valid.load(Ordering::SeqCst) && index.find(0x1010, 0x8010, 1).is_some());
+    }
+
+    #[test]
+    fn generated_code_is_found_by_place_and_chunk() {
+        let index = CodeIndex::new(1 << 20);
+        let block = |offset, chunk| NativeBlock { code: 0x10_0000 + usize::from(offset), chunk, into: chunk, insns: 1, offset };
+        let from = Places::default();
+        let made = [block(0x20, 1), block(0x10, 1), block(0x18, 2), block(0x20, 3)];
+        assert!(index.insert_native(0x1010, 0x8000, 1, &from, made.into_iter(), 0));
+        assert_eq!(index.find_native(0x1018, 0x8000, 1), Some(block(0x18, 2)));
+        assert_eq!(index.find_native(0x1020, 0x8000, 1), Some(block(0x20, 1)), "the first one stays");
+        assert_eq!([(0x1018, 0x8000, 2), (0x1018, 0x9000, 1), (0x101c, 0x8000, 1)].map(|(pa, view, mode)| index.find_native(pa, view, mode)), [None; 3]);
+        let mut places = Places::default();
+        index.places(0x1000, 0x8000, 1, &mut places);
+        assert_eq!([0x10, 0x18, 0x20, 0x1c].map(|at| places.has(at)), [true, true, true, false]);
+        assert!(!index.elsewhere(0x1000, 0x8fff) && index.elsewhere(0x1000, 0x9000) && index.elsewhere(0x1000, 0x8000));
+        let code = block(0x30, 5);
+        assert!(index.insert_native(0x1030, moving(0x9030), 1, &from, [code].into_iter(), 0));
+        let entry = NativeBlock { chunk: 4, ..code };
+        assert!(index.insert_entry(0x1030, 0x9030, 1, entry, 0, code));
+        assert_eq!(index.find_native(0x1030, fixed(0x9030), 1), Some(entry));
+        assert!(!index.insert_entry(0x1030, 1 << 63 | 0x30, 1, entry, 0, code), "the other half of the address space");
+        index.drop_chunk(5);
+        assert!(!index.insert_entry(0x1030, 0xa030, 1, entry, 0, code), "it is gone");
+        assert_eq!(index.find_native(0x1030, fixed(0x9030), 1), None, "what goes on in a chunk goes with it");
+        index.drop_chunk(1);
+        assert_eq!([0x1010, 0x1018].map(|pa| index.find_native(pa, 0x8000, 1).is_some()), [false, true]);
+        let before = index.generation(0x1000);
+        assert!(index.invalidate(0x1000) && !index.invalidate(0x1000));
+        assert!(!index.insert_native(0x1010, 0x8000, 1, &from, made.into_iter(), before));
+        assert_eq!(index.find_native(0x1018, 0x8000, 1), None);
+    }
+
+    #[test]
+    fn changes_beside_code_leave_it_alone_and_pages_written_often_stay_tracked() {
+        let index = CodeIndex::new(1 << 20);
+        let mut from = Places::default();
+        from.add_range(0x100, 0x20);
+        let make = || {
+            let block = NativeBlock { code: 1, chunk: 0, into: 0, insns: 1, offset: 0x100 };
+            assert!(index.insert_native(0x1100, 0x8000, 0, &from, [block].into_iter(), index.generation(0x1100)));
+        };
+        let change = |pa, len| {
+            let mut cleared = false;
+            let change = index.change(pa, len, || cleared = true);
+            assert_eq!(cleared, change.untracked);
+            (change.invalidated, change.untracked)
+        };
+        make();
+        assert_eq!([change(0x10f8, 8), change(0x1120, 8)], [(false, false); 2], "beside it");
+        for (pa, len) in [(0x10f9, 8), (0x111f, 1)] {
+            make();
+            assert_eq!(change(pa, len), (true, true), "one byte of it");
+            assert_eq!(change(pa, len), (false, true), "there is nothing any more");
+        }
+        make();
+        assert_eq!(change(0x1108, 4), (true, false), "stores stay tracked");
+        make();
+        assert_eq!(change(0x1108, 4), (true, false));
+        for _ in 0..STORES_MAX {
+            assert_eq!(change(0x1108, 4), (false, false));
+        }
+        assert_eq!(change(0x1108, 4), (false, true), "until it is data again");
+        make();
+        for _ in 0..BESIDE_MAX {
+            assert_eq!(change(0x1200, 4), (false, false));
+        }
+        assert_eq!(change(0x1200, 4), (true, true), "too many stores beside the code");
     }
 
     #[test]

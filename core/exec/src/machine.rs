@@ -634,6 +634,24 @@ impl Machine {
             }
         }
     }
+    /// A CPU is about to store `len` bytes from `pa` on, all in one page, which holds code, or has maintained the caches there. Code made
+    /// from other bytes of the page stays. True if the CPU is in code that is none any more.
+    pub fn change_code(&self, by: &Vcpu, pa: u64, len: u64) -> bool {
+        let untrack = || {
+            if let Some(ram) = self.space.find(pa).and_then(|hit| hit.window.ram.as_ref().map(|ram| (ram, hit.offset))) {
+                ram.0.clear_code(ram.1);
+            }
+        };
+        if !self.code.change(pa, len, untrack).invalidated {
+            return false;
+        }
+        let page = pa & !4095;
+        by.forget_code_of(page);
+        for other in self.cpus.iter().filter(|o| o.index != by.index) {
+            other.post(Request::ForgetCode(page));
+        }
+        by.executes(page)
+    }
     /// All code may have changed.
     pub fn forget_all_code(&self) {
         self.code.clear();

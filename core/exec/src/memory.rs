@@ -82,7 +82,7 @@ impl<'a> Running<'a> {
             };
         }
         if write && tag & slow::TRACKED != 0 {
-            self.note_first_write(va, view, &entry);
+            self.note_first_write(va, size, view, &entry);
         }
         Ok(Place::Host((va as usize).wrapping_add(entry.addend) as *mut u8))
     }
@@ -132,12 +132,20 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    /// The first store to a page since it was clean or code was made from it.
-    fn note_first_write(&self, va: u64, view: usize, entry: &Entry) {
+    /// A store to a page that is clean, or that code was made from.
+    fn note_first_write(&self, va: u64, size: u32, view: usize, entry: &Entry) {
         let Some(hit) = self.machine.space.find(entry.pa()) else { return };
         let Some(ram) = hit.window.writable() else { return };
-        self.machine.space.note_write(hit.window, ram, hit.offset, &|w, page| self.machine.code_written(w, page));
-        self.vcpu.tlb(view).allow_write(va);
+        let (at, len) = (va & PAGE_MASK, u64::from(size).min(PAGE_SIZE - (va & PAGE_MASK)));
+        self.machine.space.note_write(hit.window, ram, hit.offset, &|w, page| {
+            if self.machine.change_code(self.vcpu, w.base + page + at, len) {
+                // The code that stores may be what has changed.
+                self.vcpu.kick();
+            }
+        });
+        if !ram.has_code(hit.offset) {
+            self.vcpu.tlb(view).allow_write(va);
+        }
     }
 
     fn device_read(&self, w: &Window, offset: u64, va: u64, size: u32, flags: MemFlags) -> Result<u64, Fault> {

@@ -7,10 +7,10 @@
 //! that comes to the dispatcher publishes the epoch, forgets its jump cache and expects no returns before it runs code again; a chunk is used
 //! again when every CPU has, or is outside of generated code.
 
-use crate::code::{Block, Body, moving};
+use crate::code::{NativeBlock, fixed, moving};
 use crate::machine::Machine;
 use crate::memory::Running;
-use crate::region::{Former, Source};
+use crate::region::{Former, Places, Source};
 use crate::services::of;
 use crate::vcpu::count;
 use emu_interp::{Env, Fault};
@@ -20,11 +20,13 @@ use emu_opt::{Dead, Forward, StateInfo, UnitOps};
 use emu_plugins_api::{CpuHeader, FieldClass, StateLayout, effect, layout_flag};
 use emu_x86_64::asm::{Asm, Mem, Size, reg::RAX};
 use emu_x86_64::direct::Direct;
-use emu_x86_64::frame::{CPU, Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, Link, LinkBase, PINS, Runtime, Site, TLB_ENTRY, TlbShape};
+use emu_x86_64::frame::{
+    CPU, Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, Link, LinkBase, PINS, PinMap, Runtime, Site, TLB_ENTRY, TlbShape,
+};
 use emu_x86_64::{CodeCache, Lowering, Options, Region, Thunks, Unit};
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
 
 /// Executable memory of a machine in bytes.
 const CACHE: usize = 192 << 20;
@@ -116,6 +118,8 @@ pub struct Generator {
     former: Former,
     lowering: Lowering<'static>,
     page: Vec<u8>,
+    /// Where there is code of the page already.
+    known: Places,
     entries: Vec<(u64, u32)>,
     forward: Forward,
     dead: Dead,
@@ -196,6 +200,7 @@ impl Native {
             jumps: at.jumps as i32,
             jump_shift: layout.insn_bytes.max(1).trailing_zeros() as u8,
             tlb: TlbShape { offset: at.tlb as i32, entries: TLB_ENTRIES as u32, page_bits: 12, views: at.views },
+            pin_map: PinMap::new(&pins),
             pins,
             helpers: helpers.collect(),
             runtime,
@@ -241,6 +246,7 @@ impl Native {
             former: Former::new(),
             lowering: Lowering::new(self.frame, self.thunks, self.options),
             page: vec![0; PAGE_SIZE as usize],
+            known: Places::default(),
             entries: Vec::new(),
             forward: Forward::default(),
             dead: Dead::default(),
@@ -262,10 +268,9 @@ impl Native {
         }
     }
 
-    /// The entry at `pc` (physical address `pa`) of a block that moves; `None` when there is no room just now. `generation` was asked for before
-    /// the block was.
-    pub fn entry(&self, m: &Machine, pc: u64, key: u64, pa: u64, code: &Block, generation: u64) -> Option<Arc<Block>> {
-        let Body::Native(address) = code.body else { return None };
+    /// The entry at `pc` (physical address `pa`) of a block that moves, and whether it is in the index; `None` when there is no room just now.
+    /// `generation` was asked for before the block was.
+    pub fn entry(&self, m: &Machine, pc: u64, key: u64, pa: u64, code: NativeBlock, generation: u64) -> Option<(NativeBlock, bool)> {
         let mut asm = Asm::default();
         let page = Mem::at(CPU, self.frame.disp(self.frame.exchange + offset_of!(Exchange, page) as i32));
         asm.mov_ri(RAX, pc & !(PAGE_SIZE - 1));
@@ -274,20 +279,11 @@ impl Native {
         // Nobody throws the chunk away before the block is in the index.
         let mut cache = self.cache.lock().unwrap_or_else(|e| e.into_inner());
         self.reclaim(m, &mut cache);
-        let placed = cache.place_before(&asm, address)?;
+        let placed = cache.place_before(&asm, code.code)?;
         self.bytes.fetch_add(asm.code.len() as u64, Ordering::Relaxed);
         self.entries.fetch_add(1, Ordering::Relaxed);
-        let block = Block {
-            va: pc,
-            mode: key,
-            body: Body::Native(placed.address),
-            vl: code.vl,
-            insns: code.insns,
-            chunk: placed.chunk,
-            into: code.chunk,
-            valid: AtomicBool::new(true),
-        };
-        Some(m.code.insert_entry(pa, block, generation, code))
+        let block = NativeBlock { code: placed.address, chunk: placed.chunk, into: code.chunk, ..code };
+        Some((block, m.code.insert_entry(pa, pc, key, block, generation, code)))
     }
     /// Where to go on after a fault at `rip`, if that is a direct access of generated code.
     pub(crate) fn way_beside(&self, rip: usize) -> Option<usize> {
@@ -309,14 +305,14 @@ impl Native {
         Held { cache: held(&self.cache), _condemned: held(&self.condemned), _faults: held(&self.faults) }
     }
 
-    /// Patches a jump to go to a block. The CPU that asks has come from the jump, and not been seen at the dispatcher since.
-    pub fn link(&self, link: &Link, block: &Block) {
-        let Body::Native(code) = block.body else { return };
+    /// Patches a jump to go to the code at a place, if there is any. The CPU that asks has come from the jump, and not been seen at the dispatcher
+    /// since.
+    pub fn link(&self, m: &Machine, link: &Link, pa: u64, view: u64, key: u64) {
         let mut cache = self.cache.lock().unwrap_or_else(|e| e.into_inner());
-        // Whoever throws code away holds the lock: this block's chunks have their links undone later or are gone already.
-        if block.valid.load(Ordering::SeqCst) {
+        // Whoever throws a chunk away holds the lock: the links into it are undone later, or its blocks are out of the index already.
+        if let Some(block) = m.code.find_native(pa, view, key) {
             let site = core::ptr::from_ref(link).addr().wrapping_add_signed(link.site as isize);
-            cache.link(site, link.unlinked, code, block.into);
+            cache.link(site, link.unlinked, block.code, block.into);
             self.links.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -366,13 +362,24 @@ impl Held<'_> {
 }
 
 impl Generator {
-    /// Makes a region that begins at `pc` and enters its blocks into the index. The block; `None` when there is no room just now; an error
-    /// is a mistake of the target's.
+    /// Makes a region that begins at `pc` and enters its blocks into the index. The block, and whether it is in the index (if not, its page
+    /// has changed meanwhile and it is good for one run only); `None` when there is no room just now; an error is a mistake of the target's.
     #[allow(clippy::too_many_arguments)]
-    pub fn make(&mut self, m: &Machine, cpu: u32, native: &Native, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8, moves: bool) -> Result<Option<Arc<Block>>, String> {
+    pub fn make(
+        &mut self,
+        m: &Machine,
+        cpu: u32,
+        native: &Native,
+        pc: u64,
+        mode: u64,
+        key: u64,
+        pa: u64,
+        attrs: u8,
+        moves: bool,
+        generation: u64,
+    ) -> Result<Option<(NativeBlock, bool)>, String> {
         let started = m.trace.stats.then(std::time::Instant::now);
         let page = pa & !(PAGE_SIZE - 1);
-        let generation = m.code.generation(pa);
         let readable = match &m.user {
             // Noted after the generation was asked for: whoever forgets the page's code from now on makes that one old.
             Some(user) => {
@@ -384,15 +391,15 @@ impl Generator {
         if !readable {
             return Ok(None);
         }
-        let place = |at: u64| if moves { moving(at) } else { at };
-        let known = |at: u64| m.code.find(page | at & (PAGE_SIZE - 1), place(at), key).is_some();
+        let view = if moves { moving(pc) } else { fixed(pc) };
+        m.code.places(pa, view, key, &mut self.known);
         self.former.form(&Source {
             arch: &m.arch,
             pc,
             mode,
             attrs: attrs.into(),
             page: &self.page,
-            known: &known,
+            known: &self.known,
             single: native.frame.unlinked,
             slots_max: native.frame.slot_count,
             moves,
@@ -437,24 +444,17 @@ impl Generator {
         if m.trace.out_asm {
             m.trace_code(pc, placed.address, &self.lowering.asm.code);
         }
-        let mut entry = None;
-        let insns_of = |pc: u64| f.units.iter().find(|u| u.pc == pc).map_or(1, |u| f.counts[u.counts.0].1);
-        for (at, offset) in &self.entries {
-            let block = Block {
-                va: place(*at),
-                mode: key,
-                body: Body::Native(placed.address + *offset as usize),
-                vl,
-                insns: insns_of(*at),
-                chunk: placed.chunk,
-                into: placed.chunk,
-                valid: AtomicBool::new(true),
-            };
-            let block = m.code.insert(page | at & (PAGE_SIZE - 1), block, generation);
-            if *at == pc {
-                entry = Some(block);
-            }
-        }
+        let block = |i: usize, at: u64, offset: u32| NativeBlock {
+            code: placed.address + offset as usize,
+            chunk: placed.chunk,
+            into: placed.chunk,
+            insns: f.counts[f.units[i].counts.0].1.min(u16::MAX.into()) as u16,
+            offset: (at & (PAGE_SIZE - 1)) as u16,
+        };
+        // An entry for each unit, in the order of the units.
+        let blocks = self.entries.iter().enumerate().map(|(i, (at, offset))| block(i, *at, *offset));
+        let kept = m.code.insert_native(pa, view, key, &f.from, blocks, generation);
+        let entry = self.entries.first().map(|(at, offset)| (block(0, *at, *offset), kept));
         drop(cache);
         m.code.insns.fetch_add(f.insns.into(), Ordering::Relaxed);
         if let Some(t) = started {
@@ -506,7 +506,7 @@ impl Generator {
         page: &[u8],
     ) -> Result<(Vec<u8>, u32), String> {
         let slots_max = native.frame.slot_count;
-        self.former.form(&Source { arch, pc, mode, attrs: 0, page, known: &|_| false, single: false, slots_max, moves: false })?;
+        self.former.form(&Source { arch, pc, mode, attrs: 0, page, known: &Places::default(), single: false, slots_max, moves: false })?;
         if native.optimise {
             self.optimise(native);
         }
@@ -533,8 +533,13 @@ impl Generator {
         }
         self.dead.run(&mut f.ops, &self.units, &self.looks, &native.state);
         let (units, counts) = (&f.units, &mut f.counts);
-        let owner = |i: usize| units.iter().position(|u| u.counts.0 <= i && i < u.counts.1).unwrap_or(0);
-        let marks = counts.iter_mut().enumerate().map(|(i, c)| (owner(i), &mut c.0));
+        let mut owner = 0;
+        let marks = counts.iter_mut().enumerate().map(|(i, c)| {
+            while i >= units[owner].counts.1 {
+                owner += 1;
+            }
+            (owner, &mut c.0)
+        });
         emu_opt::compact(&mut f.ops, &mut self.units, marks);
         for (u, o) in f.units.iter_mut().zip(&self.units) {
             u.ops = (o.first, o.last);

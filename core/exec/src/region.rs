@@ -1,27 +1,104 @@
 //! Region forming: from one entry, the control flow inside its guest page, as units for the code generator.
 //!
 //! The target translates straight pieces; this file asks for one wherever control can go by constants within the page, cuts pieces where
-//! somebody jumps into their middle, and strings those together that only follow each other.
+//! somebody jumps into their middle, and strings those together that only follow each other. What code was made of before is not translated
+//! again: a piece ends where a unit of another region begins.
+//!
+//! Everything is looked up by tables over the page's instructions, so that forming takes time in proportion to the ops.
 
-use emu_ir::{Code, NONE, Op, OwnedIrBuf, Shape, Ty, verify};
+use emu_ir::{Code, InsnMark, NONE, Op, OwnedIrBuf, Shape, Ty, Verifier};
 use emu_mem::PAGE_SIZE;
 use emu_plugins_api::{ArchitectureHandle, BlockRequest, Slice};
 
-/// Pieces in a region.
+/// Pieces that are translated for a region; cuts may make more of them.
 const PIECES_MAX: usize = 32;
 /// Instructions in a region.
 const INSNS_MAX: u32 = 128;
 /// Instructions in a piece.
 pub const PIECE_INSNS_MAX: u32 = 64;
 
+const PAGE_MASK: u64 = PAGE_SIZE - 1;
+/// No instruction.
+const NOWHERE: u16 = u16::MAX;
+
+/// A set of places in a page, by byte.
+#[derive(Clone)]
+pub struct Places([u64; PAGE_SIZE as usize / 64]);
+
+impl Default for Places {
+    fn default() -> Self {
+        Places([0; PAGE_SIZE as usize / 64])
+    }
+}
+
+impl Places {
+    /// Empties it.
+    pub fn clear(&mut self) {
+        self.0.fill(0);
+    }
+    /// Adds the place that an address is at.
+    pub fn add(&mut self, address: u64) {
+        let at = (address & PAGE_MASK) as usize;
+        self.0[at / 64] |= 1 << (at % 64);
+    }
+    /// Adds what is in another set.
+    pub fn add_all(&mut self, other: &Places) {
+        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
+    }
+    /// The bits of a range that lie in word `i`.
+    fn bits(i: usize, first: usize, end: usize) -> u64 {
+        let (low, high) = (first.max(i * 64) - i * 64, end.min(i * 64 + 64) - i * 64);
+        if high - low == 64 { u64::MAX } else { ((1 << (high - low)) - 1) << low }
+    }
+    /// Adds `len` bytes (some) from an address on, as far as they are in the page.
+    pub fn add_range(&mut self, address: u64, len: u64) {
+        let first = (address & PAGE_MASK) as usize;
+        let end = (first + len as usize).min(PAGE_SIZE as usize);
+        for i in first / 64..end.div_ceil(64) {
+            self.0[i] |= Places::bits(i, first, end);
+        }
+    }
+    /// True if any of `len` bytes (some) from an address on, as far as they are in the page, is in it.
+    pub fn meets(&self, address: u64, len: u64) -> bool {
+        let first = (address & PAGE_MASK) as usize;
+        let end = (first + len as usize).min(PAGE_SIZE as usize);
+        (first / 64..end.div_ceil(64)).any(|i| self.0[i] & Places::bits(i, first, end) != 0)
+    }
+    /// True if an address is at one of them.
+    pub fn has(&self, address: u64) -> bool {
+        let at = (address & PAGE_MASK) as usize;
+        self.0[at / 64] >> (at % 64) & 1 != 0
+    }
+    /// The first one behind `offset`, or the page's size.
+    fn after(&self, offset: usize) -> usize {
+        let from = offset + 1;
+        let mut mask = u64::MAX << (from % 64);
+        for (i, word) in self.0.iter().enumerate().skip(from / 64) {
+            let here = word & mask;
+            if here != 0 {
+                return i * 64 + here.trailing_zeros() as usize;
+            }
+            mask = u64::MAX;
+        }
+        PAGE_SIZE as usize
+    }
+}
+
 /// A straight piece of guest code.
 struct Piece {
     pc: u64,
-    /// Its ops in `Former::ops`.
-    first: usize,
-    last: usize,
+    /// Its ops in `Former::raw`.
+    ops: (usize, usize),
+    /// Its instructions in `Former::marks`.
+    marks: (usize, usize),
+    /// Its ways out in `Former::ways`.
+    ways: (usize, usize),
     bytes: u64,
     insns: u32,
+    /// Value slots up to here.
+    slots: u32,
+    /// It may be cut: no value crosses from one instruction to another, and it has as many as the target says.
+    divisible: bool,
     /// It was cut: what comes next.
     cut: Option<u64>,
     /// Number of ways into it from inside.
@@ -29,6 +106,16 @@ struct Piece {
     /// It can be entered from elsewhere: the entry, or what a call comes back to.
     outside: bool,
     used: bool,
+    /// The unit that begins with it.
+    unit: usize,
+}
+
+/// An op by which control goes to a constant address, or comes back to what follows it.
+struct Way {
+    op: usize,
+    to: Option<u64>,
+    /// Control comes back behind the piece.
+    returns: bool,
 }
 
 /// A unit in the former's vectors.
@@ -58,8 +145,8 @@ pub struct Source<'a> {
     pub attrs: u32,
     /// The page's bytes.
     pub page: &'a [u8],
-    /// Whether there is code for an address of the page already.
-    pub known: &'a dyn Fn(u64) -> bool,
+    /// Where code that there is already begins.
+    pub known: &'a Places,
     /// Only the entry's piece.
     pub single: bool,
     /// Number of value slots that a unit may have.
@@ -71,9 +158,23 @@ pub struct Source<'a> {
 /// The former, with vectors that are used again.
 pub struct Former {
     buf: OwnedIrBuf,
+    verifier: Verifier,
     raw: Vec<Op>,
+    marks: Vec<InsnMark>,
+    ways: Vec<Way>,
     pieces: Vec<Piece>,
     todo: Vec<u64>,
+    /// By place: the piece that has an instruction there, and the instruction.
+    places: Vec<(u16, u16)>,
+    /// Where pieces and known code begin.
+    starts: Places,
+    /// The bytes that the region was made from.
+    pub from: Places,
+    order: Vec<usize>,
+    follows: Vec<bool>,
+    unit_ways: Vec<(usize, u64)>,
+    insn_bytes: u64,
+    page: u64,
     /// Ops of the units, one behind the other.
     pub ops: Vec<Op>,
     /// Where instructions are counted, relative to the unit's ops.
@@ -82,6 +183,8 @@ pub struct Former {
     pub units: Vec<UnitRange>,
     /// Instructions in all of them.
     pub insns: u32,
+    /// Pieces translated.
+    translated: usize,
 }
 
 impl Former {
@@ -89,35 +192,52 @@ impl Former {
     pub fn new() -> Former {
         Former {
             buf: OwnedIrBuf::new(0),
+            verifier: Verifier::default(),
             raw: Vec::new(),
+            marks: Vec::new(),
+            ways: Vec::new(),
             pieces: Vec::new(),
             todo: Vec::new(),
+            places: Vec::new(),
+            starts: Places::default(),
+            from: Places::default(),
+            order: Vec::new(),
+            follows: Vec::new(),
+            unit_ways: Vec::new(),
+            insn_bytes: 1,
+            page: 0,
             ops: Vec::new(),
             counts: Vec::new(),
             units: Vec::new(),
             insns: 0,
+            translated: 0,
         }
     }
 
     /// Forms a region; the error is what the verifier says.
     pub fn form(&mut self, s: &Source<'_>) -> Result<(), String> {
         self.raw.clear();
+        self.marks.clear();
+        self.ways.clear();
         self.pieces.clear();
         self.todo.clear();
-        self.insns = 0;
+        (self.insns, self.translated) = (0, 0);
+        self.insn_bytes = u64::from(s.arch.layout().insn_bytes.max(1));
+        self.page = s.pc & !PAGE_MASK;
+        self.places.clear();
+        self.places.resize((PAGE_SIZE / self.insn_bytes) as usize, (NOWHERE, NOWHERE));
+        self.starts.clone_from(s.known);
+        self.from.clear();
         self.todo.push(s.pc);
-        let align = u64::from(s.arch.layout().insn_bytes.max(1)) - 1;
         while let Some(pc) = self.todo.pop() {
-            if self.pieces.len() >= PIECES_MAX || self.insns >= INSNS_MAX {
-                break;
-            }
-            if pc & align != 0 && pc != s.pc {
+            if pc % self.insn_bytes != 0 && pc != s.pc {
                 continue;
             }
             match self.find(pc) {
-                Some(i) if self.pieces[i].pc == pc => {}
-                Some(i) => self.cut(i, pc),
-                None if pc != s.pc && (s.known)(pc) => {}
+                Some((i, mark)) => self.cut(i, mark),
+                None if pc != s.pc && s.known.has(pc) => {}
+                // What there is may still have to be cut.
+                None if self.translated >= PIECES_MAX || self.insns >= INSNS_MAX => {}
                 None => self.piece(s, pc)?,
             }
             if s.single {
@@ -129,17 +249,24 @@ impl Former {
         Ok(())
     }
 
-    /// The piece that has an instruction at `pc`.
-    fn find(&self, pc: u64) -> Option<usize> {
-        self.pieces.iter().position(|p| p.pc <= pc && pc - p.pc < p.bytes)
+    /// The piece that has an instruction at `pc`, and the instruction.
+    fn find(&self, pc: u64) -> Option<(usize, usize)> {
+        if pc & !PAGE_MASK != self.page {
+            return None;
+        }
+        let (piece, mark) = self.places[((pc & PAGE_MASK) / self.insn_bytes) as usize];
+        (piece != NOWHERE).then_some((piece.into(), mark.into()))
+    }
+    /// The piece that begins at `pc`.
+    fn beginning(&self, pc: u64) -> Option<usize> {
+        self.find(pc).map(|f| f.0).filter(|i| self.pieces[*i].pc == pc)
     }
 
     /// Translates a piece that begins at `pc`.
     fn piece(&mut self, s: &Source<'_>, pc: u64) -> Result<(), String> {
-        let offset = (pc & (PAGE_SIZE - 1)) as usize;
+        let offset = (pc & PAGE_MASK) as usize;
         // Not beyond the next piece.
-        let end = self.pieces.iter().filter(|p| p.pc > pc).map(|p| (p.pc & (PAGE_SIZE - 1)) as usize).min().unwrap_or(s.page.len());
-        let end = end.max(offset + s.arch.layout().insn_bytes as usize).min(s.page.len());
+        let end = self.starts.after(offset).max(offset + self.insn_bytes as usize).min(s.page.len());
         let mut max_insns = PIECE_INSNS_MAX;
         let layout = s.arch.layout();
         let vl = s.arch.vector_bytes(s.mode);
@@ -163,91 +290,129 @@ impl Former {
         if self.buf.next_slot + 2 > s.slots_max {
             return Err(format!("one instruction needs {} value slots", self.buf.next_slot));
         }
-        verify(self.buf.ops(), self.buf.next_slot, vl, layout.size.into(), layout.helpers.get().len() as u32)
-            .map_err(|e| format!("{e}\n{}", emu_ir::print(self.buf.ops())))?;
-        let first = self.raw.len();
-        self.raw.extend_from_slice(self.buf.ops());
+        let ops = self.buf.ops();
+        let marks = self.marks.len();
+        let separate = self
+            .verifier
+            .run(ops, self.buf.next_slot, vl, layout.size.into(), layout.helpers.get().len() as u32, &mut self.marks)
+            .map_err(|e| format!("{e}\n{}", emu_ir::print(ops)))?;
+        let (first, ways) = (self.raw.len(), self.ways.len());
+        self.raw.extend_from_slice(ops);
         let (bytes, insns) = (u64::from(info.bytes).max(1), info.insns.max(1));
         self.insns += insns;
-        let from = self.todo.len();
-        for op in &self.raw[first..] {
-            for target in targets(op, pc.wrapping_add(bytes)) {
-                if (target ^ s.pc) & !(PAGE_SIZE - 1) == 0 {
-                    self.todo.push(target);
-                }
+        self.translated += 1;
+        let number = self.pieces.len();
+        for (n, mark) in self.marks.iter_mut().enumerate().skip(marks) {
+            mark.op += first;
+            let at = mark.pc.wrapping_sub(pc);
+            if (mark.pc ^ s.pc) & !PAGE_MASK == 0 && at < bytes && n < usize::from(NOWHERE) {
+                self.places[((mark.pc & PAGE_MASK) / self.insn_bytes) as usize] = (number as u16, n as u16);
             }
         }
-        // The way that goes on comes first.
-        self.todo[from..].reverse();
-        let last = self.raw.len();
-        self.pieces.push(Piece { pc, first, last, bytes, insns, cut: None, preds: 0, outside: pc == s.pc, used: false });
+        self.starts.add(pc);
+        self.from.add_range(pc, bytes);
+        let end = pc.wrapping_add(bytes);
+        let in_page = |to: u64| (to ^ s.pc) & !PAGE_MASK == 0;
+        for (i, op) in ops.iter().enumerate() {
+            let (to, returns) = match op.code {
+                GOTO => (Some(op.imm), op.aux != 0),
+                BRANCH => (Some(op.imm), false),
+                JUMP if op.aux == 1 => (None, true),
+                _ => continue,
+            };
+            self.ways.push(Way { op: first + i, to, returns });
+            // The way that goes on is the last of them, and the first to be followed.
+            self.todo.extend(to.into_iter().chain(returns.then_some(end)).filter(|to| in_page(*to)));
+        }
+        self.pieces.push(Piece {
+            pc,
+            ops: (first, self.raw.len()),
+            marks: (marks, self.marks.len()),
+            ways: (ways, self.ways.len()),
+            bytes,
+            insns,
+            slots: self.buf.next_slot,
+            divisible: separate && (self.marks.len() - marks) as u32 == insns,
+            cut: None,
+            preds: 0,
+            outside: pc == s.pc,
+            used: false,
+            unit: usize::MAX,
+        });
         Ok(())
     }
 
-    /// Cuts a piece before its instruction at `pc`, unless values cross there.
-    fn cut(&mut self, i: usize, pc: u64) {
-        let p = &self.pieces[i];
-        let ops = &self.raw[p.first..p.last];
-        let is_start = |o: &Op| o.code == Code::InsnStart as u16;
-        let Some(at) = ops.iter().position(|o| is_start(o) && o.imm == pc) else { return };
-        let mut own = vec![false; self.buf.next_slot.max(1 << 10) as usize];
-        for o in ops[at..].iter().filter(|o| o.dst != NONE) {
-            if own.len() <= o.dst as usize {
-                own.resize(o.dst as usize + 1, false);
-            }
-            own[o.dst as usize] = true;
-        }
-        let crosses = |o: &Op| {
-            o.code != Code::Const128 as u16 && [o.a, o.b, o.c].iter().any(|s| *s != NONE && !own.get(*s as usize).copied().unwrap_or(false))
-        };
-        if ops[at..].iter().any(crosses) {
+    /// Cuts a piece before one of its instructions, unless it begins there or is in one piece for a reason.
+    fn cut(&mut self, i: usize, mark: usize) {
+        let InsnMark { pc, op, slot } = self.marks[mark];
+        let number = self.pieces.len();
+        let p = &mut self.pieces[i];
+        if mark == p.marks.0 || !p.divisible || number >= usize::from(NOWHERE) {
             return;
         }
-        let before = ops[..at].iter().filter(|o| is_start(o)).count() as u32;
-        let (first, last) = (p.first, p.last);
+        let before = (mark - p.marks.0) as u32;
+        let ways = self.ways[p.ways.0..p.ways.1].partition_point(|w| w.op < op) + p.ways.0;
         let tail = Piece {
             pc,
-            first: first + at,
-            last,
-            bytes: p.bytes - (pc - p.pc),
+            ops: (op, p.ops.1),
+            marks: (mark, p.marks.1),
+            ways: (ways, p.ways.1),
+            bytes: p.bytes - pc.wrapping_sub(p.pc),
             insns: p.insns - before,
+            slots: p.slots,
             cut: p.cut,
-            preds: 0,
             outside: false,
-            used: false,
+            ..*p
         };
-        let p = &mut self.pieces[i];
-        (p.last, p.bytes, p.insns, p.cut) = (first + at, pc - p.pc, before, Some(pc));
+        (p.ops.1, p.marks.1, p.ways.1, p.slots) = (op, mark, ways, slot);
+        (p.bytes, p.insns, p.cut) = (pc.wrapping_sub(p.pc), before, Some(pc));
+        for n in tail.marks.0..tail.marks.1 {
+            let place = ((self.marks[n].pc & PAGE_MASK) / self.insn_bytes) as usize;
+            if self.places[place] == (i as u16, n as u16) {
+                self.places[place].0 = number as u16;
+            }
+        }
+        self.starts.add(pc);
         self.pieces.push(tail);
     }
 
     /// Counts the ways into each piece.
     fn connect(&mut self) {
         for i in 0..self.pieces.len() {
-            let (first, last, end) = (self.pieces[i].first, self.pieces[i].last, self.pieces[i].pc.wrapping_add(self.pieces[i].bytes));
-            if let Some(next) = self.pieces[i].cut {
+            let p = &self.pieces[i];
+            let (ways, end) = (p.ways, p.pc.wrapping_add(p.bytes));
+            if let Some(next) = p.cut {
                 self.way(next, false);
             }
-            for k in first..last {
-                let op = self.raw[k];
-                match op.opcode() {
-                    Some(Code::Goto) if op.aux == 0 => self.way(op.imm, false),
-                    Some(Code::Goto) => {
-                        self.way(op.imm, false);
-                        self.way(end, true);
-                    }
-                    Some(Code::Branch) => self.way(op.imm, false),
-                    Some(Code::Jump) if op.aux == 1 => self.way(end, true),
-                    _ => {}
+            for w in ways.0..ways.1 {
+                let Way { to, returns, .. } = self.ways[w];
+                if let Some(to) = to {
+                    self.way(to, false);
+                }
+                if returns {
+                    self.way(end, true);
                 }
             }
         }
     }
     fn way(&mut self, pc: u64, outside: bool) {
-        if let Some(p) = self.pieces.iter_mut().find(|p| p.pc == pc) {
+        if let Some(i) = self.beginning(pc) {
+            let p = &mut self.pieces[i];
             p.preds += 1;
             p.outside |= outside;
         }
+    }
+    /// The piece that only this one goes on to, if there is one that is not part of a unit yet.
+    fn successor(&self, i: usize) -> Option<usize> {
+        let p = &self.pieces[i];
+        let to = match p.cut {
+            Some(to) => to,
+            None => match self.raw[p.ops.0..p.ops.1].last() {
+                Some(op) if op.code == GOTO && op.aux == 0 => op.imm,
+                _ => return None,
+            },
+        };
+        self.beginning(to).filter(|q| self.pieces[*q].preds == 1 && !self.pieces[*q].outside && !self.pieces[*q].used)
     }
 
     /// Makes units of pieces: a piece that only one other goes on to is part of that one's unit.
@@ -255,125 +420,111 @@ impl Former {
         self.ops.clear();
         self.counts.clear();
         self.units.clear();
+        self.unit_ways.clear();
         // The entry first, the rest in the order of their addresses.
-        let mut order: Vec<usize> = (0..self.pieces.len()).collect();
+        self.order.clear();
+        self.order.extend(0..self.pieces.len());
+        let mut order = std::mem::take(&mut self.order);
         order.sort_unstable_by_key(|i| (self.pieces[*i].pc != s.pc, self.pieces[*i].pc));
-        // Pieces that go on in one place claim it, if it is theirs alone.
-        let next = |f: &Former, i: usize| -> Option<usize> {
-            let p = &f.pieces[i];
-            let to = match p.cut {
-                Some(to) => to,
-                None => match f.raw[p.first..p.last].last() {
-                    Some(op) if op.code == Code::Goto as u16 && op.aux == 0 => op.imm,
-                    _ => return None,
-                },
-            };
-            f.pieces.iter().position(|q| q.pc == to && q.preds == 1 && !q.outside && !q.used)
-        };
-        let follows: Vec<bool> = {
-            let mut follows = vec![false; self.pieces.len()];
-            for i in 0..self.pieces.len() {
-                if let Some(n) = next(self, i) {
-                    follows[n] = n != i;
-                }
+        self.follows.clear();
+        self.follows.resize(self.pieces.len(), false);
+        for i in 0..self.pieces.len() {
+            if let Some(n) = self.successor(i) {
+                self.follows[n] = n != i;
             }
-            follows
-        };
+        }
         for pass in 0..2 {
             for &start in &order {
                 // In the second pass what only a circle of followers leads to.
-                if self.pieces[start].used || (pass == 0 && follows[start]) {
-                    continue;
+                if !self.pieces[start].used && (pass == 1 || !self.follows[start]) {
+                    self.string(s, start);
                 }
-                let (ops, counts) = (self.ops.len(), self.counts.len());
-                let (mut slots, mut labels) = (0, 0u64);
-                let mut at = start;
-                loop {
-                    self.pieces[at].used = true;
-                    let going_on = next(self, at);
-                    let p = &self.pieces[at];
-                    self.counts.push(((self.ops.len() - ops) as u32, p.insns));
-                    let mut piece = &self.raw[p.first..p.last];
-                    if going_on.is_some() && p.cut.is_none() {
-                        piece = &piece[..piece.len() - 1];
-                    }
-                    // Values are numbered from the unit's first on.
-                    let lowest = piece.iter().map(|o| o.dst).min().unwrap_or(0);
-                    let shift = |v: u32| if v == NONE { NONE } else { v.wrapping_sub(lowest).wrapping_add(slots) };
-                    let mut top = slots;
-                    // So are labels, which every piece numbers from 0 on.
-                    labels += 1 << 32;
-                    for op in piece {
-                        let mut op = *op;
-                        if matches!(op.opcode(), Some(Code::Label | Code::BrIf | Code::Br)) {
-                            op.imm += labels;
-                        }
-                        // Code for one virtual address: what moves with it is as constant as all else.
-                        if op.code == Code::Address as u16 && !s.moves {
-                            op.code = Code::Const as u16;
-                        }
-                        op.dst = shift(op.dst);
-                        if op.code != Code::Const128 as u16 {
-                            (op.a, op.b, op.c) = (shift(op.a), shift(op.b), shift(op.c));
-                        }
-                        if op.dst != NONE {
-                            let width = emu_ir::result_width(&op).map_or(1, |w| w.slots(self.buf.vl).max(1));
-                            top = top.max(op.dst + width);
-                        }
-                        self.ops.push(op);
-                    }
-                    slots = top;
-                    match going_on {
-                        Some(n) if slots + s.slots_max / 2 < s.slots_max || slots < s.slots_max / 4 => at = n,
-                        going_on => {
-                            let to = match going_on {
-                                Some(n) => Some(self.pieces[n].pc),
-                                None => self.pieces[at].cut,
-                            };
-                            if let Some(to) = to {
-                                self.ops.push(goto(to));
-                            }
-                            break;
-                        }
-                    }
-                }
-                self.units.push(UnitRange {
-                    pc: self.pieces[start].pc,
-                    ops: (ops, self.ops.len()),
-                    counts: (counts, self.counts.len()),
-                    slots,
-                    loops: false,
-                });
             }
         }
+        self.order = order;
         // Ways back.
-        for i in 0..self.units.len() {
-            let (a, b) = self.units[i].ops;
-            for k in a..b {
-                let op = &self.ops[k];
-                if matches!(op.opcode(), Some(Code::Goto | Code::Branch)) {
-                    let to = op.imm;
-                    if let Some(t) = self.units[..=i].iter().position(|u| u.pc == to) {
-                        self.units[t].loops = true;
-                    }
-                }
+        for i in 0..self.unit_ways.len() {
+            let (from, to) = self.unit_ways[i];
+            let unit = self.beginning(to).map_or(usize::MAX, |p| self.pieces[p].unit);
+            if unit <= from {
+                self.units[unit].loops = true;
             }
         }
     }
+
+    /// Makes the unit that begins with the piece `start`.
+    fn string(&mut self, s: &Source<'_>, start: usize) {
+        let (ops, counts, number) = (self.ops.len(), self.counts.len(), self.units.len());
+        let (mut slots, mut labels) = (0, 0u64);
+        self.pieces[start].unit = number;
+        let mut at = start;
+        loop {
+            self.pieces[at].used = true;
+            let going_on = self.successor(at);
+            let p = &self.pieces[at];
+            self.counts.push(((self.ops.len() - ops) as u32, p.insns));
+            let mut end = p.ops.1;
+            if going_on.is_some() && p.cut.is_none() {
+                end -= 1;
+            }
+            for w in &self.ways[p.ways.0..p.ways.1] {
+                if let Some(to) = w.to.filter(|_| w.op < end) {
+                    self.unit_ways.push((number, to));
+                }
+            }
+            // Values are numbered from the unit's first on.
+            let lowest = self.marks.get(p.marks.0).filter(|_| p.divisible).map_or(0, |m| m.slot);
+            let shift = |v: u32| if v == NONE { NONE } else { v.wrapping_sub(lowest).wrapping_add(slots) };
+            // So are labels, which every piece numbers from 0 on.
+            labels += 1 << 32;
+            self.ops.extend(self.raw[p.ops.0..end].iter().map(|op| {
+                let mut op = *op;
+                op.dst = shift(op.dst);
+                match op.code {
+                    CONST128 => return op,
+                    LABEL | BRIF | BR => op.imm += labels,
+                    // Code for one virtual address: what moves with it is as constant as all else.
+                    ADDRESS if !s.moves => op.code = Code::Const as u16,
+                    _ => {}
+                }
+                (op.a, op.b, op.c) = (shift(op.a), shift(op.b), shift(op.c));
+                op
+            }));
+            slots += p.slots - lowest;
+            match going_on {
+                Some(n) if slots + s.slots_max / 2 < s.slots_max || slots < s.slots_max / 4 => at = n,
+                going_on => {
+                    let to = match going_on {
+                        Some(n) => Some(self.pieces[n].pc),
+                        None => p.cut,
+                    };
+                    if let Some(to) = to {
+                        self.ops.push(goto(to));
+                        self.unit_ways.push((number, to));
+                    }
+                    break;
+                }
+            }
+        }
+        self.units.push(UnitRange {
+            pc: self.pieces[start].pc,
+            ops: (ops, self.ops.len()),
+            counts: (counts, self.counts.len()),
+            slots,
+            loops: false,
+        });
+    }
 }
+
+const GOTO: u16 = Code::Goto as u16;
+const BRANCH: u16 = Code::Branch as u16;
+const JUMP: u16 = Code::Jump as u16;
+const CONST128: u16 = Code::Const128 as u16;
+const ADDRESS: u16 = Code::Address as u16;
+const LABEL: u16 = Code::Label as u16;
+const BRIF: u16 = Code::BrIf as u16;
+const BR: u16 = Code::Br as u16;
 
 fn goto(pc: u64) -> Op {
-    Op { code: Code::Goto as u16, ty: Ty::I64, shape: Shape::SCALAR, dst: NONE, a: NONE, b: NONE, c: NONE, aux: 0, imm: pc }
-}
-
-/// Constant addresses that an op may go to, and what a call comes back to; `end` is behind the piece.
-fn targets(op: &Op, end: u64) -> impl Iterator<Item = u64> {
-    let (a, b) = match op.opcode() {
-        Some(Code::Goto) if op.aux == 0 => (Some(op.imm), None),
-        Some(Code::Goto) => (Some(op.imm), Some(end)),
-        Some(Code::Branch) => (Some(op.imm), None),
-        Some(Code::Jump) if op.aux == 1 => (None, Some(end)),
-        _ => (None, None),
-    };
-    a.into_iter().chain(b)
+    Op { code: GOTO, ty: Ty::I64, shape: Shape::SCALAR, dst: NONE, a: NONE, b: NONE, c: NONE, aux: 0, imm: pc }
 }

@@ -174,7 +174,9 @@ unsafe extern "C" fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, is_p
             (0..m.arch.layout().views).find_map(|view| r.physical_of(at.max(addr), view))
         };
         if let Some(pa) = pa {
-            m.invalidate(pa);
+            // What the CPU is in, it leaves by what makes the change take effect for it.
+            let first = at.max(addr) & 4095;
+            m.change_code(v, pa & !4095 | first, (addr.saturating_add(len) - at).min(4096) - first);
         }
         match at.checked_add(4096) {
             Some(next) => at = next,

@@ -1,6 +1,6 @@
 //! One CPU: its loop, its caches, and how others reach it.
 
-use crate::code::{Block, Body, moving};
+use crate::code::{Block, Body, NativeBlock, fixed, moving};
 use crate::debug::Minder;
 use crate::machine::Machine;
 use crate::memory::Running;
@@ -316,17 +316,21 @@ impl Vcpu {
         }
     }
     /// The same for code of one physical page.
-    fn forget_code_of(&self, pa: u64) {
+    pub fn forget_code_of(&self, pa: u64) {
         self.forget_returns();
         let c = self.caches();
         // What was interpreted beside generated code is in no index that could say it is no longer valid.
         c.epoch += 1;
         let stale = |e: &JumpEntry| (e.reserved ^ pa) & !(PAGE_SIZE - 1) == 0;
-        for i in c.lines.iter().flatten() {
-            // SAFETY: the line lies in the CPU's memory, which only this thread uses.
-            if stale(&unsafe { self.line(usize::from(*i)).read() }) {
-                self.forget_line(usize::from(*i));
-            }
+        for lines in &mut c.lines {
+            lines.retain(|i| {
+                // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+                let goes = stale(&unsafe { self.line(usize::from(*i)).read() });
+                if goes {
+                    self.forget_line(usize::from(*i));
+                }
+                !goes
+            });
         }
         c.lines_aside.retain(|e| !stale(&e.1));
     }
@@ -385,6 +389,13 @@ impl Vcpu {
     fn forget_line(&self, i: usize) {
         // SAFETY: the line lies in the CPU's memory, which only this thread uses.
         unsafe { self.line(i).write(JumpEntry::EMPTY) }
+    }
+    /// True if the CPU may be executing code of a physical page. Its own thread.
+    pub fn executes(&self, pa: u64) -> bool {
+        // SAFETY: this is the CPU's thread.
+        let (pc, mode) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key) };
+        let page = &self.caches().fetch[fetch_slot(pc, mode)];
+        page.page != pc & !(PAGE_SIZE - 1) || page.mode != mode || page.pa == pa
     }
     /// Current address space identifier.
     pub fn asid(&self) -> u32 {
@@ -691,10 +702,11 @@ impl Vcpu {
             }
             match self.find_code(machine, native, pc, mode) {
                 // SAFETY: as above.
-                Ok(Some(block)) if !native.frame.count || u64::from(block.insns) <= unsafe { (*self.exchange()).stop }.saturating_sub(insns) => {
-                    let Body::Native(code) = block.body else { return 0 };
+                Ok(Some((NativeBlock { code, insns: n, .. }, kept)))
+                    if !native.frame.count || u64::from(n) <= unsafe { (*self.exchange()).stop }.saturating_sub(insns) =>
+                {
                     // Code of a page that changed while it was made is in no index: nobody would take it out of the cache, so it runs once.
-                    if !native.frame.unlinked && block.valid.load(Ordering::SeqCst) {
+                    if !native.frame.unlinked && kept {
                         self.enter_line(native, pc, mode, code);
                     }
                     if machine.trace.each_block() {
@@ -728,43 +740,47 @@ impl Vcpu {
         let key = block_key(mode, attrs);
         if pa & !(PAGE_SIZE - 1) == base.origin && key == base.key {
             // Code that moves is where it is already.
-            let place = if base.va == LinkBase::MOVES { moving(pc) } else { pc };
-            if let Some(block) = machine.code.find(pa, place, key) {
-                native.link(link, &block);
-            }
+            let view = if base.va == LinkBase::MOVES { moving(pc) } else { fixed(pc) };
+            native.link(machine, link, pa, view, key);
         }
     }
 
-    /// Finds or makes generated code; `None` if this is for the interpreter.
-    fn find_code(&self, machine: &Machine, native: &crate::native::Native, pc: u64, mode: u64) -> Result<Option<Arc<Block>>, Fault> {
-        let (pa, attrs) = self.fetch_watched(machine, pc, mode)?;
-        let key = block_key(mode, attrs);
-        if let Some(block) = machine.code.find(pa, pc, key) {
-            return Ok(Some(block));
-        }
-        if let Some(user) = &machine.user {
-            return self.find_user_code(machine, native, user, pc, mode, key, attrs);
-        }
-        let ram = machine.space.find(pa).and_then(|h| h.window.readable().map(|ram| (ram, h.offset)));
-        let Some((ram, offset)) = ram else { return Ok(None) };
-        if pc & (u64::from(machine.arch.layout().insn_bytes.max(1)) - 1) != 0 {
-            return Ok(None);
-        }
-        // A page that changed since is watched anew.
-        if ram.set_code(offset) {
-            machine.revoke_write(self, pa & !(PAGE_SIZE - 1));
-        }
-        let generation = machine.code.generation(pa);
+    /// Finds or makes generated code, and says whether the index keeps it; `None` if this is for the interpreter.
+    fn find_code(&self, machine: &Machine, native: &crate::native::Native, pc: u64, mode: u64) -> Result<Option<(NativeBlock, bool)>, Fault> {
+        let (pa, key, attrs, generation) = loop {
+            let (pa, attrs) = self.fetch_watched(machine, pc, mode)?;
+            let key = block_key(mode, attrs);
+            if let Some(block) = machine.code.find_native(pa, fixed(pc), key) {
+                return Ok(Some((block, true)));
+            }
+            if let Some(user) = &machine.user {
+                return Ok(self.find_user_code(machine, native, user, pc, mode, key, attrs));
+            }
+            let ram = machine.space.find(pa).and_then(|h| h.window.readable().map(|ram| (ram, h.offset)));
+            let Some((ram, offset)) = ram else { return Ok(None) };
+            if pc & (u64::from(machine.arch.layout().insn_bytes.max(1)) - 1) != 0 {
+                return Ok(None);
+            }
+            // Stores are seen from here on, or the generation goes on; else a change between the two would be missed.
+            let generation = machine.code.generation(pa);
+            if ram.has_code(offset) {
+                break (pa, key, attrs, generation);
+            }
+        };
         let moves = native.can_move && machine.code.elsewhere(pa, pc);
-        let known = if moves { machine.code.find(pa, moving(pc), key) } else { None };
-        let block = known.or_else(|| self.generate(machine, native, pc, mode, key, pa, attrs, moves));
-        Ok(match block {
-            Some(block) if moves => native.entry(machine, pc, key, pa, &block, generation),
-            block => block,
+        let known = if moves { machine.code.find_native(pa, moving(pc), key) } else { None };
+        let made = match known {
+            Some(block) => Some((block, true)),
+            None => self.generate(machine, native, pc, mode, key, pa, attrs, moves, generation),
+        };
+        Ok(match made {
+            Some((block, _)) if moves => native.entry(machine, pc, key, pa, block, generation),
+            made => made,
         })
     }
 
-    /// Has the CPU's generator make code; `None` when there is no room just now, or the target makes a mistake, which ends the machine.
+    /// Has the CPU's generator make code, and says whether the index keeps it; `None` when there is no room just now, or the target makes a
+    /// mistake, which ends the machine. `generation` was asked for before stores to the page were last known to be seen.
     #[allow(clippy::too_many_arguments)]
     fn generate(
         &self,
@@ -776,9 +792,10 @@ impl Vcpu {
         pa: u64,
         attrs: u8,
         moves: bool,
-    ) -> Option<Arc<Block>> {
+        generation: u64,
+    ) -> Option<(NativeBlock, bool)> {
         let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator());
-        let made = generator.make(machine, self.index, native, pc, mode, key, pa, attrs, moves);
+        let made = generator.make(machine, self.index, native, pc, mode, key, pa, attrs, moves, generation);
         self.caches().generator = Some(generator);
         made.unwrap_or_else(|e| {
             machine.crash(format!("the target plugin made an invalid block at {pc:#x}: {e}"));
@@ -797,13 +814,15 @@ impl Vcpu {
         mode: u64,
         key: u64,
         attrs: u8,
-    ) -> Result<Option<Arc<Block>>, Fault> {
-        let made = self.generate(machine, native, pc, mode, key, pc, attrs, false);
-        if !user.has_code(pc) {
+    ) -> Option<(NativeBlock, bool)> {
+        let generation = machine.code.generation(pc);
+        let (block, kept) = self.generate(machine, native, pc, mode, key, pc, attrs, false, generation)?;
+        let seen = user.has_code(pc);
+        if !seen {
             // Somebody wrote to the page meanwhile, and nobody will see that again.
             machine.drop_code(pc);
         }
-        Ok(made)
+        Some((block, kept && seen))
     }
 
     /// Runs blocks in the interpreter; `once`: only one. With a debugger the minder is asked before each.
@@ -838,7 +857,6 @@ impl Vcpu {
             let outcome = unsafe {
                 match &block.body {
                     Body::Fast(body) => emu_interp::run_fast(body, self.cpu.cast(), self.at.slots, block.vl, &mut r),
-                    Body::Native(_) => return,
                     Body::Plain(steps) => {
                         let slots = self.cpu.cast::<u8>().add(self.at.slots as usize).cast::<u64>();
                         emu_interp::run(steps, core::slice::from_raw_parts_mut(slots, SLOTS as usize), block.vl, &mut r)
@@ -968,15 +986,13 @@ impl Vcpu {
             // page changes, and makes the CPU forget this too. Short blocks made for one slice's end serve others.
             let block = Arc::new(self.translate_ops(machine, pc, mode, pa, attrs, left.min(64) as u32)?);
             let (held, c) = (Arc::as_ptr(&block), self.caches());
-            if machine.code.find(pa, pc, key).is_some() {
+            if machine.code.find_native(pa, fixed(pc), key).is_some() {
                 c.jumps[slot] = Jump { pc, mode, epoch: c.epoch, block: Some(block) };
             } else {
                 c.single = Some(block);
             }
             return Ok(held);
         }
-        // What a debugger has interpreted lies beside the generated code of the same address.
-        let key = key ^ u64::from(native) << 62;
         let whole = match machine.code.find(pa, pc, key) {
             Some(b) => b,
             None => self.translate(machine, pc, mode, key, pa, attrs, machine.debug.block_limit(64))?,
@@ -1062,14 +1078,15 @@ impl Vcpu {
             return Ok(block);
         }
         let generation = machine.code.generation(pa);
+        // Memory is watched for changes, also that behind a device while loads come from it.
+        let watched = machine.space.find(pa).is_some_and(|h| h.window.readable().is_some_and(|ram| ram.has_code(h.offset)));
         let mut block = self.translate_ops(machine, pc, mode, pa, attrs, max)?;
         block.mode = key;
-        // Memory is watched for changes, also that behind a device while loads come from it.
-        if machine.space.find(pa).is_some_and(|h| h.window.readable().is_some()) {
+        if watched {
             machine.code.insns.fetch_add(block.insns.into(), Ordering::Relaxed);
             return Ok(machine.code.insert(pa, block, generation));
         }
-        // What a device answers is not: it is used once.
+        // What a device answers is not, nor a page that somebody has just written to: it is used once.
         block.valid = AtomicBool::new(false);
         Ok(Arc::new(block))
     }
@@ -1138,7 +1155,7 @@ impl Vcpu {
         } else {
             Body::Fast(emu_interp::prepare_fast(buf.ops(), buf.next_slot, vl, self.at.slots))
         };
-        Ok(Block { va: pc, mode, body, vl, insns: info.insns.max(1), chunk: 0, into: 0, valid: AtomicBool::new(true) })
+        Ok(Block { va: pc, mode, body, vl, insns: info.insns.max(1), valid: AtomicBool::new(true) })
     }
 }
 

@@ -19,4 +19,4 @@ pub use meaning::has_meaning;
 pub use op::*;
 pub use text::{parse, print};
 pub use types::{Shape, Ty, Width};
-pub use verify::{VerifyError, operand_widths, result_width, verify};
+pub use verify::{InsnMark, Verifier, VerifyError, operand_widths, result_bits, result_width, verify};

@@ -406,12 +406,29 @@ impl MemFlags {
     }
 }
 
+/// Flags of each row, close together.
+static FLAGS: [u16; OPS.len()] = {
+    let mut flags = [0; OPS.len()];
+    let mut i = 0;
+    while i < flags.len() {
+        flags[i] = OPS[i].flags;
+        i += 1;
+    }
+    flags
+};
+
 impl Op {
+    /// The flags of the row of this op; none if its number is not one.
+    #[inline]
+    pub fn flags(&self) -> u16 {
+        FLAGS.get(usize::from(self.code)).copied().unwrap_or(0)
+    }
     /// The row of this op, if its number is one.
     pub fn info(&self) -> Option<&'static OpInfo> {
         OPS.get(self.code as usize)
     }
     /// The opcode, if its number is one.
+    #[inline]
     pub fn opcode(&self) -> Option<Code> {
         Code::ALL.get(self.code as usize).copied()
     }

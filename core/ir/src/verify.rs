@@ -24,28 +24,36 @@ impl std::fmt::Display for VerifyError {
 
 impl std::error::Error for VerifyError {}
 
-fn letter_width(op: &Op, letter: u8) -> Option<Width> {
+/// The width that a letter means where type and shape say it; `None` for another letter.
+const fn fixed_width(letter: u8, ty: Ty, shape: Shape) -> Option<Width> {
     Some(match letter {
-        b'T' => Width::of(op.ty, op.shape),
-        b'E' => Width::Bits(op.ty.bits()),
+        b'T' => Width::of(ty, shape),
+        b'E' => Width::Bits(ty.bits()),
         b'B' => Width::Bits(1),
         b'W' => Width::Bits(32),
         b'D' => Width::Bits(64),
         b'Q' => Width::Bits(128),
-        b'S' => match op.shape {
+        b'S' => match shape {
             // A scalar op with an `S` operand (sqdmull) takes one element of half the width.
-            Shape::SCALAR => Width::Bits(op.ty.bits() / 2),
-            _ => Width::of(op.ty, op.shape),
+            Shape::SCALAR => Width::Bits(ty.bits() / 2),
+            _ => Width::of(ty, shape),
         },
-        b'H' => match op.shape {
+        b'H' => match shape {
             Shape::V128 => Width::Bits(64),
             Shape::VL => Width::Vl,
             Shape::V64 => Width::Bits(32),
-            _ => Width::Bits(op.ty.bits() / 2),
+            _ => Width::Bits(ty.bits() / 2),
         },
+        _ => return None,
+    })
+}
+
+#[inline]
+fn letter_width(op: &Op, letter: u8) -> Option<Width> {
+    Some(match letter {
         b'U' => Width::of(Ty(op.aux as u8), Shape((op.aux >> 8) as u8)),
         b'F' => Width::of(Ty((op.imm >> 16) as u8), op.shape),
-        _ => return None,
+        _ => return fixed_width(letter, op.ty, op.shape),
     })
 }
 
@@ -54,6 +62,23 @@ fn letter_width(op: &Op, letter: u8) -> Option<Width> {
 pub fn result_width(op: &Op) -> Option<Width> {
     let sig = op.info()?.sig.as_bytes();
     letter_width(op, sig[sig.len() - 1])
+}
+
+/// Number of bits of the result of an op that was checked: 0 if it has none, or one of run-time length.
+#[inline]
+pub fn result_bits(op: &Op) -> u32 {
+    let row = &ROWS[usize::from(op.code)];
+    match (row.result, op.shape.0) {
+        (0, _) if !row.full => 0,
+        (letter @ 1..ANY_TYPE, 0..3) => match WIDTHS[usize::from(letter)][usize::from(op.shape.0)][usize::from(op.ty.0)] {
+            2 => 1,
+            bits => bits.into(),
+        },
+        _ => match result_width(op) {
+            Some(Width::Bits(bits)) => bits,
+            _ => 0,
+        },
+    }
 }
 
 /// Widths that the op's row demands of its operands a, b, c.
@@ -102,55 +127,256 @@ struct Pending {
     order: usize,
 }
 
-struct Checker<'a> {
-    ops: &'a [Op],
+/// Where an instruction begins in a buffer that was checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InsnMark {
+    /// Its address.
+    pub pc: u64,
+    /// Index of its `insn_start`.
+    pub op: usize,
+    /// The first slot that no value before it takes.
+    pub slot: u32,
+}
+
+/// The verifier, with tables that are used again.
+#[derive(Default)]
+pub struct Verifier {
     /// Of each slot, what value begins there.
     defined: Vec<u8>,
-    /// Values in the order of their definition: what a label makes stale is at the end.
+    /// Values in the order of their definition, since the first branch to a label that is not placed: what a label makes stale is at the end.
     order: Vec<u32>,
     /// Both are short: a label belongs to one instruction, and few instructions have one.
     pending: Vec<Pending>,
     placed: Vec<u64>,
+}
+
+struct Checker<'a> {
+    t: &'a mut Verifier,
     vl: u32,
     state_bytes: u64,
     helpers: u32,
+    /// One behind the highest slot of a value so far.
+    top: u32,
+    /// `top` where the instruction began.
+    insn: u32,
+    /// No value was used or made by another instruction than the one that owns its place in the order of slots.
+    separate: bool,
 }
 
 /// Checks a whole block. `state_bytes` is the size of the CPU state, `helpers` the number of helpers, `vl` the run-time vector length.
 pub fn verify(ops: &[Op], slots: u32, vl: u32, state_bytes: u64, helpers: u32) -> Result<(), VerifyError> {
-    if slots > 1 << 20 {
-        return Err(VerifyError { index: 0, what: format!("{slots} value slots are more than a block may have") });
-    }
-    let mut c = Checker {
-        ops,
-        defined: vec![UNDEFINED; slots as usize],
-        order: Vec::with_capacity(ops.len()),
-        pending: Vec::new(),
-        placed: Vec::new(),
-        vl,
-        state_bytes,
-        helpers,
-    };
-    let mut reachable = true;
-    for (index, op) in c.ops.iter().enumerate() {
-        let checked = c.op(op).and_then(|code| c.control(op, code, index).map(|()| code));
-        match checked {
-            Ok(Code::Label) => reachable = true,
-            Ok(code) => reachable &= crate::OPS[code as usize].flags & ENDS == 0,
-            Err(what) => return Err(VerifyError { index, what }),
-        }
-    }
-    if let Some(p) = c.pending.iter().min_by_key(|p| p.index) {
-        return Err(VerifyError { index: p.index, what: format!("label {} is never placed", p.label) });
-    }
-    if reachable {
-        return Err(VerifyError { index: ops.len(), what: "control runs off the end of the block".into() });
-    }
-    Ok(())
+    Verifier::default().run(ops, slots, vl, state_bytes, helpers, &mut Vec::new()).map(|_| ())
 }
 
+impl Verifier {
+    /// The same as [`verify`], and notes in `marks` where instructions begin. True if the block may be divided before any of them: each
+    /// uses values of its own only, and they lie behind those of the instructions before it.
+    pub fn run(
+        &mut self,
+        ops: &[Op],
+        slots: u32,
+        vl: u32,
+        state_bytes: u64,
+        helpers: u32,
+        marks: &mut Vec<InsnMark>,
+    ) -> Result<bool, VerifyError> {
+        if slots > 1 << 20 {
+            return Err(VerifyError { index: 0, what: format!("{slots} value slots are more than a block may have") });
+        }
+        self.defined.clear();
+        self.defined.resize(slots as usize, UNDEFINED);
+        self.order.clear();
+        self.pending.clear();
+        self.placed.clear();
+        let separate = ops.first().is_some_and(|op| op.code == Code::InsnStart as u16);
+        let mut c = Checker { t: self, vl, state_bytes, helpers, top: 0, insn: 0, separate };
+        let mut reachable = true;
+        for (index, op) in ops.iter().enumerate() {
+            if !c.quick(op) {
+                // Not an op that is checked by tables alone, or a mistake, which this one has words for.
+                c.op(op).map_err(|what| VerifyError { index, what })?;
+            }
+            match op.code {
+                INSN_START | LABEL | BRIF | BR => {
+                    c.control(op, index).map_err(|what| VerifyError { index, what })?;
+                    if op.code == INSN_START {
+                        c.insn = c.top;
+                        marks.push(InsnMark { pc: op.imm, op: index, slot: c.top });
+                    }
+                    reachable = op.code == LABEL || reachable && op.code != BR;
+                }
+                _ => reachable &= ROWS[usize::from(op.code)].flags & ENDS == 0,
+            }
+        }
+        let separate = c.separate;
+        if let Some(p) = self.pending.iter().min_by_key(|p| p.index) {
+            return Err(VerifyError { index: p.index, what: format!("label {} is never placed", p.label) });
+        }
+        if reachable {
+            return Err(VerifyError { index: ops.len(), what: "control runs off the end of the block".into() });
+        }
+        Ok(separate)
+    }
+}
+
+const INSN_START: u16 = Code::InsnStart as u16;
+const LABEL: u16 = Code::Label as u16;
+const BRIF: u16 = Code::BrIf as u16;
+const BR: u16 = Code::Br as u16;
+
+/// A row of the op table as the quick check wants it.
+#[derive(Clone, Copy)]
+struct QuickRow {
+    /// Signature letters of the operands (0: none), by their index in [`LETTERS`] plus one, and of the result.
+    operands: [u8; 3],
+    result: u8,
+    /// Operands may be absent.
+    optional: bool,
+    /// Static arguments have to be looked at.
+    statics: bool,
+    /// It is for the full check always.
+    full: bool,
+    flags: u16,
+}
+
+/// Letters that type and shape of the op say all about, and `U`.
+const LETTERS: &[u8; 9] = b"TEBWDQSHU";
+const ANY_TYPE: u8 = 9;
+
+const fn letter(c: u8) -> u8 {
+    let mut i = 0;
+    while i < LETTERS.len() {
+        if LETTERS[i] == c {
+            return i as u8 + 1;
+        }
+        i += 1;
+    }
+    0
+}
+
+static ROWS: [QuickRow; Code::ALL.len()] = {
+    let none = QuickRow { operands: [0; 3], result: 0, optional: false, statics: true, full: false, flags: 0 };
+    let mut rows = [none; Code::ALL.len()];
+    let mut n = 0;
+    while n < rows.len() {
+        let sig = crate::OPS[n].sig.as_bytes();
+        let mut i = 0;
+        let row = &mut rows[n];
+        while sig[i] != b'>' {
+            row.full |= letter(sig[i]) == 0;
+            row.operands[i] = letter(sig[i]);
+            i += 1;
+        }
+        let last = sig[sig.len() - 1];
+        row.full |= last != b'-' && letter(last) == 0;
+        row.result = letter(last);
+        row.flags = crate::OPS[n].flags;
+        use Code as C;
+        row.statics = !matches!(
+            Code::ALL[n],
+            C::InsnStart | C::Label | C::BrIf | C::Br | C::Goto | C::Branch | C::Jump | C::Exit | C::Add | C::Sub | C::Mul | C::And | C::Or
+                | C::Xor | C::AndNot | C::OrNot | C::Not | C::Neg | C::Select | C::CmpEq | C::CmpNe | C::CmpUlt | C::CmpUle | C::CmpSlt
+                | C::CmpSle | C::Address | C::CarryOut | C::Overflow | C::SubOverflow | C::Adc | C::Pair | C::Lo64 | C::Hi64
+        );
+        row.optional = matches!(Code::ALL[n], C::Call);
+        // Its operands are words of the constant.
+        row.full |= matches!(Code::ALL[n], C::Const128);
+        n += 1;
+    }
+    rows
+};
+
+/// By letter (as in [`QuickRow`]), shape and type, for shapes of fixed length: the byte of the width.
+static WIDTHS: [[[u8; Ty::COUNT as usize]; 3]; 9] = {
+    let mut table = [[[0; Ty::COUNT as usize]; 3]; 9];
+    let mut l = 0;
+    while l < LETTERS.len() - 1 {
+        let mut s = 0;
+        while s < 3 {
+            let mut t = 0;
+            while t < Ty::COUNT as usize {
+                let width = fixed_width(LETTERS[l], Ty(t as u8), Shape(s as u8));
+                table[l + 1][s][t] = match width {
+                    Some(w) => byte_of(w),
+                    None => UNDEFINED,
+                };
+                t += 1;
+            }
+            s += 1;
+        }
+        l += 1;
+    }
+    table
+};
+
 impl Checker<'_> {
+    /// The same as `op`, by tables; false if the op is wrong or not one that tables decide. Then nothing has been done.
     #[inline]
+    fn quick(&mut self, op: &Op) -> bool {
+        let Some(row) = ROWS.get(usize::from(op.code)) else { return false };
+        let (ty, shape) = (usize::from(op.ty.0), usize::from(op.shape.0));
+        if row.full || shape >= 3 || ty >= usize::from(Ty::COUNT) {
+            return false;
+        }
+        let code = Code::ALL[usize::from(op.code)];
+        if !has_meaning(code, op.ty, op.shape) {
+            return false;
+        }
+        let mut separate = true;
+        for (slot, letter) in [op.a, op.b, op.c].into_iter().zip(row.operands) {
+            if slot == NONE {
+                if letter != 0 && !row.optional {
+                    return false;
+                }
+                continue;
+            }
+            let want = match letter {
+                ANY_TYPE => match (op.aux >> 8, op.aux & 0xff) {
+                    (shape @ 0..3, ty) if ty < u32::from(Ty::COUNT) => WIDTHS[1][shape as usize][ty as usize],
+                    _ => return false,
+                },
+                letter => WIDTHS[usize::from(letter)][shape][ty],
+            };
+            // An absent letter wants what is not defined, and undefined is never right.
+            if want == UNDEFINED || self.t.defined.get(slot as usize) != Some(&want) {
+                return false;
+            }
+            separate &= slot >= self.insn;
+        }
+        if row.statics && !self.statics(op, code) {
+            return false;
+        }
+        if row.result == 0 {
+            if op.dst != NONE {
+                return false;
+            }
+        } else {
+            let width = match row.result {
+                ANY_TYPE => return false,
+                letter => WIDTHS[usize::from(letter)][shape][ty],
+            };
+            let end = u64::from(op.dst) + if width == 128 { 2 } else { 1 };
+            if end > self.t.defined.len() as u64 || self.t.defined[op.dst as usize] != UNDEFINED {
+                return false;
+            }
+            self.defined(op.dst, width, end as u32);
+        }
+        self.separate &= separate;
+        true
+    }
+
+    /// Notes a value.
+    #[inline]
+    fn defined(&mut self, slot: u32, width: u8, end: u32) {
+        self.t.defined[slot as usize] = width;
+        self.separate &= slot >= self.insn;
+        self.top = self.top.max(end);
+        if !self.t.pending.is_empty() {
+            self.t.order.push(slot);
+        }
+    }
+
+    /// Checks an op by its row.
     fn op(&mut self, op: &Op) -> Result<Code, String> {
         let code = op.opcode().ok_or_else(|| format!("opcode {} is not in the op table", op.code))?;
         let info = &crate::OPS[code as usize];
@@ -183,7 +409,9 @@ impl Checker<'_> {
                 None => {}
             }
         }
-        self.statics(op, code, name)?;
+        if !self.statics(op, code) {
+            return Err(format!("{name}: static argument aux {:#x} imm {:#x} is out of range", op.aux, op.imm));
+        }
         match sig.last().and_then(|letter| letter_width(op, *letter)) {
             Some(width) => self.define(name, op.dst, width)?,
             None if op.dst != NONE => return Err(format!("{name} has no result")),
@@ -192,7 +420,6 @@ impl Checker<'_> {
         Ok(code)
     }
 
-    #[inline]
     fn width(&self, op: &Op, letter: u8, name: &str) -> Result<Width, String> {
         let exists = match letter {
             b'U' => Ty(op.aux as u8).is_valid() && Shape((op.aux >> 8) as u8).is_valid() && op.aux < 1 << 16,
@@ -205,55 +432,57 @@ impl Checker<'_> {
         }
     }
 
-    #[inline]
-    fn used(&self, name: &str, slot: u32, width: Width) -> Result<(), String> {
+    fn used(&mut self, name: &str, slot: u32, width: Width) -> Result<(), String> {
         let want = byte_of(width);
-        match self.defined.get(slot as usize) {
-            Some(have) if *have == want => Ok(()),
+        match self.t.defined.get(slot as usize) {
+            Some(have) if *have == want => {
+                self.separate &= slot >= self.insn;
+                Ok(())
+            }
             Some(&have) if have > STALE => Err(format!("{name}: value {slot} is {}, {} was expected", described(have), described(want))),
             _ => Err(format!("{name}: value {slot} is not defined here")),
         }
     }
 
-    #[inline]
     fn define(&mut self, name: &str, slot: u32, width: Width) -> Result<(), String> {
         let end = u64::from(slot) + u64::from(width.slots(self.vl).max(1));
-        if end > self.defined.len() as u64 {
+        if end > self.t.defined.len() as u64 {
             return Err(format!("{name}: result slot {slot} is out of range"));
         }
-        let place = &mut self.defined[slot as usize];
-        if *place != UNDEFINED {
+        if self.t.defined[slot as usize] != UNDEFINED {
             return Err(format!("{name}: value {slot} is defined twice"));
         }
-        *place = byte_of(width);
-        self.order.push(slot);
+        self.defined(slot, byte_of(width), end as u32);
         Ok(())
     }
 
     /// Labels.
-    #[inline]
-    fn control(&mut self, op: &Op, code: Code, index: usize) -> Result<(), String> {
-        match code {
-            Code::Label => {
-                if self.placed.contains(&op.imm) {
+    fn control(&mut self, op: &Op, index: usize) -> Result<(), String> {
+        let t = &mut *self.t;
+        match op.code {
+            LABEL => {
+                if t.placed.contains(&op.imm) {
                     return Err(format!("label {} is placed twice", op.imm));
                 }
-                self.placed.push(op.imm);
-                if let Some(i) = self.pending.iter().position(|p| p.label == op.imm) {
-                    let from = self.pending.swap_remove(i).order;
-                    for slot in self.order.drain(from..) {
-                        self.defined[slot as usize] = STALE;
+                t.placed.push(op.imm);
+                if let Some(i) = t.pending.iter().position(|p| p.label == op.imm) {
+                    let from = t.pending.swap_remove(i).order;
+                    for slot in t.order.drain(from..) {
+                        t.defined[slot as usize] = STALE;
                     }
-                    self.pending.iter_mut().for_each(|p| p.order = p.order.min(from));
+                    t.pending.iter_mut().for_each(|p| p.order = p.order.min(from));
+                }
+                if t.pending.is_empty() {
+                    t.order.clear();
                 }
             }
-            Code::InsnStart if !self.pending.is_empty() => return Err("a branch to a label leaves its instruction".into()),
-            Code::BrIf | Code::Br => {
-                if self.placed.contains(&op.imm) {
+            INSN_START if !t.pending.is_empty() => return Err("a branch to a label leaves its instruction".into()),
+            BRIF | BR => {
+                if t.placed.contains(&op.imm) {
                     return Err(format!("backward branch to label {}", op.imm));
                 }
-                if self.pending.iter().all(|p| p.label != op.imm) {
-                    self.pending.push(Pending { label: op.imm, index, order: self.order.len() });
+                if t.pending.iter().all(|p| p.label != op.imm) {
+                    t.pending.push(Pending { label: op.imm, index, order: t.order.len() });
                 }
             }
             _ => {}
@@ -261,8 +490,9 @@ impl Checker<'_> {
         Ok(())
     }
 
+    /// Static arguments.
     #[inline]
-    fn statics(&self, op: &Op, code: Code, name: &str) -> Result<(), String> {
+    fn statics(&self, op: &Op, code: Code) -> bool {
         let bits = op.ty.bits();
         let bytes = || match op.shape {
             Shape::SCALAR => op.ty.bytes(),
@@ -272,7 +502,7 @@ impl Checker<'_> {
         let (float_source, fraction_bits) = (Ty((op.imm >> 16) as u8), op.imm >> 8 & 0xff);
         // A vector's elements keep their place.
         let as_wide = || op.shape == Shape::SCALAR || float_source.bits() == bits;
-        let ok = match code {
+        match code {
             Code::Get | Code::Set => op.imm.checked_add(u64::from(bytes())).is_some_and(|end| end <= self.state_bytes),
             // One access, or several of 8 bytes.
             Code::Load | Code::Store => matches!(bytes(), 1 | 2 | 4) || bytes().is_multiple_of(8),
@@ -301,8 +531,7 @@ impl Checker<'_> {
             Code::FConvert => float_source.is_float(),
             Code::FRoundIntN => matches!(fraction_bits, 16 | 32 | 64),
             _ => true,
-        };
-        if ok { Ok(()) } else { Err(format!("{name}: static argument aux {:#x} imm {:#x} is out of range", op.aux, op.imm)) }
+        }
     }
 }
 

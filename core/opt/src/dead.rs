@@ -28,6 +28,7 @@ pub struct Dead {
     events: Vec<Event>,
     ranges: Vec<(usize, usize)>,
     live: Vec<u64>,
+    gone: Vec<usize>,
 }
 
 impl Dead {
@@ -43,7 +44,7 @@ impl Dead {
             let from = self.events.len();
             for (i, op) in ops.iter().enumerate().take(u.last).skip(u.first) {
                 let Some(code) = op.opcode() else { continue };
-                if code == Code::InsnStart && looks.binary_search(&i).is_ok() {
+                if code == Code::InsnStart && !looks.is_empty() && looks.binary_search(&i).is_ok() {
                     self.events.push(Event::All);
                 }
                 match code {
@@ -65,7 +66,7 @@ impl Dead {
                         _ => Event::All,
                     }),
                     Code::InsnStart => {}
-                    _ if op.info().is_none_or(|r| r.flags & (FAULTS | EFFECT | EXITS) != 0)
+                    _ if op.flags() & (FAULTS | EFFECT | EXITS) != 0
                         && !matches!(self.events[from..].last(), Some(Event::All)) =>
                     {
                         self.events.push(Event::All);
@@ -90,9 +91,10 @@ impl Dead {
             }
         }
         for n in 0..units.len() {
-            let mut gone = Vec::new();
+            let mut gone = std::mem::take(&mut self.gone);
             self.walk(n, |i| gone.push(i));
-            gone.into_iter().for_each(|i| remove(&mut ops[i]));
+            gone.drain(..).for_each(|i| remove(&mut ops[i]));
+            self.gone = gone;
         }
     }
 

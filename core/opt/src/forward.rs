@@ -4,7 +4,7 @@
 //! state. Constants are folded on the way, as far as that turns conditions and addresses into constants.
 
 use crate::{StateInfo, UnitOps, remove};
-use emu_ir::{Code, NONE, Op, Shape, Ty, Width, result_width};
+use emu_ir::{Code, NONE, Op, Shape, Ty, Width, result_bits};
 
 /// Fields at offsets below this are tracked.
 const TRACKED: usize = 2048;
@@ -26,21 +26,16 @@ pub struct Forward {
     rename: Vec<u32>,
     /// By value: its constant, if it is one.
     constant: Vec<Option<u64>>,
-    bits: Vec<u16>,
 }
 
 impl Default for Forward {
     fn default() -> Self {
-        Forward { known: vec![Known::default(); TRACKED], generation: 0, rename: Vec::new(), constant: Vec::new(), bits: Vec::new() }
+        Forward { known: vec![Known::default(); TRACKED], generation: 0, rename: Vec::new(), constant: Vec::new() }
     }
 }
 
 fn bits_of(op: &Op) -> u16 {
-    match (op.shape, result_width(op)) {
-        (Shape::VL | Shape::PL, _) => 0,
-        (_, Some(Width::Bits(b))) => b as u16,
-        _ => 0,
-    }
+    if matches!(op.shape, Shape::VL | Shape::PL) { 0 } else { result_bits(op) as u16 }
 }
 
 impl Forward {
@@ -51,8 +46,6 @@ impl Forward {
         self.rename.extend(0..unit.slots);
         self.constant.clear();
         self.constant.resize(unit.slots as usize, None);
-        self.bits.clear();
-        self.bits.resize(unit.slots as usize, 0);
         for op in &mut ops[unit.first..unit.last] {
             let Some(code) = op.opcode() else { continue };
             if code != Code::Const128 {
@@ -71,8 +64,6 @@ impl Forward {
                 _ => self.fold(op, code),
             }
             if op.dst != NONE {
-                let bits = bits_of(op);
-                self.bits[op.dst as usize] = bits;
                 if op.code == Code::Const as u16 {
                     self.constant[op.dst as usize] = Some(op.imm);
                 }

@@ -3,7 +3,7 @@
 
 use crate::asm::Cc;
 use crate::frame::Frame;
-use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, STICKY, Shape, Ty, WRITES, Width, result_width};
+use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, STICKY, Shape, Ty, WRITES, result_bits};
 
 /// No pin.
 pub const NO_PIN: u8 = 0xff;
@@ -93,7 +93,13 @@ pub struct Analysis {
     pub facts: Vec<Facts>,
     /// Comparisons.
     pub keys: Vec<Key>,
+    /// Ops that compute conditions with a key.
+    conditions: Vec<u32>,
 }
+
+const GET: u16 = Code::Get as u16;
+const SET: u16 = Code::Set as u16;
+const INSN_START: u16 = Code::InsnStart as u16;
 
 /// Opcode of a verified op.
 #[inline]
@@ -131,6 +137,7 @@ impl Analysis {
         self.facts.clear();
         self.facts.resize(slots as usize, NO_FACTS);
         self.keys.clear();
+        self.conditions.clear();
         // Uses come before what they are of, this way, so that what nobody uses does not use anything either.
         for (i, op) in ops.iter().enumerate().rev() {
             if self.is_dead(op) {
@@ -144,25 +151,32 @@ impl Analysis {
                 }
             }
         }
+        let mut pairs = false;
         for (i, op) in ops.iter().enumerate() {
             let i = i as u32;
+            let mut own = NO_KEY;
             if op.dst != NONE {
-                let bits = match result_width(op) {
-                    Some(Width::Bits(b)) => b as u16,
-                    _ => 0,
-                };
+                let bits = result_bits(op) as u16;
                 let v = &mut self.facts[op.dst as usize];
                 (v.def, v.last, v.bits) = (i, v.last.max(i), bits);
+                pairs |= op.code == Code::Pair as u16;
                 if fuse && op.code == Code::FRelation as u16 {
                     self.relation(ops, op);
                 }
                 if fuse && bits == 1 && !self.is_dead(op) {
                     self.condition(ops, op);
+                    own = self.facts[op.dst as usize].key;
+                    if own != NO_KEY {
+                        self.conditions.push(i);
+                    }
                 }
+            }
+            if !self.keys.is_empty() {
+                self.needs(op, i, own);
             }
         }
         // The halves of a pair last as long as the pair, which is only a name for them.
-        for op in ops.iter().rev().filter(|o| o.code == Code::Pair as u16) {
+        for op in ops.iter().rev().filter(|o| pairs && o.code == Code::Pair as u16) {
             let last = self.facts[op.dst as usize].last;
             for s in [op.a, op.b] {
                 let half = &mut self.facts[s as usize];
@@ -176,9 +190,9 @@ impl Analysis {
     }
 
     /// True if an op is of no effect: nobody uses its result.
+    #[inline]
     pub fn is_dead(&self, op: &Op) -> bool {
-        let effects = op.info().map_or(0, |r| r.flags) & (STICKY | WRITES | FAULTS | EFFECT | EXITS);
-        op.dst != NONE && effects == 0 && self.facts[op.dst as usize].uses == 0
+        op.dst != NONE && self.facts[op.dst as usize].uses == 0 && op.flags() & (STICKY | WRITES | FAULTS | EFFECT | EXITS) == 0
     }
 
     fn key(&mut self, kind: KeyKind, bits: u32, a: u32, b: u32, producer: u32) -> u16 {
@@ -194,7 +208,7 @@ impl Analysis {
         if self.keys.len() >= NO_KEY as usize {
             return NO_KEY;
         }
-        self.keys.push(Key { kind, bits: bits as u16, a, b, producer, first: NONE, last: 0, lazy: false });
+        self.keys.push(Key { kind, bits: bits as u16, a, b, producer, first: NONE, last: 0, lazy: true });
         self.keys.len() as u16 - 1
     }
 
@@ -367,8 +381,6 @@ impl Analysis {
         if self.keys.is_empty() {
             return;
         }
-        self.keys.iter_mut().for_each(|k| k.lazy = true);
-        self.spans(ops);
         for k in 0..self.keys.len() {
             let key = self.keys[k];
             // The result's op makes the flags if its result is wanted for itself.
@@ -389,12 +401,16 @@ impl Analysis {
             self.spans(ops);
         }
         // Keys that get in each other's way are given up one after the other.
-        loop {
-            let lost = (0..self.keys.len()).find(|k| self.keys[*k].lazy && !self.holds(ops, *k, counts));
-            let Some(k) = lost else { break };
-            (self.keys[k].lazy, self.keys[k].producer) = (false, NONE);
-            if self.keys[k].kind == KeyKind::Adc {
-                self.spans(ops);
+        let mut given_up = true;
+        while std::mem::take(&mut given_up) {
+            for k in 0..self.keys.len() {
+                if self.keys[k].lazy && !self.holds(ops, k, counts) {
+                    (self.keys[k].lazy, self.keys[k].producer) = (false, NONE);
+                    given_up = true;
+                    if self.keys[k].kind == KeyKind::Adc {
+                        self.spans(ops);
+                    }
+                }
             }
         }
         for (k, key) in self.keys.iter().enumerate() {
@@ -404,15 +420,9 @@ impl Analysis {
         }
         // A condition whose key is not lazy is computed where it stands, from its own operands; one that is uses no register, and its
         // operands last until the flags are made.
-        for op in ops {
-            if op.dst == NONE {
-                continue;
-            }
-            let k = self.facts[op.dst as usize].key;
-            if k == NO_KEY {
-                continue;
-            }
-            let key = self.keys[k as usize];
+        for i in 0..self.conditions.len() {
+            let op = &ops[self.conditions[i] as usize];
+            let key = self.keys[self.facts[op.dst as usize].key as usize];
             if !key.lazy {
                 self.facts[op.dst as usize].key = NO_KEY;
                 continue;
@@ -435,29 +445,32 @@ impl Analysis {
         }
     }
 
-    /// Finds where the flags of each key are needed: by ops that are not conditions of the same key themselves.
+    /// Notes where the flags of keys are needed: by ops that are not conditions of the same key themselves. `own` is the key of `op`, the `i`th.
+    #[inline]
+    fn needs(&mut self, op: &Op, i: u32, own: u16) {
+        // A carry in the flags of its sum does not look at the carry that the sum had.
+        if self.is_dead(op) || self.keys.get(own as usize).is_some_and(|k| k.kind == KeyKind::Adc && k.lazy) {
+            return;
+        }
+        for s in operands(op) {
+            if s == NONE {
+                continue;
+            }
+            let k = self.facts[s as usize].key;
+            if k != NO_KEY && k != own {
+                let key = &mut self.keys[k as usize];
+                key.first = key.first.min(i);
+                key.last = i;
+            }
+        }
+    }
+
+    /// The same for all ops, once keys have been given up that others' needs depend on.
     fn spans(&mut self, ops: &[Op]) {
         self.keys.iter_mut().for_each(|k| (k.first, k.last) = (NONE, 0));
         for (i, op) in ops.iter().enumerate() {
-            if self.is_dead(op) {
-                continue;
-            }
             let own = if op.dst == NONE { NO_KEY } else { self.facts[op.dst as usize].key };
-            // A carry in the flags of its sum does not look at the carry that the sum had.
-            if own != NO_KEY && self.keys[own as usize].kind == KeyKind::Adc && self.keys[own as usize].lazy {
-                continue;
-            }
-            for s in operands(op) {
-                if s == NONE {
-                    continue;
-                }
-                let k = self.facts[s as usize].key;
-                if k != NO_KEY && k != own {
-                    let key = &mut self.keys[k as usize];
-                    key.first = key.first.min(i as u32);
-                    key.last = i as u32;
-                }
-            }
+            self.needs(op, i as u32, own);
         }
     }
 
@@ -526,21 +539,22 @@ impl Analysis {
         let mut touched = [0u32; crate::frame::PINS.len()];
         for (i, op) in ops.iter().enumerate() {
             let i = i as u32;
-            let c = code(op);
-            match c {
-                Code::Get | Code::Set => {
+            match op.code {
+                GET | SET => {
                     let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(256) };
-                    for (p, at) in f.pins.iter().enumerate() {
-                        if u64::from(*at) < op.imm + u64::from(bytes) && op.imm < u64::from(*at) + 8 {
-                            if c == Code::Set && op.imm == u64::from(*at) && op.ty == Ty::I64 && op.shape == Shape::SCALAR {
-                                self.want(ops, op.a, p as u8, barrier.max(touched[p]));
-                            }
-                            touched[p] = i;
+                    let pins = f.pins_at(op.imm as u32, bytes);
+                    if pins == 0 {
+                        continue;
+                    }
+                    for (p, touched) in touched.iter_mut().enumerate().filter(|(p, _)| pins >> p & 1 != 0) {
+                        if op.code == SET && op.imm == u64::from(f.pins[p]) && op.ty == Ty::I64 && op.shape == Shape::SCALAR {
+                            self.want(ops, op.a, p as u8, barrier.max(*touched));
                         }
+                        *touched = i;
                     }
                 }
-                Code::InsnStart => {}
-                _ if op.info().is_none_or(|r| r.flags & (FAULTS | EXITS | EFFECT) != 0) => barrier = i,
+                INSN_START => {}
+                _ if op.flags() & (FAULTS | EXITS | EFFECT) != 0 => barrier = i,
                 _ => {}
             }
         }

@@ -285,6 +285,8 @@ pub struct Frame {
     pub tlb: TlbShape,
     /// Offsets of the 64-bit state fields in [`PINS`], in that order.
     pub pins: Vec<u32>,
+    /// The same, by offset.
+    pub pin_map: PinMap,
     /// Helpers by number.
     pub helpers: Vec<HelperAddress>,
     /// The embedder.
@@ -302,7 +304,44 @@ pub struct Frame {
     pub features: HostFeatures,
 }
 
+/// By 8 bytes of state: the pinned fields that lie in them, a bit each.
+#[derive(Clone, Debug, Default)]
+pub struct PinMap(Vec<u16>);
+
+impl PinMap {
+    /// The map for fields at these offsets.
+    pub fn new(pins: &[u32]) -> PinMap {
+        let mut map = vec![0; pins.iter().max().map_or(0, |p| (*p as usize + 7) / 8 + 1)];
+        for (i, p) in pins.iter().enumerate() {
+            map[*p as usize / 8] |= 1 << i;
+            map[(*p as usize + 7) / 8] |= 1 << i;
+        }
+        PinMap(map)
+    }
+}
+
 impl Frame {
+    /// The pinned fields, a bit each, that overlap some bytes of state.
+    #[inline]
+    pub fn pins_at(&self, offset: u32, bytes: u32) -> u16 {
+        let (first, last) = (offset as usize / 8, (offset + bytes.max(1) - 1) as usize / 8);
+        let map = &self.pin_map.0;
+        if first >= map.len() {
+            return 0;
+        }
+        let near = map[first..map.len().min(last + 1)].iter().fold(0, |all, p| all | p);
+        if near == 0 {
+            return 0;
+        }
+        let overlaps = |p: &u32| *p < offset + bytes && offset < *p + 8;
+        self.pins.iter().enumerate().filter(|(i, p)| near >> i & 1 != 0 && overlaps(p)).fold(0, |all, (i, _)| all | 1 << i)
+    }
+    /// The pinned field that begins at an offset.
+    #[inline]
+    pub fn pin(&self, offset: u32) -> Option<usize> {
+        let near = *self.pin_map.0.get(offset as usize / 8)?;
+        if near == 0 { None } else { self.pins.iter().position(|at| *at == offset) }
+    }
     /// Displacement, from the CPU register, of an offset from the CPU.
     pub const fn disp(&self, offset: i32) -> i32 {
         offset - self.bias

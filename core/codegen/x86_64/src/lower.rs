@@ -388,7 +388,7 @@ impl<'f> Lowering<'f> {
             return true;
         }
         let f = self.fact(op.dst);
-        let effects = op.info().map_or(0, |r| r.flags) & (STICKY | WRITES | FAULTS | EFFECT | EXITS);
+        let effects = op.flags() & (STICKY | WRITES | FAULTS | EFFECT | EXITS);
         if matches!(code(op), Code::Lo64 | Code::Hi64 | Code::CmpEq | Code::CmpNe) && self.loc(op.dst) != Loc::None {
             // The load before has made both halves; a floating-point comparison its conditions.
             return false;
@@ -1089,9 +1089,9 @@ impl<'f> Lowering<'f> {
 
     // -- state -----------------------------------------------------------------------------------------------------------------------
     /// Pins that overlap `bytes` at `offset`.
-    fn pins_at(&self, offset: u32, bytes: u32) -> impl Iterator<Item = u8> + use<> {
-        let hits: u32 = self.f.pins.iter().enumerate().filter(|(_, at)| **at < offset + bytes && offset < **at + 8).map(|(p, _)| 1 << p).sum();
-        (0..PINS.len() as u8).filter(move |p| hits >> p & 1 == 1)
+    fn pins_at(&self, offset: u32, bytes: u32) -> impl Iterator<Item = u8> + Clone + use<> {
+        let hits = self.f.pins_at(offset, bytes);
+        (0..if hits == 0 { 0 } else { PINS.len() as u8 }).filter(move |p| hits >> p & 1 == 1)
     }
     fn get(&mut self, op: &Op) {
         let (offset, bits) = (op.imm as u32, u32::from(self.fact(op.dst).bits));
@@ -1103,19 +1103,20 @@ impl<'f> Lowering<'f> {
             return self.get_sticky(op);
         }
         if bits <= 64
-            && let Some(p) = self.f.pins.iter().position(|at| *at == offset)
+            && let Some(p) = self.f.pin(offset)
         {
             self.vals[op.dst as usize].loc = Loc::Pin(p as u8);
             self.aliases.push(op.dst);
             return;
         }
-        let overlapping: Vec<u8> = self.pins_at(offset, bytes).collect();
-        for p in &overlapping {
-            let m = self.state(self.f.pins[*p as usize]);
-            self.asm.mov_mr(Size::Q, m, PINS[*p as usize]);
+        let overlapping = self.pins_at(offset, bytes);
+        let apart = overlapping.clone().next().is_none();
+        for p in overlapping.clone() {
+            let m = self.state(self.f.pins[p as usize]);
+            self.asm.mov_mr(Size::Q, m, PINS[p as usize]);
         }
         self.vals[op.dst as usize].loc = Loc::State(offset);
-        if overlapping.is_empty() {
+        if apart {
             self.aliases.push(op.dst);
         } else if bits == 128 {
             // The memory of a pinned field is only right now.
@@ -1138,14 +1139,15 @@ impl<'f> Lowering<'f> {
             self.merge_sticky();
         }
         if bits == 64
-            && let Some(p) = self.f.pins.iter().position(|at| *at == offset)
+            && let Some(p) = self.f.pin(offset)
         {
             return self.set_pin(p as u8, v);
         }
-        let overlapping: Vec<u8> = self.pins_at(offset, bytes).collect();
-        for p in &overlapping {
-            let m = self.state(self.f.pins[*p as usize]);
-            self.asm.mov_mr(Size::Q, m, PINS[*p as usize]);
+        let overlapping = self.pins_at(offset, bytes);
+        let apart = overlapping.clone().next().is_none();
+        for p in overlapping.clone() {
+            let m = self.state(self.f.pins[p as usize]);
+            self.asm.mov_mr(Size::Q, m, PINS[p as usize]);
         }
         // A value may be written back to where it came from.
         if self.loc(v) == Loc::State(offset) {
@@ -1184,7 +1186,7 @@ impl<'f> Lowering<'f> {
                 }
             },
         }
-        if overlapping.is_empty() {
+        if apart {
             // Ops change the sticky exceptions without a `set`.
             if !sticky && self.live(v) && self.vals[v as usize].backing == NONE && matches!(self.loc(v), Loc::Gpr(_) | Loc::Xmm(_)) {
                 self.vals[v as usize].backing = offset;

@@ -6,7 +6,7 @@
 #![allow(unsafe_code, dead_code)] // Generated code is called; not every test uses everything.
 
 use emu_ir::{Code, NONE, Op, Shape, Ty, operand_widths, result_width, verify, Width};
-use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, Runtime, TlbShape};
+use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, PinMap, Runtime, TlbShape};
 use emu_x86_64::{CHUNK, CodeCache, Lowering, Options, Region, Thunks, Unit, disassemble};
 use std::mem::size_of;
 
@@ -231,6 +231,7 @@ impl Native {
             monitor_value: 48,
             monitor_size: 56,
         };
+        let pins: Vec<u32> = (0..PINS.len()).map(|i| (PINNED + 8 * i) as u32).collect();
         let frame: &'static Frame = Box::leak(Box::new(Frame {
             bias: PINNED as i32 + 128,
             header,
@@ -240,7 +241,8 @@ impl Native {
             jumps: JUMP_CACHE as i32,
             jump_shift: 2,
             tlb: TlbShape { offset: 0, entries: 1, page_bits: 12, views: 0 },
-            pins: (0..PINS.len()).map(|i| (PINNED + 8 * i) as u32).collect(),
+            pin_map: PinMap::new(&pins),
+            pins,
             helpers: [(note_flags as *const () as usize, true), (raise_all as *const () as usize, false)]
                 .map(|(address, reads_state)| HelperAddress {
                     address,
