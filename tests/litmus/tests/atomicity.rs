@@ -7,21 +7,28 @@ use emu_test_litmus::{run, scaled};
 #[test]
 fn nothing_is_torn() {
     let loads = scaled(1_000_000, 1000);
-    let report = run("tear", &assemble_tear(loads), 2);
-    let mut wrong = Vec::new();
-    let mut raced = 0;
-    for case in CASES {
-        let name = tear::name(*case);
-        let [torn, fresh] = *report.numbers(&name) else { panic!("{:?}", report.lines) };
-        println!("{name:32} torn {torn:>7}, new values {fresh:>7}");
-        if torn > 0 {
-            wrong.push(format!("{name}: {torn}"));
+    let guest = assemble_tear(loads);
+    let mut raced = [false; CASES.len()];
+    let enough = |raced: &[bool]| raced.iter().filter(|r| **r).count() > CASES.len() / 2;
+    // A busy host lets the CPUs run one after the other: that shows nothing, so the guest runs again.
+    for _ in 0..5 {
+        let report = run("tear", &guest, 2);
+        let mut wrong = Vec::new();
+        for (case, raced) in CASES.iter().zip(&mut raced) {
+            let name = tear::name(*case);
+            let [torn, fresh] = *report.numbers(&name) else { panic!("{:?}", report.lines) };
+            println!("{name:32} torn {torn:>7}, new values {fresh:>7}");
+            if torn > 0 {
+                wrong.push(format!("{name}: {torn}"));
+            }
+            *raced |= fresh >= RACED;
         }
-        raced += u64::from(fresh >= RACED);
+        assert!(wrong.is_empty(), "torn accesses: {wrong:?}");
+        if enough(&raced) {
+            break;
+        }
     }
-    assert!(wrong.is_empty(), "torn accesses: {wrong:?}");
-    // A busy host may spoil one or the other.
-    assert!(raced > CASES.len() as u64 / 2, "the reader saw new values in {raced} cases of {} only", CASES.len());
+    assert!(enough(&raced), "the reader saw new values in {raced:?} only");
 }
 
 fn counters(cpus: u64) {
