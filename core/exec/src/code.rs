@@ -53,7 +53,12 @@ pub struct NativeBlock {
     pub insns: u16,
     /// Where in its page the guest code is.
     pub offset: u16,
+    /// It was made with care; else it makes way for what was.
+    pub hot: bool,
 }
+
+/// Generated code that has made way: its address, and that of what came in its place.
+pub type Replaced = Vec<(usize, NativeBlock)>;
 
 impl Block {
     fn bytes(&self) -> usize {
@@ -162,8 +167,8 @@ impl Page {
         let offset = (pa & (PAGE_SIZE - 1)) as u16;
         blocks.binary_search_by_key(&offset, |b| b.offset).ok().map(|i| blocks[i])
     }
-    /// Adds generated code; what is there already stays. The number of blocks.
-    fn add(&mut self, view: u64, mode: u64, made: impl Iterator<Item = NativeBlock>) -> u64 {
+    /// Adds generated code; what is there already stays, unless what comes is hot and it is not. The number of blocks.
+    fn add(&mut self, view: u64, mode: u64, made: impl Iterator<Item = NativeBlock>, replaced: &mut Replaced) -> u64 {
         let at = self.native.iter().position(|v| v.mode == mode && v.view == view).unwrap_or_else(|| {
             self.native.push(View { view, mode, blocks: Vec::new() });
             self.native.len() - 1
@@ -174,11 +179,14 @@ impl Page {
             count += 1;
             // Regions are mostly made in the order of their addresses.
             match blocks.last() {
-                Some(last) if last.offset >= block.offset => {
-                    if let Err(i) = blocks.binary_search_by_key(&block.offset, |b| b.offset) {
-                        blocks.insert(i, block);
+                Some(last) if last.offset >= block.offset => match blocks.binary_search_by_key(&block.offset, |b| b.offset) {
+                    Ok(i) if block.hot && !blocks[i].hot => {
+                        replaced.push((blocks[i].code, block));
+                        blocks[i] = block;
                     }
-                }
+                    Ok(_) => {}
+                    Err(i) => blocks.insert(i, block),
+                },
                 _ => blocks.push(block),
             }
         }
@@ -252,8 +260,8 @@ impl CodeIndex {
             view.blocks.iter().for_each(|b| places.add(b.offset.into()));
         }
     }
-    /// Adds generated code made from the bytes `from` of the page of `pa` for a view; what is there already stays. False if code was
-    /// invalidated since `generation` was asked for: it may be of old bytes that nobody watches any more, and is not kept.
+    /// Adds generated code made from the bytes `from` of the page of `pa` for a view; what is there already stays, unless what comes is hot and
+    /// it is not, which `replaced` is told of. False if code was invalidated since `generation` was asked for: it may be of old bytes that nobody watches any more, and is not kept.
     pub fn insert_native(
         &self,
         pa: u64,
@@ -262,6 +270,7 @@ impl CodeIndex {
         from: &Places,
         made: impl Iterator<Item = NativeBlock>,
         generation: u64,
+        replaced: &mut Replaced,
     ) -> bool {
         let mut shard = self.shard(pa);
         if self.generation(pa) != generation {
@@ -270,18 +279,19 @@ impl CodeIndex {
         let page = shard.pages.entry(pa >> 12).or_insert_with(|| Page { at: view, ..Page::default() });
         page.from.add_all(from);
         page.beside = 0;
-        let count = page.add(view, mode, made);
+        let count = page.add(view, mode, made, replaced);
         self.translated.fetch_add(count, Ordering::Relaxed);
         true
     }
     /// The same for the entry at `va` of `code`, a block that moves, if that is still there.
-    pub fn insert_entry(&self, pa: u64, va: u64, mode: u64, entry: NativeBlock, generation: u64, code: NativeBlock) -> bool {
+    #[allow(clippy::too_many_arguments)]
+    pub fn insert_entry(&self, pa: u64, va: u64, mode: u64, entry: NativeBlock, generation: u64, code: NativeBlock, replaced: &mut Replaced) -> bool {
         let mut shard = self.shard(pa);
         let Some(page) = shard.pages.get_mut(&(pa >> 12)) else { return false };
         if self.generation(pa) != generation || page.block(pa, moving(va), mode) != Some(code) {
             return false;
         }
-        let count = page.add(fixed(va), mode, [entry].into_iter());
+        let count = page.add(fixed(va), mode, [entry].into_iter(), replaced);
         self.translated.fetch_add(count, Ordering::Relaxed);
         true
     }
@@ -462,31 +472,40 @@ mod tests {
     #[test]
     fn generated_code_is_found_by_place_and_chunk() {
         let index = CodeIndex::new(1 << 20);
-        let block = |offset, chunk| NativeBlock { code: 0x10_0000 + usize::from(offset), chunk, into: chunk, insns: 1, offset };
-        let from = Places::default();
+        let block = |offset, chunk| NativeBlock { code: 0x10_0000 + usize::from(offset), chunk, into: chunk, insns: 1, offset, hot: false };
+        let (from, mut none) = (Places::default(), Replaced::new());
         let made = [block(0x20, 1), block(0x10, 1), block(0x18, 2), block(0x20, 3)];
-        assert!(index.insert_native(0x1010, 0x8000, 1, &from, made.into_iter(), 0));
+        assert!(index.insert_native(0x1010, 0x8000, 1, &from, made.into_iter(), 0, &mut none));
         assert_eq!(index.find_native(0x1018, 0x8000, 1), Some(block(0x18, 2)));
         assert_eq!(index.find_native(0x1020, 0x8000, 1), Some(block(0x20, 1)), "the first one stays");
         assert_eq!([(0x1018, 0x8000, 2), (0x1018, 0x9000, 1), (0x101c, 0x8000, 1)].map(|(pa, view, mode)| index.find_native(pa, view, mode)), [None; 3]);
+        let (mut replaced, hot) = (Replaced::new(), NativeBlock { hot: true, code: 1, ..block(0x18, 2) });
+        let also = NativeBlock { hot: true, ..block(0x28, 2) };
+        assert!(index.insert_native(0x1018, 0x8000, 1, &from, [hot, also].into_iter(), 0, &mut replaced));
+        assert_eq!(replaced, [(block(0x18, 2).code, hot)], "hot code comes in the place of other code");
+        assert_eq!(index.find_native(0x1018, 0x8000, 1), Some(hot));
+        let again = NativeBlock { code: 2, ..hot };
+        assert!(index.insert_native(0x1018, 0x8000, 1, &from, [again].into_iter(), 0, &mut none));
+        assert_eq!(index.find_native(0x1018, 0x8000, 1), Some(hot), "but once");
         let mut places = Places::default();
         index.places(0x1000, 0x8000, 1, &mut places);
         assert_eq!([0x10, 0x18, 0x20, 0x1c].map(|at| places.has(at)), [true, true, true, false]);
         assert!(!index.elsewhere(0x1000, 0x8fff) && index.elsewhere(0x1000, 0x9000) && index.elsewhere(0x1000, 0x8000));
         let code = block(0x30, 5);
-        assert!(index.insert_native(0x1030, moving(0x9030), 1, &from, [code].into_iter(), 0));
+        assert!(index.insert_native(0x1030, moving(0x9030), 1, &from, [code].into_iter(), 0, &mut none));
         let entry = NativeBlock { chunk: 4, ..code };
-        assert!(index.insert_entry(0x1030, 0x9030, 1, entry, 0, code));
+        assert!(index.insert_entry(0x1030, 0x9030, 1, entry, 0, code, &mut none));
         assert_eq!(index.find_native(0x1030, fixed(0x9030), 1), Some(entry));
-        assert!(!index.insert_entry(0x1030, 1 << 63 | 0x30, 1, entry, 0, code), "the other half of the address space");
+        assert!(!index.insert_entry(0x1030, 1 << 63 | 0x30, 1, entry, 0, code, &mut none), "the other half of the address space");
         index.drop_chunk(5);
-        assert!(!index.insert_entry(0x1030, 0xa030, 1, entry, 0, code), "it is gone");
+        assert!(!index.insert_entry(0x1030, 0xa030, 1, entry, 0, code, &mut none), "it is gone");
         assert_eq!(index.find_native(0x1030, fixed(0x9030), 1), None, "what goes on in a chunk goes with it");
         index.drop_chunk(1);
         assert_eq!([0x1010, 0x1018].map(|pa| index.find_native(pa, 0x8000, 1).is_some()), [false, true]);
+        assert!(none.is_empty());
         let before = index.generation(0x1000);
         assert!(index.invalidate(0x1000) && !index.invalidate(0x1000));
-        assert!(!index.insert_native(0x1010, 0x8000, 1, &from, made.into_iter(), before));
+        assert!(!index.insert_native(0x1010, 0x8000, 1, &from, made.into_iter(), before, &mut none));
         assert_eq!(index.find_native(0x1018, 0x8000, 1), None);
     }
 
@@ -496,8 +515,8 @@ mod tests {
         let mut from = Places::default();
         from.add_range(0x100, 0x20);
         let make = || {
-            let block = NativeBlock { code: 1, chunk: 0, into: 0, insns: 1, offset: 0x100 };
-            assert!(index.insert_native(0x1100, 0x8000, 0, &from, [block].into_iter(), index.generation(0x1100)));
+            let block = NativeBlock { code: 1, chunk: 0, into: 0, insns: 1, offset: 0x100, hot: false };
+            assert!(index.insert_native(0x1100, 0x8000, 0, &from, [block].into_iter(), index.generation(0x1100), &mut Replaced::new()));
         };
         let change = |pa, len| {
             let mut cleared = false;

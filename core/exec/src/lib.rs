@@ -32,6 +32,7 @@ mod region;
 mod semihosting;
 mod services;
 mod state_hash;
+mod tier;
 mod trace;
 mod user;
 mod vcpu;

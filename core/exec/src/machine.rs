@@ -306,8 +306,16 @@ impl Machine {
             let machine = self.clone();
             std::thread::Builder::new().name("timers".into()).spawn(move || machine.timer_thread())
         };
+        let sampler = self.native.as_ref().filter(|n| n.samples && self.user.is_none() && !n.frame.unlinked).map(|_| {
+            let machine = self.clone();
+            std::thread::Builder::new().name("sampler".into()).spawn(move || machine.native.as_ref().map_or((), |n| n.sampler.thread(&machine)))
+        });
         let exit = self.wait_for_events(threads.iter().flatten().count());
         self.time.stop();
+        if let (Some(Ok(sampler)), Some(native)) = (sampler, &self.native) {
+            native.sampler.end();
+            let _ = sampler.join();
+        }
         for thread in threads.into_iter().flatten() {
             let _ = thread.join();
         }
@@ -890,8 +898,9 @@ impl Machine {
         let mut text = String::new();
         if let Some(n) = &self.native {
             text = format!(
-                "regions: {}\nentries of code that moves: {}\nbytes of code: {}\njumps patched: {}\nchunks of code evicted: {}\ntime spent making code: {:.3} s\n",
+                "regions: {}\nhot regions: {}\nentries of code that moves: {}\nbytes of code: {}\njumps patched: {}\nchunks of code evicted: {}\ntime spent making code: {:.3} s\n",
                 load(&n.regions),
+                load(&n.hot),
                 load(&n.entries),
                 load(&n.bytes),
                 load(&n.links),

@@ -7,7 +7,7 @@
 //! that comes to the dispatcher publishes the epoch, forgets its jump cache and expects no returns before it runs code again; a chunk is used
 //! again when every CPU has, or is outside of generated code.
 
-use crate::code::{NativeBlock, fixed, moving};
+use crate::code::{NativeBlock, Replaced, fixed, moving};
 use crate::machine::Machine;
 use crate::memory::Running;
 use crate::region::{Former, Places, Source};
@@ -86,6 +86,14 @@ pub struct Native {
     optimise: bool,
     /// Code can be made that runs wherever its page is mapped.
     pub can_move: bool,
+    /// All code is made as if it was hot.
+    all_hot: bool,
+    /// What is hot is found and made again.
+    pub(crate) samples: bool,
+    /// Finds what is hot.
+    pub(crate) sampler: crate::tier::Sampler,
+    /// Hot regions made.
+    pub hot: AtomicU64,
     state: StateInfo,
     cache: Mutex<CodeCache>,
     /// Addresses that code can be at.
@@ -121,6 +129,7 @@ pub struct Generator {
     /// Where there is code of the page already.
     known: Places,
     entries: Vec<(u64, u32)>,
+    replaced: Replaced,
     forward: Forward,
     dead: Dead,
     /// Where code under icount may leave.
@@ -201,6 +210,7 @@ impl Native {
             jump_shift: layout.insn_bytes.max(1).trailing_zeros() as u8,
             tlb: TlbShape { offset: at.tlb as i32, entries: TLB_ENTRIES as u32, page_bits: 12, views: at.views },
             pin_map: PinMap::new(&pins),
+            flags: flags(layout).into_iter().take(8).collect(),
             pins,
             helpers: helpers.collect(),
             runtime,
@@ -219,6 +229,10 @@ impl Native {
             options: Options { fuse: mode != "plain", native: mode != "interpret" },
             optimise: !matches!(mode, "plain" | "interpret" | "noopt"),
             can_move: layout.flags & layout_flag::POSITION_INDEPENDENT != 0 && layout.insn_bytes > 1 && mode != "fixed",
+            all_hot: mode == "hot",
+            samples: !matches!(mode, "cold" | "plain" | "interpret" | "noopt"),
+            sampler: Default::default(),
+            hot: AtomicU64::new(0),
             state: StateInfo {
                 flags: flags(layout),
                 own: size_of::<CpuHeader>() as u32,
@@ -248,6 +262,7 @@ impl Native {
             page: vec![0; PAGE_SIZE as usize],
             known: Places::default(),
             entries: Vec::new(),
+            replaced: Replaced::new(),
             forward: Forward::default(),
             dead: Dead::default(),
             looks: Vec::new(),
@@ -283,7 +298,10 @@ impl Native {
         self.bytes.fetch_add(asm.code.len() as u64, Ordering::Relaxed);
         self.entries.fetch_add(1, Ordering::Relaxed);
         let block = NativeBlock { code: placed.address, chunk: placed.chunk, into: code.chunk, ..code };
-        Some((block, m.code.insert_entry(pa, pc, key, block, generation, code)))
+        let mut replaced = Replaced::new();
+        let kept = m.code.insert_entry(pa, pc, key, block, generation, code, &mut replaced);
+        relink(&mut cache, &replaced);
+        Some((block, kept))
     }
     /// Where to go on after a fault at `rip`, if that is a direct access of generated code.
     pub(crate) fn way_beside(&self, rip: usize) -> Option<usize> {
@@ -347,6 +365,13 @@ impl Native {
     }
 }
 
+/// Jumps to code that has made way go to what came in its place.
+fn relink(cache: &mut CodeCache, replaced: &Replaced) {
+    for (old, new) in replaced {
+        cache.relink(*old, new.code, new.into);
+    }
+}
+
 /// What is held over a fork.
 pub(crate) struct Held<'a> {
     cache: std::sync::MutexGuard<'a, CodeCache>,
@@ -377,7 +402,9 @@ impl Generator {
         attrs: u8,
         moves: bool,
         generation: u64,
+        hot: bool,
     ) -> Result<Option<(NativeBlock, bool)>, String> {
+        let hot = hot || native.all_hot;
         let started = m.trace.stats.then(std::time::Instant::now);
         let page = pa & !(PAGE_SIZE - 1);
         let readable = match &m.user {
@@ -392,7 +419,11 @@ impl Generator {
             return Ok(None);
         }
         let view = if moves { moving(pc) } else { fixed(pc) };
-        m.code.places(pa, view, key, &mut self.known);
+        if hot {
+            self.known.clear();
+        } else {
+            m.code.places(pa, view, key, &mut self.known);
+        }
         self.former.form(&Source {
             arch: &m.arch,
             pc,
@@ -403,6 +434,7 @@ impl Generator {
             single: native.frame.unlinked,
             slots_max: native.frame.slot_count,
             moves,
+            hot,
         })?;
         let f = &self.former;
         if m.trace.any_translation() {
@@ -424,7 +456,7 @@ impl Generator {
             }
         }
         let vl = m.arch.vector_bytes(mode);
-        self.lower(mode, vl, moves, page, key);
+        self.lower(mode, vl, moves, page, key, native.optimise, hot);
         let f = &self.former;
         // Nobody throws the chunk away before its blocks are in the index.
         let mut cache = native.cache.lock().unwrap_or_else(|e| e.into_inner());
@@ -450,10 +482,13 @@ impl Generator {
             into: placed.chunk,
             insns: f.counts[f.units[i].counts.0].1.min(u16::MAX.into()) as u16,
             offset: (at & (PAGE_SIZE - 1)) as u16,
+            hot,
         };
         // An entry for each unit, in the order of the units.
         let blocks = self.entries.iter().enumerate().map(|(i, (at, offset))| block(i, *at, *offset));
-        let kept = m.code.insert_native(pa, view, key, &f.from, blocks, generation);
+        self.replaced.clear();
+        let kept = m.code.insert_native(pa, view, key, &f.from, blocks, generation, &mut self.replaced);
+        relink(&mut cache, &self.replaced);
         let entry = self.entries.first().map(|(at, offset)| (block(0, *at, *offset), kept));
         drop(cache);
         m.code.insns.fetch_add(f.insns.into(), Ordering::Relaxed);
@@ -466,20 +501,23 @@ impl Generator {
 
 impl Generator {
     /// Generates the code of the region that was formed.
-    fn lower(&mut self, mode: u64, vl: u32, moves: bool, origin: u64, key: u64) {
+    #[allow(clippy::too_many_arguments)]
+    fn lower(&mut self, mode: u64, vl: u32, moves: bool, origin: u64, key: u64, optimised: bool, hot: bool) {
         let f = &self.former;
         let units: Vec<Unit<'_>> = f
             .units
             .iter()
-            .map(|u| Unit {
+            .enumerate()
+            .map(|(n, u)| Unit {
                 pc: u.pc,
                 ops: &f.ops[u.ops.0..u.ops.1],
                 slots: u.slots,
                 counts: &f.counts[u.counts.0..u.counts.1],
                 loops: u.loops,
+                flags: if optimised { self.dead.seen_in(n) as u8 } else { u8::MAX },
             })
             .collect();
-        let region = Region { units: &units, mode, vl, moves, origin, key };
+        let region = Region { units: &units, mode, vl, moves, origin, key, hot };
         let Err(what) = self.lowering.region(&region, &mut self.entries) else { return };
         log::error!("the code generator has a bug: {what} in the region at {:#x}; it is generated with less care for speed", region.units[0].pc);
         self.mistakes += 1;
@@ -506,11 +544,11 @@ impl Generator {
         page: &[u8],
     ) -> Result<(Vec<u8>, u32), String> {
         let slots_max = native.frame.slot_count;
-        self.former.form(&Source { arch, pc, mode, attrs: 0, page, known: &Places::default(), single: false, slots_max, moves: false })?;
+        self.former.form(&Source { arch, pc, mode, attrs: 0, page, known: &Places::default(), single: false, slots_max, moves: false, hot: false })?;
         if native.optimise {
             self.optimise(native);
         }
-        self.lower(mode, arch.vector_bytes(mode), false, 0, mode);
+        self.lower(mode, arch.vector_bytes(mode), false, 0, mode, native.optimise, false);
         if self.mistakes != 0 {
             return Err("the code generator has a bug".into());
         }

@@ -10,9 +10,9 @@ use emu_ir::{Code, InsnMark, NONE, Op, OwnedIrBuf, Shape, Ty, Verifier};
 use emu_mem::PAGE_SIZE;
 use emu_plugins_api::{ArchitectureHandle, BlockRequest, Slice};
 
-/// Pieces that are translated for a region; cuts may make more of them.
+/// Pieces that are translated for a region, for a hot one twice as many; cuts may make more of them.
 const PIECES_MAX: usize = 32;
-/// Instructions in a region.
+/// Instructions in a region, in a hot one twice as many.
 const INSNS_MAX: u32 = 128;
 /// Instructions in a piece.
 pub const PIECE_INSNS_MAX: u32 = 64;
@@ -153,6 +153,8 @@ pub struct Source<'a> {
     pub slots_max: u32,
     /// The code shall run wherever its page is mapped.
     pub moves: bool,
+    /// It is run a lot: the region may be larger.
+    pub hot: bool,
 }
 
 /// The former, with vectors that are used again.
@@ -237,7 +239,7 @@ impl Former {
                 Some((i, mark)) => self.cut(i, mark),
                 None if pc != s.pc && s.known.has(pc) => {}
                 // What there is may still have to be cut.
-                None if self.translated >= PIECES_MAX || self.insns >= INSNS_MAX => {}
+                None if self.translated >= PIECES_MAX << u32::from(s.hot) || self.insns >= INSNS_MAX << u32::from(s.hot) => {}
                 None => self.piece(s, pc)?,
             }
             if s.single {

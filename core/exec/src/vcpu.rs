@@ -59,9 +59,11 @@ counters! {
 }
 
 /// Counts an event.
-pub fn count(counter: &AtomicU64) {
+pub fn count(counter: &AtomicU64) -> u64 {
     // Only the CPU's thread writes it.
-    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    let n = counter.load(Ordering::Relaxed) + 1;
+    counter.store(n, Ordering::Relaxed);
+    n
 }
 
 /// What another thread wants of a CPU.
@@ -129,6 +131,8 @@ struct Caches {
     /// Lines that other address spaces left.
     lines_aside: Aside<(u16, JumpEntry)>,
     generator: Option<Box<Generator>>,
+    /// Where the CPU was found.
+    samples: crate::tier::Samples,
     /// A bit for each page (by a hash of its address) that code was fetched from since everything was forgotten.
     fetched: [u64; 64],
     /// Large mappings among them.
@@ -147,7 +151,7 @@ fn fetch_slot(pc: u64, mode: u64) -> usize {
 }
 
 /// The key of a block: guarded pages are translated apart, so the attribute is put into the mode key's unused top byte.
-fn block_key(mode: u64, attrs: u8) -> u64 {
+pub(crate) fn block_key(mode: u64, attrs: u8) -> u64 {
     mode ^ u64::from(attrs & attr::GUARDED) << 62
 }
 
@@ -195,6 +199,8 @@ pub struct Vcpu {
     pub counters: Counters,
     /// Generated code was left by an `exit` that ends the run.
     pub left_for_good: AtomicBool,
+    /// Somebody wants to know where the CPU is.
+    sampled: AtomicBool,
 }
 
 // SAFETY: `cpu` and `caches` are used by the CPU's own thread only (or while that thread is stopped); the rest is atomic or locked.
@@ -234,6 +240,7 @@ impl Vcpu {
             lines: [const { Vec::new() }; 2],
             lines_aside: Aside::default(),
             generator: None,
+            samples: Default::default(),
             fetched: [0; 64],
             fetched_large: LargeMappings::default(),
         };
@@ -256,6 +263,7 @@ impl Vcpu {
             code_seen: AtomicU64::new(u64::MAX),
             counters: Counters::default(),
             left_for_good: AtomicBool::new(false),
+            sampled: AtomicBool::new(false),
         }
     }
     /// The CPU's memory. Only its own thread may use what is not atomic.
@@ -281,6 +289,15 @@ impl Vcpu {
     fn caches(&self) -> &mut Caches {
         // SAFETY: only the CPU's thread calls this, and no caller keeps the reference across a call that can reach the services.
         unsafe { &mut *self.caches.get() }
+    }
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) fn samples(&self) -> &mut crate::tier::Samples {
+        &mut self.caches().samples
+    }
+    /// Has the CPU say where it is, when it comes by a place where generated code looks for requests; any thread.
+    pub(crate) fn sample(&self) {
+        self.sampled.store(true, Ordering::SeqCst);
+        self.kick();
     }
     /// The cache of a view.
     #[allow(clippy::mut_from_ref)]
@@ -373,7 +390,7 @@ impl Vcpu {
         }
     }
     /// Enters code for `pc`, which was fetched last, into the jump cache.
-    fn enter_line(&self, native: &crate::native::Native, pc: u64, mode: u64, code: usize) {
+    pub(crate) fn enter_line(&self, native: &crate::native::Native, pc: u64, mode: u64, code: usize) {
         let line = (pc >> native.frame.jump_shift) as usize & (JUMPS - 1);
         let page = &self.caches().fetch[fetch_slot(pc, mode)];
         // A program's addresses are their own physical ones.
@@ -659,6 +676,9 @@ impl Vcpu {
                     std::sync::atomic::fence(Ordering::SeqCst);
                 }
             }
+            if self.sampled.load(Ordering::Relaxed) && self.sampled.swap(false, Ordering::SeqCst) {
+                self.note_sample(machine, native);
+            }
             if self.exit_request().load(Ordering::Relaxed) != 0 || self.left_for_good.load(Ordering::Relaxed) {
                 break;
             }
@@ -674,7 +694,9 @@ impl Vcpu {
     /// Address of generated code for where the CPU is, or 0 if the loop has to look first: somebody wants attention, or there is none.
     pub fn next_code(&self, machine: &Machine) -> usize {
         let Some(native) = &machine.native else { return 0 };
-        count(&self.counters.dispatches);
+        if count(&self.counters.dispatches) & 63 == 0 {
+            native.sampler.wake();
+        }
         loop {
             if self.exit_request().load(Ordering::Relaxed) != 0 {
                 return 0;
@@ -771,7 +793,7 @@ impl Vcpu {
         let known = if moves { machine.code.find_native(pa, moving(pc), key) } else { None };
         let made = match known {
             Some(block) => Some((block, true)),
-            None => self.generate(machine, native, pc, mode, key, pa, attrs, moves, generation),
+            None => self.generate(machine, native, pc, mode, key, pa, attrs, moves, generation, false),
         };
         Ok(match made {
             Some((block, _)) if moves => native.entry(machine, pc, key, pa, block, generation),
@@ -782,7 +804,7 @@ impl Vcpu {
     /// Has the CPU's generator make code, and says whether the index keeps it; `None` when there is no room just now, or the target makes a
     /// mistake, which ends the machine. `generation` was asked for before stores to the page were last known to be seen.
     #[allow(clippy::too_many_arguments)]
-    fn generate(
+    pub(crate) fn generate(
         &self,
         machine: &Machine,
         native: &crate::native::Native,
@@ -793,9 +815,10 @@ impl Vcpu {
         attrs: u8,
         moves: bool,
         generation: u64,
+        hot: bool,
     ) -> Option<(NativeBlock, bool)> {
         let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator());
-        let made = generator.make(machine, self.index, native, pc, mode, key, pa, attrs, moves, generation);
+        let made = generator.make(machine, self.index, native, pc, mode, key, pa, attrs, moves, generation, hot);
         self.caches().generator = Some(generator);
         made.unwrap_or_else(|e| {
             machine.crash(format!("the target plugin made an invalid block at {pc:#x}: {e}"));
@@ -816,7 +839,7 @@ impl Vcpu {
         attrs: u8,
     ) -> Option<(NativeBlock, bool)> {
         let generation = machine.code.generation(pc);
-        let (block, kept) = self.generate(machine, native, pc, mode, key, pc, attrs, false, generation)?;
+        let (block, kept) = self.generate(machine, native, pc, mode, key, pc, attrs, false, generation, false)?;
         let seen = user.has_code(pc);
         if !seen {
             // Somebody wrote to the page meanwhile, and nobody will see that again.
@@ -1025,7 +1048,7 @@ impl Vcpu {
     }
 
     /// Physical address and attributes of an instruction.
-    fn fetch(&self, machine: &Machine, pc: u64, mode: u64) -> Result<(u64, u8), Fault> {
+    pub(crate) fn fetch(&self, machine: &Machine, pc: u64, mode: u64) -> Result<(u64, u8), Fault> {
         let page = pc & !(PAGE_SIZE - 1);
         let align = u64::from(machine.arch.layout().insn_bytes.max(1)) - 1;
         let c = self.caches();

@@ -98,6 +98,11 @@ impl Dead {
         }
     }
 
+    /// Flags that somebody may look at before unit `n` of the last region has written them, a bit each in the order of `StateInfo::flags`.
+    pub fn seen_in(&self, n: usize) -> u64 {
+        self.live.get(n).copied().unwrap_or(u64::MAX)
+    }
+
     /// Flags live where unit `n` begins; `dead` is told of writes that nobody sees.
     fn walk(&self, n: usize, mut dead: impl FnMut(usize)) -> u64 {
         let (from, to) = self.ranges[n];

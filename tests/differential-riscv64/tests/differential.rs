@@ -37,6 +37,12 @@ fn interpreter() {
     run("riscv64::interpreter", 20_000, &[("EMU_INTERP", "plain")]);
 }
 
+/// The same, fewer, in code that is made as if it was run a lot.
+#[test]
+fn hot_code() {
+    run("riscv64::hot_code", 20_000, &[("EMU_JIT", "hot")]);
+}
+
 /// The same, fewer, in code that uses nothing beyond x86-64-v2 and is not optimised.
 #[test]
 fn plain_code() {

@@ -95,6 +95,8 @@ pub struct Analysis {
     pub keys: Vec<Key>,
     /// Ops that compute conditions with a key.
     conditions: Vec<u32>,
+    /// Behind each op: the flags of [`Frame::flags`], a bit each, that somebody may look at before they are written again.
+    pub live_after: Vec<u8>,
 }
 
 const GET: u16 = Code::Get as u16;
@@ -139,7 +141,31 @@ impl Analysis {
         self.keys.clear();
         self.conditions.clear();
         // Uses come before what they are of, this way, so that what nobody uses does not use anything either.
+        self.live_after.clear();
+        self.live_after.resize(ops.len(), u8::MAX);
+        let mut live = u8::MAX;
+        let flags = f.flags.iter().min().copied().unwrap_or(0).into()..f.flags.iter().max().map_or(0, |f| u64::from(*f) + 1);
         for (i, op) in ops.iter().enumerate().rev() {
+            self.live_after[i] = live;
+            match op.code {
+                GET | SET => {
+                    let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(256) };
+                    if op.imm < flags.end && flags.start < op.imm + u64::from(bytes) {
+                        for (n, flag) in f.flags.iter().enumerate() {
+                            if (op.imm..op.imm + u64::from(bytes)).contains(&u64::from(*flag)) {
+                                if op.code == SET && op.ty == Ty::I1 { live &= !(1 << n) } else { live |= 1 << n }
+                            }
+                        }
+                    }
+                }
+                INSN_START => {
+                    if f.count {
+                        live = u8::MAX;
+                    }
+                }
+                _ if op.flags() & (FAULTS | EFFECT | EXITS) != 0 => live = u8::MAX,
+                _ => {}
+            }
             if self.is_dead(op) {
                 continue;
             }

@@ -197,6 +197,32 @@ impl CodeCache {
         }
         self.patch(site_at, (target as isize - (site + 4) as isize) as i32);
     }
+    /// Jumps that were patched to go to `old` go to `new`, which goes on in the chunk `into`. See `link` for when that is possible.
+    pub fn relink(&mut self, old: usize, new: usize, into: u32) {
+        if self.borrowed || self.lent {
+            return;
+        }
+        let [old_at, new_at] = [old, new].map(|a| a - self.execute as usize);
+        let (chunk, new_chunk) = (old_at / self.chunk, new_at / self.chunk);
+        for i in 0..self.links[chunk].len() {
+            let p = self.links[chunk][i];
+            let site = p.site as usize;
+            if self.releases[site / self.chunk] != p.releases {
+                continue;
+            }
+            // SAFETY: inside the mapping and aligned, as in `patch`.
+            let displacement = unsafe { AtomicI32::from_ptr(self.write.add(site).cast()) }.load(Ordering::SeqCst);
+            if (site + 4).wrapping_add_signed(displacement as isize) == old_at {
+                self.patch(site, (new_at as isize - (site + 4) as isize) as i32);
+                if new_chunk != chunk {
+                    self.links[new_chunk].push(p);
+                }
+                if into as usize != chunk && into as usize != new_chunk {
+                    self.links[into as usize].push(p);
+                }
+            }
+        }
+    }
     /// Patches all jumps into a chunk back. CPUs may be on their way still.
     pub fn unlink(&mut self, chunk: u32) {
         for p in std::mem::take(&mut self.links[chunk as usize]) {

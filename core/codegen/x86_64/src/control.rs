@@ -25,7 +25,8 @@ impl Lowering<'_> {
         self.asm.alu_mi(Alu::Cmp, Size::D, m, 0);
         let at = self.asm.label();
         self.asm.jcc(Cc::NE, at);
-        self.cold.push(Cold::Leave { at, pc });
+        let flags = self.snapshot();
+        self.cold.push(Cold::Leave { at, pc, flags });
         self.flags = NO_KEY;
     }
     /// Counts the instructions of a straight run, or leaves before it if there is no room for all.
@@ -37,7 +38,8 @@ impl Lowering<'_> {
         self.asm.alu_rm(Alu::Cmp, Size::Q, t, stop);
         let at = self.asm.label();
         self.asm.jcc(Cc::A, at);
-        self.cold.push(Cold::Leave { at, pc });
+        let flags = self.snapshot();
+        self.cold.push(Cold::Leave { at, pc, flags });
         self.asm.mov_mr(Size::Q, insns, t);
         self.locked = 0;
         self.flags = NO_KEY;
@@ -45,16 +47,19 @@ impl Lowering<'_> {
 
     /// The label to jump to for a constant address: a unit of the region, or a way out.
     fn way(&mut self, pc: u64) -> Label {
-        if let Some((_, label)) = self.unit_labels.iter().find(|u| u.0 == pc) {
-            return *label;
+        if let Some(unit) = self.unit_labels.iter().position(|u| u.0 == pc) {
+            return self.way_inside(unit);
         }
-        let at = self.asm.label();
-        self.cold.push(Cold::Outside { at, pc });
+        let (at, flags) = (self.asm.label(), self.snapshot());
+        self.cold.push(Cold::Outside { at, pc, flags });
         at
     }
 
     /// What ends a unit, or may.
     pub(crate) fn control(&mut self, op: &Op, c: Code) {
+        if op.aux == CALL || !matches!(c, Code::Goto | Code::Branch) {
+            self.make_all();
+        }
         match c {
             // By contract the mode of what a `goto` goes to is the region's.
             Code::Goto if op.aux == CALL => self.call_constant(op.imm, Some(self.mode), true),
@@ -93,12 +98,17 @@ impl Lowering<'_> {
 
     /// Goes to a constant address; at the end of the unit, to the next one by doing nothing.
     fn goto(&mut self, pc: u64, end: bool) {
-        if let Some((_, label)) = self.unit_labels.iter().find(|u| u.0 == pc).copied() {
+        if let Some(unit) = self.unit_labels.iter().position(|u| u.0 == pc) {
+            if let Some(version) = self.goes_inside(unit) {
+                return self.asm.jmp(version);
+            }
+            let label = self.unit_labels[unit].1;
             if !end || self.next_unit != Some(pc) || self.asm.offset(label).is_some() {
                 self.asm.jmp(label);
             }
             return;
         }
+        self.make_all();
         self.link(pc, Some(self.mode));
     }
 
@@ -425,6 +435,7 @@ impl Lowering<'_> {
     /// Labels and branches inside of an instruction.
     pub(crate) fn local_control(&mut self, op: &Op, c: Code, ops: &[Op]) {
         if c == Code::Label {
+            self.make_all();
             self.raises = false;
             self.fenced = false;
             let label = self.local_label(op.imm);
@@ -437,6 +448,7 @@ impl Lowering<'_> {
         if c == Code::BrIf && self.cold_call(op, ops) {
             return;
         }
+        self.make_all();
         let label = self.local_label(op.imm);
         if c == Code::Br {
             self.all_to_slots(self.at);
@@ -473,9 +485,9 @@ impl Lowering<'_> {
             return false;
         }
         let cc = self.test(op.a);
-        let cold = self.asm.label();
+        let (cold, flags) = (self.asm.label(), self.snapshot());
         self.asm.jcc(cc.not(), cold);
-        self.cold.push(Cold::Call { at: cold, op: *call, pc: self.pc, left: self.left });
+        self.cold.push(Cold::Call { at: cold, op: *call, pc: self.pc, left: self.left, flags });
         self.skip = self.at + 3;
         true
     }
@@ -496,6 +508,9 @@ impl Lowering<'_> {
     pub(crate) fn call(&mut self, op: &Op) {
         let h = self.f.helpers[op.aux as usize];
         let needs_pc = h.needs_pc || h.may_exit;
+        if h.reads_state || h.writes_state || needs_pc {
+            self.make_all();
+        }
         if h.writes_state {
             self.mode_now = None;
         }
@@ -562,6 +577,7 @@ impl Lowering<'_> {
     /// `fence`.
     pub(crate) fn fence(&mut self, op: &Op) {
         if op.aux & fence::COMPLETION != 0 {
+            self.make_all();
             self.empty_registers();
             self.asm.mov_ri(RSI, op.aux.into());
             self.asm.call_outside(self.thunks.fence);
@@ -587,8 +603,9 @@ impl Lowering<'_> {
             i += 1;
             match cold {
                 Cold::Done => {}
-                Cold::Leave { at, pc } => {
+                Cold::Leave { at, pc, flags } => {
                     self.asm.bind(at);
+                    self.make_snapshot(flags);
                     self.set_pc(pc, RCX);
                     self.asm.jmp_outside(self.thunks.leave);
                 }
@@ -597,9 +614,15 @@ impl Lowering<'_> {
                     self.set_pc(pc, RCX);
                     self.asm.jmp_outside(self.thunks.next);
                 }
-                Cold::Outside { at, pc } => {
+                Cold::Outside { at, pc, flags } => {
                     self.asm.bind(at);
+                    self.make_snapshot(flags);
                     self.link(pc, Some(self.mode));
+                }
+                Cold::Edge { at, to, flags } => {
+                    self.asm.bind(at);
+                    self.make_snapshot(flags);
+                    self.asm.jmp(to);
                 }
                 Cold::Link { at, site, pc, key } => self.unlinked(at, site, pc, key),
                 Cold::NoCall { at, target } => {
@@ -670,8 +693,9 @@ impl Lowering<'_> {
                     }
                     self.asm.jmp_outside(self.thunks.helper_exit);
                 }
-                Cold::Call { at, op, pc, left } => {
+                Cold::Call { at, op, pc, left, flags } => {
                     self.asm.bind(at);
+                    self.make_snapshot(flags);
                     for r in [RSI, RDX, RCX] {
                         self.asm.mov_ri(r, 0);
                     }
@@ -682,8 +706,9 @@ impl Lowering<'_> {
                     self.count_back(1, Alu::Add);
                     self.asm.jmp_outside(self.thunks.helper_exit);
                 }
-                Cold::Access { at, back, address, site, result, scratch, rax, vectors } => {
+                Cold::Access { at, back, address, site, result, scratch, rax, vectors, flags } => {
                     self.asm.bind(at);
+                    self.make_snapshot(flags);
                     let va = self.exchange_va();
                     self.asm.lea(Size::Q, scratch, address);
                     self.asm.mov_mr(Size::Q, va, scratch);

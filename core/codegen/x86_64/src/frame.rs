@@ -102,7 +102,12 @@ pub struct Exchange {
     /// Not zero if a store-release may not have reached memory yet: the next load-acquire begins with a fence. Whoever carries loads out
     /// without generated code makes one first.
     pub released: u64,
+    /// Room for a register while flags are made, and for operands that they are made from.
+    pub deferred: [u64; 1 + DEFERRED_ROOMS],
 }
+
+/// Operands of comparisons that are kept in memory at the same time.
+pub const DEFERRED_ROOMS: usize = 4;
 
 /// A line of a CPU's jump cache. Its place is the instruction address shifted right by [`Frame::jump_shift`], modulo [`JUMPS`].
 #[repr(C)]
@@ -287,6 +292,8 @@ pub struct Frame {
     pub pins: Vec<u32>,
     /// The same, by offset.
     pub pin_map: PinMap,
+    /// Offsets of the condition flags, one byte each: the first eight.
+    pub flags: Vec<u32>,
     /// Helpers by number.
     pub helpers: Vec<HelperAddress>,
     /// The embedder.

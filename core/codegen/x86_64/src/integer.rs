@@ -3,7 +3,7 @@
 use crate::analyse::NO_KEY;
 use crate::asm::{Alu, Cc, Gpr, Shift, Size, reg::*};
 use crate::lower::{Arg, Loc, Lowering};
-use emu_ir::{Code, Op, Shape, Ty};
+use emu_ir::{Code, NONE, Op, Shape, Ty};
 
 impl Lowering<'_> {
     /// Emits a scalar op on integers of up to 64 bits; false if there is no code for it.
@@ -767,6 +767,7 @@ impl Lowering<'_> {
             }
             _ => {
                 let r = self.gpr(op.a);
+                let backing = self.vals[op.a as usize].backing;
                 if op.ty == Ty::I1 {
                     let t = self.temp();
                     self.asm.mov_rr(Size::D, t, r);
@@ -780,6 +781,11 @@ impl Lowering<'_> {
                     let t = self.temp();
                     self.asm.mov_rr(Size::Q, t, r);
                     self.own(op.dst, t, false);
+                }
+                if op.ty != Ty::I1 && backing != NONE {
+                    // Its low bits are where the whole is.
+                    self.vals[op.dst as usize].backing = backing;
+                    self.aliases.push(op.dst);
                 }
             }
         }

@@ -14,6 +14,7 @@ mod atomic;
 mod cache;
 mod control;
 mod crypto;
+mod deferred;
 pub mod direct;
 mod disassemble;
 mod float;

@@ -10,6 +10,7 @@
 
 use crate::analyse::{Analysis, Facts, KeyKind, NO_KEY, NO_PIN, code, operands};
 use crate::asm::{Alu, Asm, Cc, Gpr, Label, Mem, Size, Xmm};
+use crate::deferred::{Deferred, Made, Operand, Snapshot, Version};
 use crate::memory::StoreValue;
 use crate::frame::{CPU, Exchange, Frame, PINS, Site, TEMPS};
 use crate::thunks::Thunks;
@@ -29,6 +30,8 @@ pub struct Unit<'a> {
     pub counts: &'a [(u32, u32)],
     /// It is jumped to from further down, so that the way round must look for requests.
     pub loops: bool,
+    /// The first eight condition flags ([`Frame::flags`]), a bit each, that somebody may look at before the unit has written them.
+    pub flags: u8,
 }
 
 /// Several units that jump to each other.
@@ -46,6 +49,8 @@ pub struct Region<'a> {
     pub vl: u32,
     /// The code shall run wherever its page is mapped, [`Exchange::page`] saying where; otherwise it is for the addresses of the units only.
     pub moves: bool,
+    /// It is run a lot, so that care is worth its time.
+    pub hot: bool,
 }
 
 /// What the generator may do.
@@ -102,13 +107,15 @@ pub(crate) enum Arg {
 /// Code out of the way.
 pub(crate) enum Cold {
     /// A memory access that the inline look-up did not serve: where it is, a register free to be used, whether rax has a value.
-    Access { at: Label, back: Label, address: Mem, site: Site, result: AccessResult, scratch: Gpr, rax: bool, vectors: bool },
+    Access { at: Label, back: Label, address: Mem, site: Site, result: AccessResult, scratch: Gpr, rax: bool, vectors: bool, flags: Snapshot },
     /// Leaves for the dispatcher at a constant address.
-    Leave { at: Label, pc: u64 },
+    Leave { at: Label, pc: u64, flags: Snapshot },
     /// A jump cache does not know a constant address.
     Miss { at: Label, pc: u64 },
     /// Leaves for a constant address outside.
-    Outside { at: Label, pc: u64 },
+    Outside { at: Label, pc: u64, flags: Snapshot },
+    /// Stores what is put off on the way to another unit.
+    Edge { at: Label, to: Label, flags: Snapshot },
     /// A jump that can be patched, before it is: where its displacement is, where it goes, the key of code that it may go to.
     Link { at: Label, site: u32, pc: u64, key: u64 },
     /// A call that cannot expect to come back just now, or may not be made at all.
@@ -126,7 +133,7 @@ pub(crate) enum Cold {
     /// A helper has left the block.
     HelperExit { at: Label, left: u32 },
     /// A call that never comes back.
-    Call { at: Label, op: Op, pc: u64, left: u32 },
+    Call { at: Label, op: Op, pc: u64, left: u32, flags: Snapshot },
     /// Keeps a value for the embedder and goes on at `next`.
     StoreValue { at: Label, value: StoreValue, to: Mem, next: Label },
     /// A load-acquire after a store-release: a fence between the two.
@@ -230,6 +237,25 @@ pub struct Lowering<'f> {
     pub(crate) raises: bool,
     /// No store has been made since the last full fence.
     pub(crate) fenced: bool,
+    /// Flags that are not stored yet, and what belongs to them: see `deferred`.
+    pub(crate) deferred: Vec<Deferred>,
+    /// The last operation that made flags on the way.
+    pub(crate) made_flags: Option<Made>,
+    /// What was put off where code out of the way begins.
+    pub(crate) snapshots: Vec<Deferred>,
+    /// Routines that store what a snapshot has.
+    pub(crate) routines: Vec<(Snapshot, Label)>,
+    /// Flags are put off in this region.
+    pub(crate) defers: bool,
+    /// The region's units.
+    pub(crate) units: Vec<crate::deferred::Unit>,
+    /// Units that are emitted once more.
+    pub(crate) versions: Vec<Version>,
+    /// Ops of those.
+    pub(crate) version_ops: usize,
+    /// The unit that is being emitted, and of the loop that it is a version for the first and last unit.
+    pub(crate) unit_index: usize,
+    pub(crate) loops: Option<(usize, usize)>,
     /// What went wrong in making the region, a mistake of the generator's.
     failure: Option<&'static str>,
 }
@@ -277,6 +303,16 @@ impl<'f> Lowering<'f> {
             skip: 0,
             raises: false,
             fenced: false,
+            deferred: Vec::new(),
+            made_flags: None,
+            snapshots: Vec::new(),
+            routines: Vec::new(),
+            defers: false,
+            units: Vec::new(),
+            versions: Vec::new(),
+            version_ops: 0,
+            unit_index: 0,
+            loops: None,
             failure: None,
         }
     }
@@ -300,13 +336,27 @@ impl<'f> Lowering<'f> {
             self.unit_labels.push((u.pc, label));
             self.inner_labels.push(self.asm.label());
         }
+        self.begin_flags(region);
         for (i, u) in region.units.iter().enumerate() {
             let label = self.unit_labels[i].1;
             self.asm.bind(label);
+            self.unit_index = i;
+            self.deferred.clear();
             self.unit(u, self.inner_labels[i], region.units.get(i + 1).map(|n| n.pc));
         }
+        let mut n = 0;
+        while let Some(v) = self.versions.get(n).copied() {
+            n += 1;
+            self.asm.bind(v.label);
+            self.unit_index = v.unit;
+            self.begin_version(v);
+            let inner = self.asm.label();
+            self.unit(&region.units[v.unit], inner, None);
+        }
+        self.deferred.clear();
         self.hot = self.asm.code.len();
         self.cold_code();
+        self.flag_routines();
         self.link_bases();
         for (bytes, label) in std::mem::take(&mut self.pool) {
             self.asm.data(label, &bytes.to_le_bytes());
@@ -341,6 +391,7 @@ impl<'f> Lowering<'f> {
         self.made.clear();
         self.local.clear();
         self.flags = NO_KEY;
+        self.made_flags = None;
         self.unit_pc = u.pc;
         self.unit_len = u.ops.len() as u32;
         self.next_unit = next;
@@ -375,7 +426,11 @@ impl<'f> Lowering<'f> {
                 continue;
             }
             if self.needs_code(op) {
+                self.before_op(op, c, u.ops);
+                self.note_operands(op);
                 self.lower(op, c, u.ops);
+                self.note_result(op);
+                self.behind_op();
             }
             (self.locked, self.xlocked) = (0, 0);
             self.release_operands(op);
@@ -409,7 +464,9 @@ impl<'f> Lowering<'f> {
                         _ => None,
                     };
                 }
-                self.set_and_zero(op, ops);
+                if !self.defer(op) {
+                    self.set_and_zero(op, ops);
+                }
             }
             Code::Load | Code::Store | Code::Cas | Code::Rmw | Code::LoadEx | Code::StoreEx => self.memory(op, c, ops),
             Code::ClrEx => self.asm.mov_mi(Size::D, self.header(self.f.header.monitor_size), 0),
@@ -883,6 +940,7 @@ impl<'f> Lowering<'f> {
     }
     /// Values that are in a pinned field's register go elsewhere, for it is about to be written.
     pub(crate) fn displace_pin(&mut self, pin: u8) {
+        self.pin_changes(pin);
         let mut i = 0;
         while i < self.aliases.len() {
             let v = self.aliases[i];
@@ -914,6 +972,8 @@ impl<'f> Lowering<'f> {
     }
     /// Values that are copies of the state bytes from `offset` on go elsewhere, for these are about to be written.
     pub(crate) fn displace_state(&mut self, offset: u32, bytes: u32) {
+        self.overwritten(offset, bytes);
+        self.state_changes(offset, bytes);
         let mut i = 0;
         while i < self.aliases.len() {
             let v = self.aliases[i];
@@ -1102,6 +1162,9 @@ impl<'f> Lowering<'f> {
         if self.is_sticky(offset, bytes) {
             return self.get_sticky(op);
         }
+        if !self.deferred.is_empty() {
+            self.make_fields(offset, bytes);
+        }
         if bits <= 64
             && let Some(p) = self.f.pin(offset)
         {
@@ -1192,6 +1255,9 @@ impl<'f> Lowering<'f> {
                 self.vals[v as usize].backing = offset;
                 self.aliases.push(v);
             }
+            if bits == 64 {
+                self.note_written(v, Operand::State(offset));
+            }
         } else {
             for p in overlapping {
                 self.displace_pin(p);
@@ -1222,6 +1288,7 @@ impl<'f> Lowering<'f> {
                 }
             }
         }
+        self.note_written(v, Operand::Pin(p));
     }
 
     /// `set`; and the `set` of zero to the 8 bytes above, if one follows, in one store.

@@ -145,7 +145,8 @@ impl Lowering<'_> {
     pub(crate) fn beside(&mut self, labels: (crate::asm::Label, crate::asm::Label), address: Mem, site: Site, result: AccessResult, scratch: Gpr) {
         let vectors = self.xowner.iter().any(|v| *v != NONE) || self.xlocked != 0;
         let rax = self.owner[RAX as usize] != NONE || self.locked & 1 != 0;
-        self.cold.push(Cold::Access { at: labels.0, back: labels.1, address, site, result, scratch, rax, vectors });
+        let flags = self.snapshot();
+        self.cold.push(Cold::Access { at: labels.0, back: labels.1, address, site, result, scratch, rax, vectors, flags });
     }
 
     /// A load. All registers are chosen, and values moved out of the way, before the look-up: behind it the ways have parted.

@@ -242,6 +242,7 @@ impl Native {
             jump_shift: 2,
             tlb: TlbShape { offset: 0, entries: 1, page_bits: 12, views: 0 },
             pin_map: PinMap::new(&pins),
+            flags: vec![],
             pins,
             helpers: [(note_flags as *const () as usize, true), (raise_all as *const () as usize, false)]
                 .map(|(address, reads_state)| HelperAddress {
@@ -285,8 +286,8 @@ impl Native {
     }
     /// Compiles a block; its address, and in how many places it calls the interpreter.
     pub fn compile(&mut self, block: &Block) -> (usize, usize) {
-        let unit = Unit { pc: 0x1000, ops: &block.ops, slots: block.slots, counts: &[], loops: false };
-        self.lowering.region(&Region { units: &[unit], mode: 0, vl: VL, moves: false, origin: 0, key: 0 }, &mut self.entries).expect("a region without a mistake");
+        let unit = Unit { pc: 0x1000, ops: &block.ops, slots: block.slots, counts: &[], loops: false, flags: u8::MAX };
+        self.lowering.region(&Region { units: &[unit], mode: 0, vl: VL, moves: false, origin: 0, key: 0, hot: false }, &mut self.entries).expect("a region without a mistake");
         let calls = self.lowering.asm.outside.iter().filter(|o| o.target == self.thunks.interpret).count();
         let placed = self.cache.place(&self.lowering.asm).unwrap_or_else(|| {
             // Nothing that was made before is run again.

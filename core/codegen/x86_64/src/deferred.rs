@@ -1,0 +1,623 @@
+//! Condition flags that are not stored yet.
+//!
+//! A guest's compare sets four fields, which the next compare sets again; in between hardly anybody looks. So a `set` of a condition is put
+//! off: [`Deferred`] says how the flags are made again from operands that are still where they were, and who looks makes them. What may look
+//! without being likely to (an access that faults, a way out of the region, a request) has them made in its code out of the way. What is
+//! about to change an operand has them made before, unless they are dead by then ([`Analysis::live_after`](crate::analyse::Analysis)).
+//!
+//! A jump to a unit that was emitted already is a loop. What is put off there must not be made each time round, so the unit is emitted once
+//! more as a [`Version`] that begins with it put off, and the loop goes on in that.
+
+use crate::analyse::{KeyKind, NO_KEY, NO_PIN};
+use crate::asm::{Alu, Cc, Label, Size, reg::RAX};
+use crate::frame::{DEFERRED_ROOMS, Exchange, PINS};
+use crate::lower::{Cold, Loc, Lowering};
+use emu_ir::{Code, FAULTS, NONE, Op, Shape, Ty};
+use std::mem::offset_of;
+
+/// Ops of all versions of a region together.
+const VERSION_OPS: usize = 2000;
+/// Versions of a unit besides the one that is entered from outside.
+const VERSIONS: usize = 2;
+
+/// An operand that stays where it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Operand {
+    /// A pinned field, by index.
+    Pin(u8),
+    /// Another field, by offset.
+    State(u32),
+    Imm(i32),
+}
+
+/// How the host's flags are made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum How {
+    /// Not at all: constants.
+    Nothing,
+    /// Those of a - b.
+    Sub(Operand, Operand),
+    /// Those of a & b.
+    And(Operand, Operand),
+    /// Those of a - b, where a is the sum of the two operands: what it was before the result came in its place.
+    SubFrom(Operand, Operand),
+    /// Those of a + b, 64 bits, where the first operand is the sum.
+    SumTo(Operand, Operand),
+}
+
+/// What a field is to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum What {
+    Cc(Cc),
+    Const(bool),
+}
+
+/// Fields of one comparison that are not stored yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Deferred {
+    how: How,
+    size: Size,
+    /// The comparison in the unit that is being emitted, if it was made there.
+    key: u16,
+    fields: [(u32, What); 4],
+    count: u8,
+    /// An operand goes with the current op, behind which nobody looks.
+    lost: bool,
+}
+
+impl Deferred {
+    fn fields(&self) -> &[(u32, What)] {
+        &self.fields[..usize::from(self.count)]
+    }
+    fn remove(&mut self, offset: u32, bytes: u32) {
+        let mut kept = 0;
+        for i in 0..usize::from(self.count) {
+            if self.fields[i].0 < offset || self.fields[i].0 >= offset + bytes {
+                self.fields[kept] = self.fields[i];
+                kept += 1;
+            }
+        }
+        self.count = kept as u8;
+    }
+    fn uses(&self, hit: impl Fn(Operand) -> bool) -> bool {
+        match self.how {
+            How::Nothing => false,
+            How::Sub(a, b) | How::And(a, b) | How::SubFrom(a, b) | How::SumTo(a, b) => hit(a) || hit(b),
+        }
+    }
+}
+
+/// Some of [`Lowering::snapshots`], for code out of the way.
+pub(crate) type Snapshot = (u32, u32);
+
+/// Where the operands and the result are of an operation that made flags on the way.
+#[derive(Clone, Copy)]
+pub(crate) struct Made {
+    key: u16,
+    /// Value number of its result.
+    result: u32,
+    a: Option<Operand>,
+    b: Option<Operand>,
+    at: Option<Operand>,
+}
+
+/// A unit of the region, as jumps to it know it.
+#[derive(Clone, Copy)]
+pub(crate) struct Unit {
+    /// Number of ops.
+    ops: usize,
+    /// See [`flags`](crate::lower::Unit::flags).
+    flags: u8,
+}
+
+/// A unit that begins with flags put off.
+#[derive(Clone, Copy)]
+pub(crate) struct Version {
+    pub unit: usize,
+    pub entry: Snapshot,
+    pub label: Label,
+    /// Units of the loop.
+    loops: (usize, usize),
+}
+
+impl Lowering<'_> {
+    /// Bit of a field.
+    fn bit(&self, field: u32) -> u8 {
+        self.f.flags.iter().position(|f| *f == field).map_or(u8::MAX, |n| 1 << n)
+    }
+    fn bits_of(&self, d: &Deferred) -> u8 {
+        d.fields().iter().fold(0, |bits, f| bits | self.bit(f.0))
+    }
+    /// Fields that somebody may look at behind the current op.
+    fn live_now(&self) -> u8 {
+        self.an.live_after.get(self.at as usize).copied().unwrap_or(u8::MAX)
+    }
+
+    /// Before a region.
+    pub(crate) fn begin_flags(&mut self, region: &crate::Region<'_>) {
+        self.defers = region.hot && self.options.fuse && self.options.native && !self.f.flags.is_empty();
+        self.units.clear();
+        self.units.extend(region.units.iter().map(|u| Unit { ops: u.ops.len(), flags: u.flags }));
+        self.versions.clear();
+        self.version_ops = 0;
+        self.snapshots.clear();
+        self.deferred.clear();
+        self.loops = None;
+    }
+
+    // -- putting off -----------------------------------------------------------------------------------------------------------------
+    /// A `set` of a condition that need not be stored now. False if it must be.
+    pub(crate) fn defer(&mut self, op: &Op) -> bool {
+        let (offset, v) = (op.imm as u32, op.a);
+        if op.ty != Ty::I1 || op.shape != Shape::SCALAR || !self.defers || !self.f.flags.contains(&offset) {
+            return false;
+        }
+        self.displace_state(offset, 1);
+        let key = self.fact(v).key;
+        let (key, what, how, size) = match self.loc(v) {
+            Loc::Const(c) => (NO_KEY, What::Const(c & 1 != 0), Some(How::Nothing), Size::B),
+            Loc::None if key != NO_KEY => {
+                let bits = u32::from(self.an.keys[key as usize].bits);
+                let known = self.deferred.iter().find(|d| d.key == key).map(|d| d.how);
+                (key, What::Cc(self.fact(v).cc), known.or_else(|| self.how(key)), Size::bits(bits))
+            }
+            _ => return false,
+        };
+        let Some(how) = how else { return false };
+        let known = self.deferred.iter().position(|d| d.how == how && d.key == key && d.size == size && !d.lost && d.count < 4);
+        if known.is_none() && self.deferred.len() >= 3 {
+            return false;
+        }
+        if key != NO_KEY {
+            // What else asks for this comparison finds it made, while its operands are there.
+            self.flags_of(v);
+        }
+        let at = known.unwrap_or_else(|| {
+            self.deferred.push(Deferred { how, size, key, fields: [(0, What::Const(false)); 4], count: 0, lost: false });
+            self.deferred.len() - 1
+        });
+        let d = &mut self.deferred[at];
+        d.fields[usize::from(d.count)] = (offset, what);
+        d.count += 1;
+        true
+    }
+
+    /// Fields are written otherwise: what was put off for them is void.
+    pub(crate) fn overwritten(&mut self, offset: u32, bytes: u32) {
+        if !self.deferred.is_empty() {
+            self.deferred.iter_mut().for_each(|d| d.remove(offset, bytes));
+            self.deferred.retain(|d| d.count != 0);
+        }
+    }
+
+    fn place_of(&self, v: u32) -> Option<Operand> {
+        let value = self.vals[v as usize];
+        match value.loc {
+            Loc::Pin(p) => Some(Operand::Pin(p)),
+            Loc::State(off) => Some(Operand::State(off)),
+            _ if value.backing != NONE => Some(Operand::State(value.backing)),
+            Loc::Const(c) if self.fact(v).bits == 32 => Some(Operand::Imm(c as i32)),
+            Loc::Const(c) => i32::try_from(c as i64).ok().map(Operand::Imm),
+            _ => None,
+        }
+    }
+
+    /// The same; what is in a register of its own is copied to where it stays.
+    fn kept_place_of(&mut self, v: u32, not: Option<Operand>) -> Option<Operand> {
+        if let (None, Loc::Gpr(r)) = (self.place_of(v), self.loc(v)) {
+            let to = self.room(|o| Some(o) == not)?;
+            if let Operand::State(off) = to {
+                let m = self.state(off);
+                self.asm.mov_mr(Size::Q, m, r);
+            }
+            return Some(to);
+        }
+        self.place_of(v)
+    }
+    /// A place for an operand in memory that nobody uses.
+    fn room(&self, taken: impl Fn(Operand) -> bool) -> Option<Operand> {
+        let base = (self.f.exchange + offset_of!(Exchange, deferred) as i32) as u32 + 8;
+        let rooms = (0..DEFERRED_ROOMS as u32).map(|n| Operand::State(base + 8 * n));
+        rooms.into_iter().find(|r| !taken(*r) && !self.deferred.iter().any(|d| d.uses(|o| o == *r)))
+    }
+
+    /// How the flags of a key are made again later.
+    fn how(&mut self, key: u16) -> Option<How> {
+        let k = self.an.keys[key as usize];
+        if k.producer == NONE {
+            if k.kind == KeyKind::Add || k.kind == KeyKind::And && k.a != k.b && !matches!(self.place_of(k.a), Some(Operand::Pin(_))) {
+                return None;
+            }
+            let a = self.kept_place_of(k.a, None)?;
+            let b = if k.b == k.a { a } else { self.kept_place_of(k.b, Some(a))? };
+            return match (k.kind, a, b) {
+                (_, Operand::Imm(_), _) => None,
+                (KeyKind::Sub, ..) => Some(How::Sub(a, b)),
+                (KeyKind::And, ..) if a == b => Some(How::Sub(a, Operand::Imm(0))),
+                (KeyKind::And, Operand::Pin(_), Operand::Pin(_) | Operand::Imm(_)) => Some(How::And(a, b)),
+                _ => None,
+            };
+        }
+        let made = self.made_flags.filter(|m| m.key == key)?;
+        match (k.kind, made.a, made.b, made.at) {
+            (KeyKind::And, _, _, Some(r)) => Some(How::Sub(r, Operand::Imm(0))),
+            (KeyKind::Sub, Some(a @ (Operand::Pin(_) | Operand::State(_))), Some(b), _) => Some(How::Sub(a, b)),
+            (KeyKind::Sub, _, Some(b), Some(r)) if r != b && apart(r, b) && (k.bits == 64 || matches!(r, Operand::Pin(_))) => Some(How::SubFrom(r, b)),
+            (KeyKind::Add, _, Some(b), Some(r)) if r != b && apart(r, b) && k.bits == 64 => Some(How::SumTo(r, b)),
+            _ => None,
+        }
+    }
+
+    /// Before an op that makes flags on the way: where its operands are.
+    pub(crate) fn note_operands(&mut self, op: &Op) {
+        let makes = if op.dst == NONE { NO_KEY } else { self.fact(op.dst).makes };
+        if makes == NO_KEY || !self.defers {
+            return;
+        }
+        let k = self.an.keys[makes as usize];
+        if matches!(k.kind, KeyKind::Sub | KeyKind::Add | KeyKind::And) {
+            let (a, b) = (self.place_of(op.a), self.place_of(op.b));
+            self.made_flags = Some(Made { key: makes, result: op.dst, a, b, at: None });
+        }
+    }
+    /// Behind it: where its result is.
+    pub(crate) fn note_result(&mut self, op: &Op) {
+        if let Some(made) = self.made_flags
+            && op.dst != NONE
+            && made.result == op.dst
+        {
+            let at = self.place_of(op.dst).filter(|at| !matches!(at, Operand::Imm(_)));
+            self.made_flags = Some(Made { at, ..made });
+        }
+    }
+    /// A value was written to a field.
+    pub(crate) fn note_written(&mut self, v: u32, to: Operand) {
+        if let Some(made) = self.made_flags.as_mut().filter(|m| m.result == v) {
+            made.at = Some(to);
+        }
+    }
+
+    // -- making ----------------------------------------------------------------------------------------------------------------------
+    /// `op to, by`.
+    fn operate(&mut self, op: Alu, size: Size, to: Operand, by: Operand) {
+        match (to, by) {
+            (Operand::Pin(p), Operand::Pin(q)) => self.asm.alu_rr(op, size, PINS[p as usize], PINS[q as usize]),
+            (Operand::Pin(p), Operand::Imm(i)) => self.asm.alu_ri(op, size, PINS[p as usize], i),
+            (Operand::State(off), Operand::Pin(q)) => {
+                let m = self.state(off);
+                self.asm.alu_mr(op, size, m, PINS[q as usize]);
+            }
+            (Operand::State(off), Operand::Imm(i)) => {
+                let m = self.state(off);
+                self.asm.alu_mi(op, size, m, i);
+            }
+            (Operand::Pin(p), Operand::State(off)) => {
+                let m = self.state(off);
+                self.asm.alu_rm(op, size, PINS[p as usize], m);
+            }
+            // Not for results: the comparison of two fields in memory.
+            (Operand::State(off), Operand::State(other)) => {
+                let (m, n, room) = (self.state(off), self.state(other), self.exchange(offset_of!(Exchange, deferred)));
+                self.asm.mov_mr(Size::Q, room, RAX);
+                self.asm.mov_rm(size, RAX, m);
+                self.asm.alu_rm(op, size, RAX, n);
+                self.asm.mov_rm(Size::Q, RAX, room);
+            }
+            (Operand::Imm(_), _) => self.fail("flags of a constant were put off"),
+        }
+    }
+    fn store_fields(&mut self, d: &Deferred) {
+        for (field, what) in d.fields() {
+            let m = self.state(*field);
+            match what {
+                What::Cc(cc) => self.asm.setcc_m(*cc, m),
+                What::Const(value) => self.asm.mov_mi(Size::B, m, i32::from(*value)),
+            }
+        }
+    }
+    /// Stores fields; the host's flags change.
+    fn make(&mut self, d: &Deferred) {
+        match d.how {
+            How::Nothing => {}
+            How::Sub(a, b) => self.operate(Alu::Cmp, d.size, a, b),
+            How::And(Operand::Pin(p), Operand::Pin(q)) => self.asm.test_rr(d.size, PINS[p as usize], PINS[q as usize]),
+            How::And(Operand::Pin(p), Operand::Imm(i)) => self.asm.test_ri(d.size, PINS[p as usize], i),
+            How::And(..) => self.fail("flags of a conjunction were put off"),
+            How::SubFrom(r, b) => {
+                self.operate(Alu::Add, Size::Q, r, b);
+                self.operate(Alu::Cmp, d.size, r, b);
+                self.store_fields(d);
+                return self.operate(Alu::Sub, Size::Q, r, b);
+            }
+            How::SumTo(r, b) => {
+                self.operate(Alu::Sub, Size::Q, r, b);
+                self.operate(Alu::Add, Size::Q, r, b);
+            }
+        }
+        self.store_fields(d);
+    }
+    /// Stores fields in the middle of code; the host's flags stay if anybody needs them. `between`: the current op has not begun, so that
+    /// it is known what they are.
+    fn make_now(&mut self, d: &Deferred, between: bool) {
+        if d.how == How::Nothing || between && d.key != NO_KEY && self.flags == d.key {
+            return self.store_fields(d);
+        }
+        let needed = !between || self.an.keys.get(self.flags as usize).is_some_and(|k| k.last >= self.at);
+        if needed {
+            self.asm.pushf();
+        }
+        self.make(d);
+        if needed {
+            self.asm.popf();
+        } else {
+            self.flags = NO_KEY;
+        }
+    }
+    /// The current op lets others look: all is stored.
+    pub(crate) fn make_all(&mut self) {
+        while let Some(d) = self.deferred.pop() {
+            self.make_now(&d, true);
+        }
+    }
+    /// The same for what overlaps some bytes.
+    pub(crate) fn make_fields(&mut self, offset: u32, bytes: u32) {
+        let hit = |d: &Deferred| d.fields().iter().any(|f| f.0 >= offset && f.0 < offset + bytes);
+        while let Some(i) = self.deferred.iter().position(hit) {
+            let d = self.deferred.remove(i);
+            self.make_now(&d, true);
+        }
+    }
+
+    /// Before an op: what it writes may be an operand of what was put off.
+    pub(crate) fn before_op(&mut self, op: &Op, c: Code, ops: &[Op]) {
+        if self.deferred.is_empty() && self.made_flags.is_none() {
+            return;
+        }
+        let mut pins = 0u32;
+        if op.dst != NONE {
+            let mut wants = [self.fact(op.dst).want, NO_PIN];
+            if c == Code::Load
+                && let Some((low, high)) = self.halves_follow(op, ops)
+            {
+                wants = [self.fact(low).want, self.fact(high).want];
+            }
+            for want in wants.into_iter().filter(|w| *w != NO_PIN) {
+                pins |= 1 << want;
+            }
+        }
+        let (mut from, mut to) = (0, 0);
+        if c == Code::Set {
+            let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(self.vl) };
+            (from, to) = (op.imm as u32, op.imm as u32 + bytes);
+            pins = self.f.pins_at(from, bytes).into();
+            if matches!(self.loc(op.a), Loc::Pin(p) if pins == 1 << p) || self.loc(op.a) == Loc::State(from) {
+                return;
+            }
+        }
+        if pins == 0 && from == to {
+            return;
+        }
+        let hit = |o: Operand| match o {
+            Operand::Pin(p) => pins >> p & 1 != 0,
+            // A field's width is not known here; none is wider than this.
+            Operand::State(off) => off < to && from < off + 8,
+            Operand::Imm(_) => false,
+        };
+        let live = self.live_now();
+        let mut i = 0;
+        while i < self.deferred.len() {
+            let d = self.deferred[i];
+            if d.lost || !d.uses(hit) {
+                i += 1;
+            } else if live & self.bits_of(&d) != 0 || (op.flags() & FAULTS != 0 && self.f.direct.is_some() && pins.count_ones() > 1) {
+                if !self.keep_operands(i, hit) {
+                    self.deferred.remove(i);
+                    self.make_now(&d, true);
+                }
+            } else if op.flags() & FAULTS != 0 {
+                self.deferred[i].lost = true;
+                i += 1;
+            } else {
+                self.deferred.remove(i);
+            }
+        }
+    }
+    /// Behind an op.
+    pub(crate) fn behind_op(&mut self) {
+        if self.deferred.iter().any(|d| d.lost) {
+            self.deferred.retain(|d| !d.lost);
+        }
+    }
+    /// A pinned register is about to be written.
+    pub(crate) fn pin_changes(&mut self, pin: u8) {
+        self.operands_change(|o| o == Operand::Pin(pin));
+    }
+    /// Bytes of state are about to be written.
+    pub(crate) fn state_changes(&mut self, offset: u32, bytes: u32) {
+        self.operands_change(|o| matches!(o, Operand::State(off) if off < offset + bytes && offset < off + 8));
+    }
+    fn operands_change(&mut self, hit: impl Fn(Operand) -> bool) {
+        if let Some(made) = &mut self.made_flags {
+            for o in [&mut made.a, &mut made.b, &mut made.at] {
+                *o = o.filter(|o| !hit(*o));
+            }
+        }
+        while let Some(i) = self.deferred.iter().position(|d| !d.lost && d.uses(&hit)) {
+            if !self.keep_operands(i, &hit) {
+                let d = self.deferred.remove(i);
+                self.make_now(&d, false);
+            }
+        }
+    }
+    /// Copies operands that are about to change to where they stay; the host's flags do too. False if there is no room, or no way to make
+    /// flags from there.
+    fn keep_operands(&mut self, i: usize, hit: impl Fn(Operand) -> bool) -> bool {
+        let mut how = self.deferred[i].how;
+        let (first, second) = match &mut how {
+            How::Sub(a, b) => (a, b),
+            // The second operand must stay in reach of an instruction that changes the first in memory.
+            How::SubFrom(a, b) | How::SumTo(a, b) if !hit(*b) => (a, b),
+            _ => return false,
+        };
+        let mut first_room = None;
+        for o in [first, second] {
+            if !hit(*o) {
+                continue;
+            }
+            let Some(to @ Operand::State(off)) = self.room(|r| Some(r) == first_room) else { return false };
+            first_room = Some(to);
+            let room = self.state(off);
+            match *o {
+                Operand::Pin(p) => self.asm.mov_mr(Size::Q, room, PINS[p as usize]),
+                Operand::State(off) => {
+                    let from = self.state(off);
+                    self.asm.movq_rm(15, from);
+                    self.asm.movq_mr(room, 15);
+                }
+                Operand::Imm(_) => {}
+            }
+            *o = to;
+        }
+        match how {
+            How::SubFrom(a, b) | How::SumTo(a, b) if !apart(a, b) => return false,
+            _ => {}
+        }
+        self.deferred[i].how = how;
+        // The flags are still those of its key, if they were.
+        true
+    }
+
+    // -- out of the way ----------------------------------------------------------------------------------------------------------------
+    /// What is put off now, for code out of the way.
+    pub(crate) fn snapshot(&mut self) -> Snapshot {
+        let (from, n) = (self.snapshots.len(), self.deferred.len());
+        if n == 0 {
+            return (0, 0);
+        }
+        // Mostly it is the same as the last time.
+        if from >= n && self.snapshots[from - n..] == self.deferred[..] {
+            return ((from - n) as u32, n as u32);
+        }
+        self.snapshots.extend_from_slice(&self.deferred);
+        (from as u32, n as u32)
+    }
+    /// Stores what a snapshot has.
+    pub(crate) fn make_snapshot(&mut self, (from, n): Snapshot) {
+        if n == 0 {
+            return;
+        }
+        // What is the same for several ways is a routine.
+        let known = self.routines.iter().find(|r| r.0 == (from, n)).map(|r| r.1);
+        let label = known.unwrap_or_else(|| {
+            let label = self.asm.label();
+            self.routines.push(((from, n), label));
+            label
+        });
+        self.asm.call(label);
+    }
+    /// Emits the routines behind [`make_snapshot`](Self::make_snapshot).
+    pub(crate) fn flag_routines(&mut self) {
+        for ((from, n), label) in std::mem::take(&mut self.routines) {
+            self.asm.bind(label);
+            for i in from..from + n {
+                let d = self.snapshots[i as usize];
+                self.make(&d);
+            }
+            self.asm.ret();
+        }
+    }
+
+    // -- ways to other units -------------------------------------------------------------------------------------------------------------
+    /// What is put off and may be looked at in a unit.
+    fn wanted_by(&mut self, unit: usize) -> Snapshot {
+        let live = self.units[unit].flags;
+        let wanted = self.deferred.iter().filter(|d| self.bits_of(d) & live != 0).count();
+        if wanted == self.deferred.len() {
+            return self.snapshot();
+        }
+        let from = self.snapshots.len();
+        for i in 0..self.deferred.len() {
+            if self.bits_of(&self.deferred[i]) & live != 0 {
+                self.snapshots.push(self.deferred[i]);
+            }
+        }
+        (from as u32, wanted as u32)
+    }
+    /// A version of a unit that begins with what a snapshot has, if it is worth one: the way there closes a loop, or stays in one.
+    fn version(&mut self, unit: usize, entry: Snapshot) -> Option<Label> {
+        let inside = self.loops.is_some_and(|(first, last)| (first..=last).contains(&unit));
+        let loops = if inside { self.loops? } else { (unit, self.unit_index) };
+        if !inside && unit > self.unit_index {
+            return None;
+        }
+        let same = |a: &Deferred, b: &Deferred| Deferred { key: NO_KEY, ..*a } == Deferred { key: NO_KEY, ..*b };
+        let have = |s: &Self, e: Snapshot| {
+            let list = |(from, n): Snapshot| &s.snapshots[from as usize..(from + n) as usize];
+            e.1 == entry.1 && list(e).iter().zip(list(entry)).all(|(a, b)| same(a, b))
+        };
+        if let Some(v) = self.versions.iter().find(|v| v.unit == unit && have(self, v.entry)) {
+            return Some(v.label);
+        }
+        let ops = self.units[unit].ops;
+        if self.versions.iter().filter(|v| v.unit == unit).count() >= VERSIONS || self.version_ops + ops > VERSION_OPS {
+            return None;
+        }
+        self.version_ops += ops;
+        let label = self.asm.label();
+        self.versions.push(Version { unit, entry, label, loops });
+        Some(label)
+    }
+    /// The label for a conditional jump to a unit of the region.
+    pub(crate) fn way_inside(&mut self, unit: usize) -> Label {
+        let to = self.unit_labels[unit].1;
+        if self.deferred.is_empty() {
+            return to;
+        }
+        let flags = self.wanted_by(unit);
+        if flags.1 == 0 {
+            return to;
+        }
+        if let Some(label) = self.version(unit, flags) {
+            return label;
+        }
+        let at = self.asm.label();
+        self.cold.push(Cold::Edge { at, to, flags });
+        at
+    }
+    /// At a jump to a unit of the region: the label of its version for what is put off; or else that is stored, and `None`.
+    pub(crate) fn goes_inside(&mut self, unit: usize) -> Option<Label> {
+        if self.deferred.is_empty() {
+            return None;
+        }
+        let flags = self.wanted_by(unit);
+        if flags.1 == 0 {
+            return None;
+        }
+        let label = self.version(unit, flags);
+        if label.is_none() {
+            for i in flags.0..flags.0 + flags.1 {
+                let d = self.snapshots[i as usize];
+                self.make_now(&d, true);
+            }
+        }
+        label
+    }
+    /// Begins a version.
+    pub(crate) fn begin_version(&mut self, v: Version) {
+        self.deferred.clear();
+        let (from, n) = v.entry;
+        for i in from..from + n {
+            self.deferred.push(Deferred { key: NO_KEY, lost: false, ..self.snapshots[i as usize] });
+        }
+        self.loops = Some(v.loops);
+    }
+}
+
+/// Operands of which one may be changed without the other.
+fn apart(a: Operand, b: Operand) -> bool {
+    match (a, b) {
+        // Nothing is changed in memory by what is in memory.
+        (Operand::State(_), Operand::State(_)) => false,
+        _ => true,
+    }
+}

@@ -1,0 +1,118 @@
+//! Code that is run a lot is made again with more care.
+//!
+//! Code is made in a hurry when it is first executed, most of it to run a few times only. [`Sampler::thread`] has the CPUs look up from
+//! generated code now and then, where they look for requests anyway: at loops, jumps to elsewhere and calls. Where a CPU is found more than
+//! once the region there is made again as a hot one ([`emu_x86_64::Region::hot`]) and takes the place of what there was: in the index, in
+//! jumps that were patched and, as they are found there, in the CPUs' jump caches. What runs in the old code goes on there until it leaves.
+//!
+//! CPUs that wait are left alone, and while all wait nobody is sampled. Under `-icount` there are no samples.
+
+use crate::code::{Mix, NativeBlock, fixed};
+use crate::machine::Machine;
+use crate::native::Native;
+use crate::vcpu::{Vcpu, block_key};
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
+use std::time::Duration;
+
+/// Time between samples.
+const INTERVAL: Duration = Duration::from_millis(1);
+/// Samples without a CPU in generated code before the sampler sleeps.
+const IDLE: u32 = 3;
+/// Samples at a place before its region is hot.
+const HOT: u8 = 2;
+/// Places that are counted at a time.
+const PLACES: usize = 1024;
+
+/// By physical address and key of an instruction: samples.
+pub(crate) type Samples = HashMap<(u64, u64), u8, BuildHasherDefault<Mix>>;
+
+/// What takes samples.
+#[derive(Default)]
+pub struct Sampler {
+    asleep: AtomicBool,
+    over: AtomicBool,
+    thread: OnceLock<Thread>,
+}
+
+impl Sampler {
+    /// The sampler's own thread, until `end`.
+    pub fn thread(&self, machine: &Machine) {
+        let _ = self.thread.set(std::thread::current());
+        let mut idle = 0;
+        while !self.over.load(Ordering::SeqCst) {
+            std::thread::sleep(INTERVAL);
+            let busy = machine.cpus.iter().filter(|c| c.code_seen.load(Ordering::Relaxed) != u64::MAX).map(|c| c.sample()).count();
+            idle = if busy == 0 { idle + 1 } else { 0 };
+            if idle >= IDLE {
+                self.asleep.store(true, Ordering::SeqCst);
+                while self.asleep.load(Ordering::SeqCst) && !self.over.load(Ordering::SeqCst) {
+                    std::thread::park();
+                }
+                idle = 0;
+            }
+        }
+    }
+    /// A CPU has been busy for some time.
+    pub fn wake(&self) {
+        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::SeqCst) {
+            self.unpark();
+        }
+    }
+    /// Ends the thread.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.unpark();
+    }
+    fn unpark(&self) {
+        if let Some(t) = self.thread.get() {
+            t.unpark();
+        }
+    }
+}
+
+impl Vcpu {
+    /// The CPU has left generated code because of a sample: counts where it is.
+    pub(crate) fn note_sample(&self, machine: &Machine, native: &Native) {
+        // SAFETY: this is the CPU's thread.
+        let (pc, mode) = unsafe { ((*self.header()).pc, (*self.header()).mode_key) };
+        if machine.debugging() || native.frame.unlinked {
+            return;
+        }
+        let Ok((pa, attrs)) = self.fetch(machine, pc, mode) else { return };
+        let key = block_key(mode, attrs);
+        let Some(block) = machine.code.find_native(pa, fixed(pc), key) else { return };
+        if block.hot {
+            // The CPU may have come here by what there was before.
+            return self.enter_line(native, pc, mode, block.code);
+        }
+        let samples = self.samples();
+        if samples.len() >= PLACES {
+            samples.clear();
+        }
+        let n = samples.entry((pa, key)).or_insert(0);
+        *n += 1;
+        if *n >= HOT {
+            samples.remove(&(pa, key));
+            self.make_hot(machine, native, pc, mode, key, pa, attrs);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn make_hot(&self, machine: &Machine, native: &Native, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8) {
+        let generation = machine.code.generation(pa);
+        // Stores are seen from here on, or the generation goes on.
+        if !machine.space.find(pa).is_some_and(|h| h.window.readable().is_some_and(|ram| ram.has_code(h.offset))) {
+            return;
+        }
+        let moves = native.can_move && machine.code.elsewhere(pa, pc);
+        let Some((block, true)) = self.generate(machine, native, pc, mode, key, pa, attrs, moves, generation, true) else { return };
+        native.hot.fetch_add(1, Ordering::Relaxed);
+        let entered = if moves { native.entry(machine, pc, key, pa, block, generation) } else { Some((block, true)) };
+        let Some((NativeBlock { code, .. }, true)) = entered else { return };
+        self.enter_line(native, pc, mode, code);
+    }
+}
