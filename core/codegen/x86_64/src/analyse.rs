@@ -134,38 +134,18 @@ fn keeps_flags(op: &Op) -> bool {
 
 impl Analysis {
     /// Analyses a unit, whose instructions are counted at `counts`. `fuse` false: conditions are all computed into registers, values are
-    /// written to fields where the `set` is.
-    pub fn run(&mut self, ops: &[Op], slots: u32, counts: &[(u32, u32)], f: &Frame, fuse: bool) {
+    /// written to fields where the `set` is. `live`: `live_after` is wanted.
+    pub fn run(&mut self, ops: &[Op], slots: u32, counts: &[(u32, u32)], f: &Frame, fuse: bool, live: bool) {
         self.facts.clear();
         self.facts.resize(slots as usize, NO_FACTS);
         self.keys.clear();
         self.conditions.clear();
-        // Uses come before what they are of, this way, so that what nobody uses does not use anything either.
         self.live_after.clear();
-        self.live_after.resize(ops.len(), u8::MAX);
-        let mut live = u8::MAX;
-        let flags = f.flags.iter().min().copied().unwrap_or(0).into()..f.flags.iter().max().map_or(0, |f| u64::from(*f) + 1);
+        if live {
+            self.find_live(ops, f);
+        }
+        // Uses come before what they are of, this way, so that what nobody uses does not use anything either.
         for (i, op) in ops.iter().enumerate().rev() {
-            self.live_after[i] = live;
-            match op.code {
-                GET | SET => {
-                    let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(256) };
-                    if op.imm < flags.end && flags.start < op.imm + u64::from(bytes) {
-                        for (n, flag) in f.flags.iter().enumerate() {
-                            if (op.imm..op.imm + u64::from(bytes)).contains(&u64::from(*flag)) {
-                                if op.code == SET && op.ty == Ty::I1 { live &= !(1 << n) } else { live |= 1 << n }
-                            }
-                        }
-                    }
-                }
-                INSN_START => {
-                    if f.count {
-                        live = u8::MAX;
-                    }
-                }
-                _ if op.flags() & (FAULTS | EFFECT | EXITS) != 0 => live = u8::MAX,
-                _ => {}
-            }
             if self.is_dead(op) {
                 continue;
             }
@@ -212,6 +192,35 @@ impl Analysis {
         if fuse {
             self.settle(ops, counts);
             self.wants(ops, f);
+        }
+    }
+
+    /// Finds the flags that somebody may look at, behind each op.
+    fn find_live(&mut self, ops: &[Op], f: &Frame) {
+        self.live_after.resize(ops.len(), u8::MAX);
+        let mut live = u8::MAX;
+        let flags = f.flags.iter().min().copied().unwrap_or(0).into()..f.flags.iter().max().map_or(0, |f| u64::from(*f) + 1);
+        for (i, op) in ops.iter().enumerate().rev() {
+            self.live_after[i] = live;
+            match op.code {
+                GET | SET => {
+                    let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(256) };
+                    if op.imm < flags.end && flags.start < op.imm + u64::from(bytes) {
+                        for (n, flag) in f.flags.iter().enumerate() {
+                            if (op.imm..op.imm + u64::from(bytes)).contains(&u64::from(*flag)) {
+                                if op.code == SET && op.ty == Ty::I1 { live &= !(1 << n) } else { live |= 1 << n }
+                            }
+                        }
+                    }
+                }
+                INSN_START => {
+                    if f.count {
+                        live = u8::MAX;
+                    }
+                }
+                _ if op.flags() & (FAULTS | EFFECT | EXITS) != 0 => live = u8::MAX,
+                _ => {}
+            }
         }
     }
 

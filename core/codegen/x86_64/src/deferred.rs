@@ -149,7 +149,7 @@ impl Lowering<'_> {
     /// A `set` of a condition that need not be stored now. False if it must be.
     pub(crate) fn defer(&mut self, op: &Op) -> bool {
         let (offset, v) = (op.imm as u32, op.a);
-        if op.ty != Ty::I1 || op.shape != Shape::SCALAR || !self.defers || !self.f.flags.contains(&offset) {
+        if op.ty != Ty::I1 || op.shape != Shape::SCALAR || !self.f.flags.contains(&offset) {
             return false;
         }
         self.displace_state(offset, 1);
@@ -249,9 +249,9 @@ impl Lowering<'_> {
     }
 
     /// Before an op that makes flags on the way: where its operands are.
-    pub(crate) fn note_operands(&mut self, op: &Op) {
+    fn note_operands(&mut self, op: &Op) {
         let makes = if op.dst == NONE { NO_KEY } else { self.fact(op.dst).makes };
-        if makes == NO_KEY || !self.defers {
+        if makes == NO_KEY {
             return;
         }
         let k = self.an.keys[makes as usize];
@@ -261,7 +261,7 @@ impl Lowering<'_> {
         }
     }
     /// Behind it: where its result is.
-    pub(crate) fn note_result(&mut self, op: &Op) {
+    fn note_result(&mut self, op: &Op) {
         if let Some(made) = self.made_flags
             && op.dst != NONE
             && made.result == op.dst
@@ -370,6 +370,10 @@ impl Lowering<'_> {
 
     /// Before an op: what it writes may be an operand of what was put off.
     pub(crate) fn before_op(&mut self, op: &Op, c: Code, ops: &[Op]) {
+        self.keep_what_changes(op, c, ops);
+        self.note_operands(op);
+    }
+    fn keep_what_changes(&mut self, op: &Op, c: Code, ops: &[Op]) {
         if self.deferred.is_empty() && self.made_flags.is_none() {
             return;
         }
@@ -423,7 +427,8 @@ impl Lowering<'_> {
         }
     }
     /// Behind an op.
-    pub(crate) fn behind_op(&mut self) {
+    pub(crate) fn behind_op(&mut self, op: &Op) {
+        self.note_result(op);
         if self.deferred.iter().any(|d| d.lost) {
             self.deferred.retain(|d| !d.lost);
         }

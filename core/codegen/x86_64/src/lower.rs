@@ -380,7 +380,7 @@ impl<'f> Lowering<'f> {
         let mut an = std::mem::take(&mut self.an);
         // The interpreter leaves no flags.
         let counts = if self.f.count { u.counts } else { &[] };
-        an.run(u.ops, u.slots, counts, self.f, self.options.fuse && self.options.native);
+        an.run(u.ops, u.slots, counts, self.f, self.options.fuse && self.options.native, self.defers);
         self.an = an;
         self.vals.clear();
         self.vals.resize(u.slots as usize, NOWHERE);
@@ -426,11 +426,13 @@ impl<'f> Lowering<'f> {
                 continue;
             }
             if self.needs_code(op) {
-                self.before_op(op, c, u.ops);
-                self.note_operands(op);
-                self.lower(op, c, u.ops);
-                self.note_result(op);
-                self.behind_op();
+                if self.defers {
+                    self.before_op(op, c, u.ops);
+                    self.lower(op, c, u.ops);
+                    self.behind_op(op);
+                } else {
+                    self.lower(op, c, u.ops);
+                }
             }
             (self.locked, self.xlocked) = (0, 0);
             self.release_operands(op);
@@ -464,7 +466,7 @@ impl<'f> Lowering<'f> {
                         _ => None,
                     };
                 }
-                if !self.defer(op) {
+                if !(self.defers && self.defer(op)) {
                     self.set_and_zero(op, ops);
                 }
             }
@@ -940,7 +942,9 @@ impl<'f> Lowering<'f> {
     }
     /// Values that are in a pinned field's register go elsewhere, for it is about to be written.
     pub(crate) fn displace_pin(&mut self, pin: u8) {
-        self.pin_changes(pin);
+        if self.defers {
+            self.pin_changes(pin);
+        }
         let mut i = 0;
         while i < self.aliases.len() {
             let v = self.aliases[i];
@@ -972,8 +976,10 @@ impl<'f> Lowering<'f> {
     }
     /// Values that are copies of the state bytes from `offset` on go elsewhere, for these are about to be written.
     pub(crate) fn displace_state(&mut self, offset: u32, bytes: u32) {
-        self.overwritten(offset, bytes);
-        self.state_changes(offset, bytes);
+        if self.defers {
+            self.overwritten(offset, bytes);
+            self.state_changes(offset, bytes);
+        }
         let mut i = 0;
         while i < self.aliases.len() {
             let v = self.aliases[i];
