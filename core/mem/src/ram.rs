@@ -1,7 +1,7 @@
 //! A block of guest RAM: an anonymous host mapping and a byte of flags for each page.
 #![allow(unsafe_code)]
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// log2 of the size of the pages that RAM is tracked in.
 pub const PAGE_BITS: u32 = 12;
@@ -44,6 +44,16 @@ impl Ram {
     pub fn pointer(&self, offset: u64) -> *mut u8 {
         debug_assert!(offset < self.size());
         self.base.wrapping_add(offset as usize)
+    }
+    /// Reads eight bytes in one piece; `None` if they are not aligned or not inside.
+    #[inline]
+    pub fn read_word(&self, offset: u64) -> Option<[u8; 8]> {
+        if offset % 8 != 0 || offset >= self.size() || self.size() - offset < 8 {
+            return None;
+        }
+        // SAFETY: aligned and inside the mapping, which is aligned to a page and lives as long as `self`.
+        let word = unsafe { AtomicU64::from_ptr(self.pointer_at(offset).cast()) };
+        Some(word.load(Ordering::Relaxed).to_ne_bytes())
     }
     /// Reads bytes; the range must lie inside.
     pub fn read(&self, offset: u64, data: &mut [u8]) {

@@ -62,9 +62,16 @@ pub enum MapError {
 #[derive(Default)]
 pub struct AddressSpace {
     building: Mutex<Vec<Arc<Window>>>,
-    frozen: OnceLock<Box<[Arc<Window>]>>,
+    frozen: OnceLock<Frozen>,
     /// Accesses to addresses where nothing is.
     pub unassigned: AtomicU64,
+}
+
+/// Windows in order of address, once no more come.
+struct Frozen {
+    list: Box<[Arc<Window>]>,
+    /// Base, size and number of the largest window with RAM, which is asked for most.
+    largest: (u64, u64, usize),
 }
 
 type CodeWritten<'a> = &'a dyn Fn(&Window, u64);
@@ -104,19 +111,24 @@ impl AddressSpace {
     /// Nothing is mapped any more from now on; look-ups need no lock.
     pub fn freeze(&self) {
         let list = self.building.lock().unwrap_or_else(|e| e.into_inner());
-        let _ = self.frozen.set(list.iter().cloned().collect());
+        let with_ram = list.iter().enumerate().filter(|(_, w)| w.ram.is_some());
+        let largest = with_ram.max_by_key(|(_, w)| w.size).map_or((0, 0, 0), |(i, w)| (w.base, w.size, i));
+        let _ = self.frozen.set(Frozen { list: list.iter().cloned().collect(), largest });
     }
     /// All windows in order of address.
     pub fn windows(&self) -> Vec<Arc<Window>> {
         match self.frozen.get() {
-            Some(list) => list.to_vec(),
+            Some(f) => f.list.to_vec(),
             None => self.building.lock().unwrap_or_else(|e| e.into_inner()).clone(),
         }
     }
     /// What lies at a physical address; only after `freeze`.
     #[inline]
     pub fn find(&self, pa: u64) -> Option<Hit<'_>> {
-        let list = self.frozen.get()?;
+        let Frozen { list, largest: (base, size, number) } = self.frozen.get()?;
+        if pa.wrapping_sub(*base) < *size {
+            return list.get(*number).map(|window| Hit { window, offset: pa - base });
+        }
         let i = list.partition_point(|w| w.base <= pa).checked_sub(1)?;
         let window = &list[i];
         let offset = pa - window.base;
@@ -125,6 +137,15 @@ impl AddressSpace {
 
     /// Reads physical memory, devices included: 0 or a fault.
     pub fn read(&self, pa: u64, data: &mut [u8]) -> u64 {
+        // Mostly it is an entry of a translation table.
+        if let Ok(word) = <&mut [u8; 8]>::try_from(&mut *data)
+            && let Some(Hit { window, offset }) = self.find(pa)
+            && let Some(ram) = window.readable()
+            && let Some(value) = ram.read_word(offset)
+        {
+            *word = value;
+            return fault::NONE;
+        }
         self.each(pa, data.len(), |window, offset, at, n| {
             let part = &mut data[at..at + n];
             if let Some(ram) = window.readable() {
