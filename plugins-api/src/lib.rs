@@ -10,6 +10,7 @@
 #![allow(unsafe_code)] // FFI: every block below has its own SAFETY sentence.
 
 mod abi;
+mod check;
 mod cpu;
 mod debug;
 mod device;

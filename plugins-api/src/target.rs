@@ -348,6 +348,7 @@ impl ArchitectureHandle {
             (vtable.layout)(instance, layout.as_mut_ptr());
             layout.assume_init()
         };
+        crate::check::layout(&layout)?;
         Ok(ArchitectureHandle { instance, vtable, layout })
     }
     /// An instance of a target linked into this program (tests).
