@@ -1,15 +1,16 @@
 //! The smallest target plugin that does what targets do: RV64I in machine mode, with traps and one interrupt line.
 //!
 //! It shows all parts of a target: state declared as fields ([`hart`]), a translator that appends IR ([`translate`]), helpers for what needs
-//! more than a few ops, faults delivered as exceptions. Compressed instructions, other privilege levels and paging are left out: an address
+//! more than a few ops, faults delivered as exceptions, registers for debuggers ([`debugger`]). Compressed instructions, other privilege levels and paging are left out: an address
 //! is a physical address. References are to "The RISC-V Instruction Set Manual", volumes I (unprivileged) and II (privileged).
 
+mod debugger;
 mod hart;
 mod translate;
 
 use emu_plugins_api::ir::IrBuf;
 use emu_plugins_api::{
-    Access, AccessKind, Architecture, BlockInfo, BlockRequest, CpuModelInfo, StateLayout, Str, TargetConfig, Translation, attr, fault, irq, perm,
+    Access, AccessKind, Architecture, BlockInfo, BlockRequest, CpuModelInfo, DebugLayout, StateLayout, Str, TargetConfig, Translation, attr, fault, irq, perm,
 };
 use hart::{Hart, cause};
 use std::collections::BTreeMap;
@@ -101,6 +102,18 @@ impl Architecture for Rv64i {
             }
             None => 0,
         }
+    }
+
+    fn debug_layout(&self) -> Option<DebugLayout> {
+        Some(debugger::LAYOUT)
+    }
+
+    fn debug_read(&self, hart: &mut Hart, number: u32, out: &mut [u8]) -> bool {
+        debugger::read(hart, number, out)
+    }
+
+    fn debug_write(&self, hart: &mut Hart, number: u32, value: &[u8]) -> bool {
+        debugger::write(hart, number, value)
     }
 }
 
