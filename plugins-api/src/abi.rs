@@ -265,14 +265,18 @@ pub fn build_root() -> RootRef {
     Root { requirements, targets, machines, attach }.leak_into_prefix()
 }
 
-/// Makes a cdylib an emu plugin: `emu_plugins_api::export_plugin!();` beside a `use` of the crates whose registrations it carries.
+/// Makes a cdylib an emu plugin: `emu_plugins_api::export_plugin!();` beside a `use` of the crates whose registrations it carries. A plugin
+/// that does without the last rows loads in older hosts too when it says how many it needs: `export_plugin!(min_ops: 100, min_services: 20)`.
 #[macro_export]
 macro_rules! export_plugin {
     () => {
+        $crate::export_plugin!(min_ops: $crate::Requirements::current().min_ops, min_services: $crate::Requirements::current().min_services);
+    };
+    (min_ops: $min_ops:expr, min_services: $min_services:expr) => {
         /// Tells the host what this plugin was built with, before anything else of it is trusted.
         #[unsafe(no_mangle)]
         pub extern "C" fn emu_plugin_abi() -> $crate::Requirements {
-            $crate::Requirements::current()
+            $crate::Requirements { min_ops: $min_ops, min_services: $min_services, ..$crate::Requirements::current() }
         }
         /// Tells the host how long the tables of this plugin's targets are.
         #[unsafe(no_mangle)]

@@ -72,6 +72,12 @@ pub fn frozen_plugins() -> [PathBuf; 2] {
     ["libemu_frozen_rv64i.so", "libemu_frozen_tiny.so"].map(|file| profile_dir().join(file))
 }
 
+/// The host that is built from the frozen contract.
+pub fn frozen_host() -> PathBuf {
+    frozen_plugins();
+    profile_dir().join("emu-frozen-host")
+}
+
 /// What makes crates outside this tree.
 pub fn xtask() -> PathBuf {
     built("xtask", "xtask")
