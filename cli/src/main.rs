@@ -40,6 +40,13 @@ fn die(who: &str, message: &str) -> ! {
 }
 
 fn plugin_panicked(plugin: &str, message: &str) {
+    #[cfg(feature = "plugins")]
+    if emu_plugin::loading() {
+        // A wrong file: nothing of the machine exists yet.
+        let message: Vec<&str> = message.split_whitespace().collect();
+        eprintln!("error: the plugin {plugin} panicked while it was loaded: {}; the plugin is broken, remove it from the plugin path", message.join(" "));
+        std::process::exit(i32::from(USAGE));
+    }
     die(&format!("the plugin {plugin}"), message);
 }
 

@@ -4,6 +4,7 @@
 //! sentence. abi_stable's root module then carries the lists of targets and machines, layout-checked. How long the targets' tables are is
 //! a plain function again, which plugins built before those grew lack.
 
+use crate::check;
 use crate::{HostServices, MachineRegistration, MachineVtable, SERVICES, Str, TargetRegistration, TargetVtable, services_hash};
 use abi_stable::StableAbi;
 use abi_stable::library::{LibraryError, RootModule, lib_header_from_path};
@@ -264,14 +265,18 @@ pub fn build_root() -> RootRef {
     Root { requirements, targets, machines, attach }.leak_into_prefix()
 }
 
-/// Makes a cdylib an emu plugin: `emu_plugins_api::export_plugin!();` beside a `use` of the crates whose registrations it carries.
+/// Makes a cdylib an emu plugin: `emu_plugins_api::export_plugin!();` beside a `use` of the crates whose registrations it carries. A plugin
+/// that does without the last rows loads in older hosts too when it says how many it needs: `export_plugin!(min_ops: 100, min_services: 20)`.
 #[macro_export]
 macro_rules! export_plugin {
     () => {
+        $crate::export_plugin!(min_ops: $crate::Requirements::current().min_ops, min_services: $crate::Requirements::current().min_services);
+    };
+    (min_ops: $min_ops:expr, min_services: $min_services:expr) => {
         /// Tells the host what this plugin was built with, before anything else of it is trusted.
         #[unsafe(no_mangle)]
         pub extern "C" fn emu_plugin_abi() -> $crate::Requirements {
-            $crate::Requirements::current()
+            $crate::Requirements { min_ops: $min_ops, min_services: $min_services, ..$crate::Requirements::current() }
         }
         /// Tells the host how long the tables of this plugin's targets are.
         #[unsafe(no_mangle)]
@@ -329,6 +334,9 @@ pub struct OpenError {
     pub detail: String,
 }
 
+/// Longest table of a target that the host believes in, in bytes.
+const TABLE_MAX: usize = 4096;
+
 static PANIC_REPORTER: OnceLock<fn(&str, &str)> = OnceLock::new();
 
 /// Sets what the host does when a plugin panics: plugin's name and message. It should end the process.
@@ -369,16 +377,29 @@ pub fn open(
     let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     root.attach()(core::ptr::from_ref(services).addr(), RString::from(name), log_level as usize, PanicReporter { report: panicked });
     let mut targets: Vec<TargetEntry> = root.targets()().into();
+    let machines: Vec<MachineEntry> = root.machines()().into();
     let bytes = table_bytes.unwrap_or(TargetVtable::FIRST_BYTES);
+    let broken = |sentence: String| OpenError { detail: sentence.clone(), sentence };
+    if !bytes.is_multiple_of(size_of::<usize>()) || bytes > TABLE_MAX {
+        return Err(broken(format!("has tables of {bytes} bytes for its targets, which no table of functions has; rebuild it with the plugins-api of this emu")));
+    }
+    for machine in &machines {
+        // SAFETY: the plugin says where its table is; it is never unloaded.
+        unsafe { check::machine(&machine.name, machine.vtable()) }.map_err(broken)?;
+    }
     for target in &mut targets {
+        if bytes >= TargetVtable::FIRST_BYTES {
+            // SAFETY: the plugin says where its table is and how long; it is never unloaded.
+            unsafe { check::target(&target.name, target.vtable()) }.map_err(broken)?;
+        }
         // SAFETY: the plugin says where its table is and how long; it is never unloaded.
         let Some(table) = (unsafe { TargetVtable::completed(target.vtable(), bytes) }) else {
             let sentence = format!("has a table of {bytes} bytes for its targets, which is too short; rebuild it with the plugins-api of this emu");
-            return Err(OpenError { detail: sentence.clone(), sentence });
+            return Err(broken(sentence));
         };
         target.vtable = table.addr();
     }
-    Ok(OpenedPlugin { requirements: root.requirements()(), targets, machines: root.machines()().into() })
+    Ok(OpenedPlugin { requirements: root.requirements()(), targets, machines })
 }
 
 /// What is linked into this very program: what its crates registered. They log and panic with the program itself.

@@ -206,6 +206,11 @@ pub struct StateLayout {
     pub reserved: u32,
 }
 
+impl StateLayout {
+    /// Size of the struct before anything was appended to it.
+    pub const FIRST_BYTES: usize = core::mem::offset_of!(StateLayout, pins);
+}
+
 /// Bits of [`StateLayout::flags`].
 pub mod layout_flag {
     /// What a target translates depends on the virtual address only as the ops say: static successors, addresses of instructions, and `address`.

@@ -93,14 +93,16 @@ pub struct SemihostingCall {
 }
 
 macro_rules! services {
-    ($( $(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)?; )*) => {
+    ($( $(#[doc = $doc:literal])+ fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)?; )*) => {
         /// The host's functions.
         #[repr(C)]
         pub struct HostServices {
-            $( $(#[$doc])* pub $name: unsafe extern "C" fn($($arg: $ty),*) $(-> $ret)?, )*
+            $( $(#[doc = $doc])+ pub $name: unsafe extern "C" fn($($arg: $ty),*) $(-> $ret)?, )*
         }
         /// Name and signature of each service.
         pub static SERVICES: &[(&str, &str)] = &[ $( (stringify!($name), stringify!(($($ty),*) $(-> $ret)?)) ),* ];
+        /// What each service does, and its arguments by name, for the reference.
+        pub static SERVICE_DOCS: &[(&str, &str)] = &[ $( (concat!($($doc),+), stringify!($($arg),*)) ),* ];
     };
 }
 

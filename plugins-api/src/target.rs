@@ -110,6 +110,8 @@ pub struct TargetVtable {
     linux_abi: Option<unsafe extern "C" fn(*const c_void, *mut LinuxAbi) -> u32>,
     linux_signal: Option<unsafe extern "C" fn(*const c_void, *mut CpuHeader, *const LinuxSignal) -> u64>,
     linux_sigreturn: Option<unsafe extern "C" fn(*const c_void, *mut CpuHeader, *mut LinuxReturn) -> u64>,
+    /// The members of `StateLayout` that came after its first length: `layout` writes only those before, since an older host has no room for more.
+    layout_rest: Option<unsafe extern "C" fn(*const c_void, *mut StateLayout)>,
 }
 
 impl TargetVtable {
@@ -164,6 +166,7 @@ impl<A: Architecture> Shims<A> {
         linux_abi: Some(Self::linux_abi),
         linux_signal: Some(Self::linux_signal),
         linux_sigreturn: Some(Self::linux_sigreturn),
+        layout_rest: Some(Self::layout_rest),
     };
     unsafe extern "C" fn linux_abi(a: *const c_void, out: *mut LinuxAbi) -> u32 {
         // SAFETY: see the impl.
@@ -202,7 +205,14 @@ impl<A: Architecture> Shims<A> {
         }
     }
     unsafe extern "C" fn layout(a: *const c_void, out: *mut StateLayout) {
-        // SAFETY: see the impl.
+        // SAFETY: see the impl; every host has room for the first members.
+        unsafe {
+            let layout = (*a.cast::<A>()).layout();
+            core::ptr::copy_nonoverlapping((&raw const layout).cast::<u8>(), out.cast::<u8>(), StateLayout::FIRST_BYTES);
+        }
+    }
+    unsafe extern "C" fn layout_rest(a: *const c_void, out: *mut StateLayout) {
+        // SAFETY: see the impl; a host that knows of this function has room for all members of the time when it was appended.
         unsafe { out.write((*a.cast::<A>()).layout()) }
     }
     unsafe extern "C" fn properties(a: *const c_void, out: Sink) {
@@ -341,13 +351,17 @@ impl ArchitectureHandle {
         if instance.is_null() {
             return Err(String::from_utf8_lossy(&error).into_owned());
         }
-        // A target built before members were appended writes fewer of them: the rest are zero, which every member allows.
+        // A target built before `layout_rest` writes them all in `layout`, and one built before members were appended writes fewer of them: the rest are zero, which every member allows.
         let mut layout = std::mem::MaybeUninit::zeroed();
         // SAFETY: `layout` writes the members that its side knows; zeroes are valid in the others.
         let layout = unsafe {
             (vtable.layout)(instance, layout.as_mut_ptr());
+            if let Some(rest) = vtable.layout_rest {
+                rest(instance, layout.as_mut_ptr());
+            }
             layout.assume_init()
         };
+        crate::check::layout(&layout)?;
         Ok(ArchitectureHandle { instance, vtable, layout })
     }
     /// An instance of a target linked into this program (tests).

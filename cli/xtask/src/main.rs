@@ -1,7 +1,8 @@
 //! `cargo xtask test`: builds everything and runs every test, with the time of each part. `cargo xtask soak`: the random tests, longer.
-//! `cargo xtask bench`: CPU time beside QEMU's. `cargo xtask dist`: what users install.
+//! `cargo xtask bench`: CPU time beside QEMU's. `cargo xtask dist`: what users install. `cargo xtask new-target NAME` and its like: a plugin outside this tree.
 
 mod dist;
+mod new;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,10 @@ usage: cargo xtask test [ARGUMENT...]   build emu and all plugins, then run all 
        cargo xtask soak [ARGUMENT...]   the same tests, longer: EMU_DIFF_SCALE, EMU_BOOTS, EMU_LITMUS_COUNT, EMU_USER_FULL
        cargo xtask bench [FLAG...]      CPU time of guests beside QEMU's (tests/perf/README.md; --help lists the flags)
        cargo xtask dist                 a tarball, a Debian package and the static binary, in dist/ of the build folder, each tried out
+       cargo xtask new-target NAME [--path DIR] [--api PATH-OR-VERSION]
+       cargo xtask new-machine NAME [--target TARGET] [--path DIR] [--api PATH-OR-VERSION]
+       cargo xtask new-device NAME [--target TARGET] [--path DIR] [--api PATH-OR-VERSION]
+                                        a plugin of your own outside this tree, in DIR (default: ./NAME), that works and is to be changed
 ";
 
 /// Settings of a soak, where the environment does not say otherwise.
@@ -114,6 +119,15 @@ fn main() -> ExitCode {
         }
         Some((first, rest)) if first == "bench" => return bench(rest),
         Some((first, _)) if first == "dist" => dist::dist(&["dist"]),
+        Some((first, rest)) if new::Kind::of(first).is_some() => {
+            return match new::Kind::of(first).map(|kind| new::new(kind, rest)) {
+                Some(Err(sentence)) => {
+                    eprintln!("error: {sentence}");
+                    ExitCode::from(2)
+                }
+                _ => ExitCode::SUCCESS,
+            };
+        }
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

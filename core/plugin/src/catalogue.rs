@@ -119,9 +119,10 @@ impl Catalogue {
     fn add(&mut self, plugin: Plugin, targets: Vec<TargetEntry>, machines: Vec<MachineEntry>) -> Vec<String> {
         let mut wrong = Vec::new();
         let number = self.plugins.len();
+        self.plugins.push(plugin);
         for entry in targets {
             match self.targets.iter().find(|(_, t)| t.name == entry.name) {
-                Some((other, _)) => wrong.push(duplicate("target", &entry.name, &self.plugins[*other].path, &plugin.path)),
+                Some((other, _)) => wrong.push(duplicate("target", &entry.name, &self.plugins[*other].path, &self.plugins[number].path)),
                 None => self.targets.push((number, entry)),
             }
         }
@@ -129,11 +130,10 @@ impl Catalogue {
             // Machines of one name are told apart by the targets that they take.
             let same = |m: &MachineEntry| m.name == entry.name && m.targets.iter().any(|t| entry.targets.contains(t));
             match self.machines.iter().find(|(_, m)| same(m)) {
-                Some((other, _)) => wrong.push(duplicate("machine", &entry.name, &self.plugins[*other].path, &plugin.path)),
+                Some((other, _)) => wrong.push(duplicate("machine", &entry.name, &self.plugins[*other].path, &self.plugins[number].path)),
                 None => self.machines.push((number, entry)),
             }
         }
-        self.plugins.push(plugin);
         wrong
     }
 
@@ -197,5 +197,8 @@ impl Catalogue {
 const DUPLICATE: &str = "two plugins offer";
 
 fn duplicate(what: &str, name: &str, one: &Path, other: &Path) -> String {
+    if one == other {
+        return format!("{} offers the {what} '{name}' twice; the plugin is broken, remove it from the plugin path", one.display());
+    }
     format!("{DUPLICATE} the {what} '{name}': {} and {}; remove one of them", one.display(), other.display())
 }

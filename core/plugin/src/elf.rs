@@ -7,6 +7,8 @@ const HEADER_BYTES: usize = 64;
 const PROGRAM_HEADER_BYTES: usize = 56;
 const TYPE_DYN: u16 = 3;
 const SEGMENT_LOAD: u32 = 1;
+/// `e_machine` of what can be loaded here: x86-64, which is the only host.
+const MACHINE: u64 = 62;
 
 fn number<const N: usize>(bytes: &[u8], at: usize) -> u64 {
     bytes.iter().skip(at).take(N).rev().fold(0, |n, b| n << 8 | u64::from(*b))
@@ -28,6 +30,9 @@ pub(crate) fn check(file: &mut (impl Read + Seek)) -> Result<(), &'static str> {
     }
     if number::<2>(&header, 16) != u64::from(TYPE_DYN) {
         return Err("it is an ELF file but no shared library");
+    }
+    if number::<2>(&header, 18) != MACHINE {
+        return Err("it is built for another kind of CPU than this computer's");
     }
     let (table, size, count) = (number::<8>(&header, 32), number::<2>(&header, 54), number::<2>(&header, 56));
     if (size as usize) < PROGRAM_HEADER_BYTES {
@@ -61,6 +66,9 @@ mod tests {
         for len in [0, 3, 10, 63, 64, 200, 5000, whole.len() / 2] {
             assert!(check(&mut Cursor::new(&whole[..len])).is_err(), "{len} bytes");
         }
+        let mut foreign = whole.clone();
+        foreign[18] = 183;
+        assert_eq!(check(&mut Cursor::new(&foreign)), Err("it is built for another kind of CPU than this computer's"));
         assert_eq!(check(&mut Cursor::new(b"this is a text")), Err("it is no ELF library"));
     }
 }

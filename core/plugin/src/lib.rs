@@ -6,10 +6,14 @@
 mod catalogue;
 #[cfg(feature = "dlopen")]
 mod elf;
+#[cfg(feature = "dlopen")]
+mod guard;
 mod load;
 mod nearest;
 mod places;
 
 pub use catalogue::{Catalogue, Discovery, Plugin};
+#[cfg(feature = "dlopen")]
+pub use guard::loading;
 pub use nearest::nearest;
 pub use places::{Origin, Place, places};

@@ -4,6 +4,8 @@
 use emu_plugins_api::{HostServices, OpenedPlugin};
 #[cfg(feature = "dlopen")]
 use emu_plugins_api::{Requirements, check_words, open};
+#[cfg(feature = "dlopen")]
+use crate::guard::Guard;
 use std::path::Path;
 
 /// Whether this build opens files at all.
@@ -35,6 +37,7 @@ pub(crate) fn load(path: &Path, services: &'static HostServices, level: log::Lev
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(refuse("does not exist; correct the plugin path".into(), e.to_string())),
         Err(e) => return Err(refuse(format!("cannot be read ({e}); correct its permissions or the plugin path"), e.to_string())),
     }
+    let _guard = Guard::new(path);
     // SAFETY: initialisers of the library run; whoever puts a file on the plugin path asks for that, as with any plugin.
     let library = match unsafe { libloading::Library::new(path) } {
         Ok(library) => library,
@@ -43,7 +46,12 @@ pub(crate) fn load(path: &Path, services: &'static HostServices, level: log::Lev
             let reason = std::error::Error::source(&e).map_or_else(|| detail.clone(), ToString::to_string);
             // The loader's own text repeats the path.
             let reason = reason.rsplit_once(&format!("{}: ", path.display())).map_or(reason.as_str(), |(_, r)| r).to_owned();
-            return Err(refuse(format!("is not a library that this system can load ({reason}); remove it from the plugin path"), detail));
+            // A library that it needs: "libfoo.so: cannot open shared object file: ...".
+            let fix = match reason.split_once(": cannot open shared object file") {
+                Some((needed, _)) => format!("is not a library that this system can load (it needs {needed}, which is not there); install that or remove it from the plugin path"),
+                None => format!("is not a library that this system can load ({reason}); remove it from the plugin path"),
+            };
+            return Err(refuse(fix, detail));
         }
     };
     let words = {

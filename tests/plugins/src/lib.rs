@@ -72,6 +72,28 @@ pub fn frozen_plugins() -> [PathBuf; 2] {
     ["libemu_frozen_rv64i.so", "libemu_frozen_tiny.so"].map(|file| profile_dir().join(file))
 }
 
+/// The host that is built from the frozen contract.
+pub fn frozen_host() -> PathBuf {
+    frozen_plugins();
+    profile_dir().join("emu-frozen-host")
+}
+
+/// What makes crates outside this tree.
+pub fn xtask() -> PathBuf {
+    built("xtask", "xtask")
+}
+
+/// Builds a crate outside this tree, without a network; the file of that name which it leaves. All such crates share a target folder beside
+/// this build's, so that what they depend on is compiled once.
+pub fn build_out_of_tree(path: &Path, file: &str) -> PathBuf {
+    let target = profile_dir().join("out-of-tree");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--release", "--offline", "--target-dir"]).arg(&target).current_dir(path).env_remove("CARGO_TARGET_DIR");
+    let out = cargo.output().expect("cargo runs");
+    assert!(out.status.success(), "cargo build in {}:\n{}", path.display(), String::from_utf8_lossy(&out.stderr));
+    target.join("release").join(file)
+}
+
 /// A folder that goes away again.
 pub struct Scratch(PathBuf);
 

@@ -2,7 +2,7 @@
 
 use emu_test_kit::process::Finished;
 use emu_test_plugins::rv64i::*;
-use emu_test_plugins::{Scratch, frozen_plugins, path_list, run, rv64i_plugin, tiny_plugin};
+use emu_test_plugins::{Scratch, fixture_plugin, frozen_host, frozen_plugins, path_list, run, rv64i_plugin, tiny_plugin};
 use std::path::PathBuf;
 
 fn run_on(plugins: &[PathBuf], name: &str, program: &Program, more: &[&str]) -> Finished {
@@ -220,17 +220,36 @@ fn plugins_built_before_an_append_go_on_loading() {
     assert!(then.0 > 100 && then.0 < now.0 && then.1 > 10 && then.1 < now.1, "rows then {then:?}, now {now:?}");
 }
 
-/// A target without a description of its registers, one whose table has no place for it, and a debugger.
+/// A host built from the frozen contract loads today's plugins whose minimum it meets, and makes a CPU of one and translates; it refuses others.
+#[test]
+fn an_older_host_loads_what_does_without_the_latest() {
+    let host = frozen_host();
+    let load = |plugin: PathBuf, fixture: &str| {
+        let out = std::process::Command::new(&host).arg(plugin).env("EMU_FIXTURE", fixture).output().expect("the host starts");
+        (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let (code, text, errors) = load(rv64i_plugin(), "");
+    assert_eq!((code, errors.as_str()), (Some(0), ""), "{text}");
+    assert!(text.contains("target rv64i\ntranslated\n"), "{text}");
+    // It lacks an op and a service that the plugin knows.
+    let numbers: Vec<u32> = text.lines().next().unwrap().split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+    let [ops, services, known_ops, known_services, ..] = numbers[..] else { panic!("{text}") };
+    assert!(ops < known_ops && services < known_services, "{text}");
+    let (code, text, errors) = load(fixture_plugin(), "modest");
+    assert!(code == Some(0) && text.contains("machine faulty"), "{text}{errors}");
+    // One that says that it needs all there is.
+    let (code, _, errors) = load(fixture_plugin(), "");
+    assert!(code == Some(2) && errors.contains(&format!("needs {known_ops} ops, this emu has {ops}")), "{errors}");
+}
+
+/// A target whose table has no place for a description of its registers, and a debugger.
 #[test]
 fn no_debugger_for_what_has_no_registers_to_show() {
     let mut p = Program::default();
     p.power_off(0);
-    let frozen = frozen_plugins();
-    for plugins in [[rv64i_plugin(), tiny_plugin()], frozen] {
-        let done = run_on(&plugins, "no-registers", &p, &["-gdb", "tcp::0"]);
-        assert_eq!(done.code, Some(2), "{}", done.errors());
-        assert!(done.errors().starts_with("error: -gdb: this target has no description of its registers"), "{}", done.errors());
-    }
+    let done = run_on(&frozen_plugins(), "no-registers", &p, &["-gdb", "tcp::0"]);
+    assert_eq!(done.code, Some(2), "{}", done.errors());
+    assert!(done.errors().starts_with("error: -gdb: this target has no description of its registers"), "{}", done.errors());
 }
 
 /// Numbers of ops and services that a plugin was built with, as the log shows them.
@@ -257,7 +276,7 @@ fn boards_of_two_targets_share_a_name() {
         let out = std::process::Command::new(emu_test_plugins::emu()).args(arguments).output().expect("emu starts");
         (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned(), String::from_utf8_lossy(&out.stderr).into_owned())
     };
-    let (code, _, errors) = run(&["-M", "virt"]);
+    let (code, _, errors) = run(&["-M", "virt", "--timeout", "30s"]);
     assert_eq!(code, Some(2));
     assert_eq!(errors, "error: there are several machines 'virt'; say which one with --target (there are: aarch64, riscv64)\n");
     let (code, _, errors) = run(&["-M", "virt", "--target", "rv64i"]);

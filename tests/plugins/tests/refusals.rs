@@ -48,6 +48,86 @@ fn other_versions() {
     refused(&listing(layout_plugin().to_str().unwrap()), "", USAGE, &["libemu_test_plugins_layout.so", "another layout", "rebuild it"]);
 }
 
+/// A copy of a plugin with one text in it replaced by another of the same length.
+fn patched(scratch: &Scratch, name: &str, plugin: &std::path::Path, from: &str, to: &str) -> std::path::PathBuf {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = std::fs::read(plugin).unwrap();
+    let places: Vec<usize> = bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from.as_bytes()).map(|(at, _)| at).collect();
+    assert!(!places.is_empty(), "{from} is not in {}", plugin.display());
+    for at in places {
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+    }
+    scratch.file(name, &bytes)
+}
+
+#[test]
+fn libraries_that_lack_something() {
+    let scratch = Scratch::new("lacks");
+    let plugin = fixture_plugin();
+    // The plain function; the root module.
+    let none = patched(&scratch, "libemu_mute.so", &plugin, "emu_plugin_abi", "emu_plugin_abj");
+    refused(&listing(none.to_str().unwrap()), "", USAGE, &["libemu_mute.so is not an emu plugin (it has no emu_plugin_abi)", "remove it"]);
+    let none = patched(&scratch, "libemu_rootless.so", &plugin, "_1as_0lib_1header_0root_bmodule_bloader", "_1as_0lib_1header_0root_bmodule_bloadex");
+    refused(&listing(none.to_str().unwrap()), "", USAGE, &["libemu_rootless.so is not an emu plugin", "remove it"]);
+    // A library that it needs.
+    let none = patched(&scratch, "libemu_needy.so", &plugin, "libgcc_s.so.1", "libnone.so.77");
+    refused(&listing(none.to_str().unwrap()), "", USAGE, &["libemu_needy.so", "it needs libnone.so.77, which is not there", "install that or remove it"]);
+    // Another kind of CPU: `e_machine` says AArch64.
+    let mut bytes = std::fs::read(&plugin).unwrap();
+    bytes[18] = 183;
+    let foreign = scratch.file("libemu_foreign.so", &bytes);
+    refused(&listing(foreign.to_str().unwrap()), "", USAGE, &["libemu_foreign.so", "built for another kind of CPU", "remove it"]);
+}
+
+#[test]
+fn tables_that_make_no_sense() {
+    let path = fixture_plugin();
+    let path = path.to_str().unwrap();
+    let cases: &[(&str, &[&str])] = &[
+        ("no-target-table", &["has no table of functions for the target 'liar'"]),
+        ("no-target-function", &["has no function number 5 in its table for the target 'liar'", "rebuild it"]),
+        ("no-machine-function", &["has no function number 2 in its table for the machine", "rebuild it"]),
+        ("short-table", &["has a table of 8 bytes for its targets, which is too short", "rebuild it"]),
+        ("odd-table", &["which no table of functions has", "rebuild it"]),
+        ("endless-table", &["which no table of functions has", "rebuild it"]),
+        ("two-targets", &["offers the target 'liar' twice"]),
+        ("two-machines", &["offers the machine", "twice"]),
+    ];
+    for (fixture, texts) in cases {
+        let all: Vec<&str> = ["libemu_test_plugins_fixture.so"].iter().chain(texts.iter()).copied().collect();
+        refused(&listing(path), fixture, USAGE, &all);
+    }
+    // What a target says of its CPUs is known when a machine is made.
+    let cases: &[(&str, &str)] = &[
+        ("small-state", "says that its CPUs have 8 bytes of state"),
+        ("large-state", "says that its CPUs have 4294967295 bytes of state"),
+        ("long-field", "has a field 'x' that ends behind its"),
+        ("far-pin", "wants the 64 bits at 1048576 of its"),
+        ("no-page", "pages of 2^0 bytes"),
+        ("", "faulty machines cannot be made"),
+    ];
+    for (fixture, text) in cases {
+        refused(&["--plugin-path", path, "-M", "lies"], fixture, USAGE, &[text]);
+    }
+}
+
+/// Whatever goes wrong while a plugin is loaded is a wrong file: one sentence after what the plugin itself may have printed, and exit code 2.
+#[test]
+fn plugins_that_crash_while_they_are_loaded() {
+    let path = fixture_plugin();
+    for (fixture, texts) in [
+        ("init", ["error: the plugin libemu_test_plugins_fixture.so panicked while it was loaded: ", "as asked by EMU_FIXTURE; the plugin is broken, remove it"]),
+        ("root", ["libemu_test_plugins_fixture.so cannot be started: ", ""]),
+        ("constructor", ["libemu_test_plugins_fixture.so crashes while it is loaded; the plugin is broken, remove it from the plugin path", ""]),
+    ] {
+        let done = run(&listing(path.to_str().unwrap()), fixture);
+        let errors = done.errors();
+        assert_eq!(done.code, Some(USAGE), "{fixture}: {errors}");
+        let last = errors.lines().last().unwrap_or("");
+        assert!(last.starts_with("error: ") && texts.iter().all(|t| last.contains(t)), "{fixture}: {errors}");
+    }
+}
+
 #[test]
 fn what_the_search_finds_is_only_a_warning() {
     let scratch = Scratch::new("search");

@@ -110,6 +110,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("core/host/src/terminal.rs", "signals"),
     ("core/host/src/started.rs", "the auxiliary vector"),
     ("core/plugin/src/load.rs", "dlopen"),
+    ("core/plugin/src/guard.rs", "signals while a plugin is loaded"),
     ("cli/src/inherited.rs", "a look at a signal before the runtime changes it"),
     ("targets/", "CPU state shared with generated code, helpers with a C ABI"),
     ("machines/linux-user/src/", "system calls of the host on the guest's behalf"),

@@ -1,15 +1,16 @@
 //! The smallest target plugin that does what targets do: RV64I in machine mode, with traps and one interrupt line.
 //!
 //! It shows all parts of a target: state declared as fields ([`hart`]), a translator that appends IR ([`translate`]), helpers for what needs
-//! more than a few ops, faults delivered as exceptions. Compressed instructions, other privilege levels and paging are left out: an address
+//! more than a few ops, faults delivered as exceptions, registers for debuggers ([`debugger`]). Compressed instructions, other privilege levels and paging are left out: an address
 //! is a physical address. References are to "The RISC-V Instruction Set Manual", volumes I (unprivileged) and II (privileged).
 
+mod debugger;
 mod hart;
 mod translate;
 
 use emu_plugins_api::ir::IrBuf;
 use emu_plugins_api::{
-    Access, AccessKind, Architecture, BlockInfo, BlockRequest, CpuModelInfo, StateLayout, Str, TargetConfig, Translation, attr, fault, irq, perm,
+    Access, AccessKind, Architecture, BlockInfo, BlockRequest, CpuModelInfo, DebugLayout, StateLayout, Str, TargetConfig, Translation, attr, fault, irq, perm,
 };
 use hart::{Hart, cause};
 use std::collections::BTreeMap;
@@ -102,6 +103,18 @@ impl Architecture for Rv64i {
             None => 0,
         }
     }
+
+    fn debug_layout(&self) -> Option<DebugLayout> {
+        Some(debugger::LAYOUT)
+    }
+
+    fn debug_read(&self, hart: &mut Hart, number: u32, out: &mut [u8]) -> bool {
+        debugger::read(hart, number, out)
+    }
+
+    fn debug_write(&self, hart: &mut Hart, number: u32, value: &[u8]) -> bool {
+        debugger::write(hart, number, value)
+    }
 }
 
 fn models() -> Vec<CpuModelInfo> {
@@ -112,4 +125,5 @@ fn models() -> Vec<CpuModelInfo> {
 static INPUTS: [Str<'static>; 1] = [Str::new("external")];
 
 emu_plugins_api::register_target!(Rv64i, "rv64i", "RISC-V RV64I, machine mode only (example)", models);
-emu_plugins_api::export_plugin!();
+// It appends none of the latest ops and calls no service but the log: older hosts may load it as well.
+emu_plugins_api::export_plugin!(min_ops: 169, min_services: 1);
