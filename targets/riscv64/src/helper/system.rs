@@ -144,16 +144,16 @@ fn mark_dirty(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
 fn straddle(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
     let va = cpu.header.pc.wrapping_add(2);
     let mut access = Access { va, size: 2, kind: AccessKind::FETCH, view: 0, reserved: 0, mem_flags: 0, insn_info: 0 };
-    let mut out = Translation::default();
     let mut bytes = [0; 2];
-    let mut failed = if Riscv64::of(cpu).runs_linux_programs() {
+    let failed = if Riscv64::of(cpu).runs_linux_programs() {
         cpu.header.virtual_read(&mut access, &mut bytes).err().unwrap_or(fault::NONE)
     } else {
-        mmu::walk(cpu, &access, &mut out)
+        let mut out = Translation::default();
+        match mmu::walk(cpu, &access, &mut out) {
+            fault::NONE if !cpu.header.physical_read(out.pa, &mut bytes) => fault::BUS,
+            failed => failed,
+        }
     };
-    if out.perms != 0 && failed == fault::NONE && !cpu.header.physical_read(out.pa, &mut bytes) {
-        failed = fault::BUS;
-    }
     if failed == fault::NONE {
         let half = u32::from(u16::from_le_bytes(bytes));
         cpu.header.mode_key = ModeKey(cpu.header.mode_key).with_straddle(1).with_upper_half(half).0;
