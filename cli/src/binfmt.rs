@@ -6,20 +6,42 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const USAGE: &str = "\
-usage: emu binfmt install [--interpreter FILE] [--dry-run]   have the kernel start AArch64 programs with emu
-       emu binfmt status                                     say who starts them
-       emu binfmt remove [--dry-run]                         undo install
+usage: emu binfmt install [TARGET...] [--interpreter FILE] [--dry-run]   have the kernel start programs of these with emu
+       emu binfmt status [TARGET...]                                     say who starts them
+       emu binfmt remove [TARGET...] [--dry-run]                         undo install
+       (TARGET: aarch64, which it is without one, or riscv64)
 ";
 
 /// Where the kernel's list is.
 const FOLDER: &str = "/proc/sys/fs/binfmt_misc";
-/// The entry.
-const NAME: &str = "emu-aarch64";
-/// The name of the static binary beside one that needs plugins.
-const STATIC: &str = "emu-aarch64-static";
 
-/// ELF, 64 bits, little-endian, any ABI; ET_EXEC or ET_DYN; machine 183.
-const MAGIC: [u8; 20] = [0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 183, 0];
+/// A kind of programs.
+struct Kind {
+    /// The target.
+    target: &'static str,
+    /// What its programs are called in sentences.
+    shown: &'static str,
+    /// Their ELF machine.
+    machine: u16,
+}
+
+const KINDS: &[Kind] = &[Kind { target: "aarch64", shown: "AArch64", machine: 183 }, Kind { target: "riscv64", shown: "RISC-V", machine: 243 }];
+
+impl Kind {
+    /// The entry.
+    fn name(&self) -> String {
+        format!("emu-{}", self.target)
+    }
+    /// ELF, 64 bits, little-endian, any ABI; ET_EXEC or ET_DYN; the machine.
+    fn magic(&self) -> [u8; 20] {
+        let [low, high] = self.machine.to_le_bytes();
+        [0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, low, high]
+    }
+    fn installed(&self) -> bool {
+        Path::new(FOLDER).join(self.name()).exists()
+    }
+}
+
 const MASK: [u8; 20] = [255, 255, 255, 255, 255, 255, 255, 0, 255, 255, 255, 255, 255, 255, 255, 255, 0xfe, 255, 255, 255];
 
 fn escaped(bytes: &[u8]) -> String {
@@ -27,7 +49,7 @@ fn escaped(bytes: &[u8]) -> String {
 }
 
 /// What is written to the kernel's file `register`.
-fn line(interpreter: &str) -> Result<String, String> {
+fn line(kind: &Kind, interpreter: &str) -> Result<String, String> {
     if interpreter.contains([':', '\n']) || !interpreter.starts_with('/') {
         return Err(format!("the interpreter's path must be absolute and without ':': {interpreter}"));
     }
@@ -35,16 +57,16 @@ fn line(interpreter: &str) -> Result<String, String> {
     if interpreter.len() > 127 {
         return Err(format!("the interpreter's path is longer than 127 bytes: {interpreter}"));
     }
-    Ok(format!(":{NAME}:M::{}:{}:{interpreter}:FP", escaped(&MAGIC), escaped(&MASK)))
+    Ok(format!(":{}:M::{}:{}:{interpreter}:FP", kind.name(), escaped(&kind.magic()), escaped(&MASK)))
 }
 
 /// The binary that needs no file beside it: this one, or one that lies where this one lies.
-fn own_interpreter() -> Result<PathBuf, String> {
+fn own_interpreter(kind: &Kind) -> Result<PathBuf, String> {
     let exe = std::env::current_exe().map_err(|e| format!("emu does not know its own file ({e}); name it with --interpreter FILE"))?;
     if cfg!(feature = "static-targets") {
         return Ok(exe);
     }
-    let beside = exe.with_file_name(STATIC);
+    let beside = exe.with_file_name(format!("emu-{}-static", kind.target));
     if beside.is_file() {
         return Ok(beside);
     }
@@ -80,35 +102,31 @@ fn mounted() -> Result<(), String> {
     Err(format!("binfmt_misc is not mounted on {FOLDER}, and mounting it failed ({why}); as root: mount -t binfmt_misc binfmt_misc {FOLDER}"))
 }
 
-fn installed() -> Option<String> {
-    std::fs::read_to_string(Path::new(FOLDER).join(NAME)).ok()
-}
-
-fn install(interpreter: Option<&str>, dry_run: bool) -> Result<i32, String> {
+fn install(kind: &Kind, interpreter: Option<&str>, dry_run: bool) -> Result<(), String> {
     let path = match interpreter {
         Some(path) => std::path::absolute(path).map_err(|e| format!("{path}: {e}"))?,
-        None => own_interpreter()?,
+        None => own_interpreter(kind)?,
     };
-    let line = line(&path.display().to_string())?;
+    let line = line(kind, &path.display().to_string())?;
     if dry_run {
         println!("{line}");
-        return Ok(0);
+        return Ok(());
     }
     if !path.is_file() {
         return Err(format!("{}: there is no such file", path.display()));
     }
     mounted()?;
-    if installed().is_some() {
-        write(NAME, "-1")?;
+    if kind.installed() {
+        write(&kind.name(), "-1")?;
     }
     write("register", &line)?;
-    println!("AArch64 programs are started with {}", path.display());
-    Ok(0)
+    println!("{} programs are started with {}", kind.shown, path.display());
+    Ok(())
 }
 
-/// The entries of the kernel's list that take AArch64 programs: name, interpreter, whether it is in force.
-fn entries() -> Vec<(String, String, bool)> {
-    let magic: String = MAGIC[16..].iter().map(|b| format!("{b:02x}")).collect();
+/// The entries of the kernel's list that take programs of a kind: name, interpreter, whether it is in force.
+fn entries(kind: &Kind) -> Vec<(String, String, bool)> {
+    let magic: String = kind.magic()[16..].iter().map(|b| format!("{b:02x}")).collect();
     let files = std::fs::read_dir(FOLDER).into_iter().flatten().filter_map(Result::ok);
     let each = files.filter_map(|f| {
         let text = std::fs::read_to_string(f.path()).ok()?;
@@ -120,42 +138,43 @@ fn entries() -> Vec<(String, String, bool)> {
     all
 }
 
-fn status() -> Result<i32, String> {
+/// Says who starts programs of these kinds; 1 if emu does not start all of them.
+fn status(kinds: &[&Kind]) -> i32 {
     if !Path::new(FOLDER).join("status").exists() {
         println!("binfmt_misc is not mounted on {FOLDER}: the kernel starts no foreign programs");
-        return Ok(1);
+        return 1;
     }
     if std::fs::read_to_string(Path::new(FOLDER).join("status")).is_ok_and(|s| s.starts_with("disabled")) {
         println!("binfmt_misc is switched off as a whole: echo 1 > {FOLDER}/status");
     }
-    let entries = entries();
-    for (name, interpreter, on) in &entries {
-        println!("{name}: AArch64 programs are started with {interpreter}{}", if *on { "" } else { " (switched off)" });
+    let mut code = 0;
+    for kind in kinds {
+        for (name, interpreter, on) in &entries(kind) {
+            println!("{name}: {} programs are started with {interpreter}{}", kind.shown, if *on { "" } else { " (switched off)" });
+        }
+        if !kind.installed() {
+            println!("emu starts no {} programs; as root: emu binfmt install {}", kind.shown, kind.target);
+            code = 1;
+        }
     }
-    if installed().is_none() {
-        println!("emu starts no AArch64 programs; as root: emu binfmt install");
-        return Ok(1);
-    }
-    Ok(0)
+    code
 }
 
-fn remove(dry_run: bool) -> Result<i32, String> {
+fn remove(kind: &Kind, dry_run: bool) -> Result<(), String> {
     if dry_run {
-        println!("echo -1 > {FOLDER}/{NAME}");
-        return Ok(0);
-    }
-    if installed().is_some() {
-        write(NAME, "-1")?;
-        println!("AArch64 programs are no longer started with emu");
+        println!("echo -1 > {FOLDER}/{}", kind.name());
+    } else if kind.installed() {
+        write(&kind.name(), "-1")?;
+        println!("{} programs are no longer started with emu", kind.shown);
     } else {
-        println!("emu starts no AArch64 programs: there is nothing to remove");
+        println!("emu starts no {} programs: there is nothing to remove", kind.shown);
     }
-    Ok(0)
+    Ok(())
 }
 
 /// Does what the words behind `binfmt` say. The exit code, or what is wrong.
 pub fn run(words: &[String]) -> Result<i32, String> {
-    let (mut action, mut interpreter, mut dry_run) = (None, None, false);
+    let (mut action, mut interpreter, mut dry_run, mut kinds) = (None, None, false, Vec::new());
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.trim_start_matches('-') {
@@ -168,13 +187,20 @@ pub fn run(words: &[String]) -> Result<i32, String> {
                 print!("{USAGE}");
                 return Ok(0);
             }
+            target if action.is_some() && !word.starts_with('-') => match KINDS.iter().find(|k| k.target == target) {
+                Some(kind) => kinds.push(kind),
+                None => return Err(format!("emu binfmt knows no programs of '{target}'; there are aarch64 and riscv64")),
+            },
             _ => return Err(format!("'{word}' means nothing to emu binfmt; it takes install, status or remove")),
         }
     }
+    if kinds.is_empty() {
+        kinds.push(&KINDS[0]);
+    }
     match action {
-        Some("install") => install(interpreter, dry_run),
-        Some("status") => status(),
-        Some("remove") => remove(dry_run),
+        Some("install") => kinds.iter().try_for_each(|k| install(k, interpreter, dry_run)).map(|()| 0),
+        Some("status") => Ok(status(&kinds)),
+        Some("remove") => kinds.iter().try_for_each(|k| remove(k, dry_run)).map(|()| 0),
         _ => Err("emu binfmt takes install, status or remove".into()),
     }
 }
@@ -186,13 +212,15 @@ mod tests {
     #[test]
     fn the_line() {
         let want = r":emu-aarch64:M::\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/usr/bin/emu:FP";
-        assert_eq!(line("/usr/bin/emu").unwrap(), want);
-        assert!(line("emu").is_err() && line("/a:b").is_err() && line(&format!("/{}", "a".repeat(200))).is_err());
+        let [aarch64, riscv64] = [0, 1].map(|n| move |path: &str| line(&KINDS[n], path));
+        assert_eq!(aarch64("/usr/bin/emu").unwrap(), want);
+        assert_eq!(riscv64("/usr/bin/emu").unwrap(), want.replace("aarch64", "riscv64").replace("xb7", "xf3"));
+        assert!(aarch64("emu").is_err() && aarch64("/a:b").is_err() && aarch64(&format!("/{}", "a".repeat(200))).is_err());
     }
 
     #[test]
     fn mistakes() {
-        for words in [&["instal"][..], &[], &["install", "--interpreter"], &["status", "remove"]] {
+        for words in [&["instal"][..], &[], &["install", "--interpreter"], &["status", "remove"], &["status", "riscv32"]] {
             let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
             assert!(run(&words).is_err(), "{words:?}");
         }

@@ -101,9 +101,10 @@ pub fn choose<'a>(
     };
     let models = || target.models.iter().map(|m| m.0.as_str());
     if model.name.is_empty() {
+        // The machine's, for each target that has it: the first one must.
         let first_target = entry.targets.first().is_some_and(|t| *t == target.name);
         model.name = match entry.default_cpu.as_str() {
-            default if first_target && !default.is_empty() => default.to_owned(),
+            default if !default.is_empty() && (first_target || models().any(|m| m == default)) => default.to_owned(),
             _ => models().next().unwrap_or("").to_owned(),
         };
     }

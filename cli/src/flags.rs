@@ -197,7 +197,7 @@ Environment:
   EMU_LD_PREFIX, EMU_SET_ENV, EMU_UNSET_ENV, EMU_CPU, EMU_STRACE
                      for programs: like -L, -E, -U, -cpu, -strace; without them QEMU_LD_PREFIX and so on
 
-Called qemu-aarch64 or qemu-aarch64-static, emu has that program's options. `emu binfmt -h`: the kernel starts programs with emu.";
+Called qemu-aarch64 or qemu-riscv64, with or without -static behind it, emu has that program's options. `emu binfmt -h`: the kernel starts programs with emu.";
 
 #[cfg(test)]
 mod tests {

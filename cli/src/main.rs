@@ -13,7 +13,7 @@ mod user;
 mod values;
 
 #[cfg(feature = "static-targets")]
-use {emu_machine_linux_user as _, emu_target_aarch64_v9 as _};
+use {emu_machine_linux_user as _, emu_target_aarch64_v9 as _, emu_target_riscv64 as _};
 
 use emu_host::terminal;
 use std::ffi::OsString;
@@ -27,7 +27,7 @@ const INTERNAL: i32 = 125;
 const SHORT_USAGE: &str = "\
 usage: emu -M MACHINE [-kernel FILE] [OPTION...]
        emu [OPTION...] PROGRAM [ARGUMENT...]
-       emu binfmt install | status | remove
+       emu binfmt install | status | remove [TARGET...]
        emu --list-machines | --list-targets | --list-cpus | --list-devices [--json]
        emu -h
 ";
@@ -78,10 +78,10 @@ fn command(argv: Vec<OsString>, program: &str) -> Result<i32, run::Mistakes> {
         // The kernel's words: the program's path, its argument 0.
         let mut argv = vec!["--lenient".into()];
         user::variable_words(user::VARIABLES, &mut argv);
-        (argv, Some(user::Program { word: words[0].clone(), at: 2, by_kernel: Some(1) }))
+        (argv, Some(user::Program { word: words[0].clone(), at: 2, by_kernel: Some(1), named: None }))
     } else if qemu_user::guest_of(program).is_some() {
         match qemu_user::parse(&argv).map_err(|e| vec![e])? {
-            qemu_user::Asked::Program(argv, at) => (argv, Some(user::Program { word: words[at].clone(), at: at + 1, by_kernel: None })),
+            qemu_user::Asked::Program(argv, at) => (argv, Some(user::Program { word: words[at].clone(), at: at + 1, by_kernel: None, named: qemu_user::guest_of(program) })),
             qemu_user::Asked::Help => {
                 print!("{}", qemu_user::help(program));
                 return Ok(0);
@@ -107,7 +107,7 @@ fn command(argv: Vec<OsString>, program: &str) -> Result<i32, run::Mistakes> {
             user::variable_words(user::VARIABLES, &mut first);
             argv.splice(..0, first);
         }
-        (argv, at.map(|at| user::Program { word: words[at].clone(), at: at + 1, by_kernel: None }))
+        (argv, at.map(|at| user::Program { word: words[at].clone(), at: at + 1, by_kernel: None, named: None }))
     };
     match command.no_binary_name(true).try_get_matches_from(argv) {
         Ok(matches) => run::run(matches, program, guest),

@@ -56,7 +56,7 @@ const OPTIONS: &[(&str, bool, Is)] = &[
 ];
 
 /// The guest that a program's name stands for: `qemu-NAME` and `emu-NAME`, also with `-static` at the end.
-pub fn guest_of(program: &str) -> Option<&str> {
+pub fn guest_of(program: &str) -> Option<&'static str> {
     let name = program.rsplit('/').next().unwrap_or(program);
     let name = name.strip_prefix("qemu-").or_else(|| name.strip_prefix("emu-"))?;
     let name = name.strip_suffix("-static").unwrap_or(name);

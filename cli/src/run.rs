@@ -149,7 +149,8 @@ pub fn run(matches: ArgMatches, program: &str, guest: Option<Program>) -> Result
     catalogue.warnings().iter().for_each(|w| warn(w));
 
     let mut machines = args.all("machine")?;
-    let guest_target = guest.as_ref().and_then(Program::target);
+    let prefix = args.last("sysroot")?;
+    let guest_target = guest.as_ref().and_then(|g| g.target(prefix.as_deref()));
     if let Some(guest) = &guest {
         if machines.iter().any(|m| m != MACHINE) {
             return Err(one(format!("'{}' belongs to no option; an image to boot is given with -kernel FILE, and a program of the guest runs without -M", guest.word.display())));

@@ -2,8 +2,10 @@
 
 use crate::run::Mistakes;
 use emu_exec::{Exit, Machine, MachineSpec};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The machine that runs programs.
@@ -11,6 +13,9 @@ pub const MACHINE: &str = "linux-user";
 
 /// Targets by the ELF machine of their programs.
 pub const TARGETS: &[(u16, &str)] = &[(183, "aarch64"), (243, "riscv64")];
+
+/// Scripts that may be interpreters of each other, as Linux has it.
+const SCRIPTS_MAX: usize = 5;
 
 /// The program, and the number of its word on the command line.
 pub struct Program {
@@ -20,15 +25,30 @@ pub struct Program {
     pub at: usize,
     /// The kernel started emu for it: the word that is its path, while `at` is that of its argument 0.
     pub by_kernel: Option<usize>,
+    /// The target that emu's own name stands for.
+    pub named: Option<&'static str>,
 }
 
 impl Program {
-    /// The target that its file says it is for.
-    pub fn target(&self) -> Option<&'static str> {
-        let mut head = [0u8; 20];
-        std::fs::File::open(&self.word).ok()?.read_exact(&mut head).ok()?;
-        let machine = u16::from_le_bytes([head[18], head[19]]);
-        (head[..4] == *b"\x7fELF").then(|| TARGETS.iter().find(|t| t.0 == machine).map(|t| t.1)).flatten()
+    /// The target that it is for, as its file says: a script's is that of its interpreter, which is looked for under the prefix first.
+    pub fn target(&self, prefix: Option<&str>) -> Option<&'static str> {
+        if self.named.is_some() {
+            return self.named;
+        }
+        let mut path = PathBuf::from(&self.word);
+        for _ in 0..SCRIPTS_MAX {
+            let mut head = Vec::new();
+            std::fs::File::open(&path).ok()?.take(256).read_to_end(&mut head).ok()?;
+            let Some(line) = head.strip_prefix(b"#!") else {
+                let machine = u16::from_le_bytes([*head.get(18)?, *head.get(19)?]);
+                return head.starts_with(b"\x7fELF").then(|| TARGETS.iter().find(|t| t.0 == machine).map(|t| t.1)).flatten();
+            };
+            let line = line.split(|b| *b == b'\n').next()?.trim_ascii();
+            let interpreter = Path::new(OsStr::from_bytes(line.split(|b| matches!(b, b' ' | b'\t')).next()?));
+            let inside = prefix.zip(interpreter.strip_prefix("/").ok()).map(|(p, rest)| Path::new(p).join(rest)).filter(|p| p.exists());
+            path = inside.unwrap_or_else(|| interpreter.to_owned());
+        }
+        None
     }
 }
 

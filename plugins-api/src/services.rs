@@ -184,6 +184,8 @@ services! {
     fn linux_signal(cpu: *mut CpuHeader, signal: *const LinuxSignal) -> u32;
     /// Takes the state back from a signal's frame; 0, or 1 if it makes no sense.
     fn linux_sigreturn(cpu: *mut CpuHeader, out: *mut LinuxReturn) -> u32;
+    /// A fact of the target's that programs ask their kernel for by number (riscv_hwprobe); 0, or 1 if there is none of that number.
+    fn linux_probe(ctx: *mut c_void, key: u64, out: *mut u64) -> u32;
 }
 
 /// Number of services.

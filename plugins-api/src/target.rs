@@ -85,6 +85,11 @@ pub trait Architecture: Send + Sync + Sized + 'static {
         let _ = cpu;
         Err(crate::fault::BUS)
     }
+    /// The answer to a question about the CPU that programs ask their kernel by number (riscv_hwprobe).
+    fn linux_probe(&self, key: u64) -> Option<u64> {
+        let _ = key;
+        None
+    }
 }
 
 /// The C side of a target. Rows are appended as `Option`s: a plugin built before has a shorter table, which the host completes with `None`.
@@ -112,6 +117,7 @@ pub struct TargetVtable {
     linux_sigreturn: Option<unsafe extern "C" fn(*const c_void, *mut CpuHeader, *mut LinuxReturn) -> u64>,
     /// The members of `StateLayout` that came after its first length: `layout` writes only those before, since an older host has no room for more.
     layout_rest: Option<unsafe extern "C" fn(*const c_void, *mut StateLayout)>,
+    linux_probe: Option<unsafe extern "C" fn(*const c_void, u64, *mut u64) -> u32>,
 }
 
 impl TargetVtable {
@@ -167,6 +173,7 @@ impl<A: Architecture> Shims<A> {
         linux_signal: Some(Self::linux_signal),
         linux_sigreturn: Some(Self::linux_sigreturn),
         layout_rest: Some(Self::layout_rest),
+        linux_probe: Some(Self::linux_probe),
     };
     unsafe extern "C" fn linux_abi(a: *const c_void, out: *mut LinuxAbi) -> u32 {
         // SAFETY: see the impl.
@@ -192,6 +199,17 @@ impl<A: Architecture> Shims<A> {
                 0
             }
             Err(fault) => fault,
+        }
+    }
+    unsafe extern "C" fn linux_probe(a: *const c_void, key: u64, out: *mut u64) -> u32 {
+        // SAFETY: see the impl.
+        match unsafe { (*a.cast::<A>()).linux_probe(key) } {
+            Some(value) => {
+                // SAFETY: see the impl.
+                unsafe { out.write(value) };
+                1
+            }
+            None => 0,
         }
     }
     unsafe extern "C" fn create(config: *const TargetConfig<'_>, error: Sink) -> *mut c_void {
@@ -492,6 +510,12 @@ impl ArchitectureHandle {
         let mut abi = std::mem::MaybeUninit::uninit();
         // SAFETY: the instance belongs to the table; the whole struct is written when the answer is not 0.
         unsafe { ((self.vtable.linux_abi?)(self.instance, abi.as_mut_ptr()) != 0).then(|| abi.assume_init()) }
+    }
+    /// The answer to a question about the CPU.
+    pub fn linux_probe(&self, key: u64) -> Option<u64> {
+        let mut value = 0;
+        // SAFETY: the instance belongs to the table; `value` is writable.
+        unsafe { ((self.vtable.linux_probe?)(self.instance, key, &mut value) != 0).then_some(value) }
     }
     /// Lays out a signal's frame; 0, or the fault.
     ///

@@ -18,11 +18,11 @@ pub struct LinuxAbi {
     pub page_bits: u32,
     /// Bits of the largest address that a program has.
     pub task_bits: u32,
-    /// [`LinuxAbi::TAGGED`].
+    /// [`LinuxAbi::TAGGED`], [`LinuxAbi::NO_RESTORER`], [`LinuxAbi::GUARDED`].
     pub flags: u32,
     /// `uname -m`.
     pub machine: Str<'static>,
-    /// AT_PLATFORM.
+    /// AT_PLATFORM; empty: there is none.
     pub platform: Str<'static>,
     /// AT_HWCAP, AT_HWCAP2, AT_HWCAP3, AT_HWCAP4.
     pub hwcap: [u64; 4],
@@ -48,13 +48,17 @@ pub struct LinuxAbi {
     pub vdso_version: Str<'static>,
     /// AT_MINSIGSTKSZ: bytes that a signal frame takes at most.
     pub signal_frame_bytes: u64,
-    /// The text of /proc/cpuinfo for one CPU, without its number.
+    /// The text of /proc/cpuinfo for one CPU, without the line of its number. `{}` in it stands for the number.
     pub cpuinfo: Str<'static>,
 }
 
 impl LinuxAbi {
     /// Flag: the top byte of an address is ignored.
     pub const TAGGED: u32 = 1;
+    /// Flag: `struct sigaction` has no member for where a handler returns to, which is always the vdso.
+    pub const NO_RESTORER: u32 = 2;
+    /// Flag: programs can ask that branch targets in their pages be guarded (PROT_BTI, and bit 0 of the property 0xc0000000 of their notes).
+    pub const GUARDED: u32 = 4;
 }
 
 /// A function of the vdso.
@@ -301,6 +305,13 @@ impl CpuHeader {
 
 /// What a kernel asks of core.
 impl Host {
+    /// A fact about the CPU that programs ask the kernel for by number, if the target has it.
+    pub fn linux_probe(&self, key: u64) -> Option<u64> {
+        let (services, ctx) = self.raw();
+        let mut value = 0;
+        // SAFETY: `value` is writable through the call.
+        (unsafe { (services.linux_probe)(ctx, key, &mut value) } == 0).then_some(value)
+    }
     /// Where the guest's memory is, for a kernel that has to know before it attaches itself.
     pub fn user_memory(&self) -> Result<UserMemory, String> {
         self.attach(core::ptr::null(), core::ptr::null())

@@ -4,7 +4,7 @@
 //! | there | what |
 //! |---|---|
 //! | `bin/emu` | emu; finds its plugins from where it lies |
-//! | `bin/emu-aarch64-static` | the static one, for binfmt_misc and chroots |
+//! | `bin/emu-aarch64-static` | the static one, for binfmt_misc and chroots; `bin/emu-riscv64-static` is a link to it |
 //! | `lib/emu/plugins/` | the plugins |
 //! | `lib/emu/as-qemu/` | links with the names of QEMU's programs, for whoever puts this folder into PATH |
 //! | `share/doc/emu/` | README and licences |
@@ -71,9 +71,13 @@ fn stage(built: &Path, linked: &Path, to: &Path) -> Result<(), String> {
     }
     let links = to.join("lib/emu/as-qemu");
     std::fs::create_dir_all(&links).map_err(|e| format!("{}: {e}", links.display()))?;
-    let each = [("qemu-aarch64", "emu-aarch64-static"), ("qemu-aarch64-static", "emu-aarch64-static"), ("qemu-system-aarch64", "emu")];
-    for (name, program) in each {
-        std::os::unix::fs::symlink(format!("../../../bin/{program}"), links.join(name)).map_err(|e| format!("{name}: {e}"))?;
+    let link = |from: &str, to: &Path| std::os::unix::fs::symlink(from, to).map_err(|e| format!("{}: {e}", to.display()));
+    link("emu-aarch64-static", &to.join("bin/emu-riscv64-static"))?;
+    for target in ["aarch64", "riscv64"] {
+        for name in [format!("qemu-{target}"), format!("qemu-{target}-static")] {
+            link(&format!("../../../bin/emu-{target}-static"), &links.join(name))?;
+        }
+        link("../../../bin/emu", &links.join(format!("qemu-system-{target}")))?;
     }
     Ok(())
 }

@@ -271,6 +271,11 @@ impl<'a> Running<'a> {
     /// Reads or writes virtual memory for a helper, whole or not at all.
     pub fn bytes(&self, access: &mut Access, data: *mut u8, len: usize) -> u64 {
         if let Some(user) = &self.machine.user {
+            if access.kind == AccessKind::FETCH
+                && let Err(fault) = user.fetch(access.va)
+            {
+                return fault;
+            }
             return user.bytes(self.machine, access.va, data, len, access.kind == AccessKind::WRITE).map_or_else(
                 |(va, fault)| {
                     access.va = va;

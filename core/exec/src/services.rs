@@ -56,6 +56,7 @@ static TABLE: HostServices = HostServices {
     user_exit,
     linux_signal,
     linux_sigreturn,
+    linux_probe,
 };
 
 /// The machine behind a context.
@@ -411,4 +412,15 @@ unsafe extern "C" fn linux_signal(cpu: *mut CpuHeader, signal: *const LinuxSigna
 unsafe extern "C" fn linux_sigreturn(cpu: *mut CpuHeader, out: *mut LinuxReturn) -> u32 {
     // SAFETY: see above.
     unsafe { u32::from(of(cpu).0.arch.linux_sigreturn(cpu, out) != 0) }
+}
+unsafe extern "C" fn linux_probe(ctx: *mut c_void, key: u64, out: *mut u64) -> u32 {
+    // SAFETY: see above.
+    match unsafe { machine(ctx) }.arch.linux_probe(key) {
+        Some(value) => {
+            // SAFETY: see above.
+            unsafe { out.write(value) };
+            0
+        }
+        None => 1,
+    }
 }

@@ -12,7 +12,7 @@
 //! | `p` | a file's name: an absolute one is looked for under the prefix first |
 //! | `c` | a file's name that may be made: as it is |
 
-use crate::{Call, answer, files, host, process, signal};
+use crate::{Call, answer, cpu, files, host, process, signal};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -411,6 +411,8 @@ pub static ROWS: &[Row] = &[
     not_permitted("perf_event_open", "would measure emu"),
     pass("accept4", libc::SYS_accept4, "iwwi"),
     own("recvmmsg", Full, "", files::recvmmsg, "iwiir"),
+    own("riscv_hwprobe", Partial, "all CPUs are the same; not RISCV_HWPROBE_WHICH_CPUS", cpu::hwprobe, "wiiri"),
+    own("riscv_flush_icache", Full, "", cpu::flush_icache, "iii"),
     pass("wait4", libc::SYS_wait4, "iwiw"),
     pass("prlimit64", libc::SYS_prlimit64, "iirw"),
     not_permitted("fanotify_init", "not implemented"),

@@ -1,7 +1,7 @@
 //! Loading a program: what the file is, where its segments go, the stack that it begins with.
 
 use crate::Kernel;
-use crate::memory::{PAGE, round_up};
+use crate::memory::{PAGE, PROT_GUARDED, round_up};
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -152,8 +152,11 @@ impl Elf {
         name.truncate(name.iter().position(|b| *b == 0).unwrap_or(name.len()));
         Ok(Some(PathBuf::from(OsString::from_vec(name))))
     }
-    /// GNU_PROPERTY_AARCH64_FEATURE_1_AND has BTI: its pages are guarded.
-    fn is_guarded(&self) -> bool {
+    /// Its notes ask for guarded pages (GNU_PROPERTY_AARCH64_FEATURE_1_AND has BTI), and there is such a thing.
+    fn is_guarded(&self, k: &Kernel) -> bool {
+        if !k.space.is_guarded() {
+            return false;
+        }
         let Some(s) = self.segments.iter().find(|s| s.kind == PT_PROPERTY) else { return false };
         let mut note = vec![0; s.file_bytes.min(4096) as usize];
         if self.file.read_exact_at(&mut note, s.offset).is_err() || note.get(12..16) != Some(b"GNU\0") {
@@ -173,7 +176,7 @@ impl Elf {
     fn map(&self, k: &Kernel, bias: u64, guarded: bool) -> Result<(), Refused> {
         let failed = |r: i64| refused(&self.path, format!("cannot be mapped: {}", std::io::Error::from_raw_os_error(-r as i32)));
         for s in self.loads() {
-            let prot = u64::from((s.flags & 1) << 2 | s.flags & 2 | (s.flags & 4) >> 2) | if guarded && s.flags & 1 != 0 { 0x10 } else { 0 };
+            let prot = u64::from((s.flags & 1) << 2 | s.flags & 2 | (s.flags & 4) >> 2) | if guarded && s.flags & 1 != 0 { PROT_GUARDED } else { 0 };
             let start = (s.address & !(PAGE - 1)) + bias;
             let file_end = s.address + bias + s.file_bytes;
             let end = round_up(s.address + bias + s.bytes);
@@ -247,7 +250,7 @@ pub fn load(k: &Kernel, path: &Path, argv: &[OsString], env: &[OsString]) -> Res
     } else {
         0
     };
-    program.map(k, bias, program.is_guarded())?;
+    program.map(k, bias, program.is_guarded(k))?;
     {
         let mut map = k.space.map();
         map.brk_start = last + bias + (random() & 0x1fff) * PAGE;
@@ -285,7 +288,7 @@ pub fn load(k: &Kernel, path: &Path, argv: &[OsString], env: &[OsString]) -> Res
             } else {
                 0
             };
-            interpreter.map(k, bias, interpreter.is_guarded())?;
+            interpreter.map(k, bias, interpreter.is_guarded(k))?;
             (interpreter.entry.wrapping_add(bias), bias)
         }
     };
@@ -336,17 +339,16 @@ pub fn load(k: &Kernel, path: &Path, argv: &[OsString], env: &[OsString]) -> Res
         (at::HWCAP2, k.abi.hwcap[1]),
         (at::HWCAP3, k.abi.hwcap[2]),
         (at::EXECFN, name),
-        (at::PLATFORM, platform),
         (at::MINSIGSTKSZ, k.abi.signal_frame_bytes),
-        (0, 0),
     ];
+    let platform = (!k.abi.platform.get().is_empty()).then_some((at::PLATFORM, platform));
     let mut words = vec![argv.len() as u64];
     words.extend(argv);
     words.push(0);
     words.extend(env_at);
     words.push(0);
     let aux_at = words.len();
-    words.extend(aux.iter().flat_map(|(a, b)| [*a, *b]));
+    words.extend(aux.into_iter().chain(platform).chain([(0, 0)]).flat_map(|(a, b)| [a, b]));
     let sp = (sp - words.len() as u64 * 8) & !15;
     let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
     k.space.write(sp, &bytes).map_err(fault)?;

@@ -2,7 +2,7 @@
 //!
 //! * [`calls`]: all system calls, a row each: what emu does for them, and how well.
 //! * [`elf`], [`vdso`]: what a program begins with. [`memory`]: its address space. [`host`]: the host's calls, and how signals interrupt them.
-//! * [`signal`], [`process`], [`files`], [`proc`]: what is more than handing a call on.
+//! * [`signal`], [`process`], [`files`], [`cpu`], [`proc`]: what is more than handing a call on.
 //!
 //! What is peculiar to an architecture is its target's table, `LinuxAbi`. Everything is done on the thread that asks for it, which is a host
 //! thread of its own: a host's id of a process or thread is the guest's. The host's mask of a thread's signals is the guest's, and the
@@ -10,6 +10,7 @@
 #![allow(unsafe_code)] // System calls on the guest's behalf; every block says why it is sound.
 
 mod calls;
+mod cpu;
 mod elf;
 mod files;
 mod host;
@@ -31,7 +32,7 @@ use std::sync::OnceLock;
 register_machine!(MachineRegistration {
     name: "linux-user",
     description: "A program of Linux as a process of the host (emu PROGRAM ARGUMENT...)",
-    targets: &["aarch64"],
+    targets: &["aarch64", "riscv64"],
     default_cpu: "max",
     max_cpus: 1,
     default_ram: 0,
@@ -207,7 +208,7 @@ impl Board for LinuxUser {
         let kernel: &'static mut OnceLock<Kernel> = Box::leak(Box::default());
         // The kernel has to be there before it knows where memory is.
         let memory = host.user_memory()?;
-        let space = memory::Space::new(host, memory);
+        let space = memory::Space::new(host, memory, abi.flags);
         let threads = (0..process::THREADS_MAX).map(|_| AtomicPtr::default()).collect();
         let ignored_pipe = config.image("sigpipe-ignored").is_some();
         let kernel = kernel.get_or_init(|| Kernel {

@@ -4,7 +4,7 @@
 //! not mapped is covered by the window's reservation, so a hole in the guest is never a place that somebody else on the host could get.
 
 use crate::Kernel;
-use emu_plugins_api::{Host, UserMemory, page};
+use emu_plugins_api::{Host, LinuxAbi, UserMemory, page};
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::sync::{Mutex, MutexGuard};
@@ -16,8 +16,8 @@ const ENOMEM: i64 = -(libc::ENOMEM as i64);
 /// The lowest address that a guest may map (vm.mmap_min_addr).
 const LOWEST: u64 = 0x1_0000;
 const MREMAP_DONTUNMAP: u64 = 4;
-/// PROT_BTI.
-const PROT_GUARDED: u64 = 0x10;
+/// PROT_BTI, where there is such a thing.
+pub const PROT_GUARDED: u64 = 0x10;
 
 /// An area.
 #[derive(Clone, Debug)]
@@ -51,6 +51,8 @@ pub struct Space {
     map: Mutex<Map>,
     /// Below this address new mappings go.
     pub top: u64,
+    /// [`LinuxAbi`]'s flags.
+    flags: u32,
 }
 
 // SAFETY: the page map behind the pointer is atomics that live as long as the process.
@@ -67,9 +69,9 @@ fn host_prot(prot: u64) -> u64 {
     u64::from(any) * libc::PROT_READ as u64 | prot & libc::PROT_WRITE as u64
 }
 
-fn bits(prot: u64) -> u8 {
+fn bits(prot: u64, can_be_guarded: bool) -> u8 {
     let bit = |p: i32, b: u8| if prot & p as u64 != 0 { b } else { 0 };
-    let guarded = if prot & PROT_GUARDED != 0 { page::GUARDED } else { 0 };
+    let guarded = if can_be_guarded && prot & PROT_GUARDED != 0 { page::GUARDED } else { 0 };
     page::MAPPED | bit(libc::PROT_READ, page::READ) | bit(libc::PROT_WRITE, page::WRITE) | bit(libc::PROT_EXEC, page::EXEC) | guarded
 }
 
@@ -142,16 +144,24 @@ impl Map {
 }
 
 impl Space {
-    pub fn new(host: Host, memory: UserMemory) -> Space {
-        Space { host, memory, map: Mutex::default(), top: memory.size - 64 * PAGE }
+    pub fn new(host: Host, memory: UserMemory, flags: u32) -> Space {
+        Space { host, memory, map: Mutex::default(), top: memory.size - 64 * PAGE, flags }
     }
     /// The map, locked.
     pub fn map(&self) -> MutexGuard<'_, Map> {
         self.map.lock().unwrap_or_else(|e| e.into_inner())
     }
+    /// Whether addresses have tags.
+    pub fn is_tagged(&self) -> bool {
+        self.flags & LinuxAbi::TAGGED != 0
+    }
+    /// Whether branch targets can be guarded.
+    pub fn is_guarded(&self) -> bool {
+        self.flags & LinuxAbi::GUARDED != 0
+    }
     /// Address without its tag.
     pub fn untagged(&self, va: u64) -> u64 {
-        va << 8 >> 8
+        if self.is_tagged() { va << 8 >> 8 } else { va }
     }
     /// Host address of a guest address; of the guard behind the window if it is none.
     #[inline]
@@ -314,7 +324,7 @@ impl Space {
         };
         let shared = flags & 3 != libc::MAP_PRIVATE as u64;
         map.add(start, Area { end: start + len, prot: prot as u32, shared, offset: if flag(libc::MAP_ANONYMOUS) { 0 } else { offset }, name });
-        self.host.user_pages(start, len, bits(prot));
+        self.host.user_pages(start, len, bits(prot, self.is_guarded()));
         start as i64
     }
     /// Makes a range nobody's.
@@ -372,7 +382,7 @@ impl Space {
         for (start, area) in map.cut(va, va + len) {
             map.add(start, Area { prot: prot as u32, ..area });
         }
-        self.host.user_pages(va, len, bits(prot));
+        self.host.user_pages(va, len, bits(prot, self.is_guarded()));
         0
     }
     /// mremap.
@@ -453,7 +463,7 @@ impl Space {
         }
         map.cut(to, to + new_len);
         map.add(to, Area { end: to + new_len, offset: area.offset + if area.name.is_some() { old - start } else { 0 }, ..area.clone() });
-        self.host.user_pages(to, new_len, bits(area.prot.into()));
+        self.host.user_pages(to, new_len, bits(area.prot.into(), self.is_guarded()));
         to as i64
     }
     /// brk.

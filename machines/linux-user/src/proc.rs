@@ -88,7 +88,7 @@ pub fn shown(c: &Call<'_>, name: &[u8]) -> Option<Vec<u8>> {
     }
     if name == b"/proc/cpuinfo" {
         let cpus = std::thread::available_parallelism().map_or(1, |n| n.get());
-        let text: String = (0..cpus).map(|n| format!("processor\t: {n}\n{}\n", c.k.abi.cpuinfo.get())).collect();
+        let text: String = (0..cpus).map(|n| format!("processor\t: {n}\n{}\n", c.k.abi.cpuinfo.get().replace("{}", &n.to_string()))).collect();
         return Some(text.into_bytes());
     }
     let hosts = || std::fs::read_to_string(Path::new(OsStr::from_bytes(name))).ok();

@@ -742,8 +742,8 @@ pub fn prctl(c: &mut Call<'_>) -> i64 {
         | libc::PR_SET_PTRACER => c.host(libc::SYS_prctl, c.a),
         libc::PR_SET_THP_DISABLE | libc::PR_GET_THP_DISABLE => c.host(libc::SYS_prctl, c.a),
         PR_SET_VMA => 0,
-        PR_SET_TAGGED_ADDR_CTRL if a <= 1 => 0,
-        PR_GET_TAGGED_ADDR_CTRL => 0,
+        PR_SET_TAGGED_ADDR_CTRL if a <= 1 && s.is_tagged() => 0,
+        PR_GET_TAGGED_ADDR_CTRL if s.is_tagged() => 0,
         _ => EINVAL,
     }
 }

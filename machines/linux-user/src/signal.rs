@@ -8,7 +8,7 @@
 use crate::host::{self, KernelAction};
 use crate::process::Thread;
 use crate::{Call, Kernel, answer};
-use emu_plugins_api::{LinuxSignal, Onward, UserFault};
+use emu_plugins_api::{LinuxAbi, LinuxSignal, Onward, UserFault};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::atomic::Ordering;
@@ -95,7 +95,22 @@ pub unsafe extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, cont
     }
 }
 
+/// The guest's `struct sigaction`: the host kernel's, perhaps without the member for where handlers return to.
+fn read_action(k: &Kernel, at: u64) -> Result<KernelAction, i64> {
+    if k.has_restorer() {
+        return k.space.get(at);
+    }
+    let [handler, flags, mask] = k.space.get::<[u64; 3]>(at)?;
+    Ok(KernelAction { handler, flags, restorer: 0, mask })
+}
+fn write_action(k: &Kernel, at: u64, a: KernelAction) -> Result<(), i64> {
+    if k.has_restorer() { k.space.put(at, a) } else { k.space.put(at, [a.handler, a.flags, a.mask]) }
+}
+
 impl Kernel {
+    fn has_restorer(&self) -> bool {
+        self.abi.flags & LinuxAbi::NO_RESTORER == 0
+    }
     /// Delivers what `on_signal` noted.
     pub fn deliver_pending(&self, t: &Thread) -> Onward {
         let signal = t.pending.load(Ordering::SeqCst);
@@ -141,7 +156,7 @@ impl Kernel {
             signal,
             siginfo_wanted: u32::from(action.flags & SA_SIGINFO != 0),
             handler: action.handler,
-            restorer: if action.flags & SA_RESTORER != 0 { action.restorer } else { self.trampoline.load(Ordering::Relaxed) },
+            restorer: if action.flags & SA_RESTORER != 0 && self.has_restorer() { action.restorer } else { self.trampoline.load(Ordering::Relaxed) },
             mask,
             stack_top: if switch { base + size } else { sp },
             alternate: [base, size, shown],
@@ -241,7 +256,6 @@ pub fn clear_handlers(t: &Thread) {
     }
 }
 
-/// `struct sigaction` has the layout that the host's kernel has, as all architectures with SA_RESTORER do.
 pub fn rt_sigaction(c: &mut Call<'_>) -> i64 {
     let [signal, new, old, size, ..] = c.a;
     if size != 8 || !(1..=64).contains(&signal) {
@@ -249,13 +263,13 @@ pub fn rt_sigaction(c: &mut Call<'_>) -> i64 {
     }
     let signal = signal as u32;
     let result = (|| {
-        let wanted = if new != 0 { Some(c.k.space.get::<KernelAction>(new)?) } else { None };
+        let wanted = if new != 0 { Some(read_action(c.k, new)?) } else { None };
         if wanted.is_some() && matches!(signal as i32, libc::SIGKILL | libc::SIGSTOP) {
             return Err(EINVAL);
         }
         let mut actions = c.t.actions();
         if old != 0 {
-            c.k.space.put(old, actions[signal as usize])?;
+            write_action(c.k, old, actions[signal as usize])?;
         }
         if let Some(mut a) = wanted {
             a.mask &= !NO_BLOCK;

@@ -1,7 +1,8 @@
 //! The RISC-V target: RV64GC with the extensions that `models/extensions.csv` marks as implemented.
 //!
 //! Data first: `decode/` says which instructions exist, [`csr`] which registers, `models/` which extensions and CPUs. Code: [`translate`]
-//! turns instructions into IR, [`helper`] is what generated code calls, [`mmu`] walks the tables, [`trap`] enters and leaves traps.
+//! turns instructions into IR, [`helper`] is what generated code calls, [`mmu`] walks the tables, [`trap`] enters and leaves traps,
+//! [`linux`] is what Linux makes of it all for its programs.
 //! References are to "The RISC-V Instruction Set Manual", volumes I (unprivileged) and II (privileged).
 
 pub mod csr;
@@ -10,6 +11,7 @@ pub mod disassemble;
 pub mod feature;
 mod gdb;
 pub mod helper;
+pub mod linux;
 pub mod mmu;
 pub mod mode;
 pub mod model;
@@ -24,7 +26,8 @@ mod testing;
 use decode::{ROWS, Row};
 use emu_plugins_api::ir::{IrBuf, Shape, Ty};
 use emu_plugins_api::{
-    Access, Architecture, BlockInfo, BlockRequest, CpuModelInfo, DebugLayout, Field, FieldClass, Slice, StateLayout, Str, TargetConfig, Translation, layout_flag, log,
+    Access, Architecture, BlockInfo, BlockRequest, CpuModelInfo, DebugLayout, Field, FieldClass, LinuxAbi, LinuxReturn, LinuxSignal, Slice, StateLayout, Str, TargetConfig,
+    Translation, layout_flag, log,
 };
 use feature::Feature;
 use model::Model;
@@ -44,6 +47,8 @@ fn models() -> Vec<CpuModelInfo> {
 pub struct Riscv64 {
     model: Model,
     misa: u64,
+    /// The machine runs programs of Linux: see [`linux`].
+    linux: bool,
     /// What has been logged as not implemented: rows of the decode tables, a bit each, and numbers of CSRs.
     logged_insns: Vec<AtomicU64>,
     logged_csrs: Mutex<BTreeSet<u16>>,
@@ -59,11 +64,15 @@ impl Riscv64 {
     /// Instances of a model.
     pub fn new(model: Model) -> Riscv64 {
         let misa = feature::misa(&model.features);
-        Riscv64 { model, misa, logged_insns: (0..ROWS.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect(), logged_csrs: Mutex::default() }
+        Riscv64 { model, misa, linux: false, logged_insns: (0..ROWS.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect(), logged_csrs: Mutex::default() }
     }
     /// True if the model has an extension.
     pub fn has(&self, feature: Feature) -> bool {
         self.model.features.has(feature)
+    }
+    /// True if the machine runs programs of Linux.
+    pub fn runs_linux_programs(&self) -> bool {
+        self.linux
     }
     /// misa.
     pub fn misa(&self) -> u64 {
@@ -110,7 +119,8 @@ impl Architecture for Riscv64 {
     type State = State;
 
     fn create(config: &TargetConfig<'_>) -> Result<Self, String> {
-        Model::choose(config).map(Riscv64::new)
+        let linux = config.options.get().iter().any(|o| o.key.get() == model::LINUX_PROGRAMS && o.value.get() == "on");
+        Model::choose(config).map(|model| Riscv64 { linux, ..Riscv64::new(model) })
     }
 
     fn layout(&self) -> StateLayout {
@@ -166,6 +176,9 @@ impl Architecture for Riscv64 {
         cpu.header.monitor_size = 0;
         cpu.header.pc = 0;
         timer::update(cpu);
+        if self.linux {
+            linux::reset(cpu);
+        }
         cpu.refresh_mode();
     }
 
@@ -229,5 +242,21 @@ impl Architecture for Riscv64 {
 
     fn debug_write(&self, cpu: &mut State, number: u32, value: &[u8]) -> bool {
         gdb::write(cpu, number, value)
+    }
+
+    fn linux_abi(&self) -> Option<LinuxAbi> {
+        Some(linux::abi(self))
+    }
+
+    fn linux_signal(&self, cpu: &mut State, signal: &LinuxSignal) -> Result<(), u64> {
+        linux::deliver(cpu, signal)
+    }
+
+    fn linux_sigreturn(&self, cpu: &mut State) -> Result<LinuxReturn, u64> {
+        linux::sigreturn(cpu)
+    }
+
+    fn linux_probe(&self, key: u64) -> Option<u64> {
+        linux::probe(self, key)
     }
 }

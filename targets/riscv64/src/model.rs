@@ -13,6 +13,9 @@ const FILES: &[(&str, &str)] = &[
     ("rva22s64", include_str!("../models/rva22s64.model")),
 ];
 
+/// The option by which a machine that runs programs of Linux says so.
+pub const LINUX_PROGRAMS: &str = "linux-programs";
+
 /// Names of the models, the default one first.
 pub fn names() -> impl Iterator<Item = &'static str> {
     FILES.iter().map(|(n, _)| *n)
@@ -59,7 +62,7 @@ impl Model {
             let all: Vec<&str> = names().collect();
             format!("there is no CPU model '{name}'; it is one of {}", all.join(", "))
         })?;
-        for option in config.options.get() {
+        for option in config.options.get().iter().filter(|o| o.key.get() != LINUX_PROGRAMS) {
             model.set(option.key.get(), option.value.get())?;
         }
         Ok(model)

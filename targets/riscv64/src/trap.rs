@@ -5,6 +5,7 @@
 //! about interrupts only while a line is high.
 
 use crate::csr::word;
+use crate::{Riscv64, linux};
 use crate::state::{State, mstatus, privilege};
 use emu_plugins_api::{Access, AccessKind, fault};
 use std::sync::atomic::Ordering;
@@ -89,12 +90,18 @@ fn enter(cpu: &mut State, cause: u64, value: u64, to_supervisor: bool) {
 
 /// Takes an exception of the current instruction.
 pub fn take(cpu: &mut State, cause: u64, value: u64) {
+    if Riscv64::of(cpu).runs_linux_programs() {
+        return linux::exception(cpu, cause);
+    }
     let delegated = cpu.privilege <= privilege::S && cpu.csr[word::MEDELEG] >> cause & 1 != 0;
     enter(cpu, cause, value, delegated);
 }
 
 /// Delivers a fault of an access.
 pub fn raise_access(cpu: &mut State, access: &Access, fault: u64) {
+    if Riscv64::of(cpu).runs_linux_programs() {
+        return linux::access_fault(cpu, access, fault);
+    }
     let (misaligned, denied, page) = match access.kind {
         AccessKind::FETCH => (cause::FETCH_MISALIGNED, cause::FETCH_ACCESS, cause::FETCH_PAGE),
         AccessKind::READ => (cause::LOAD_MISALIGNED, cause::LOAD_ACCESS, cause::LOAD_PAGE),

@@ -52,13 +52,22 @@ pub fn system_aarch64_of(suite: &str) -> Result<Qemu> {
 
 /// `qemu-aarch64` (user mode), the static binary of qemu-user-static or, in later suites, qemu-user.
 pub fn user_aarch64() -> Result<Qemu> {
+    user("aarch64")
+}
+
+/// `qemu-riscv64`, likewise.
+pub fn user_riscv64() -> Result<Qemu> {
+    user("riscv64")
+}
+
+fn user(guest: &str) -> Result<Qemu> {
     let suite = default_suite();
     let old = debian(&suite, "amd64", "qemu-user-static")
-        .and_then(|root| existing(root.join("usr/bin/qemu-aarch64-static")));
+        .and_then(|root| existing(root.join(format!("usr/bin/qemu-{guest}-static"))));
     let binary = match old {
         Ok(binary) => binary,
         Err(first) => debian(&suite, "amd64", "qemu-user")
-            .and_then(|root| existing(root.join("usr/bin/qemu-aarch64")))
+            .and_then(|root| existing(root.join(format!("usr/bin/qemu-{guest}"))))
             .map_err(|_| first)?,
     };
     Ok(Qemu { binary, root: None, is_static: true })

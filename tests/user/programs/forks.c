@@ -8,19 +8,29 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef __riscv
+#define ZERO 0x513                // li a0, 0
+#define ADD(v) (0x50513 | v << 20) // addi a0, a0, v
+#define RETURN 0x8067             // ret
+#else
+#define ZERO 0xd2800000              // mov x0, #0
+#define ADD(v) (0x91000000 | v << 10) // add x0, x0, #v
+#define RETURN 0xd65f03c0            // ret
+#endif
+
 static volatile int stop;
 
 // Writes `n` instructions that add numbers made from `seed`, runs them and compares.
 static int generate(uint32_t *code, int n, uint32_t seed) {
     uint64_t want = 0;
-    code[0] = 0xd2800000; // mov x0, #0
+    code[0] = ZERO;
     for (int i = 1; i <= n; i++) {
         seed = seed * 1664525 + 1013904223;
-        uint32_t v = seed >> 20;
-        code[i] = 0x91000000 | v << 10; // add x0, x0, #v
+        uint32_t v = seed >> 21;
+        code[i] = ADD(v);
         want += v;
     }
-    code[n + 1] = 0xd65f03c0; // ret
+    code[n + 1] = RETURN;
     __builtin___clear_cache((char *)code, (char *)(code + n + 2));
     return ((uint64_t(*)(void))code)() == want;
 }

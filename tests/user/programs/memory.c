@@ -9,6 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
+// The vdso's function, and the version of its symbols.
+#ifdef __riscv
+#define CLOCK_GETTIME "__vdso_clock_gettime", "LINUX_4.15"
+#else
+#define CLOCK_GETTIME "__kernel_clock_gettime", "LINUX_2.6.39"
+#endif
+
 static int maps_has(void *p, const char *what) {
     char line[512];
     FILE *f = fopen("/proc/self/maps", "r");
@@ -49,7 +56,7 @@ int main(int count, char **words) {
     unsigned char *vdso = (unsigned char *)getauxval(AT_SYSINFO_EHDR);
     printf("vdso: %d\n", vdso && !memcmp(vdso, "\177ELF", 4));
     void *library = dlopen("linux-vdso.so.1", RTLD_LAZY | RTLD_NOLOAD);
-    int (*now)(int, struct timespec *) = library ? dlvsym(library, "__kernel_clock_gettime", "LINUX_2.6.39") : 0;
+    int (*now)(int, struct timespec *) = library ? dlvsym(library, CLOCK_GETTIME) : 0;
     struct timespec t = { 0 };
     printf("clock: %d\n", now && now(CLOCK_REALTIME, &t) == 0 && t.tv_sec > 1000000000);
     char text[4096] = "", name[4096] = "";

@@ -7,6 +7,16 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#ifdef __riscv
+#define MOVE(v) (0x537 | (v) << 12) // lui a0, v
+#define VALUE(v) ((v) << 12)
+#define RETURN 0x8067               // ret
+#else
+#define MOVE(v) (0x52800000 | (v) << 5) // mov w0, #v
+#define VALUE(v) (v)
+#define RETURN 0xd65f03c0               // ret
+#endif
+
 enum { PAGE = 4096, PAGES = 16 };
 static volatile int stop;
 static char *area;
@@ -17,10 +27,10 @@ static void *make(void *n) {
     for (uint32_t v = 0; !stop; v = (v + 1) & 0xffff) {
         for (int p = 1; p < PAGES; p++) {
             uint32_t *code = (uint32_t *)(area + p * PAGE + own * 64);
-            code[0] = 0x52800000 | v << 5; // mov w0, #v
-            code[1] = 0xd65f03c0;          // ret
+            code[0] = MOVE(v);
+            code[1] = RETURN;
             __builtin___clear_cache((char *)code, (char *)(code + 2));
-            if (((uint32_t(*)(void))code)() != v) abort();
+            if (((uint32_t(*)(void))code)() != VALUE(v)) abort();
             *(volatile __uint128_t *)(area + p * PAGE - 8 - 16 * own) = v;
             done++;
         }

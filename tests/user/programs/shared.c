@@ -11,7 +11,11 @@ static void exclusive(uint64_t *p) {
     uint64_t v;
     uint32_t failed;
     do {
+#ifdef __riscv
+        asm volatile("lr.d.aq %0, (%3); addi %0, %0, 1; sc.d.rl %1, %0, (%3)" : "=&r"(v), "=&r"(failed), "+m"(*p) : "r"(p));
+#else
         asm volatile("ldaxr %0, [%3]; add %0, %0, #1; stlxr %w1, %0, [%3]" : "=&r"(v), "=&r"(failed), "+m"(*p) : "r"(p));
+#endif
     } while (failed);
 }
 
@@ -20,7 +24,11 @@ int main(int count, char **words) {
     uint64_t *shared = mmap(0, 4096, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t child = fork();
     for (long i = 0; i < times; i++) {
+#ifdef __riscv
+        asm volatile("amoadd.d zero, %1, (%0)" : : "r"(shared), "r"(1ul) : "memory");
+#else
         asm volatile(".arch armv8.1-a\nstadd %1, [%0]" : : "r"(shared), "r"(1ul) : "memory");
+#endif
         exclusive(shared + 8);
     }
     if (child == 0) _exit(0);

@@ -1,4 +1,4 @@
-//! Running programs of Debian's arm64 packages with `emu PROGRAM`.
+//! Running programs of Debian's arm64 and riscv64 packages with `emu PROGRAM`.
 
 use emu_test_kit::{Result, emu, packages};
 use emu_test_kit::process::{self, Finished};
@@ -21,6 +21,29 @@ const ROOTS: &[(&str, &[&str])] = &[
     ("user-stress", &["stress-ng"]),
     ("user-others", &["fzf", "restic", "ripgrep", "fd-find"]),
 ];
+
+/// The same for riscv64, which the release before did not have.
+pub const RISCV64_SUITE: &str = "trixie";
+const RISCV64_ROOTS: &[(&str, &[&str])] = &[
+    ("user-tools", &["bash", "coreutils", "perl", "sed", "grep", "gawk", "findutils", "tar", "gzip", "xz-utils", "zstd", "git", "sqlite3", "openssl", "procps"]),
+    ("user-python", &["python3", "bash", "libpython3.13-testsuite", "coreutils", "dash"]),
+    ("user-compilers", &["base-files", "gcc", "libc6-dev", "make", "dash", "coreutils"]),
+];
+
+/// [`root`] for riscv64.
+pub fn riscv64_root(name: &str) -> Result<PathBuf> {
+    match RISCV64_ROOTS.iter().find(|r| r.0 == name) {
+        Some((_, list)) => packages::debian_together(RISCV64_SUITE, "riscv64", name, list),
+        None => packages::debian_with_dependencies(RISCV64_SUITE, "riscv64", name),
+    }
+}
+
+/// [`busybox`] for riscv64.
+pub fn riscv64_busybox() -> Result<PathBuf> {
+    let root = packages::debian(RISCV64_SUITE, "riscv64", "busybox-static")?;
+    let places = ["bin/busybox", "usr/bin/busybox"].map(|p| root.join(p));
+    Ok(places.iter().find(|p| p.exists()).unwrap_or(&places[0]).clone())
+}
 
 /// A root with a package and all that it needs, or one of [`ROOTS`].
 pub fn root(name: &str) -> Result<PathBuf> {
@@ -67,7 +90,8 @@ pub const ENGINES: [&[&str]; 2] = [&[], &["-accel", "interp"]];
 
 /// The command that runs a program below a root (`-L`), or by itself.
 pub fn command<S: AsRef<OsStr>>(options: &[&str], root: Option<&Path>, program: &Path, arguments: &[S]) -> Result<Command> {
-    let mut command: Command = emu::command()?;
+    // What a program is for, its file says.
+    let mut command = Command::new(emu::binary()?);
     command.args(options);
     if let Some(root) = root {
         command.arg("-L").arg(root);
@@ -91,10 +115,18 @@ pub fn succeed<S: AsRef<OsStr>>(seconds: u64, root: Option<&Path>, program: &Pat
 
 /// A program of `programs/`, compiled by Debian's arm64 compiler under emu, and the root that it runs in.
 pub fn compiled(name: &str, options: &[&str]) -> Result<(PathBuf, PathBuf)> {
+    compiled_in(root("user-compilers")?, name, options)
+}
+
+/// The same by riscv64's.
+pub fn riscv64_compiled(name: &str, options: &[&str]) -> Result<(PathBuf, PathBuf)> {
+    compiled_in(riscv64_root("user-compilers")?, name, options)
+}
+
+fn compiled_in(root: PathBuf, name: &str, options: &[&str]) -> Result<(PathBuf, PathBuf)> {
     let failed = |e: std::io::Error| emu_test_kit::Error(format!("cannot make the program {name}: {e}"));
-    let root = root("user-compilers")?;
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(format!("{name}.c"));
-    let dir = emu::profile_dir()?.join("user-programs").join(std::process::id().to_string());
+    let dir = emu::profile_dir()?.join("user-programs").join(std::process::id().to_string()).join(root.parent().and_then(Path::file_name).unwrap_or_default());
     std::fs::create_dir_all(&dir).map_err(failed)?;
     let out = dir.join(name);
     let mut arguments: Vec<&OsStr> = ["-O1", "-pthread", "-Wall", "-Werror", "-o"].map(OsStr::new).to_vec();

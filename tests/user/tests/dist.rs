@@ -37,6 +37,12 @@ fn works(root: &Path) {
     shows(&root.join("bin/emu-aarch64-static"), &[program, "sh", "-c", "busybox uname -m; echo $((6 * 7))"], "42");
     shows(&root.join("lib/emu/as-qemu/qemu-aarch64"), &["-0", "echo", program, "hello"], "hello");
     shows(&root.join("lib/emu/as-qemu/qemu-system-aarch64"), &["-M", "help"], "virt");
+    shows(&root.join("lib/emu/as-qemu/qemu-system-riscv64"), &["-M", "help"], "virt");
+    let program = emu_test_user::riscv64_busybox().unwrap();
+    let program = program.to_str().unwrap();
+    shows(&root.join("bin/emu"), &[program, "uname", "-m"], "riscv64");
+    shows(&root.join("bin/emu-riscv64-static"), &[program, "uname", "-m"], "riscv64");
+    shows(&root.join("lib/emu/as-qemu/qemu-riscv64"), &["-0", "echo", program, "hello"], "hello");
     let line = format!("{}:FP", root.join("bin/emu-aarch64-static").display());
     if root.as_os_str().len() < 100 {
         shows(&root.join("bin/emu"), &["binfmt", "install", "--dry-run"], &line);

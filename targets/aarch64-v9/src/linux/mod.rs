@@ -143,7 +143,7 @@ pub fn abi(arch: &Aarch64) -> LinuxAbi {
         elf_machine: 183,
         page_bits: 12,
         task_bits: 48,
-        flags: LinuxAbi::TAGGED,
+        flags: LinuxAbi::TAGGED | LinuxAbi::GUARDED,
         machine: Str::new("aarch64"),
         platform: Str::new("aarch64"),
         hwcap: [hwcap, hwcap2, 0, 0],

@@ -90,7 +90,8 @@ fn permitted(cpu: &State, row: &Row, number: u16, write: bool) -> bool {
 pub fn fflags(cpu: &State) -> u64 {
     u64::from((cpu.header.fp_flags as u8 & 0x1f).reverse_bits() >> 3)
 }
-fn set_fflags(cpu: &mut State, value: u64) {
+/// Writes fflags.
+pub fn set_fflags(cpu: &mut State, value: u64) {
     cpu.header.fp_flags = u32::from((value as u8 & 0x1f).reverse_bits() >> 3);
 }
 

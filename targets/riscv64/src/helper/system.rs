@@ -143,13 +143,17 @@ fn mark_dirty(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
 
 fn straddle(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
     let va = cpu.header.pc.wrapping_add(2);
-    let access = Access { va, size: 2, kind: AccessKind::FETCH, view: 0, reserved: 0, mem_flags: 0, insn_info: 0 };
-    let mut out = Translation::default();
+    let mut access = Access { va, size: 2, kind: AccessKind::FETCH, view: 0, reserved: 0, mem_flags: 0, insn_info: 0 };
     let mut bytes = [0; 2];
-    let mut failed = mmu::walk(cpu, &access, &mut out);
-    if failed == fault::NONE && !cpu.header.physical_read(out.pa, &mut bytes) {
-        failed = fault::BUS;
-    }
+    let failed = if Riscv64::of(cpu).runs_linux_programs() {
+        cpu.header.virtual_read(&mut access, &mut bytes).err().unwrap_or(fault::NONE)
+    } else {
+        let mut out = Translation::default();
+        match mmu::walk(cpu, &access, &mut out) {
+            fault::NONE if !cpu.header.physical_read(out.pa, &mut bytes) => fault::BUS,
+            failed => failed,
+        }
+    };
     if failed == fault::NONE {
         let half = u32::from(u16::from_le_bytes(bytes));
         cpu.header.mode_key = ModeKey(cpu.header.mode_key).with_straddle(1).with_upper_half(half).0;
@@ -173,6 +177,13 @@ fn enabled(cpu: &State, bits: u64) -> bool {
 fn probe(cpu: &mut State, address: u64, either: bool) -> bool {
     let key = ModeKey(cpu.header.mode_key);
     let mut access = Access { va: address, size: 1, kind: AccessKind::WRITE, view: key.view() as u8, reserved: 0, mem_flags: key.view(), insn_info: 0 };
+    if Riscv64::of(cpu).runs_linux_programs() {
+        // Who may write may read; CBO.ZERO finds out by its store.
+        access.kind = AccessKind::READ;
+        let read = if either { cpu.header.virtual_read(&mut access, &mut [0]) } else { Ok(()) };
+        access.kind = AccessKind::WRITE;
+        return read.map_err(|failed| trap::raise_access(cpu, &access, failed)).is_ok();
+    }
     let mut out = Translation::default();
     let mut failed = mmu::walk(cpu, &access, &mut out);
     if failed != fault::NONE && either {

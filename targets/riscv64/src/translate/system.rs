@@ -81,6 +81,11 @@ impl Rv64sys for Translator<'_> {
         self.csr(i.op, i.csr, i.rd, operand, Some(i.uimm.into()), i.op == 1 || i.uimm != 0);
     }
     fn ecall(&mut self, _: &Ecall) {
+        if self.arch.runs_linux_programs() {
+            let next = self.next_pc();
+            self.ir.exit(next, exit::KERNEL);
+            return self.end();
+        }
         self.call_and_end(helper::ECALL, &[], 0);
     }
     fn ebreak(&mut self, _: &Ebreak) {
