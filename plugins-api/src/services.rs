@@ -182,6 +182,8 @@ services! {
     fn linux_signal(cpu: *mut CpuHeader, signal: *const LinuxSignal) -> u32;
     /// Takes the state back from a signal's frame; 0, or 1 if it makes no sense.
     fn linux_sigreturn(cpu: *mut CpuHeader, out: *mut LinuxReturn) -> u32;
+    /// No other process sees the program's memory (1), or one may from now on (0).
+    fn user_alone(ctx: *mut c_void, alone: u32);
 }
 
 /// Number of services.

@@ -56,6 +56,7 @@ static TABLE: HostServices = HostServices {
     user_exit,
     linux_signal,
     linux_sigreturn,
+    user_alone,
 };
 
 /// The machine behind a context.
@@ -374,6 +375,15 @@ unsafe extern "C" fn user_writes(ctx: *mut c_void, address: u64, bytes: u64) {
     let m = unsafe { machine(ctx) };
     if let Some(user) = &m.user {
         user.clear_code(m, address, bytes);
+    }
+}
+unsafe extern "C" fn user_alone(ctx: *mut c_void, alone: u32) {
+    // SAFETY: see above.
+    let m = unsafe { machine(ctx) };
+    match &m.user {
+        Some(user) if alone != 0 => user.begin_alone(m),
+        Some(user) => user.share(m),
+        None => {}
     }
 }
 unsafe extern "C" fn user_copy(to: *mut u8, from: *const u8, bytes: usize) -> usize {

@@ -256,6 +256,8 @@ pub struct Lowering<'f> {
     /// The unit that is being emitted, and of the loop that it is a version for the first and last unit.
     pub(crate) unit_index: usize,
     pub(crate) loops: Option<(usize, usize)>,
+    /// Nothing else touches guest memory, see [`Frame::alone`] and [`Direct::alone`](crate::direct::Direct::alone).
+    pub(crate) alone: bool,
     /// What went wrong in making the region, a mistake of the generator's.
     failure: Option<&'static str>,
 }
@@ -313,6 +315,7 @@ impl<'f> Lowering<'f> {
             version_ops: 0,
             unit_index: 0,
             loops: None,
+            alone: false,
             failure: None,
         }
     }
@@ -330,6 +333,7 @@ impl<'f> Lowering<'f> {
         self.bases.clear();
         (self.mode, self.vl, self.moves) = (region.mode, region.vl, region.moves);
         (self.origin, self.key) = (region.origin, region.key);
+        self.alone = self.f.alone || self.f.direct.is_some_and(|d| d.alone.load(std::sync::atomic::Ordering::SeqCst));
         self.page = region.units[0].pc & !((1u64 << self.f.tlb.page_bits) - 1);
         for u in region.units {
             let label = self.asm.label();
