@@ -61,6 +61,17 @@ fn a_process_that_was_alone_gets_company() {
 }
 
 #[test]
+fn a_store_release_comes_before_a_load_acquire() {
+    let rounds = if full() { "5000" } else { "200" };
+    let _ran = Ran::begin(format!("store buffering between threads, {rounds} rounds of 1024"));
+    let (program, root) = compiled("order", &[]).unwrap();
+    let ways = ["stlr ldar", "dmb", "stlr ldaxr", "stlr ldaxp", "stlrb ldarb", "swpl ldar", "stlr ldadda", "stlr ldar apart"];
+    let want = format!("plain: both old\n{}", ways.map(|w| format!("{w}: ordered\n")).concat());
+    let done = run_for(1200, &[], Some(&root), &program, &[rounds]).unwrap();
+    assert_eq!((done.text().as_str(), done.code), (want.as_str(), Some(0)), "late {}: {}", done.timed_out, done.errors());
+}
+
+#[test]
 fn both_halves_of_a_fork_make_code() {
     let (times, insns) = if full() { ("200", "100000") } else { ("10", "20000") };
     let _ran = Ran::begin(format!("{times} forks, {insns} new instructions each"));

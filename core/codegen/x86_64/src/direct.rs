@@ -173,10 +173,6 @@ impl Lowering<'_> {
         let site = self.site(op, Site::STORE, size);
         let value_at = self.asm.label();
         self.asm.bind(back);
-        if flags.has(MemFlags::RELEASE) && !self.alone {
-            // As where there is a look-up: the one order that a store-release before a load-acquire adds.
-            self.asm.full_fence();
-        }
         let to = self.exchange(offset_of!(Exchange, value));
         self.cold.push(Cold::StoreValue { at: slow, value, to, next: value_at });
         self.beside((value_at, back), address, site, AccessResult::Nothing, t);
