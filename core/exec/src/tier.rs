@@ -5,6 +5,9 @@
 //! once the region there is made again as a hot one ([`emu_x86_64::Region::hot`]) and takes the place of what there was: in the index, in
 //! jumps that were patched and, as they are found there, in the CPUs' jump caches. What runs in the old code goes on there until it leaves.
 //!
+//! A program has no thread for that, which its kernel would show it, and a fork lose: there loops of code that is not hot count their rounds,
+//! and a CPU comes by after [`ROUNDS`] of them.
+//!
 //! CPUs that wait are left alone, and while all wait nobody is sampled. Under `-icount` there are no samples.
 
 use crate::code::{Mix, NativeBlock, fixed};
@@ -20,6 +23,8 @@ use std::time::Duration;
 
 /// Time between samples.
 const INTERVAL: Duration = Duration::from_millis(1);
+/// Rounds of a program's loops between samples: see [`emu_x86_64::frame::Frame::counts_loops`].
+pub(crate) const ROUNDS: i64 = 1 << 15;
 /// Samples without a CPU in generated code before the sampler sleeps.
 const IDLE: u32 = 3;
 /// Samples at a place before its region is hot.
@@ -103,6 +108,12 @@ impl Vcpu {
 
     #[allow(clippy::too_many_arguments)]
     fn make_hot(&self, machine: &Machine, native: &Native, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8) {
+        if let Some(user) = &machine.user {
+            let Some((block, true)) = self.find_user_code(machine, native, user, pc, mode, key, attrs, true) else { return };
+            native.hot.fetch_add(1, Ordering::Relaxed);
+            self.enter_line(native, pc, mode, block.code);
+            return;
+        }
         let generation = machine.code.generation(pa);
         // Stores are seen from here on, or the generation goes on.
         if !machine.space.find(pa).is_some_and(|h| h.window.readable().is_some_and(|ram| ram.has_code(h.offset))) {

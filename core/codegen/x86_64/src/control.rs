@@ -29,6 +29,18 @@ impl Lowering<'_> {
         self.cold.push(Cold::Leave { at, pc, flags });
         self.flags = NO_KEY;
     }
+    /// Counts a round of a loop, and leaves when there have been many.
+    pub(crate) fn count_round(&mut self, pc: u64) {
+        if !self.counts_loops {
+            return;
+        }
+        let rounds = self.exchange(offset_of!(Exchange, rounds));
+        self.asm.alu_mi(Alu::Sub, Size::Q, rounds, 1);
+        let (at, flags) = (self.asm.label(), self.snapshot());
+        self.asm.jcc(Cc::S, at);
+        self.cold.push(Cold::Leave { at, pc, flags });
+        self.flags = NO_KEY;
+    }
     /// Counts the instructions of a straight run, or leaves before it if there is no room for all.
     pub(crate) fn count(&mut self, pc: u64, n: u32) {
         let (insns, stop) = (self.header(self.f.header.insns), self.exchange(offset_of!(Exchange, stop)));

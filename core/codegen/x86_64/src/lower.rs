@@ -258,6 +258,8 @@ pub struct Lowering<'f> {
     pub(crate) loops: Option<(usize, usize)>,
     /// Nothing else touches guest memory, see [`Frame::alone`] and [`Direct::alone`](crate::direct::Direct::alone).
     pub(crate) alone: bool,
+    /// See [`Frame::counts_loops`].
+    pub(crate) counts_loops: bool,
     /// What went wrong in making the region, a mistake of the generator's.
     failure: Option<&'static str>,
 }
@@ -316,6 +318,7 @@ impl<'f> Lowering<'f> {
             unit_index: 0,
             loops: None,
             alone: false,
+            counts_loops: false,
             failure: None,
         }
     }
@@ -333,6 +336,7 @@ impl<'f> Lowering<'f> {
         self.bases.clear();
         (self.mode, self.vl, self.moves) = (region.mode, region.vl, region.moves);
         (self.origin, self.key) = (region.origin, region.key);
+        self.counts_loops = self.f.counts_loops && !region.hot;
         self.alone = self.f.alone || self.f.direct.is_some_and(|d| d.alone.load(std::sync::atomic::Ordering::SeqCst));
         self.page = region.units[0].pc & !((1u64 << self.f.tlb.page_bits) - 1);
         for u in region.units {
@@ -406,6 +410,7 @@ impl<'f> Lowering<'f> {
         (self.mode_now, self.mode_before) = (Some(self.mode), self.mode);
         if u.loops {
             self.check_requests(u.pc);
+            self.count_round(u.pc);
         }
         self.asm.bind(inner);
         let mut counts = u.counts.iter().peekable();
