@@ -488,6 +488,7 @@ impl Generator {
             into: placed.chunk,
             insns: f.counts[f.units[i].counts.0].1.min(u16::MAX.into()) as u16,
             offset: (at & (PAGE_SIZE - 1)) as u16,
+            entry: (pc & (PAGE_SIZE - 1)) as u16,
             hot,
         };
         // An entry for each unit, in the order of the units.

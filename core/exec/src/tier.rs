@@ -13,6 +13,7 @@
 use crate::code::{Mix, NativeBlock, fixed};
 use crate::machine::Machine;
 use crate::native::Native;
+use crate::user::User;
 use crate::vcpu::{Vcpu, block_key};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -91,7 +92,10 @@ impl Vcpu {
         let key = block_key(mode, attrs);
         let Some(block) = machine.code.find_native(pa, fixed(pc), key) else { return };
         if block.hot {
-            // The CPU may have come here by what there was before.
+            // The CPU may have come here by what there was before. A program's has, and will again while its jump cache knows the way.
+            if machine.user.is_some() {
+                self.forget_code_of(pa);
+            }
             return self.enter_line(native, pc, mode, block.code);
         }
         let samples = self.samples();
@@ -102,18 +106,29 @@ impl Vcpu {
         *n += 1;
         if *n >= HOT {
             samples.remove(&(pa, key));
+            if let Some(user) = &machine.user {
+                return self.make_program_hot(machine, native, user, pc, mode, key, attrs, block);
+            }
             self.make_hot(machine, native, pc, mode, key, pa, attrs);
         }
     }
 
+    /// The same for a program, whose samples are loops only: what leads into the loop comes first, for it goes on in what there is now.
+    #[allow(clippy::too_many_arguments)]
+    fn make_program_hot(&self, machine: &Machine, native: &Native, user: &User, pc: u64, mode: u64, key: u64, attrs: u8, block: NativeBlock) {
+        for at in [fixed(pc) | u64::from(block.entry), pc] {
+            if machine.code.find_native(at, fixed(at), key).is_some_and(|b| b.hot) {
+                continue;
+            }
+            if self.find_user_code(machine, native, user, at, mode, key, attrs, true).is_some_and(|made| made.1) {
+                native.hot.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.forget_code_of(pc);
+    }
+
     #[allow(clippy::too_many_arguments)]
     fn make_hot(&self, machine: &Machine, native: &Native, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8) {
-        if let Some(user) = &machine.user {
-            let Some((block, true)) = self.find_user_code(machine, native, user, pc, mode, key, attrs, true) else { return };
-            native.hot.fetch_add(1, Ordering::Relaxed);
-            self.enter_line(native, pc, mode, block.code);
-            return;
-        }
         let generation = machine.code.generation(pa);
         // Stores are seen from here on, or the generation goes on.
         if !machine.space.find(pa).is_some_and(|h| h.window.readable().is_some_and(|ram| ram.has_code(h.offset))) {
