@@ -186,6 +186,8 @@ services! {
     fn linux_sigreturn(cpu: *mut CpuHeader, out: *mut LinuxReturn) -> u32;
     /// A fact of the target's that programs ask their kernel for by number (riscv_hwprobe); 0, or 1 if there is none of that number.
     fn linux_probe(ctx: *mut c_void, key: u64, out: *mut u64) -> u32;
+    /// No other process sees the program's memory (1), or one may from now on (0).
+    fn user_alone(ctx: *mut c_void, alone: u32);
 }
 
 /// Number of services.

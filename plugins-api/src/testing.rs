@@ -269,6 +269,7 @@ unsafe extern "C" fn user_fork(_: *mut CpuHeader) -> i64 {
 unsafe extern "C" fn user_vfork(_: *mut CpuHeader, _: u64) -> i64 {
     -38
 }
+unsafe extern "C" fn user_alone(_: *mut c_void, _: u32) {}
 unsafe extern "C" fn user_exit(_: *mut c_void, _: i32) {}
 unsafe extern "C" fn linux_signal(_: *mut CpuHeader, _: *const LinuxSignal) -> u32 {
     1
@@ -320,4 +321,5 @@ static SERVICES: HostServices = HostServices {
     linux_signal,
     linux_sigreturn,
     linux_probe,
+    user_alone,
 };

@@ -349,6 +349,19 @@ impl Host {
         // SAFETY: see `clock`.
         unsafe { (services.user_writes)(ctx, address, bytes) }
     }
+    /// Says that no other process sees the program's memory: while it also has one thread only, its atomic and ordered accesses may be plain
+    /// ones. Before the program runs.
+    pub fn user_alone(&self) {
+        let (services, ctx) = self.raw();
+        // SAFETY: see `clock`.
+        unsafe { (services.user_alone)(ctx, 1) }
+    }
+    /// Another process may see some of the program's memory from now on. On the thread of the CPU that has asked for it, before it goes on.
+    pub fn user_shared(&self) {
+        let (services, ctx) = self.raw();
+        // SAFETY: see `clock`.
+        unsafe { (services.user_alone)(ctx, 0) }
+    }
     /// Copies between host addresses of which any may be inaccessible; the number of bytes that were not copied.
     ///
     /// # Safety

@@ -53,6 +53,8 @@ pub struct NativeBlock {
     pub insns: u16,
     /// Where in its page the guest code is.
     pub offset: u16,
+    /// Where in its page the first of its region is.
+    pub entry: u16,
     /// It was made with care; else it makes way for what was.
     pub hot: bool,
 }
@@ -472,7 +474,7 @@ mod tests {
     #[test]
     fn generated_code_is_found_by_place_and_chunk() {
         let index = CodeIndex::new(1 << 20);
-        let block = |offset, chunk| NativeBlock { code: 0x10_0000 + usize::from(offset), chunk, into: chunk, insns: 1, offset, hot: false };
+        let block = |offset, chunk| NativeBlock { code: 0x10_0000 + usize::from(offset), chunk, into: chunk, insns: 1, offset, entry: offset, hot: false };
         let (from, mut none) = (Places::default(), Replaced::new());
         let made = [block(0x20, 1), block(0x10, 1), block(0x18, 2), block(0x20, 3)];
         assert!(index.insert_native(0x1010, 0x8000, 1, &from, made.into_iter(), 0, &mut none));
@@ -515,7 +517,7 @@ mod tests {
         let mut from = Places::default();
         from.add_range(0x100, 0x20);
         let make = || {
-            let block = NativeBlock { code: 1, chunk: 0, into: 0, insns: 1, offset: 0x100, hot: false };
+            let block = NativeBlock { code: 1, chunk: 0, into: 0, insns: 1, offset: 0x100, entry: 0x100, hot: false };
             assert!(index.insert_native(0x1100, 0x8000, 0, &from, [block].into_iter(), index.generation(0x1100), &mut Replaced::new()));
         };
         let change = |pa, len| {

@@ -139,6 +139,11 @@ pub struct Generator {
     pub(crate) mistakes: u64,
 }
 
+/// True if what is hot is found and made again, by what `EMU_JIT` says.
+fn samples(mode: &str) -> bool {
+    !matches!(mode, "cold" | "plain" | "interpret" | "noopt")
+}
+
 /// How generated code is entered.
 type Enter = unsafe extern "C" fn(*mut CpuHeader, usize);
 
@@ -217,6 +222,7 @@ impl Native {
             count,
             // Where threads come later, nobody is alone.
             alone: cpus == 1 && direct.is_none(),
+            counts_loops: direct.is_some() && !unlinked && samples(mode),
             unlinked,
             direct,
             features,
@@ -230,7 +236,7 @@ impl Native {
             optimise: !matches!(mode, "plain" | "interpret" | "noopt"),
             can_move: layout.flags & layout_flag::POSITION_INDEPENDENT != 0 && layout.insn_bytes > 1 && mode != "fixed",
             all_hot: mode == "hot",
-            samples: !matches!(mode, "cold" | "plain" | "interpret" | "noopt"),
+            samples: samples(mode),
             sampler: Default::default(),
             hot: AtomicU64::new(0),
             state: StateInfo {
@@ -482,6 +488,7 @@ impl Generator {
             into: placed.chunk,
             insns: f.counts[f.units[i].counts.0].1.min(u16::MAX.into()) as u16,
             offset: (at & (PAGE_SIZE - 1)) as u16,
+            entry: (pc & (PAGE_SIZE - 1)) as u16,
             hot,
         };
         // An entry for each unit, in the order of the units.

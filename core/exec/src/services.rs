@@ -57,6 +57,7 @@ static TABLE: HostServices = HostServices {
     linux_signal,
     linux_sigreturn,
     linux_probe,
+    user_alone,
 };
 
 /// The machine behind a context.
@@ -375,6 +376,15 @@ unsafe extern "C" fn user_writes(ctx: *mut c_void, address: u64, bytes: u64) {
     let m = unsafe { machine(ctx) };
     if let Some(user) = &m.user {
         user.clear_code(m, address, bytes);
+    }
+}
+unsafe extern "C" fn user_alone(ctx: *mut c_void, alone: u32) {
+    // SAFETY: see above.
+    let m = unsafe { machine(ctx) };
+    match &m.user {
+        Some(user) if alone != 0 => user.begin_alone(m),
+        Some(user) => user.share(m),
+        None => {}
     }
 }
 unsafe extern "C" fn user_copy(to: *mut u8, from: *const u8, bytes: usize) -> usize {

@@ -5,11 +5,15 @@
 //! once the region there is made again as a hot one ([`emu_x86_64::Region::hot`]) and takes the place of what there was: in the index, in
 //! jumps that were patched and, as they are found there, in the CPUs' jump caches. What runs in the old code goes on there until it leaves.
 //!
+//! A program has no thread for that, which its kernel would show it, and a fork lose: there loops of code that is not hot count their rounds,
+//! and a CPU comes by after [`ROUNDS`] of them.
+//!
 //! CPUs that wait are left alone, and while all wait nobody is sampled. Under `-icount` there are no samples.
 
 use crate::code::{Mix, NativeBlock, fixed};
 use crate::machine::Machine;
 use crate::native::Native;
+use crate::user::User;
 use crate::vcpu::{Vcpu, block_key};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -20,6 +24,8 @@ use std::time::Duration;
 
 /// Time between samples.
 const INTERVAL: Duration = Duration::from_millis(1);
+/// Rounds of a program's loops between samples: see [`emu_x86_64::frame::Frame::counts_loops`].
+pub(crate) const ROUNDS: i64 = 1 << 15;
 /// Samples without a CPU in generated code before the sampler sleeps.
 const IDLE: u32 = 3;
 /// Samples at a place before its region is hot.
@@ -86,7 +92,10 @@ impl Vcpu {
         let key = block_key(mode, attrs);
         let Some(block) = machine.code.find_native(pa, fixed(pc), key) else { return };
         if block.hot {
-            // The CPU may have come here by what there was before.
+            // The CPU may have come here by what there was before. A program's has, and will again while its jump cache knows the way.
+            if machine.user.is_some() {
+                self.forget_code_of(pa);
+            }
             return self.enter_line(native, pc, mode, block.code);
         }
         let samples = self.samples();
@@ -97,8 +106,25 @@ impl Vcpu {
         *n += 1;
         if *n >= HOT {
             samples.remove(&(pa, key));
+            if let Some(user) = &machine.user {
+                return self.make_program_hot(machine, native, user, pc, mode, key, attrs, block);
+            }
             self.make_hot(machine, native, pc, mode, key, pa, attrs);
         }
+    }
+
+    /// The same for a program, whose samples are loops only: what leads into the loop comes first, for it goes on in what there is now.
+    #[allow(clippy::too_many_arguments)]
+    fn make_program_hot(&self, machine: &Machine, native: &Native, user: &User, pc: u64, mode: u64, key: u64, attrs: u8, block: NativeBlock) {
+        for at in [fixed(pc) | u64::from(block.entry), pc] {
+            if machine.code.find_native(at, fixed(at), key).is_some_and(|b| b.hot) {
+                continue;
+            }
+            if self.find_user_code(machine, native, user, at, mode, key, attrs, true).is_some_and(|made| made.1) {
+                native.hot.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.forget_code_of(pc);
     }
 
     #[allow(clippy::too_many_arguments)]

@@ -679,11 +679,21 @@ impl Vcpu {
             if self.sampled.load(Ordering::Relaxed) && self.sampled.swap(false, Ordering::SeqCst) {
                 self.note_sample(machine, native);
             }
+            // SAFETY: as above.
+            let again = native.frame.counts_loops && unsafe { (*self.exchange()).rounds } < 0;
+            if again {
+                self.note_sample(machine, native);
+                // SAFETY: as above.
+                unsafe { (*self.exchange()).rounds = crate::tier::ROUNDS };
+            }
             if self.exit_request().load(Ordering::Relaxed) != 0 || self.left_for_good.load(Ordering::Relaxed) {
                 break;
             }
             if self.left() == 0 {
                 break;
+            }
+            if again {
+                continue;
             }
             // There is no code for this, a block in the interpreter; or what is left of the budget is less than a straight run.
             self.interpret(machine, self.left() > u64::from(crate::region::PIECE_INSNS_MAX), None);
@@ -776,7 +786,7 @@ impl Vcpu {
                 return Ok(Some((block, true)));
             }
             if let Some(user) = &machine.user {
-                return Ok(self.find_user_code(machine, native, user, pc, mode, key, attrs));
+                return Ok(self.find_user_code(machine, native, user, pc, mode, key, attrs, false));
             }
             let ram = machine.space.find(pa).and_then(|h| h.window.readable().map(|ram| (ram, h.offset)));
             let Some((ram, offset)) = ram else { return Ok(None) };
@@ -828,7 +838,7 @@ impl Vcpu {
 
     /// The same for a program's code.
     #[allow(clippy::too_many_arguments)]
-    fn find_user_code(
+    pub(crate) fn find_user_code(
         &self,
         machine: &Machine,
         native: &crate::native::Native,
@@ -837,9 +847,10 @@ impl Vcpu {
         mode: u64,
         key: u64,
         attrs: u8,
+        hot: bool,
     ) -> Option<(NativeBlock, bool)> {
         let generation = machine.code.generation(pc);
-        let (block, kept) = self.generate(machine, native, pc, mode, key, pc, attrs, false, generation, false)?;
+        let (block, kept) = self.generate(machine, native, pc, mode, key, pc, attrs, false, generation, hot)?;
         let seen = user.has_code(pc);
         if !seen {
             // Somebody wrote to the page meanwhile, and nobody will see that again.

@@ -362,6 +362,7 @@ unsafe extern "C" fn user_fork(_: *mut CpuHeader) -> i64 {
 unsafe extern "C" fn user_vfork(_: *mut CpuHeader, _: u64) -> i64 {
     -38
 }
+unsafe extern "C" fn user_alone(_: *mut c_void, _: u32) {}
 unsafe extern "C" fn user_exit(_: *mut c_void, _: i32) {}
 unsafe extern "C" fn linux_signal(_: *mut CpuHeader, _: *const LinuxSignal) -> u32 {
     1
@@ -409,4 +410,5 @@ static SERVICES: HostServices = HostServices {
     user_exit,
     linux_signal,
     linux_sigreturn,
+    user_alone,
 };

@@ -541,6 +541,7 @@ pub fn shmat(c: &mut Call<'_>) -> i64 {
         c.k.space.munmap(at as u64, len);
         return r;
     }
+    c.k.space.host.user_shared();
     at
 }
 pub fn shmdt(c: &mut Call<'_>) -> i64 {

@@ -227,6 +227,8 @@ impl Board for LinuxUser {
             executable: AtomicI32::new(executable),
         });
         host.user_attach(kernel)?;
+        // So it begins: see `memory::Space::mmap`, and `files::shmat`.
+        host.user_alone();
         let (program, argv) = process::resolve(kernel, &program, argv).unwrap_or_else(|r| process::refuse(&r));
         let start = elf::load(kernel, &program, &argv, &env).unwrap_or_else(|r| process::refuse(&r));
         // What others see of this process, by its number.

@@ -323,6 +323,9 @@ impl Space {
             None => None,
         };
         let shared = flags & 3 != libc::MAP_PRIVATE as u64;
+        if shared {
+            self.host.user_shared();
+        }
         map.add(start, Area { end: start + len, prot: prot as u32, shared, offset: if flag(libc::MAP_ANONYMOUS) { 0 } else { offset }, name });
         self.host.user_pages(start, len, bits(prot, self.is_guarded()));
         start as i64

@@ -131,6 +131,11 @@ impl Engine {
         Ok(Self::custom(&format!("{} -cpu {cpu} {{image}}", emu::binary()?.display())))
     }
 
+    /// The same with a variable set, as `EMU_ATOMICS=locked`.
+    pub fn emu_program_by(cpu: &str, variable: &str, value: &str) -> Result<Self> {
+        Ok(Self::custom(&format!("env {variable}={value} {} -cpu {cpu} {{image}}", emu::binary()?.display())))
+    }
+
     /// Any command line; `{image}` stands for the image's path. The console must be standard output.
     pub fn custom(command: &str) -> Self {
         let words = command.split_whitespace().map(str::to_owned).collect();

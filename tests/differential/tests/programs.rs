@@ -23,6 +23,15 @@ fn for_programs() -> Vec<&'static Encoding> {
     chosen
 }
 
+/// Atomic and ordered accesses, and pairs.
+fn with_order(chosen: &[&'static Encoding]) -> Vec<&'static Encoding> {
+    const NAMES: [&str; 12] = ["LDX", "STX", "LDAX", "STLX", "LDAR", "STLR", "LDAPR", "CAS", "SWP", "LDP", "STP", "DMB"];
+    let atomic = |e: &Encoding| ["LDADD", "LDCLR", "LDEOR", "LDSET", "LDSMAX", "LDSMIN", "LDUMAX", "LDUMIN"].iter().any(|n| e.name.starts_with(n));
+    let some: Vec<_> = chosen.iter().copied().filter(|e| atomic(e) || NAMES.iter().any(|n| e.name.starts_with(n))).collect();
+    assert!(some.len() > 100, "their names have changed");
+    some
+}
+
 fn must_agree(report: &Report) {
     println!("{}\n{}", report.table(), report.allowed());
     report.shown.iter().take(20).for_each(|text| println!("{text}"));
@@ -44,4 +53,7 @@ fn instructions_and_sequences() {
     must_agree(&report);
     let count = &report.names["sequence"];
     assert!(count.completed * 2 > count.cases, "most sequences should run to their end");
+    // The runner has one thread and shares nothing, so atomic and ordered accesses were plain ones.
+    let locked = Engine::emu_program_by("max", "EMU_ATOMICS", "locked").unwrap();
+    must_agree(&singles(&oracle, &locked, &with_order(&chosen), CASES * scale(), settings).unwrap());
 }

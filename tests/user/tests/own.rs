@@ -42,6 +42,36 @@ fn two_processes_add_to_one_counter() {
 }
 
 #[test]
+fn a_process_that_was_alone_gets_company() {
+    let times = if full() { "5000000" } else { "500000" };
+    let _ran = Ran::begin(format!("seven ways from alone to company, {times} additions each"));
+    let (program, root) = compiled("alone", &[]).unwrap();
+    let file = std::env::temp_dir().join(format!("emu-alone-{}", std::process::id()));
+    let file = file.to_str().unwrap();
+    let ways = ["anonymous memory", "a file", "System V", "a thread in a loop", "a thread from the depth", "a thread of a handler", "a vforked child"];
+    let want = ways.map(|w| format!("{w}: 0\n")).concat();
+    // Plain accesses first; locked ones from the start.
+    for atomics in ["", "locked"] {
+        let mut command = emu_test_user::command(&[], Some(&root), &program, &[file, times]).unwrap();
+        let done = emu_test_kit::process::run(command.env("EMU_ATOMICS", atomics), Duration::from_secs(1200)).unwrap();
+        assert_eq!((done.text().as_str(), done.code), (want.as_str(), Some(0)), "EMU_ATOMICS={atomics}, late {}: {}", done.timed_out, done.errors());
+    }
+    let done = run_for(600, ENGINES[1], Some(&root), &program, &[file, "5000"]).unwrap();
+    assert_eq!((done.text().as_str(), done.code), (want.as_str(), Some(0)), "{}", done.errors());
+}
+
+#[test]
+fn a_store_release_comes_before_a_load_acquire() {
+    let rounds = if full() { "5000" } else { "200" };
+    let _ran = Ran::begin(format!("store buffering between threads, {rounds} rounds of 1024"));
+    let (program, root) = compiled("order", &[]).unwrap();
+    let ways = ["stlr ldar", "dmb", "stlr ldaxr", "stlr ldaxp", "stlrb ldarb", "swpl ldar", "stlr ldadda", "stlr ldar apart"];
+    let want = format!("plain: both old\n{}", ways.map(|w| format!("{w}: ordered\n")).concat());
+    let done = run_for(1200, &[], Some(&root), &program, &[rounds]).unwrap();
+    assert_eq!((done.text().as_str(), done.code), (want.as_str(), Some(0)), "late {}: {}", done.timed_out, done.errors());
+}
+
+#[test]
 fn both_halves_of_a_fork_make_code() {
     let (times, insns) = if full() { ("200", "100000") } else { ("10", "20000") };
     let _ran = Ran::begin(format!("{times} forks, {insns} new instructions each"));

@@ -4,8 +4,8 @@
 //! store-release before a later load-acquire. The store-release says that it was made ([`Exchange::released`]), and the load-acquire pays
 //! for the fence, if there is something to wait for; what is a fence anyway takes the mark back. A locked instruction is a fence.
 //!
-//! With one CPU ([`crate::frame::Frame::alone`]) none of that can be seen: atomics are plain instructions, which an interrupt cannot divide
-//! since none is taken inside an instruction.
+//! Where nothing else touches the guest's memory ([`Lowering::alone`]: one CPU, or a program of one thread that shares nothing) none of that
+//! can be seen: atomics are plain instructions, which an interrupt or a signal cannot divide since none is taken inside an instruction.
 
 use crate::asm::{Alu, Cc, Gpr, Mem, Size, reg::*};
 use crate::frame::{Exchange, Site};
@@ -20,7 +20,7 @@ impl Lowering<'_> {
     }
     /// Before a load-acquire: what store-releases have written is visible.
     pub(crate) fn wait_for_releases(&mut self) {
-        if self.f.alone || self.fenced {
+        if self.alone || self.fenced {
             return;
         }
         let released = self.released();
@@ -32,21 +32,21 @@ impl Lowering<'_> {
     }
     /// Behind a store-release.
     pub(crate) fn note_release(&mut self) {
-        if !self.f.alone {
+        if !self.alone {
             let released = self.released();
             self.asm.mov_mi(Size::B, released, 1);
         }
     }
     /// Behind a fence.
     pub(crate) fn releases_done(&mut self) {
-        if !self.f.alone {
+        if !self.alone {
             let released = self.released();
             self.asm.mov_mi(Size::B, released, 0);
         }
         self.fenced = true;
     }
-    fn lock_prefix(&mut self) {
-        if !self.f.alone {
+    pub(crate) fn lock_prefix(&mut self) {
+        if !self.alone {
             self.asm.lock();
         }
     }
@@ -182,7 +182,7 @@ impl Lowering<'_> {
 
     fn read_modify_write(&mut self, op: &Op, size: u32, flags: MemFlags) {
         let width = Size::bits(size * 8);
-        let alone = self.f.alone;
+        let alone = self.alone;
         self.take(RAX);
         let v = self.gpr(op.b);
         let address = self.address(op, 0);

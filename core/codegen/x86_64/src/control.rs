@@ -29,6 +29,18 @@ impl Lowering<'_> {
         self.cold.push(Cold::Leave { at, pc, flags });
         self.flags = NO_KEY;
     }
+    /// Counts a round of a loop, and leaves when there have been many.
+    pub(crate) fn count_round(&mut self, pc: u64) {
+        if !self.counts_loops {
+            return;
+        }
+        let rounds = self.exchange(offset_of!(Exchange, rounds));
+        self.asm.alu_mi(Alu::Sub, Size::Q, rounds, 1);
+        let (at, flags) = (self.asm.label(), self.snapshot());
+        self.asm.jcc(Cc::S, at);
+        self.cold.push(Cold::Leave { at, pc, flags });
+        self.flags = NO_KEY;
+    }
     /// Counts the instructions of a straight run, or leaves before it if there is no room for all.
     pub(crate) fn count(&mut self, pc: u64, n: u32) {
         let (insns, stop) = (self.header(self.f.header.insns), self.exchange(offset_of!(Exchange, stop)));
@@ -582,8 +594,8 @@ impl Lowering<'_> {
             self.asm.mov_ri(RSI, op.aux.into());
             self.asm.call_outside(self.thunks.fence);
             self.raises = false;
-        } else if op.aux & fence::ST_LD != 0 && !self.fenced {
-            // All else the host orders by itself.
+        } else if op.aux & fence::ST_LD != 0 && !self.fenced && !(self.alone && self.f.direct.is_some()) {
+            // All else the host orders by itself. (A program has no devices that could see what it does when.)
             self.asm.full_fence();
             self.releases_done();
             self.flags = NO_KEY;

@@ -22,6 +22,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Direct {
     /// The guest uses addresses with tags.
     pub tagged: AtomicBool,
+    /// The program has one thread, and no other process sees its memory: nobody can tell plain accesses from atomic and ordered ones. Code
+    /// that was made while this is set must be gone before another thread or process can come.
+    pub alone: AtomicBool,
 }
 
 impl Lowering<'_> {
@@ -93,7 +96,7 @@ impl Lowering<'_> {
             let a = self.load_dst(wl).unwrap_or_else(|| self.temp());
             let b = self.load_dst(if wh == wl { NO_PIN } else { wh }).unwrap_or(t);
             self.direct_align(address, align, t, slow);
-            if !self.f.alone && flags.has(MemFlags::ATOMIC16) {
+            if !self.alone && flags.has(MemFlags::ATOMIC16) {
                 self.touch(slow);
                 self.asm.movups_rm(15, address);
                 self.asm.mov_rx(Size::Q, a, 15);
@@ -170,10 +173,6 @@ impl Lowering<'_> {
         let site = self.site(op, Site::STORE, size);
         let value_at = self.asm.label();
         self.asm.bind(back);
-        if flags.has(MemFlags::RELEASE) {
-            // As where there is a look-up: the one order that a store-release before a load-acquire adds.
-            self.asm.full_fence();
-        }
         let to = self.exchange(offset_of!(Exchange, value));
         self.cold.push(Cold::StoreValue { at: slow, value, to, next: value_at });
         self.beside((value_at, back), address, site, AccessResult::Nothing, t);
@@ -216,9 +215,20 @@ impl Lowering<'_> {
         self.asm.alu_rm(Alu::Cmp, Size::Q, t, at);
         self.asm.jcc(Cc::NE, slow);
         self.asm.mov_rm(Size::Q, RAX, expected);
-        self.touch(slow);
-        self.asm.lock();
-        self.asm.cmpxchg(width, address, v);
+        if self.alone {
+            // What it may not do if memory has changed it does not even try.
+            let differs = self.asm.label();
+            self.touch(slow);
+            self.asm.alu_mr(Alu::Cmp, width, address, RAX);
+            self.asm.jcc(Cc::NE, differs);
+            self.touch(slow);
+            self.asm.mov_mr(width, address, v);
+            self.asm.bind(differs);
+        } else {
+            self.touch(slow);
+            self.asm.lock();
+            self.asm.cmpxchg(width, address, v);
+        }
         self.asm.mov_mi(Size::D, bytes, 0);
         self.asm.setcc(Cc::NE, RAX);
         self.asm.movzx_rr(Size::B, RAX, RAX);
@@ -252,14 +262,20 @@ impl Lowering<'_> {
         match (c, op.imm) {
             (Code::Cas, _) => {
                 self.touch(slow);
-                self.asm.lock();
+                self.lock_prefix();
                 self.asm.cmpxchg(width, address, v);
             }
             (_, rmw::ADD) => {
                 self.asm.mov_rr(width, RAX, v);
                 self.touch(slow);
-                self.asm.lock();
+                self.lock_prefix();
                 self.asm.xadd(width, address, RAX);
+            }
+            (_, rmw::SWAP) if self.alone => {
+                self.touch(slow);
+                self.asm.mov_rm(width, RAX, address);
+                self.touch(slow);
+                self.asm.mov_mr(width, address, v);
             }
             (_, rmw::SWAP) => {
                 self.asm.mov_rr(width, RAX, v);
@@ -282,9 +298,13 @@ impl Lowering<'_> {
                     _ => self.asm.alu_rr(Alu::And, width, t, RAX),
                 }
                 self.touch(slow);
-                self.asm.lock();
-                self.asm.cmpxchg(width, address, t);
-                self.asm.jcc(Cc::NE, again);
+                if self.alone {
+                    self.asm.mov_mr(width, address, t);
+                } else {
+                    self.asm.lock();
+                    self.asm.cmpxchg(width, address, t);
+                    self.asm.jcc(Cc::NE, again);
+                }
             }
         }
         let kind = if c == Code::Cas { Site::CAS } else { Site::RMW };

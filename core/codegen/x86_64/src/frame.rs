@@ -104,6 +104,8 @@ pub struct Exchange {
     pub released: u64,
     /// Room for a register while flags are made, and for operands that they are made from.
     pub deferred: [u64; 1 + DEFERRED_ROOMS],
+    /// See [`Frame::counts_loops`]: rounds before generated code is left for a sample, then negative.
+    pub rounds: i64,
 }
 
 /// Operands of comparisons that are kept in memory at the same time.
@@ -303,6 +305,9 @@ pub struct Frame {
     /// Nothing else touches guest memory while code runs, neither another CPU nor a device from a thread of its own: 16-byte accesses may
     /// be torn, atomic accesses are not locked, and of ordered ones only fences order.
     pub alone: bool,
+    /// Loops of code that is not hot count their rounds, and leave when [`Exchange::rounds`] becomes negative: for embedders without a thread
+    /// that takes samples.
+    pub counts_loops: bool,
     /// Every jump out of a region goes through the dispatcher.
     pub unlinked: bool,
     /// Guest addresses are addresses in the guest's segment.

@@ -256,6 +256,10 @@ pub struct Lowering<'f> {
     /// The unit that is being emitted, and of the loop that it is a version for the first and last unit.
     pub(crate) unit_index: usize,
     pub(crate) loops: Option<(usize, usize)>,
+    /// Nothing else touches guest memory, see [`Frame::alone`] and [`Direct::alone`](crate::direct::Direct::alone).
+    pub(crate) alone: bool,
+    /// See [`Frame::counts_loops`].
+    pub(crate) counts_loops: bool,
     /// What went wrong in making the region, a mistake of the generator's.
     failure: Option<&'static str>,
 }
@@ -313,6 +317,8 @@ impl<'f> Lowering<'f> {
             version_ops: 0,
             unit_index: 0,
             loops: None,
+            alone: false,
+            counts_loops: false,
             failure: None,
         }
     }
@@ -330,6 +336,8 @@ impl<'f> Lowering<'f> {
         self.bases.clear();
         (self.mode, self.vl, self.moves) = (region.mode, region.vl, region.moves);
         (self.origin, self.key) = (region.origin, region.key);
+        self.counts_loops = self.f.counts_loops && !region.hot;
+        self.alone = self.f.alone || self.f.direct.is_some_and(|d| d.alone.load(std::sync::atomic::Ordering::SeqCst));
         self.page = region.units[0].pc & !((1u64 << self.f.tlb.page_bits) - 1);
         for u in region.units {
             let label = self.asm.label();
@@ -402,6 +410,7 @@ impl<'f> Lowering<'f> {
         (self.mode_now, self.mode_before) = (Some(self.mode), self.mode);
         if u.loops {
             self.check_requests(u.pc);
+            self.count_round(u.pc);
         }
         self.asm.bind(inner);
         let mut counts = u.counts.iter().peekable();

@@ -46,7 +46,7 @@ impl Lowering<'_> {
         match c {
             Code::Load | Code::LoadEx => {}
             // Locked, and slow ones are too.
-            Code::Rmw | Code::Cas => self.fenced = !self.f.alone,
+            Code::Rmw | Code::Cas => self.fenced = !self.alone,
             _ => self.fenced = false,
         }
         if flags.has(MemFlags::RELEASE) && c == Code::Store {
@@ -163,7 +163,7 @@ impl Lowering<'_> {
             let a = self.load_dst(wl).unwrap_or_else(|| self.temp());
             let b = self.load_dst(if wh == wl { NO_PIN } else { wh }).unwrap_or(t1);
             self.look_up(address, size, view, false, align, scratch, slow);
-            if !self.f.alone && flags.has(MemFlags::ATOMIC16) {
+            if !self.alone && flags.has(MemFlags::ATOMIC16) {
                 self.asm.movups_rm(15, host);
                 self.asm.mov_rx(Size::Q, a, 15);
                 self.asm.high_half(b, 15);
@@ -230,7 +230,7 @@ impl Lowering<'_> {
 
     /// Where the value of a store is. Its register is chosen first, so that the scratch registers are not wanted for it.
     pub(crate) fn stored_value(&mut self, op: &Op, size: u32, flags: MemFlags) -> StoreValue {
-        let atomic = flags.has(MemFlags::ATOMIC16) && !self.f.alone;
+        let atomic = flags.has(MemFlags::ATOMIC16) && !self.alone;
         match self.loc(op.b) {
             Loc::Pair(..) if !atomic => {
                 let (a, b) = self.halves(op.b);

@@ -285,6 +285,21 @@ impl User {
         }
     }
 
+    /// No other process sees the guest's memory, and there is no other thread yet.
+    pub fn begin_alone(&self, machine: &Machine) {
+        let locked = std::env::var_os("EMU_ATOMICS").is_some_and(|v| v == "locked");
+        if machine.cpus.len() == 1 && !locked {
+            self.direct.alone.store(true, Ordering::SeqCst);
+        }
+    }
+    /// Another thread or process will see the guest's memory: code whose accesses are plain is forgotten. The one thread that there is has
+    /// asked its kernel for that; it comes back by the dispatcher, and finds none of that code and no way back into it.
+    pub fn share(&self, machine: &Machine) {
+        if self.direct.alone.swap(false, Ordering::SeqCst) {
+            machine.forget_all_code();
+        }
+    }
+
     /// A CPU for a new thread.
     fn cpu<'m>(&self, machine: &'m Machine) -> Option<&'m std::sync::Arc<Vcpu>> {
         let mut idle = lock(&self.idle);
@@ -296,6 +311,7 @@ impl User {
 
     /// Makes a CPU with a copy of this one's state and a thread that runs it. False if the host has none.
     pub fn thread(&self, machine: &Machine, parent: &Vcpu, argument: u64) -> bool {
+        self.share(machine);
         let Some(cpu) = self.cpu(machine).cloned() else { return false };
         cpu.reset(machine);
         cpu.copy_state(parent, machine);

@@ -265,6 +265,7 @@ impl Native {
             },
             count: false,
             alone: false,
+            counts_loops: false,
             direct: None,
             unlinked: true,
             features,
