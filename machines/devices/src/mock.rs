@@ -370,6 +370,9 @@ unsafe extern "C" fn linux_signal(_: *mut CpuHeader, _: *const LinuxSignal) -> u
 unsafe extern "C" fn linux_sigreturn(_: *mut CpuHeader, _: *mut LinuxReturn) -> u32 {
     1
 }
+unsafe extern "C" fn linux_probe(_: *mut c_void, _: u64, _: *mut u64) -> u32 {
+    1
+}
 
 static SERVICES: HostServices = HostServices {
     log,
@@ -410,5 +413,6 @@ static SERVICES: HostServices = HostServices {
     user_exit,
     linux_signal,
     linux_sigreturn,
+    linux_probe,
     user_alone,
 };
