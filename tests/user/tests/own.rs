@@ -61,6 +61,22 @@ fn a_process_that_was_alone_gets_company() {
 }
 
 #[test]
+fn a_fault_in_a_pair_shows_the_flags_before_it() {
+    let _ran = Ran::begin("flags at a fault in the second half of a pair");
+    let (program, root) = compiled("flags", &[]).unwrap();
+    // 7 - 6, 7 - 7, 7 - 8.
+    let each = [(6, "2"), (7, "6"), (8, "8")];
+    let want: String = each.iter().flat_map(|(with, flags)| ["x3", "x9", "x20", "x27"].map(|r| format!("{r} with {with}: {flags}\n"))).collect();
+    for (engine, mode) in [(ENGINES[0], ""), (ENGINES[0], "hot"), (ENGINES[0], "cold"), (ENGINES[1], "")] {
+        for cpu in ["max", "cortex-a72"] {
+            let mut command = emu_test_user::command(&[engine, &["-cpu", cpu]].concat(), Some(&root), &program, &[] as &[&str]).unwrap();
+            let done = emu_test_kit::process::run(command.env("EMU_JIT", mode), Duration::from_secs(120)).unwrap();
+            assert_eq!((done.text().as_str(), done.code), (want.as_str(), Some(0)), "{cpu} {engine:?} EMU_JIT={mode} {}", done.errors());
+        }
+    }
+}
+
+#[test]
 fn a_store_release_comes_before_a_load_acquire() {
     let rounds = if full() { "5000" } else { "200" };
     let _ran = Ran::begin(format!("store buffering between threads, {rounds} rounds of 1024"));

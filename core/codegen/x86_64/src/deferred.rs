@@ -378,12 +378,15 @@ impl Lowering<'_> {
             return;
         }
         let mut pins = 0u32;
+        // A load of two halves by two accesses: the second may fault when the first has changed its register.
+        let mut in_halves = false;
         if op.dst != NONE {
             let mut wants = [self.fact(op.dst).want, NO_PIN];
             if c == Code::Load
                 && let Some((low, high)) = self.halves_follow(op, ops)
             {
                 wants = [self.fact(low).want, self.fact(high).want];
+                in_halves = self.f.direct.is_some();
             }
             for want in wants.into_iter().filter(|w| *w != NO_PIN) {
                 pins |= 1 << want;
@@ -413,7 +416,7 @@ impl Lowering<'_> {
             let d = self.deferred[i];
             if d.lost || !d.uses(hit) {
                 i += 1;
-            } else if live & self.bits_of(&d) != 0 || (op.flags() & FAULTS != 0 && self.f.direct.is_some() && pins.count_ones() > 1) {
+            } else if live & self.bits_of(&d) != 0 || in_halves {
                 if !self.keep_operands(i, hit) {
                     self.deferred.remove(i);
                     self.make_now(&d, true);
