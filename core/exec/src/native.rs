@@ -289,9 +289,9 @@ impl Native {
         }
     }
 
-    /// The entry at `pc` (physical address `pa`) of a block that moves, and whether it is in the index; `None` when there is no room just now.
-    /// `generation` was asked for before the block was.
-    pub fn entry(&self, m: &Machine, pc: u64, key: u64, pa: u64, code: NativeBlock, generation: u64) -> Option<(NativeBlock, bool)> {
+    /// The entry of a block that moves at the address that is asked for, and whether it is in the index; `None` when there is no room just now.
+    pub fn entry(&self, m: &Machine, wanted: Wanted, code: NativeBlock) -> Option<(NativeBlock, bool)> {
+        let Wanted { pc, key, pa, generation, .. } = wanted;
         let mut asm = Asm::default();
         let page = Mem::at(CPU, self.frame.disp(self.frame.exchange + offset_of!(Exchange, page) as i32));
         asm.mov_ri(RAX, pc & !(PAGE_SIZE - 1));
@@ -306,7 +306,7 @@ impl Native {
         let block = NativeBlock { code: placed.address, chunk: placed.chunk, into: code.chunk, ..code };
         let mut replaced = Replaced::new();
         let kept = m.code.insert_entry(pa, pc, key, block, generation, code, &mut replaced);
-        relink(&mut cache, &replaced);
+        cache.relink(replaced.iter().map(|(old, new)| (*old, new.code, new.into)));
         Some((block, kept))
     }
     /// Where to go on after a fault at `rip`, if that is a direct access of generated code.
@@ -371,13 +371,6 @@ impl Native {
     }
 }
 
-/// Jumps to code that has made way go to what came in its place.
-fn relink(cache: &mut CodeCache, replaced: &Replaced) {
-    for (old, new) in replaced {
-        cache.relink(*old, new.code, new.into);
-    }
-}
-
 /// What is held over a fork.
 pub(crate) struct Held<'a> {
     cache: std::sync::MutexGuard<'a, CodeCache>,
@@ -392,24 +385,31 @@ impl Held<'_> {
     }
 }
 
+/// What code is asked for.
+#[derive(Clone, Copy)]
+pub struct Wanted {
+    /// Address of the first instruction.
+    pub pc: u64,
+    /// Mode key.
+    pub mode: u64,
+    /// What the index knows it by: the mode key, perhaps with bits changed.
+    pub key: u64,
+    /// Physical address of the instruction.
+    pub pa: u64,
+    /// `attr::` bits of the page.
+    pub attrs: u8,
+    /// The code index's, asked for before stores to the page were last known to be seen.
+    pub generation: u64,
+    /// The region is run a lot.
+    pub hot: bool,
+}
+
 impl Generator {
-    /// Makes a region that begins at `pc` and enters its blocks into the index. The block, and whether it is in the index (if not, its page
-    /// has changed meanwhile and it is good for one run only); `None` when there is no room just now; an error is a mistake of the target's.
-    #[allow(clippy::too_many_arguments)]
-    pub fn make(
-        &mut self,
-        m: &Machine,
-        cpu: u32,
-        native: &Native,
-        pc: u64,
-        mode: u64,
-        key: u64,
-        pa: u64,
-        attrs: u8,
-        moves: bool,
-        generation: u64,
-        hot: bool,
-    ) -> Result<Option<(NativeBlock, bool)>, String> {
+    /// Makes a region and enters its blocks into the index; `moves`: it shall run wherever its page is mapped. The block, and whether it is in
+    /// the index (if not, its page has changed meanwhile and it is good for one run only); `None` when there is no room just now; an error is a
+    /// mistake of the target's.
+    pub fn make(&mut self, m: &Machine, cpu: u32, native: &Native, wanted: Wanted, moves: bool) -> Result<Option<(NativeBlock, bool)>, String> {
+        let Wanted { pc, mode, key, pa, attrs, generation, hot } = wanted;
         let hot = hot || native.all_hot;
         let started = m.trace.stats.then(std::time::Instant::now);
         let page = pa & !(PAGE_SIZE - 1);
@@ -495,7 +495,7 @@ impl Generator {
         let blocks = self.entries.iter().enumerate().map(|(i, (at, offset))| block(i, *at, *offset));
         self.replaced.clear();
         let kept = m.code.insert_native(pa, view, key, &f.from, blocks, generation, &mut self.replaced);
-        relink(&mut cache, &self.replaced);
+        cache.relink(self.replaced.iter().map(|(old, new)| (*old, new.code, new.into)));
         let entry = self.entries.first().map(|(at, offset)| (block(0, *at, *offset), kept));
         drop(cache);
         m.code.insns.fetch_add(f.insns.into(), Ordering::Relaxed);

@@ -13,7 +13,6 @@
 use crate::code::{Mix, NativeBlock, fixed};
 use crate::machine::Machine;
 use crate::native::Native;
-use crate::user::User;
 use crate::vcpu::{Vcpu, block_key};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -106,39 +105,28 @@ impl Vcpu {
         *n += 1;
         if *n >= HOT {
             samples.remove(&(pa, key));
-            if let Some(user) = &machine.user {
-                return self.make_program_hot(machine, native, user, pc, mode, key, attrs, block);
+            // A program's samples are loops only: what leads into the loop comes first, for it goes on in what there is now.
+            let before = machine.user.is_some().then(|| fixed(pc) | u64::from(block.entry));
+            for at in before.into_iter().chain([pc]) {
+                self.make_hot(machine, native, at, mode, key, fixed(pa) | at & !fixed(at), attrs);
             }
-            self.make_hot(machine, native, pc, mode, key, pa, attrs);
+            if machine.user.is_some() {
+                self.forget_code_of(pa);
+            }
         }
     }
 
-    /// The same for a program, whose samples are loops only: what leads into the loop comes first, for it goes on in what there is now.
-    #[allow(clippy::too_many_arguments)]
-    fn make_program_hot(&self, machine: &Machine, native: &Native, user: &User, pc: u64, mode: u64, key: u64, attrs: u8, block: NativeBlock) {
-        for at in [fixed(pc) | u64::from(block.entry), pc] {
-            if machine.code.find_native(at, fixed(at), key).is_some_and(|b| b.hot) {
-                continue;
-            }
-            if self.find_user_code(machine, native, user, at, mode, key, attrs, true).is_some_and(|made| made.1) {
-                native.hot.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        self.forget_code_of(pc);
-    }
-
+    /// Makes the region at `pc` as a hot one, unless there is one already.
     #[allow(clippy::too_many_arguments)]
     fn make_hot(&self, machine: &Machine, native: &Native, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8) {
-        let generation = machine.code.generation(pa);
-        // Stores are seen from here on, or the generation goes on.
-        if !machine.space.find(pa).is_some_and(|h| h.window.readable().is_some_and(|ram| ram.has_code(h.offset))) {
+        if machine.code.find_native(pa, fixed(pc), key).is_some_and(|b| b.hot) {
             return;
         }
-        let moves = native.can_move && machine.code.elsewhere(pa, pc);
-        let Some((block, true)) = self.generate(machine, native, pc, mode, key, pa, attrs, moves, generation, true) else { return };
+        let Some(wanted) = self.wanted(machine, pc, mode, key, pa, attrs, true) else { return };
+        let Some((NativeBlock { code, .. }, true)) = self.make_code(machine, native, wanted) else { return };
         native.hot.fetch_add(1, Ordering::Relaxed);
-        let entered = if moves { native.entry(machine, pc, key, pa, block, generation) } else { Some((block, true)) };
-        let Some((NativeBlock { code, .. }, true)) = entered else { return };
-        self.enter_line(native, pc, mode, code);
+        if machine.user.is_none() {
+            self.enter_line(native, pc, mode, code);
+        }
     }
 }

@@ -4,7 +4,7 @@ use crate::code::{Block, Body, NativeBlock, fixed, moving};
 use crate::debug::Minder;
 use crate::machine::Machine;
 use crate::memory::Running;
-use crate::native::{CpuLayout, Generator};
+use crate::native::{CpuLayout, Generator, Native, Wanted};
 use emu_interp::{End, Fault};
 use emu_ir::{MemFlags, OwnedIrBuf, exit, verify};
 use emu_mem::{Aside, LargeMappings, PAGE_SIZE, TLB_ENTRIES, Tlb, VA_MASK};
@@ -390,7 +390,7 @@ impl Vcpu {
         }
     }
     /// Enters code for `pc`, which was fetched last, into the jump cache.
-    pub(crate) fn enter_line(&self, native: &crate::native::Native, pc: u64, mode: u64, code: usize) {
+    pub(crate) fn enter_line(&self, native: &Native, pc: u64, mode: u64, code: usize) {
         let line = (pc >> native.frame.jump_shift) as usize & (JUMPS - 1);
         let page = &self.caches().fetch[fetch_slot(pc, mode)];
         // A program's addresses are their own physical ones.
@@ -665,7 +665,7 @@ impl Vcpu {
         unsafe { (*self.exchange()).stop = (*self.exchange()).stop.min(until) };
     }
 
-    fn run_native(&self, machine: &Machine, native: &crate::native::Native) {
+    fn run_native(&self, machine: &Machine, native: &Native) {
         loop {
             let code = self.next_code(machine);
             if code != 0 {
@@ -778,85 +778,68 @@ impl Vcpu {
     }
 
     /// Finds or makes generated code, and says whether the index keeps it; `None` if this is for the interpreter.
-    fn find_code(&self, machine: &Machine, native: &crate::native::Native, pc: u64, mode: u64) -> Result<Option<(NativeBlock, bool)>, Fault> {
-        let (pa, key, attrs, generation) = loop {
+    fn find_code(&self, machine: &Machine, native: &Native, pc: u64, mode: u64) -> Result<Option<(NativeBlock, bool)>, Fault> {
+        loop {
             let (pa, attrs) = self.fetch_watched(machine, pc, mode)?;
             let key = block_key(mode, attrs);
             if let Some(block) = machine.code.find_native(pa, fixed(pc), key) {
                 return Ok(Some((block, true)));
             }
-            if let Some(user) = &machine.user {
-                return Ok(self.find_user_code(machine, native, user, pc, mode, key, attrs, false));
-            }
-            let ram = machine.space.find(pa).and_then(|h| h.window.readable().map(|ram| (ram, h.offset)));
-            let Some((ram, offset)) = ram else { return Ok(None) };
-            if pc & (u64::from(machine.arch.layout().insn_bytes.max(1)) - 1) != 0 {
+            let ram = machine.space.find(pa).and_then(|h| h.window.readable());
+            let aligned = pc & (u64::from(machine.arch.layout().insn_bytes.max(1)) - 1) == 0;
+            if machine.user.is_none() && (ram.is_none() || !aligned) {
                 return Ok(None);
             }
-            // Stores are seen from here on, or the generation goes on; else a change between the two would be missed.
-            let generation = machine.code.generation(pa);
-            if ram.has_code(offset) {
-                break (pa, key, attrs, generation);
+            // Somebody may have written to the page since it was last seen to be watched.
+            if let Some(wanted) = self.wanted(machine, pc, mode, key, pa, attrs, false) {
+                return Ok(self.make_code(machine, native, wanted));
             }
-        };
-        let moves = native.can_move && machine.code.elsewhere(pa, pc);
-        let known = if moves { machine.code.find_native(pa, moving(pc), key) } else { None };
-        let made = match known {
-            Some(block) => Some((block, true)),
-            None => self.generate(machine, native, pc, mode, key, pa, attrs, moves, generation, false),
-        };
-        Ok(match made {
-            Some((block, _)) if moves => native.entry(machine, pc, key, pa, block, generation),
-            made => made,
-        })
+        }
     }
 
-    /// Has the CPU's generator make code, and says whether the index keeps it; `None` when there is no room just now, or the target makes a
-    /// mistake, which ends the machine. `generation` was asked for before stores to the page were last known to be seen.
+    /// What to ask for; `None` if stores to the page are not seen.
     #[allow(clippy::too_many_arguments)]
-    pub(crate) fn generate(
-        &self,
-        machine: &Machine,
-        native: &crate::native::Native,
-        pc: u64,
-        mode: u64,
-        key: u64,
-        pa: u64,
-        attrs: u8,
-        moves: bool,
-        generation: u64,
-        hot: bool,
-    ) -> Option<(NativeBlock, bool)> {
+    pub(crate) fn wanted(&self, machine: &Machine, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8, hot: bool) -> Option<Wanted> {
+        // Stores are seen from here on, or the generation goes on; else a change between the two would be missed. A program's are seen from when
+        // its code is made.
+        let generation = machine.code.generation(pa);
+        let seen = machine.user.is_some() || machine.space.find(pa).is_some_and(|h| h.window.readable().is_some_and(|ram| ram.has_code(h.offset)));
+        seen.then_some(Wanted { pc, mode, key, pa, attrs, generation, hot })
+    }
+
+    /// Makes code, or if it can move and is there already an entry for it, and says whether the index keeps it; `None` when there is no room
+    /// just now, or the target makes a mistake, which ends the machine.
+    pub(crate) fn make_code(&self, machine: &Machine, native: &Native, wanted: Wanted) -> Option<(NativeBlock, bool)> {
+        let Wanted { pc, key, pa, hot, .. } = wanted;
+        if let Some(user) = &machine.user {
+            let (block, kept) = self.generate(machine, native, wanted, false)?;
+            let seen = user.has_code(pc);
+            if !seen {
+                // Somebody wrote to the page meanwhile, and nobody will see that again.
+                machine.drop_code(pc);
+            }
+            return Some((block, kept && seen));
+        }
+        if !(native.can_move && machine.code.elsewhere(pa, pc)) {
+            return self.generate(machine, native, wanted, false);
+        }
+        let known = if hot { None } else { machine.code.find_native(pa, moving(pc), key) };
+        let block = match known {
+            Some(block) => block,
+            None => self.generate(machine, native, wanted, true)?.0,
+        };
+        native.entry(machine, wanted, block)
+    }
+
+    /// Has the CPU's generator make code.
+    fn generate(&self, machine: &Machine, native: &Native, wanted: Wanted, moves: bool) -> Option<(NativeBlock, bool)> {
         let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator());
-        let made = generator.make(machine, self.index, native, pc, mode, key, pa, attrs, moves, generation, hot);
+        let made = generator.make(machine, self.index, native, wanted, moves);
         self.caches().generator = Some(generator);
         made.unwrap_or_else(|e| {
-            machine.crash(format!("the target plugin made an invalid block at {pc:#x}: {e}"));
+            machine.crash(format!("the target plugin made an invalid block at {:#x}: {e}", wanted.pc));
             None
         })
-    }
-
-    /// The same for a program's code.
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn find_user_code(
-        &self,
-        machine: &Machine,
-        native: &crate::native::Native,
-        user: &crate::user::User,
-        pc: u64,
-        mode: u64,
-        key: u64,
-        attrs: u8,
-        hot: bool,
-    ) -> Option<(NativeBlock, bool)> {
-        let generation = machine.code.generation(pc);
-        let (block, kept) = self.generate(machine, native, pc, mode, key, pc, attrs, false, generation, hot)?;
-        let seen = user.has_code(pc);
-        if !seen {
-            // Somebody wrote to the page meanwhile, and nobody will see that again.
-            machine.drop_code(pc);
-        }
-        Some((block, kept && seen))
     }
 
     /// Runs blocks in the interpreter; `once`: only one. With a debugger the minder is asked before each.

@@ -197,28 +197,36 @@ impl CodeCache {
         }
         self.patch(site_at, (target as isize - (site + 4) as isize) as i32);
     }
-    /// Jumps that were patched to go to `old` go to `new`, which goes on in the chunk `into`. See `link` for when that is possible.
-    pub fn relink(&mut self, old: usize, new: usize, into: u32) {
+    /// Jumps that were patched to go to code that has made way go to what came in its place: the old address, the new one, and the chunk that it
+    /// goes on in. See `link` for when that is possible.
+    pub fn relink(&mut self, replaced: impl Iterator<Item = (usize, usize, u32)>) {
         if self.borrowed || self.lent {
             return;
         }
-        let [old_at, new_at] = [old, new].map(|a| a - self.execute as usize);
-        let (chunk, new_chunk) = (old_at / self.chunk, new_at / self.chunk);
-        for i in 0..self.links[chunk].len() {
-            let p = self.links[chunk][i];
-            let site = p.site as usize;
-            if self.releases[site / self.chunk] != p.releases {
-                continue;
-            }
-            // SAFETY: inside the mapping and aligned, as in `patch`.
-            let displacement = unsafe { AtomicI32::from_ptr(self.write.add(site).cast()) }.load(Ordering::SeqCst);
-            if (site + 4).wrapping_add_signed(displacement as isize) == old_at {
-                self.patch(site, (new_at as isize - (site + 4) as isize) as i32);
+        let mut replaced: Vec<_> = replaced.map(|(old, new, into)| (old - self.execute as usize, new - self.execute as usize, into as usize)).collect();
+        replaced.sort_unstable();
+        // By the chunk that they lie in: the jumps into each are looked at once.
+        let size = self.chunk;
+        for of_chunk in replaced.chunk_by(|a, b| a.0 / size == b.0 / size) {
+            let chunk = of_chunk[0].0 / size;
+            for i in 0..self.links[chunk].len() {
+                let p = self.links[chunk][i];
+                let site = p.site as usize;
+                if self.releases[site / self.chunk] != p.releases {
+                    continue;
+                }
+                // SAFETY: inside the mapping and aligned, as in `patch`.
+                let displacement = unsafe { AtomicI32::from_ptr(self.write.add(site).cast()) }.load(Ordering::SeqCst);
+                let target = (site + 4).wrapping_add_signed(displacement as isize);
+                let Ok(found) = of_chunk.binary_search_by_key(&target, |r| r.0) else { continue };
+                let (_, new, into) = of_chunk[found];
+                self.patch(site, (new as isize - (site + 4) as isize) as i32);
+                let new_chunk = new / self.chunk;
                 if new_chunk != chunk {
                     self.links[new_chunk].push(p);
                 }
-                if into as usize != chunk && into as usize != new_chunk {
-                    self.links[into as usize].push(p);
+                if into != chunk && into != new_chunk {
+                    self.links[into].push(p);
                 }
             }
         }
