@@ -1,10 +1,11 @@
 //! For unit tests of targets (feature `testing`): a CPU with a host behind it that has RAM and remembers what it was asked.
 #![allow(unsafe_code)] // A table of C functions; each gets the `Host` that `Machine` owns.
 
-use crate::{
-    Access, AccessKind, Architecture, CpuHeader, CpuState, DeviceVtable, HostServices, KeyValue, LinuxAbi, LinuxReturn, LinuxSignal, Power, SemihostingCall, Slice,
-    Str, SystemEvent, TargetConfig, TlbFlush, UserFault, UserKernelVtable, UserMemory,
-};
+mod nothing;
+
+pub use nothing::NOTHING;
+
+use crate::{Access, AccessKind, Architecture, CpuHeader, CpuState, HostServices, KeyValue, SemihostingCall, Slice, Str, TargetConfig, TlbFlush};
 use core::ffi::c_void;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
@@ -138,7 +139,6 @@ fn of<'a>(cpu: *mut CpuHeader) -> &'a mut Host {
     at(unsafe { (*cpu).host })
 }
 
-unsafe extern "C" fn log(_: u32, _: Str<'_>, _: Str<'_>) {}
 unsafe extern "C" fn clock(ctx: *mut c_void) -> u64 {
     at(ctx).clock
 }
@@ -209,34 +209,8 @@ unsafe extern "C" fn firmware_call(cpu: *mut CpuHeader, args: *mut u64) -> u32 {
         None => 1,
     }
 }
-unsafe extern "C" fn random(_: *mut c_void) -> u64 {
-    0x0123_4567_89ab_cdef
-}
 unsafe extern "C" fn send_event(ctx: *mut c_void) {
     at(ctx).events_sent += 1;
-}
-unsafe extern "C" fn map_ram(_: *mut c_void, _: Str<'_>, _: u64, _: u64, _: u32) -> u64 {
-    0
-}
-unsafe extern "C" fn map_device(_: *mut c_void, _: u64, _: u64, _: *mut c_void, _: *const DeviceVtable, _: u32) -> u64 {
-    0
-}
-unsafe extern "C" fn device_direct(_: *mut c_void, _: u64, _: u32) {}
-unsafe extern "C" fn device_backing(_: *mut c_void, _: u64, _: u64, _: *mut u8, _: usize, _: u32) -> u64 {
-    crate::fault::BUS
-}
-unsafe extern "C" fn cpu_line(_: *mut c_void, _: u32, _: u32, _: u32) {}
-unsafe extern "C" fn cpu_power(_: *mut c_void, _: u32, _: Power, _: u64, _: u64) -> Power {
-    Power::NO_CPU
-}
-unsafe extern "C" fn system_event(_: *mut c_void, _: SystemEvent, _: u32) {}
-unsafe extern "C" fn device_timer(_: *mut c_void, _: u64, _: u32, _: u64) {}
-unsafe extern "C" fn stream_open(_: *mut c_void, _: u64, _: Str<'_>) -> u64 {
-    0
-}
-unsafe extern "C" fn stream_write(_: *mut c_void, _: u64, _: *const u8, _: usize) {}
-unsafe extern "C" fn wall_clock(_: *mut c_void) -> u64 {
-    0
 }
 unsafe extern "C" fn semihosting(cpu: *mut CpuHeader, call: *mut SemihostingCall) -> u32 {
     let Some(answer) = of(cpu).semihosting else { return 1 };
@@ -247,42 +221,7 @@ unsafe extern "C" fn semihosting(cpu: *mut CpuHeader, call: *mut SemihostingCall
     0
 }
 
-// These machines run no programs.
-unsafe extern "C" fn user_attach(_: *mut c_void, _: *const c_void, _: *const UserKernelVtable, _: *mut UserMemory) -> u32 {
-    1
-}
-unsafe extern "C" fn linux_abi(_: *mut c_void, _: *mut LinuxAbi) -> u32 {
-    1
-}
-unsafe extern "C" fn user_fault(_: *mut CpuHeader, _: *const UserFault) {}
-unsafe extern "C" fn user_pages(_: *mut c_void, _: u64, _: u64, _: u32) {}
-unsafe extern "C" fn user_writes(_: *mut c_void, _: u64, _: u64) {}
-unsafe extern "C" fn user_copy(_: *mut u8, _: *const u8, bytes: usize) -> usize {
-    bytes
-}
-unsafe extern "C" fn user_thread(_: *mut CpuHeader, _: u64) -> u32 {
-    1
-}
-unsafe extern "C" fn user_fork(_: *mut CpuHeader) -> i64 {
-    -38
-}
-unsafe extern "C" fn user_vfork(_: *mut CpuHeader, _: u64) -> i64 {
-    -38
-}
-unsafe extern "C" fn user_alone(_: *mut c_void, _: u32) {}
-unsafe extern "C" fn user_exit(_: *mut c_void, _: i32) {}
-unsafe extern "C" fn linux_signal(_: *mut CpuHeader, _: *const LinuxSignal) -> u32 {
-    1
-}
-unsafe extern "C" fn linux_sigreturn(_: *mut CpuHeader, _: *mut LinuxReturn) -> u32 {
-    1
-}
-unsafe extern "C" fn linux_probe(_: *mut c_void, _: u64, _: *mut u64) -> u32 {
-    1
-}
-
 static SERVICES: HostServices = HostServices {
-    log,
     clock,
     cpu_timer,
     tlb_flush,
@@ -294,32 +233,7 @@ static SERVICES: HostServices = HostServices {
     cpu_output,
     bank_access,
     firmware_call,
-    random,
     send_event,
-    map_ram,
-    map_device,
-    device_direct,
-    device_backing,
-    cpu_line,
-    cpu_power,
-    system_event,
-    device_timer,
-    stream_open,
-    stream_write,
-    wall_clock,
     semihosting,
-    user_attach,
-    linux_abi,
-    user_fault,
-    user_pages,
-    user_writes,
-    user_copy,
-    user_thread,
-    user_fork,
-    user_vfork,
-    user_exit,
-    linux_signal,
-    linux_sigreturn,
-    linux_probe,
-    user_alone,
+    ..NOTHING
 };

@@ -1,10 +1,8 @@
 //! A host for tests: RAM, device dispatch, and records of everything that a machine asks for. No CPU and no time of its own.
 #![allow(unsafe_code)] // FFI: the mock is the other side of the services table.
 
-use emu_plugins_api::{
-    Access, CpuHeader, DeviceHandle, DeviceVtable, Host, HostServices, KeyValue, LinuxAbi, LinuxReturn, LinuxSignal, MachineConfig, Power,
-    SemihostingCall, Slice, Str, SystemEvent, TlbFlush, UserFault, UserKernelVtable, UserMemory, fault,
-};
+use emu_plugins_api::testing::NOTHING;
+use emu_plugins_api::{DeviceHandle, DeviceVtable, Host, HostServices, KeyValue, MachineConfig, Power, Slice, Str, SystemEvent, fault};
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -200,13 +198,9 @@ fn mock(ctx: *mut c_void) -> &'static MockHost {
     unsafe { &*ctx.cast::<MockHost>() }
 }
 
-unsafe extern "C" fn log(_level: u32, _target: Str<'_>, _message: Str<'_>) {}
 unsafe extern "C" fn clock(ctx: *mut c_void) -> u64 {
     mock(ctx).records().clock_ns
 }
-unsafe extern "C" fn cpu_timer(_: *mut CpuHeader, _: u32, _: u64) {}
-unsafe extern "C" fn tlb_flush(_: *mut CpuHeader, _: *const TlbFlush) {}
-unsafe extern "C" fn address_space(_: *mut CpuHeader, _: u32) {}
 unsafe extern "C" fn physical(ctx: *mut c_void, pa: u64, data: *mut u8, len: usize, write: u32) -> u64 {
     let m = mock(ctx);
     if m.window(pa).is_some() {
@@ -244,20 +238,6 @@ unsafe extern "C" fn physical(ctx: *mut c_void, pa: u64, data: *mut u8, len: usi
     }
     fault::NONE
 }
-unsafe extern "C" fn physical_cas(_: *mut c_void, _: u64, _: u64, _: u64) -> u32 {
-    2
-}
-unsafe extern "C" fn virtual_access(_: *mut CpuHeader, _: *mut Access, _: *mut u8, _: usize) -> u64 {
-    fault::BUS
-}
-unsafe extern "C" fn code_changed(_: *mut CpuHeader, _: u64, _: u64, _: u32) {}
-unsafe extern "C" fn cpu_output(_: *mut CpuHeader, _: u32, _: u32) {}
-unsafe extern "C" fn bank_access(_: *mut CpuHeader, _: u32, _: *mut u64, _: u32) -> u32 {
-    1
-}
-unsafe extern "C" fn firmware_call(_: *mut CpuHeader, _: *mut u64) -> u32 {
-    1
-}
 unsafe extern "C" fn random(ctx: *mut c_void) -> u64 {
     // splitmix64: any well-mixed sequence will do.
     let mut r = mock(ctx).records();
@@ -267,7 +247,6 @@ unsafe extern "C" fn random(ctx: *mut c_void) -> u64 {
     z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ z >> 31
 }
-unsafe extern "C" fn send_event(_: *mut c_void) {}
 unsafe extern "C" fn map_ram(ctx: *mut c_void, name: Str<'_>, base: u64, size: u64, _read_only: u32) -> u64 {
     mock(ctx).records().ram.push((name.get().to_owned(), base, size));
     0
@@ -336,59 +315,11 @@ unsafe extern "C" fn stream_write(ctx: *mut c_void, stream: u64, data: *const u8
 unsafe extern "C" fn wall_clock(ctx: *mut c_void) -> u64 {
     mock(ctx).records().wall_s
 }
-unsafe extern "C" fn semihosting(_: *mut CpuHeader, _: *mut SemihostingCall) -> u32 {
-    1
-}
-
-// No device is in a machine in user mode: each answers that there is none.
-unsafe extern "C" fn user_attach(_: *mut c_void, _: *const c_void, _: *const UserKernelVtable, _: *mut UserMemory) -> u32 {
-    1
-}
-unsafe extern "C" fn linux_abi(_: *mut c_void, _: *mut LinuxAbi) -> u32 {
-    1
-}
-unsafe extern "C" fn user_fault(_: *mut CpuHeader, _: *const UserFault) {}
-unsafe extern "C" fn user_pages(_: *mut c_void, _: u64, _: u64, _: u32) {}
-unsafe extern "C" fn user_writes(_: *mut c_void, _: u64, _: u64) {}
-unsafe extern "C" fn user_copy(_: *mut u8, _: *const u8, bytes: usize) -> usize {
-    bytes
-}
-unsafe extern "C" fn user_thread(_: *mut CpuHeader, _: u64) -> u32 {
-    1
-}
-unsafe extern "C" fn user_fork(_: *mut CpuHeader) -> i64 {
-    -1
-}
-unsafe extern "C" fn user_vfork(_: *mut CpuHeader, _: u64) -> i64 {
-    -38
-}
-unsafe extern "C" fn user_alone(_: *mut c_void, _: u32) {}
-unsafe extern "C" fn user_exit(_: *mut c_void, _: i32) {}
-unsafe extern "C" fn linux_signal(_: *mut CpuHeader, _: *const LinuxSignal) -> u32 {
-    1
-}
-unsafe extern "C" fn linux_sigreturn(_: *mut CpuHeader, _: *mut LinuxReturn) -> u32 {
-    1
-}
-unsafe extern "C" fn linux_probe(_: *mut c_void, _: u64, _: *mut u64) -> u32 {
-    1
-}
 
 static SERVICES: HostServices = HostServices {
-    log,
     clock,
-    cpu_timer,
-    tlb_flush,
-    address_space,
     physical,
-    physical_cas,
-    virtual_access,
-    code_changed,
-    cpu_output,
-    bank_access,
-    firmware_call,
     random,
-    send_event,
     map_ram,
     map_device,
     device_direct,
@@ -400,19 +331,5 @@ static SERVICES: HostServices = HostServices {
     stream_open,
     stream_write,
     wall_clock,
-    semihosting,
-    user_attach,
-    linux_abi,
-    user_fault,
-    user_pages,
-    user_writes,
-    user_copy,
-    user_thread,
-    user_fork,
-    user_vfork,
-    user_exit,
-    linux_signal,
-    linux_sigreturn,
-    linux_probe,
-    user_alone,
+    ..NOTHING
 };
