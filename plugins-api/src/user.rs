@@ -61,6 +61,19 @@ impl LinuxAbi {
     pub const GUARDED: u32 = 4;
 }
 
+/// The names for [`LinuxAbi::syscalls`] from lines of a number and a name, with a space between; gaps are empty.
+pub fn syscall_names(lines: &'static str) -> Vec<Str<'static>> {
+    let mut names = Vec::new();
+    for (number, name) in lines.lines().filter_map(|l| l.split_once(' ')) {
+        let n: usize = number.parse().unwrap_or(0);
+        if names.len() <= n {
+            names.resize(n + 1, Str::new(""));
+        }
+        names[n] = Str::new(name);
+    }
+    names
+}
+
 /// A function of the vdso.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]

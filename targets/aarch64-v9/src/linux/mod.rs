@@ -14,7 +14,7 @@ use crate::mode::sctlr;
 use crate::state::{State, offset};
 use crate::sysreg::{self, word};
 use crate::{Aarch64, mmu};
-use emu_plugins_api::{LinuxAbi, Slice, Str, UserFault, VdsoFunction};
+use emu_plugins_api::{LinuxAbi, Slice, Str, UserFault, VdsoFunction, syscall_names};
 use std::sync::OnceLock;
 
 /// Numbers and names of the system calls.
@@ -87,17 +87,7 @@ fn capabilities(arch: &Aarch64, rows: &[(u32, &str, &'static str)]) -> (u64, Vec
 
 fn calls() -> &'static [Str<'static>] {
     static NAMES: OnceLock<Vec<Str<'static>>> = OnceLock::new();
-    NAMES.get_or_init(|| {
-        let mut names = Vec::new();
-        for (number, name) in CALLS.lines().filter_map(|l| l.split_once(' ')) {
-            let n: usize = number.parse().unwrap_or(0);
-            if names.len() <= n {
-                names.resize(n + 1, Str::new(""));
-            }
-            names[n] = Str::new(name);
-        }
-        names
-    })
+    NAMES.get_or_init(|| syscall_names(CALLS))
 }
 
 /// `mov x8, #139; svc #0`: what a signal handler returns to, and what unwinders know a signal's frame by.

@@ -15,7 +15,7 @@ use crate::helper::system::CACHE_BLOCK;
 use crate::state::{State, mstatus, offset, privilege};
 use crate::timer::FREQUENCY_HZ;
 use crate::trap::cause;
-use emu_plugins_api::{Access, LinuxAbi, Slice, Str, UserFault, VdsoFunction, fault};
+use emu_plugins_api::{Access, LinuxAbi, Slice, Str, UserFault, VdsoFunction, fault, syscall_names};
 use std::sync::OnceLock;
 
 /// Numbers and names of the system calls.
@@ -69,17 +69,7 @@ const TASK_BITS: u32 = 47;
 
 fn calls() -> &'static [Str<'static>] {
     static NAMES: OnceLock<Vec<Str<'static>>> = OnceLock::new();
-    NAMES.get_or_init(|| {
-        let mut names = Vec::new();
-        for (number, name) in CALLS.lines().filter_map(|l| l.split_once(' ')) {
-            let n: usize = number.parse().unwrap_or(0);
-            if names.len() <= n {
-                names.resize(n + 1, Str::new(""));
-            }
-            names[n] = Str::new(name);
-        }
-        names
-    })
+    NAMES.get_or_init(|| syscall_names(CALLS))
 }
 
 /// `li a7, 139; ecall`: what a signal handler returns to, and what unwinders know a signal's frame by.
