@@ -1,5 +1,7 @@
 //! Running programs of Debian's arm64 and riscv64 packages with `emu PROGRAM`.
 
+pub mod suites;
+
 use emu_test_kit::{Result, emu, packages};
 use emu_test_kit::process::{self, Finished};
 use std::ffi::OsStr;

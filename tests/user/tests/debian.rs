@@ -1,33 +1,12 @@
 //! Programs of Debian's arm64 packages at work: tools, compilers, language runtimes. The long ones want EMU_USER_FULL=1.
 
-use emu_test_user::{ENGINES, Ran, full, root, run_for, succeed};
-use std::path::{Path, PathBuf};
-
-fn source(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(name)
-}
-
-/// A folder of this test's own, empty.
-fn folder(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("emu-test-user-{}-{name}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&path);
-    std::fs::create_dir_all(&path).unwrap();
-    path
-}
+use emu_test_user::suites::{self, folder, source};
+use emu_test_user::{Ran, full, root, run_for, succeed};
 
 #[test]
 fn tools() {
     let _ran = Ran::begin("bash, git, xz, zstd, openssl, sqlite3, perl, ...");
-    let (root, dir) = (root("user-tools").unwrap(), folder("tools"));
-    let arguments = [source("tools.sh").display().to_string(), dir.display().to_string()];
-    let text = succeed(600, Some(&root), &root.join("usr/bin/bash"), &arguments);
-    let want = std::fs::read_to_string(source("tools.txt")).unwrap();
-    for (n, (got, want)) in text.lines().zip(want.lines()).enumerate() {
-        // A hash that the script's second digest line begins with is checked by its length.
-        assert!(got == want || (want == "SHA3 *f1" && got.len() == 128 + 4), "line {}: {got:?}, wanted {want:?}\n{text}", n + 1);
-    }
-    assert_eq!(text.lines().count(), want.lines().count(), "{text}");
-    let _ = std::fs::remove_dir_all(dir);
+    suites::tools(&root("user-tools").unwrap(), "usr/bin/bash", "aarch64");
 }
 
 #[test]
@@ -41,20 +20,7 @@ fn openssl_speed() {
 #[test]
 fn a_compiler_and_what_it_makes() {
     let _ran = Ran::begin("gcc, and its program");
-    let (root, dir) = (root("user-compilers").unwrap(), folder("gcc"));
-    let file = dir.join("hello.c");
-    std::fs::write(&file, "#include <stdio.h>\nint main(void) { double s = 0; for (int i = 1; i < 1000000; i++) s += 1.0 / i; printf(\"%.9f\\n\", s); }\n").unwrap();
-    for (kind, options) in [("dynamic", &["-O2"][..]), ("static", &["-O0", "-static"])] {
-        let out = dir.join(kind);
-        let mut arguments: Vec<String> = options.iter().map(|s| (*s).to_owned()).collect();
-        arguments.extend(["-o".to_owned(), out.display().to_string(), file.display().to_string()]);
-        succeed(300, Some(&root), &root.join("usr/bin/gcc"), &arguments);
-        for engine in ENGINES {
-            let done = run_for(120, engine, Some(&root), &out, &[] as &[&str]).unwrap();
-            assert_eq!(done.text(), "14.392725723\n", "{kind} {engine:?} {}", done.errors());
-        }
-    }
-    let _ = std::fs::remove_dir_all(dir);
+    suites::compiler_and_what_it_makes(&root("user-compilers").unwrap(), "aarch64");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What programs print, on both engines where they are short.
 
-use emu_test_user::{ENGINES, busybox, expect, root, run};
+use emu_test_user::{ENGINES, busybox, expect, root, run, suites};
 use std::os::unix::process::ExitStatusExt;
 
 #[test]
@@ -52,23 +52,7 @@ fn bash_and_coreutils() {
 
 #[test]
 fn python_with_threads_children_sockets_and_mappings() {
-    let root = root("python3").unwrap();
-    let script = "\
-import threading, subprocess, signal, time, mmap, ctypes, socket, hashlib, os
-q = []
-ts = [threading.Thread(target=lambda: [q.append(0) for _ in range(1000)]) for _ in range(8)]
-[t.start() for t in ts]; [t.join() for t in ts]
-print(len(q))
-print(subprocess.run(['/bin/sh', '-c', 'exit 3']).returncode)
-a, b = socket.socketpair(); a.send(b'x'); print(b.recv(1))
-signal.signal(signal.SIGALRM, lambda *_: print('alarm')); signal.setitimer(signal.ITIMER_REAL, 0.1); time.sleep(0.5)
-m = mmap.mmap(-1, 8192); m[0:3] = b'abc'; print(m[:3])
-print(ctypes.CDLL(None).abs(-5))
-print(hashlib.sha256(b'x' * 100000).hexdigest())
-print(os.uname().machine)
-";
-    let want = "8000\n3\nb'x'\nalarm\nb'abc'\n5\nd69e68988157833272305aaf21f453c800346e8a3640db6578e260215542e5d4\naarch64\n";
-    expect(&[], Some(&root), &root.join("usr/bin/python3"), &["-c", script], want);
+    suites::python_with_threads_children_sockets_and_mappings(&root("python3").unwrap(), "aarch64");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! CPython's own regression tests (`python3 -m test`), of Debian's arm64 package. A few modules always, all of the list with EMU_USER_FULL=1.
 
-use emu_test_user::{Ran, command, full, root};
-use std::time::Duration;
+use emu_test_user::{full, root, suites};
 
 /// Always.
 const SHORT: &[&str] = &["test_mmap", "test_ctypes", "test_select", "test_epoll", "test_poll", "test_thread", "test_fork1", "test_struct", "test_wait4"];
@@ -25,27 +24,6 @@ const LEFT_OUT: &[(&str, &str)] = &[("test_leak_fast_process_del_killed", "gives
 
 #[test]
 fn cpythons_regression_tests() {
-    let root = root("user-python").unwrap();
-    let dir = std::env::temp_dir().join(format!("emu-test-user-{}-python", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
-    let mut failed = Vec::new();
-    for (test, why) in LEFT_OUT {
-        Ran::skipped(test, why);
-    }
-    for module in SHORT.iter().chain(LONG.iter().filter(|_| full())) {
-        let _ran = Ran::begin(format!("python3 -m test {module}"));
-        let mut arguments = vec!["-m", "test"];
-        LEFT_OUT.iter().for_each(|(test, _)| arguments.extend(["-i", test]));
-        arguments.push(module);
-        let mut command = command(&[], Some(&root), &root.join("usr/bin/python3"), &arguments).unwrap();
-        command.current_dir(&dir).env("LC_ALL", "C.UTF-8");
-        let done = emu_test_kit::process::run(&mut command, Duration::from_secs(1200)).unwrap();
-        if done.code != Some(0) {
-            let text = done.text();
-            let tests: Vec<&str> = text.lines().filter(|l| l.starts_with("FAIL:") || l.starts_with("ERROR:")).collect();
-            failed.push(format!("{module}: {:?}, late {}: {tests:?} {}", done.code, done.timed_out, done.errors()));
-        }
-    }
-    let _ = std::fs::remove_dir_all(dir);
-    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    let modules = SHORT.iter().chain(LONG.iter().filter(|_| full()));
+    suites::cpythons_tests(&root("user-python").unwrap(), "aarch64", modules, LEFT_OUT);
 }
