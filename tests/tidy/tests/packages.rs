@@ -126,3 +126,23 @@ fn patterns() {
     assert!(fits("core/*", "core/ir") && fits("targets/*/plugin", "targets/x/plugin"));
     assert!(!fits("core/*", "core/codegen/interp") && !fits("core/ir", "core") && !fits("cli", "cli/xtask"));
 }
+
+/// `cargo run`, the README's first command, builds the plugins beside emu. It builds all default members only if exactly one of them has a
+/// program and none has a `default_run`; with one, cargo builds that program and nothing else.
+#[test]
+fn the_first_command_builds_the_plugins() {
+    let workspace = std::fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml exists");
+    let list = workspace.split_once("default-members = [").and_then(|(_, rest)| rest.split_once(']')).expect("there are default members").0;
+    let members: Vec<&str> = list.split(',').map(|m| m.trim().trim_matches('"')).filter(|m| !m.is_empty()).collect();
+    let packages = packages();
+    let found: Vec<&Value> = packages.iter().filter(|p| members.contains(&folder(p["manifest_path"].as_str().expect("a path")).as_str())).collect();
+    assert_eq!(found.len(), members.len(), "{members:?}");
+    let kinds = |p: &Value| p["targets"].as_array().expect("a list").iter().filter(|t| t["kind"][0] == "bin").count();
+    assert_eq!(found.iter().map(|p| kinds(p)).sum::<usize>(), 1, "programs in {members:?}");
+    for p in found {
+        assert!(p["default_run"].is_null(), "{} has a default_run", p["name"]);
+    }
+    let plugins = packages.iter().map(|p| folder(p["manifest_path"].as_str().expect("a path")));
+    let missing: Vec<String> = plugins.filter(|f| (f.starts_with("targets/") || f.starts_with("machines/")) && f.ends_with("/plugin")).filter(|f| !members.contains(&f.as_str())).collect();
+    assert!(missing.is_empty(), "plugins that `cargo run` does not build: {missing:?}");
+}
