@@ -216,7 +216,8 @@ impl Program {
             self.exit(99);
             self.a.align(0x80);
         }
-        for (label, bytes) in std::mem::take(&mut self.texts) {
+        // What is said last lies first: a call that reads over a text of its own harms only what was said before.
+        for (label, bytes) in std::mem::take(&mut self.texts).into_iter().rev() {
             self.a.bind(label);
             self.a.data(&bytes);
         }

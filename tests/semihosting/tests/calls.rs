@@ -356,8 +356,15 @@ fn mistakes_are_sentences() {
 
 #[test]
 fn chance_parameters_harm_nobody() {
+    chance_parameters(emu_test_kit::Rng::announced("chance_parameters_harm_nobody"));
+    // A read over the text behind "scratch".
+    chance_parameters(emu_test_kit::Rng::new(0x05a3_2628_ac97_6ac0));
+    // A character written before the report.
+    chance_parameters(emu_test_kit::Rng::new(0x577a_2679_b678_9d44));
+}
+
+fn chance_parameters(mut rng: emu_test_kit::Rng) {
     let s = Scratch::new("chance");
-    let mut rng = emu_test_kit::Rng::announced("chance_parameters_harm_nobody");
     // Not these: they end the run, or do to the host what the block says.
     let harmless: Vec<u32> = (0..0x40)
         .filter(|o| ![op::EXIT, op::EXIT_EXTENDED, op::SYSTEM, op::REMOVE, op::RENAME, op::WRITE0, op::READC].contains(o))
@@ -382,6 +389,8 @@ fn chance_parameters_harm_nobody() {
         let operation = harmless[rng.below(harmless.len() as u64) as usize];
         p.call(operation, &words);
     }
+    // The report is a line of its own, whatever chance has written.
+    p.say("\n");
     p.call(op::READ, &[Handle(0), Is(BUFFER), Is(1 << 60)]);
     p.report("a huge read");
     p.exit(3);
