@@ -466,8 +466,8 @@ impl<'f> Lowering<'f> {
         }
         let f = self.fact(op.dst);
         let effects = op.flags() & (STICKY | WRITES | FAULTS | EFFECT | EXITS);
-        if matches!(code(op), Code::Lo64 | Code::Hi64 | Code::CmpEq | Code::CmpNe) && self.loc(op.dst) != Loc::None {
-            // The load before has made both halves; a floating-point comparison its conditions.
+        if matches!(code(op), Code::Lo64 | Code::Hi64 | Code::CmpEq | Code::CmpNe | Code::Add) && self.loc(op.dst) != Loc::None {
+            // The load before has made both halves; a floating-point comparison its conditions; a shift the sum that it is for.
             return false;
         }
         f.key == NO_KEY && (f.uses != 0 || f.makes != NO_KEY || effects != 0)
@@ -496,7 +496,7 @@ impl<'f> Lowering<'f> {
             Code::Fence => self.fence(op),
             Code::Call => self.call(op),
             _ => {
-                let done = self.options.native && (self.product(op, c, ops) || self.float_bits(op, c) || self.integer(op, c) || self.vector(op, c) || self.hash(op, c, ops) || self.float(op, c, ops));
+                let done = self.options.native && (self.scaled(op, c, ops) || self.product(op, c, ops) || self.float_bits(op, c) || self.integer(op, c) || self.vector(op, c) || self.hash(op, c, ops) || self.float(op, c, ops));
                 if !done {
                     self.interpret(op);
                 }

@@ -7,7 +7,7 @@ use crate::analyse::{NO_KEY, NO_PIN};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Shift, Size, reg::*};
 use crate::groups::Member;
 use crate::frame::{CPU, Exchange, PINS, Site, TLB_ENTRY, TLB_ENTRY_BITS};
-use crate::lower::{AccessResult, Cold, Loc, Lowering, Value};
+use crate::lower::{AccessResult, Arg, Cold, Loc, Lowering, Value};
 use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
 use std::mem::offset_of;
 
@@ -178,6 +178,39 @@ impl Lowering<'_> {
         } else {
             1
         }
+    }
+
+    /// A shift by at most 3 and the sum behind it that it is for, as of a base and an index: one instruction that adds and shifts.
+    pub(crate) fn scaled(&mut self, op: &Op, c: Code, ops: &[Op]) -> bool {
+        let Some(add) = ops.get(self.at as usize + 1).filter(|_| c == Code::Shl) else { return false };
+        let (by, one) = (self.loc(op.b), add.a == op.dst && add.b != op.dst);
+        let Loc::Const(by @ 1..=3) = by else { return false };
+        let other = if one { add.b } else { add.a };
+        let fits = add.code == Code::Add as u16
+            && (one || add.b == op.dst && add.a != op.dst)
+            && add.ty == op.ty
+            && matches!(op.ty, Ty::I32 | Ty::I64)
+            && self.fact(op.dst).uses == 1
+            && self.fact(add.dst).uses != 0
+            && self.fact(add.dst).makes == NO_KEY
+            && !matches!(self.loc(other), Loc::Const(_));
+        if !fits {
+            return false;
+        }
+        // From here on it is the sum that is carried out.
+        self.at += 1;
+        if self.defers {
+            self.before_op(add, Code::Add, ops);
+        }
+        let (index, base) = (self.gpr(op.a), self.gpr(other));
+        let d = self.dst_or_reuse(add.dst, op.a, Arg::Reg(index));
+        self.asm.lea(Size::bits(op.ty.bits()), d, Mem::indexed(base, index, by as u8, 0));
+        self.done(add.dst, d, true);
+        if self.defers {
+            self.behind_op(add);
+        }
+        self.at -= 1;
+        true
     }
 
     /// Address operand of a memory op.
