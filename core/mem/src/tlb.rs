@@ -49,7 +49,9 @@ const LOCAL: u64 = 1 << 8;
 impl Entry {
     /// A translation, for every address space if `global`, else for the current one. `read` and `write` are the page's address and, in its
     /// low bits, why loads and stores of it are slow. Generated code relies on a store that is not slow to be in a page whose loads are not.
+    /// It relies on `addend` being even as well: so it marks that it has none.
     pub fn new(read: u64, write: u64, addend: usize, pa: u64, attrs: u8, global: bool) -> Entry {
+        debug_assert!(addend & 1 == 0, "pages of the host begin at even addresses");
         let write = if read & OFFSET != 0 { write | slow::TRACKED } else { write };
         let packed = pa & !OFFSET | u64::from(attrs) | if global { 0 } else { LOCAL };
         Entry { read: read ^ OFFSET, write: write ^ OFFSET, addend, packed }

@@ -484,24 +484,24 @@ impl Lowering<'_> {
     }
     /// `brif ok, l; call never-comes-back; l:` becomes a jump out of the way.
     fn cold_call(&mut self, op: &Op, ops: &[Op]) -> bool {
-        let at = self.at as usize;
-        let rest = &ops[at + 1..ops.len().min(at + 3)];
-        let [call, label] = rest else { return false };
+        let Some(call) = self.call_beside(self.at as usize, ops) else { return false };
+        let cc = self.test(op.a);
+        let (cold, flags) = (self.asm.label(), self.snapshot());
+        self.asm.jcc(cc.not(), cold);
+        self.cold.push(Cold::Call { at: cold, op: call, pc: self.pc, left: self.left, flags });
+        self.skip = self.at + 3;
+        true
+    }
+    /// The call of such a `brif`.
+    pub(crate) fn call_beside(&self, at: usize, ops: &[Op]) -> Option<Op> {
+        let [op, call, label] = ops.get(at..at + 3)? else { return None };
         let fits = call.code == Code::Call as u16
             && self.f.helpers[call.aux as usize].always_exits
             && [call.a, call.b, call.c] == [NONE; 3]
             && label.code == Code::Label as u16
             && label.imm == op.imm
             && !ops[at + 3..].iter().take_while(|o| o.code != Code::InsnStart as u16).any(|o| o.code == Code::BrIf as u16 && o.imm == op.imm);
-        if !fits {
-            return false;
-        }
-        let cc = self.test(op.a);
-        let (cold, flags) = (self.asm.label(), self.snapshot());
-        self.asm.jcc(cc.not(), cold);
-        self.cold.push(Cold::Call { at: cold, op: *call, pc: self.pc, left: self.left, flags });
-        self.skip = self.at + 3;
-        true
+        fits.then_some(*call)
     }
 
     /// Before a call that looks at program counter or instruction count.
@@ -718,7 +718,15 @@ impl Lowering<'_> {
                     self.count_back(1, Alu::Add);
                     self.asm.jmp_outside(self.thunks.helper_exit);
                 }
-                Cold::Access { at, back, address, site, result, scratch, rax, vectors, flags } => {
+                Cold::Alone { at, back, slow, address, size, view, write, scratch, what } => {
+                    self.asm.bind(at);
+                    self.look_up(address, size, view, write, 1, scratch, slow);
+                    let host = Mem { index: Some((scratch[1], 0)), ..address };
+                    self.carry_out(host, size, what);
+                    self.forget_distances(1 << scratch[1]);
+                    self.asm.jmp(back);
+                }
+                Cold::Access { at, back, address, site, result, scratch, rax, vectors, flags, distances } => {
                     self.asm.bind(at);
                     self.make_snapshot(flags);
                     let va = self.exchange_va();
@@ -741,6 +749,7 @@ impl Lowering<'_> {
                         }
                         AccessResult::Xmm(x) => self.asm.movups_rm(x, from),
                     }
+                    self.forget_distances(distances);
                     self.asm.jmp(back);
                     self.asm.data(data, &site_bytes(&site));
                 }

@@ -179,7 +179,7 @@ impl Lowering<'_> {
         self.arg(a)
     }
     /// Register for a result: the wanted one, or that of an operand that ends here, or a new one.
-    fn dst_or_reuse(&mut self, v: u32, a: u32, left: Arg) -> Gpr {
+    pub(crate) fn dst_or_reuse(&mut self, v: u32, a: u32, left: Arg) -> Gpr {
         use crate::analyse::NO_PIN;
         if self.fact(v).want == NO_PIN
             && let (Arg::Reg(r), Loc::Gpr(own)) = (left, self.loc(a))

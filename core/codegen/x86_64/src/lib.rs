@@ -19,6 +19,7 @@ pub mod direct;
 mod disassemble;
 mod float;
 pub mod frame;
+mod groups;
 mod hash;
 mod integer;
 mod lower;

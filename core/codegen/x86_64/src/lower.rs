@@ -11,7 +11,8 @@
 use crate::analyse::{Analysis, Facts, KeyKind, NO_KEY, NO_PIN, code, operands};
 use crate::asm::{Alu, Asm, Cc, Gpr, Label, Mem, Size, Xmm};
 use crate::deferred::{Deferred, Made, Operand, Snapshot, Version};
-use crate::memory::StoreValue;
+use crate::groups::{GROUP, Groups};
+use crate::memory::{Move, StoreValue};
 use crate::frame::{CPU, Exchange, Frame, PINS, Site, TEMPS};
 use crate::thunks::Thunks;
 use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, STICKY, Shape, Ty, WRITES};
@@ -107,7 +108,9 @@ pub(crate) enum Arg {
 /// Code out of the way.
 pub(crate) enum Cold {
     /// A memory access that the inline look-up did not serve: where it is, a register free to be used, whether rax has a value.
-    Access { at: Label, back: Label, address: Mem, site: Site, result: AccessResult, scratch: Gpr, rax: bool, vectors: bool, flags: Snapshot },
+    Access { at: Label, back: Label, address: Mem, site: Site, result: AccessResult, scratch: Gpr, rax: bool, vectors: bool, flags: Snapshot, distances: u32 },
+    /// An access of a group that has no distance: it looks for its own, with a scratch register and that of the group.
+    Alone { at: Label, back: Label, slow: Label, address: Mem, size: u32, view: usize, write: bool, scratch: [Gpr; 2], what: Move },
     /// Leaves for the dispatcher at a constant address.
     Leave { at: Label, pc: u64, flags: Snapshot },
     /// A jump cache does not know a constant address.
@@ -247,6 +250,10 @@ pub struct Lowering<'f> {
     pub(crate) routines: Vec<(Snapshot, Label)>,
     /// Flags are put off in this region.
     pub(crate) defers: bool,
+    /// See [`Region::hot`].
+    pub(crate) careful: bool,
+    /// Accesses that share a look-up.
+    pub(crate) groups: Groups,
     /// The region's units.
     pub(crate) units: Vec<crate::deferred::Unit>,
     /// Units that are emitted once more.
@@ -312,6 +319,8 @@ impl<'f> Lowering<'f> {
             snapshots: Vec::new(),
             routines: Vec::new(),
             defers: false,
+            careful: false,
+            groups: Groups::default(),
             units: Vec::new(),
             versions: Vec::new(),
             version_ops: 0,
@@ -344,6 +353,7 @@ impl<'f> Lowering<'f> {
             self.unit_labels.push((u.pc, label));
             self.inner_labels.push(self.asm.label());
         }
+        self.careful = region.hot;
         self.begin_flags(region);
         for (i, u) in region.units.iter().enumerate() {
             let label = self.unit_labels[i].1;
@@ -390,6 +400,7 @@ impl<'f> Lowering<'f> {
         let counts = if self.f.count { u.counts } else { &[] };
         an.run(u.ops, u.slots, counts, self.f, self.options.fuse && self.options.native, self.defers);
         self.an = an;
+        self.begin_groups(u.ops, u.slots);
         self.vals.clear();
         self.vals.resize(u.slots as usize, NOWHERE);
         self.owner = [NONE; 16];
@@ -455,8 +466,8 @@ impl<'f> Lowering<'f> {
         }
         let f = self.fact(op.dst);
         let effects = op.flags() & (STICKY | WRITES | FAULTS | EFFECT | EXITS);
-        if matches!(code(op), Code::Lo64 | Code::Hi64 | Code::CmpEq | Code::CmpNe) && self.loc(op.dst) != Loc::None {
-            // The load before has made both halves; a floating-point comparison its conditions.
+        if matches!(code(op), Code::Lo64 | Code::Hi64 | Code::CmpEq | Code::CmpNe | Code::Add) && self.loc(op.dst) != Loc::None {
+            // The load before has made both halves; a floating-point comparison its conditions; a shift the sum that it is for.
             return false;
         }
         f.key == NO_KEY && (f.uses != 0 || f.makes != NO_KEY || effects != 0)
@@ -470,6 +481,7 @@ impl<'f> Lowering<'f> {
             Code::Get => self.get(op),
             Code::Set => {
                 if self.touches_mode(op) {
+                    self.drop_groups();
                     self.mode_now = match self.loc(op.a) {
                         Loc::Const(mode) if op.imm == self.f.header.mode_key as u64 => Some(mode),
                         _ => None,
@@ -484,7 +496,7 @@ impl<'f> Lowering<'f> {
             Code::Fence => self.fence(op),
             Code::Call => self.call(op),
             _ => {
-                let done = self.options.native && (self.product(op, c, ops) || self.float_bits(op, c) || self.integer(op, c) || self.vector(op, c) || self.hash(op, c, ops) || self.float(op, c, ops));
+                let done = self.options.native && (self.scaled(op, c, ops) || self.product(op, c, ops) || self.float_bits(op, c) || self.integer(op, c) || self.vector(op, c) || self.hash(op, c, ops) || self.float(op, c, ops));
                 if !done {
                     self.interpret(op);
                 }
@@ -550,8 +562,12 @@ impl<'f> Lowering<'f> {
         let r = empty.unwrap_or_else(|| {
             let victim = TEMPS.iter().copied().filter(|r| free(self, r)).max_by_key(|r| {
                 let v = self.owner[*r as usize];
+                if v == GROUP {
+                    // To look up again is dearer than to load a value.
+                    return (0, 0);
+                }
                 let cheap = self.vals[v as usize].slotted || self.vals[v as usize].backing != NONE;
-                (cheap, self.fact(v).last)
+                (1 + u8::from(cheap), self.fact(v).last)
             });
             if victim.is_none() {
                 self.fail("an op uses too many registers");
@@ -571,8 +587,9 @@ impl<'f> Lowering<'f> {
             let v = self.owner[r as usize];
             self.lock(r);
             let other = TEMPS.iter().copied().find(|o| self.locked >> *o & 1 == 0 && self.owner[*o as usize] == NONE);
-            match (other, self.loc(v)) {
-                (Some(o), Loc::Gpr(_)) => {
+            match other {
+                Some(o) if v == GROUP => self.move_group(r, o),
+                Some(o) if matches!(self.loc(v), Loc::Gpr(_)) => {
                     self.asm.mov_rr(Size::Q, o, r);
                     self.owner[r as usize] = NONE;
                     self.owner[o as usize] = v;
@@ -604,9 +621,10 @@ impl<'f> Lowering<'f> {
     }
     /// Empties a temporary; its value is kept in memory.
     fn evict(&mut self, r: Gpr) {
-        let v = self.owner[r as usize];
-        if v != NONE {
-            self.to_memory(v);
+        match self.owner[r as usize] {
+            NONE => {}
+            GROUP => self.drop_group(r),
+            v => self.to_memory(v),
         }
     }
     fn xevict(&mut self, x: Xmm) {
@@ -1035,6 +1053,7 @@ impl<'f> Lowering<'f> {
     }
     /// All live values leave registers and fields: what follows may change both.
     pub(crate) fn all_to_slots(&mut self, from: u32) {
+        self.drop_groups();
         for (v, c) in std::mem::take(&mut self.made) {
             if self.fact(v).last > from {
                 self.forget_register(v);
@@ -1072,6 +1091,7 @@ impl<'f> Lowering<'f> {
     }
     /// Values in registers that a call changes go to memory; fields keep what they have.
     pub(crate) fn empty_registers(&mut self) {
+        self.drop_groups();
         for v in self.held() {
             if self.live(v) { self.to_memory(v) } else { self.release(v) }
         }

@@ -4,9 +4,10 @@
 //! finds a missing translation, a missing permission, a slow page and an access that leaves its page.
 
 use crate::analyse::{NO_KEY, NO_PIN};
-use crate::asm::{Alu, Cc, Gpr, Mem, Shift, Size, reg::*};
+use crate::asm::{Alu, Cc, Gpr, Label, Mem, Shift, Size, reg::*};
+use crate::groups::Member;
 use crate::frame::{CPU, Exchange, PINS, Site, TLB_ENTRY, TLB_ENTRY_BITS};
-use crate::lower::{AccessResult, Cold, Loc, Lowering, Value};
+use crate::lower::{AccessResult, Arg, Cold, Loc, Lowering, Value};
 use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
 use std::mem::offset_of;
 
@@ -52,6 +53,7 @@ impl Lowering<'_> {
         if flags.has(MemFlags::RELEASE) && c == Code::Store {
             self.note_release();
         }
+        self.was_accessed();
         self.flags = NO_KEY;
     }
 
@@ -63,19 +65,11 @@ impl Lowering<'_> {
 
     /// Emits the look-up of `address`, which must not use the two scratch registers. On a hit, the second has the distance to the host's
     /// address. `align`: bits of the address that must be zero.
-    pub(crate) fn look_up(&mut self, address: Mem, size: u32, view: usize, write: bool, align: u32, scratch: [Gpr; 2], slow: crate::asm::Label) {
+    pub(crate) fn look_up(&mut self, address: Mem, size: u32, view: usize, write: bool, align: u32, scratch: [Gpr; 2], slow: Label) {
         let [t1, t2] = scratch;
         let tlb = self.f.tlb;
         let base = self.f.disp(tlb.offset) + (view as u32 * tlb.entries * TLB_ENTRY) as i32;
-        if align > 1 {
-            if address.disp & (align as i32 - 1) == 0 && address.index.is_none() {
-                self.asm.test_ri(if address.base < 4 { Size::B } else { Size::D }, address.base, align as i32 - 1);
-            } else {
-                self.asm.lea(Size::D, t1, address);
-                self.asm.test_ri(Size::D, t1, align as i32 - 1);
-            }
-            self.asm.jcc(Cc::NE, slow);
-        }
+        self.check_alignment(address, align, t1, slow);
         // The last byte is in the page of the first if there is but one, or if that has been seen.
         let inside = size <= align.max(1);
         let plain = address.disp == 0 && address.index.is_none();
@@ -107,6 +101,74 @@ impl Lowering<'_> {
         self.asm.mov_rm(Size::Q, t2, Mem::indexed(CPU, t2, 0, base + ADDEND));
     }
 
+    fn check_alignment(&mut self, address: Mem, align: u32, scratch: Gpr, slow: Label) {
+        if align > 1 {
+            if address.disp & (align as i32 - 1) == 0 && address.index.is_none() {
+                self.asm.test_ri(if address.base < 4 { Size::B } else { Size::D }, address.base, align as i32 - 1);
+            } else {
+                self.asm.lea(Size::D, scratch, address);
+                self.asm.test_ri(Size::D, scratch, align as i32 - 1);
+            }
+            self.asm.jcc(Cc::NE, slow);
+        }
+    }
+
+    /// The look-up of a load or store, or what an access of a group has in its place: then the label of what is to be done without.
+    fn find(&mut self, member: Option<Member>, address: Mem, size: u32, flags: MemFlags, write: bool, scratch: [Gpr; 2], slow: Label) -> Option<Label> {
+        let (align, view) = (Self::alignment(flags, size), flags.view_index());
+        let Some(m) = member else {
+            self.look_up(address, size, view, write, align, scratch, slow);
+            return None;
+        };
+        self.check_alignment(address, align, scratch[0], slow);
+        let alone = self.asm.label();
+        if m.leads {
+            self.look_up(address.plus(-m.before), m.span, view, m.writes, 1, scratch, alone);
+        } else {
+            self.asm.test_ri(Size::B, scratch[1], 1);
+            self.asm.jcc(Cc::NE, alone);
+        }
+        Some(alone)
+    }
+
+    /// What a load or store does with the host's memory.
+    pub(crate) fn carry_out(&mut self, host: Mem, size: u32, what: Move) {
+        let width = Size::bits(size * 8);
+        match what {
+            Move::Halves { a, b, whole: true } => {
+                self.asm.movups_rm(15, host);
+                self.asm.mov_rx(Size::Q, a, 15);
+                self.asm.high_half(b, 15);
+            }
+            // The half whose register has the address comes last.
+            Move::Halves { a, b, .. } if a == host.base => {
+                self.asm.mov_rm(Size::Q, b, host.plus(8));
+                self.asm.mov_rm(Size::Q, a, host);
+            }
+            Move::Halves { a, b, .. } => {
+                self.asm.mov_rm(Size::Q, a, host);
+                self.asm.mov_rm(Size::Q, b, host.plus(8));
+            }
+            Move::Vector(x) => match size {
+                16 => self.asm.movups_rm(x, host),
+                8 => self.asm.movq_rm(x, host),
+                _ => self.asm.movd_rm(x, host),
+            },
+            Move::Scalar(d) => self.asm.movzx_rm(width, d, host),
+            Move::Store(StoreValue::Gpr(r)) => self.asm.mov_mr(width, host, r),
+            Move::Store(StoreValue::Imm(i)) => self.asm.mov_mi(width, host, i),
+            Move::Store(StoreValue::Two(a, b)) => {
+                self.asm.mov_mr(Size::Q, host, a);
+                self.asm.mov_mr(Size::Q, host.plus(8), b);
+            }
+            Move::Store(StoreValue::Xmm(x)) => match size {
+                16 => self.asm.movups_mr(host, x),
+                8 => self.asm.movq_mr(host, x),
+                _ => self.asm.movd_mr(host, x),
+            },
+        }
+    }
+
     /// Bits of the address that the fast way demands to be zero: what needs a closer look takes the slow way.
     pub(crate) fn alignment(flags: MemFlags, size: u32) -> u32 {
         if flags.has(MemFlags::ALIGNED) {
@@ -116,6 +178,39 @@ impl Lowering<'_> {
         } else {
             1
         }
+    }
+
+    /// A shift by at most 3 and the sum behind it that it is for, as of a base and an index: one instruction that adds and shifts.
+    pub(crate) fn scaled(&mut self, op: &Op, c: Code, ops: &[Op]) -> bool {
+        let Some(add) = ops.get(self.at as usize + 1).filter(|_| c == Code::Shl) else { return false };
+        let (by, one) = (self.loc(op.b), add.a == op.dst && add.b != op.dst);
+        let Loc::Const(by @ 1..=3) = by else { return false };
+        let other = if one { add.b } else { add.a };
+        let fits = add.code == Code::Add as u16
+            && (one || add.b == op.dst && add.a != op.dst)
+            && add.ty == op.ty
+            && matches!(op.ty, Ty::I32 | Ty::I64)
+            && self.fact(op.dst).uses == 1
+            && self.fact(add.dst).uses != 0
+            && self.fact(add.dst).makes == NO_KEY
+            && !matches!(self.loc(other), Loc::Const(_));
+        if !fits {
+            return false;
+        }
+        // From here on it is the sum that is carried out.
+        self.at += 1;
+        if self.defers {
+            self.before_op(add, Code::Add, ops);
+        }
+        let (index, base) = (self.gpr(op.a), self.gpr(other));
+        let d = self.dst_or_reuse(add.dst, op.a, Arg::Reg(index));
+        self.asm.lea(Size::bits(op.ty.bits()), d, Mem::indexed(base, index, by as u8, 0));
+        self.done(add.dst, d, true);
+        if self.defers {
+            self.behind_op(add);
+        }
+        self.at -= 1;
+        true
     }
 
     /// Address operand of a memory op.
@@ -142,71 +237,72 @@ impl Lowering<'_> {
     }
 
     /// The rest of an inline access: the slow way beside it.
-    pub(crate) fn beside(&mut self, labels: (crate::asm::Label, crate::asm::Label), address: Mem, site: Site, result: AccessResult, scratch: Gpr) {
+    pub(crate) fn beside(&mut self, labels: (Label, Label), address: Mem, site: Site, result: AccessResult, scratch: Gpr) {
         let vectors = self.xowner.iter().any(|v| *v != NONE) || self.xlocked != 0;
         let rax = self.owner[RAX as usize] != NONE || self.locked & 1 != 0;
-        let flags = self.snapshot();
-        self.cold.push(Cold::Access { at: labels.0, back: labels.1, address, site, result, scratch, rax, vectors, flags });
+        let (flags, distances) = (self.snapshot(), self.distances());
+        self.cold.push(Cold::Access { at: labels.0, back: labels.1, address, site, result, scratch, rax, vectors, flags, distances });
     }
 
     /// A load. All registers are chosen, and values moved out of the way, before the look-up: behind it the ways have parted.
     fn load(&mut self, op: &Op, size: u32, flags: MemFlags, ops: &[Op]) {
         let address = self.address(op, op.imm);
-        let scratch @ [t1, t2] = [self.temp(), self.temp()];
-        let (slow, back) = (self.asm.label(), self.asm.label());
-        let host = Mem { index: Some((t2, 0)), ..address };
-        let site = self.site(op, Site::LOAD, size);
-        let align = Self::alignment(flags, size);
-        let view = flags.view_index();
-        if let Some((low, high)) = self.halves_follow(op, ops).filter(|_| size == 16) {
+        let t1 = self.temp();
+        let (t2, member) = self.reach();
+        // A distance that others will use stays.
+        let spare = if member.is_some() { t1 } else { t2 };
+        let both = self.halves_follow(op, ops).filter(|_| size == 16);
+        let vector = size == 16 || op.shape != Shape::SCALAR || (op.ty.is_float() && size >= 4);
+        let (what, result) = if let Some((low, high)) = both {
             let (wl, wh) = (self.fact(low).want, self.fact(high).want);
             let a = self.load_dst(wl).unwrap_or_else(|| self.temp());
             let b = self.load_dst(if wh == wl { NO_PIN } else { wh }).unwrap_or(t1);
-            self.look_up(address, size, view, false, align, scratch, slow);
-            if !self.alone && flags.has(MemFlags::ATOMIC16) {
-                self.asm.movups_rm(15, host);
-                self.asm.mov_rx(Size::Q, a, 15);
-                self.asm.high_half(b, 15);
-            } else if a == address.base {
-                // The half whose register has the address comes last.
-                self.asm.mov_rm(Size::Q, b, host.plus(8));
-                self.asm.mov_rm(Size::Q, a, host);
-            } else {
-                self.asm.mov_rm(Size::Q, a, host);
-                self.asm.mov_rm(Size::Q, b, host.plus(8));
-            }
-            self.beside((slow, back), address, site, AccessResult::Two(a, b), t1);
-            self.asm.bind(back);
-            for (v, r) in [(low, a), (high, b)] {
-                if self.fact(v).uses != 0 {
-                    self.done(v, r, true);
-                } else {
-                    self.vals[v as usize].loc = Loc::Const(0);
+            (Move::Halves { a, b, whole: !self.alone && flags.has(MemFlags::ATOMIC16) }, AccessResult::Two(a, b))
+        } else if vector {
+            let x = self.xtemp();
+            (Move::Vector(x), AccessResult::Xmm(x))
+        } else {
+            let want = self.fact(op.dst).want;
+            let d = self.load_dst(want).unwrap_or(spare);
+            (Move::Scalar(d), AccessResult::Gpr(d))
+        };
+        self.access(op, size, flags, address, member, [t1, t2], what, result);
+        match (result, both) {
+            (AccessResult::Two(a, b), Some((low, high))) => {
+                for (v, r) in [(low, a), (high, b)] {
+                    if self.fact(v).uses != 0 {
+                        self.done(v, r, true);
+                    } else {
+                        self.vals[v as usize].loc = Loc::Const(0);
+                    }
                 }
             }
-            return;
+            (AccessResult::Xmm(x), _) => self.xown(op.dst, x),
+            (AccessResult::Gpr(d), _) => self.done(op.dst, d, true),
+            _ => {}
         }
-        let vector = size == 16 || op.shape != Shape::SCALAR || (op.ty.is_float() && size >= 4);
-        if vector {
-            let x = self.xtemp();
-            self.look_up(address, size, view, false, align, scratch, slow);
-            match size {
-                16 => self.asm.movups_rm(x, host),
-                8 => self.asm.movq_rm(x, host),
-                _ => self.asm.movd_rm(x, host),
-            }
-            self.beside((slow, back), address, site, AccessResult::Xmm(x), t1);
-            self.asm.bind(back);
-            self.xown(op.dst, x);
-            return;
-        }
-        let want = self.fact(op.dst).want;
-        let d = self.load_dst(want).unwrap_or(t2);
-        self.look_up(address, size, view, false, align, scratch, slow);
-        self.asm.movzx_rm(Size::bits(size * 8), d, host);
-        self.beside((slow, back), address, site, AccessResult::Gpr(d), t1);
+    }
+
+    /// The look-up, the move, and what is beside them.
+    fn access(&mut self, op: &Op, size: u32, flags: MemFlags, address: Mem, member: Option<Member>, scratch: [Gpr; 2], what: Move, result: AccessResult) {
+        let (slow, back) = (self.asm.label(), self.asm.label());
+        let value = if let Move::Store(value) = what { Some(value) } else { None };
+        let alone = self.find(member, address, size, flags, value.is_some(), scratch, slow);
+        self.carry_out(Mem { index: Some((scratch[1], 0)), ..address }, size, what);
         self.asm.bind(back);
-        self.done(op.dst, d, true);
+        if let Some(at) = alone {
+            let (view, write) = (flags.view_index(), value.is_some());
+            self.cold.push(Cold::Alone { at, back, slow, address, size, view, write, scratch, what });
+        }
+        let mut at = slow;
+        if let Some(value) = value {
+            // The slow way stores the value where the embedder finds it.
+            let to = self.exchange(offset_of!(Exchange, value));
+            at = self.asm.label();
+            self.cold.push(Cold::StoreValue { at: slow, value, to, next: at });
+        }
+        let site = self.site(op, if value.is_some() { Site::STORE } else { Site::LOAD }, size);
+        self.beside((at, back), address, site, result, scratch[0]);
     }
 
     /// The pinned register that wants a loaded value, what was in it being elsewhere.
@@ -252,31 +348,9 @@ impl Lowering<'_> {
         let value = self.stored_value(op, size, flags);
         let address = self.address(op, op.imm);
         // With a pair of temporaries and an address in a third, two are left.
-        let [t1, t2] = [self.temp(), self.temp()];
-        let (slow, back) = (self.asm.label(), self.asm.label());
-        self.look_up(address, size, flags.view_index(), true, Self::alignment(flags, size), [t1, t2], slow);
-        let host = Mem { index: Some((t2, 0)), ..address };
-        let width = Size::bits(size * 8);
-        match value {
-            StoreValue::Gpr(r) => self.asm.mov_mr(width, host, r),
-            StoreValue::Imm(i) => self.asm.mov_mi(width, host, i),
-            StoreValue::Two(a, b) => {
-                self.asm.mov_mr(Size::Q, host, a);
-                self.asm.mov_mr(Size::Q, host.plus(8), b);
-            }
-            StoreValue::Xmm(x) => match size {
-                16 => self.asm.movups_mr(host, x),
-                8 => self.asm.movq_mr(host, x),
-                _ => self.asm.movd_mr(host, x),
-            },
-        }
-        // The slow way stores the value where the embedder finds it.
-        let site = self.site(op, Site::STORE, size);
-        let value_at = self.asm.label();
-        self.asm.bind(back);
-        let to = self.exchange(offset_of!(Exchange, value));
-        self.cold.push(Cold::StoreValue { at: slow, value, to, next: value_at });
-        self.beside((value_at, back), address, site, AccessResult::Nothing, t1);
+        let t1 = self.temp();
+        let (t2, member) = self.reach();
+        self.access(op, size, flags, address, member, [t1, t2], Move::Store(value), AccessResult::Nothing);
     }
 
     /// An access that is always carried out by the embedder. The address and operands go through memory.
@@ -373,3 +447,13 @@ pub(crate) enum StoreValue {
     Xmm(u8),
 }
 
+
+/// What a load or store moves between registers and the host's memory.
+#[derive(Clone, Copy)]
+pub(crate) enum Move {
+    /// Eight bytes each; in one piece if `whole`.
+    Halves { a: Gpr, b: Gpr, whole: bool },
+    Vector(u8),
+    Scalar(Gpr),
+    Store(StoreValue),
+}

@@ -491,3 +491,72 @@ fn conditions_of_results_from_everywhere() {
         }
     }
 }
+
+/// A sum with a shifted operand: both in one instruction where that may be, from operands and to results everywhere, in hot code and other.
+#[test]
+fn scaled_sums() {
+    let mut rng = Rng::new("scaled sums");
+    let mut natives = Native::all();
+    let mut hot = Native::all();
+    hot.iter_mut().for_each(|n| n.hot = true);
+    natives.append(&mut hot);
+    let mut cpu = Cpu::new();
+    let mut one = 0;
+    for _ in 0..2000 {
+        let mut b = Block::new();
+        let ty = rng.pick(&[Ty::I32, Ty::I64, Ty::I64]);
+        let width = Width::Bits(ty.bits());
+        let from = |rng: &mut Rng, b: &mut Block| {
+            let place = rng.pick(&[From::Field, From::Pin, From::Pin, From::Const, From::Op]);
+            operand(rng, b, width, place, &[ty])
+        };
+        let (x, y) = (from(&mut rng, &mut b), from(&mut rng, &mut b));
+        let y = if rng.below(6) == 0 { x } else { y };
+        let by = b.push(Op { imm: rng.below(5), ..blank(Code::Const, ty, Shape::SCALAR) });
+        let shifted = b.push(Op { a: x, b: by, ..blank(Code::Shl, ty, Shape::SCALAR) });
+        let (p, q) = match rng.below(8) {
+            0 => (shifted, shifted),
+            1..=3 => (shifted, y),
+            _ => (y, shifted),
+        };
+        let sum = b.push(Op { a: p, b: q, ..blank(Code::Add, ty, Shape::SCALAR) });
+        if rng.below(4) == 0 {
+            let zero = b.push(blank(Code::Const, ty, Shape::SCALAR));
+            let code = rng.pick(&[Code::CmpSlt, Code::CmpEq]);
+            let c = b.push(Op { a: sum, b: zero, ..blank(code, ty, Shape::SCALAR) });
+            b.set(Width::Bits(1), RESULTS, c);
+            if rng.below(2) == 0 {
+                let c = b.push(Op { a: sum, b: p, ..blank(Code::CmpUlt, ty, Shape::SCALAR) });
+                b.set(Width::Bits(1), RESULTS + FIELD, c);
+            }
+        }
+        match rng.below(3) {
+            0 => b.set(width, RESULTS + 2 * FIELD, sum),
+            _ if ty == Ty::I32 => {
+                let v = b.push(Op { a: sum, aux: u32::from(Ty::I32.0), ..blank(Code::ZExt, Ty::I64, Shape::SCALAR) });
+                b.set(Width::Bits(64), PINNED + 8 * rng.below(3) as usize, v);
+            }
+            _ => b.set(width, PINNED + 8 * rng.below(3) as usize, sum),
+        }
+        for (i, v) in [x, y, shifted].into_iter().enumerate() {
+            if rng.below(4) == 0 {
+                b.set(width, RESULTS + FIELD * (3 + i), v);
+            }
+        }
+        b.end();
+        b.verified().expect("a good block");
+        let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&b).0).collect();
+        one += usize::from(["*2]", "*4]", "*8]"].iter().any(|s| natives[0].straight().contains(s)));
+        for _ in 0..2 {
+            cpu.randomise(&mut rng, &[ty]);
+            let start = cpu.bytes()[..STATE].to_vec();
+            for (native, code) in natives.iter_mut().zip(&codes) {
+                if let Err(e) = b.compare(native, *code, &mut cpu, &start) {
+                    panic!("{e}");
+                }
+            }
+        }
+    }
+    println!("{one} of 2000 sums are one instruction");
+    assert!(one > 400, "{one} sums are one instruction");
+}

@@ -6,7 +6,7 @@
 #![allow(unsafe_code, dead_code)] // Generated code is called; not every test uses everything.
 
 use emu_ir::{Code, NONE, Op, Shape, Ty, operand_widths, result_width, verify, Width};
-use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, PinMap, Runtime, TlbShape};
+use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, PinMap, Runtime, TLB_ENTRY, TlbShape};
 use emu_x86_64::{CHUNK, CodeCache, Lowering, Options, Region, Thunks, Unit, disassemble};
 use std::mem::size_of;
 
@@ -27,9 +27,12 @@ pub const RESULT_COUNT: usize = 64;
 pub const STATE: usize = RESULTS + RESULT_COUNT * FIELD;
 const SLOTS: usize = STATE.next_multiple_of(64);
 const SLOT_COUNT: usize = 2048;
-const EXCHANGE: usize = SLOTS + SLOT_COUNT * 8;
+pub const EXCHANGE: usize = SLOTS + SLOT_COUNT * 8;
 const JUMP_CACHE: usize = (EXCHANGE + size_of::<Exchange>()).next_multiple_of(64);
-const SIZE: usize = JUMP_CACHE + JUMPS * size_of::<JumpEntry>();
+/// The translation cache, of one view.
+pub const TLB: usize = JUMP_CACHE + JUMPS * size_of::<JumpEntry>();
+pub const TLB_ENTRIES: usize = 16;
+const SIZE: usize = TLB + TLB_ENTRIES * TLB_ENTRY as usize;
 
 /// Vector length in bytes of the tests.
 pub const VL: u32 = 32;
@@ -140,7 +143,7 @@ impl Cpu {
     pub fn u32(&self, at: usize) -> u32 {
         u32::from_le_bytes(self.bytes()[at..at + 4].try_into().expect("4 bytes"))
     }
-    fn put(&mut self, at: usize, v: u64) {
+    pub fn put(&mut self, at: usize, v: u64) {
         self.bytes_mut()[at..at + 8].copy_from_slice(&v.to_le_bytes());
     }
     /// Random state; elements of the given types in the fields.
@@ -217,10 +220,19 @@ pub struct Native {
     lowering: Lowering<'static>,
     cache: CodeCache,
     entries: Vec<(u64, u32)>,
+    /// Regions are made with care.
+    pub hot: bool,
 }
+
+/// `Runtime::access`.
+pub type AccessFunction = extern "C" fn(*mut u8, usize) -> u64;
 
 impl Native {
     pub fn new(options: Options, features: HostFeatures, name: &str) -> Native {
+        Native::with_memory(options, features, name, no_access)
+    }
+    /// With a function that carries slow accesses out.
+    pub fn with_memory(options: Options, features: HostFeatures, name: &str, access: AccessFunction) -> Native {
         let header = HeaderOffsets {
             pc: PC as i32,
             mode_key: 8,
@@ -240,7 +252,7 @@ impl Native {
             exchange: EXCHANGE as i32,
             jumps: JUMP_CACHE as i32,
             jump_shift: 2,
-            tlb: TlbShape { offset: 0, entries: 1, page_bits: 12, views: 0 },
+            tlb: TlbShape { offset: TLB as i32, entries: TLB_ENTRIES as u32, page_bits: 12, views: 1 },
             pin_map: PinMap::new(&pins),
             flags: vec![],
             pins,
@@ -259,7 +271,7 @@ impl Native {
                 link: nothing_next as *const () as usize,
                 exit: nothing_next as *const () as usize,
                 helper_exit: nothing_next as *const () as usize,
-                access: no_access as *const () as usize,
+                access: access as *const () as usize,
                 interpret: interpret as *const () as usize,
                 fence: no_fence as *const () as usize,
             },
@@ -273,7 +285,7 @@ impl Native {
         let mut cache = CodeCache::new(4 * CHUNK).expect("executable memory");
         let thunks = Thunks::make(frame, &mut cache).expect("room");
         let name = format!("{name} fuse={} native={}", options.fuse, options.native);
-        Native { name, frame, thunks, lowering: Lowering::new(frame, thunks, options), cache, entries: Vec::new() }
+        Native { name, frame, thunks, lowering: Lowering::new(frame, thunks, options), cache, entries: Vec::new(), hot: false }
     }
     /// Generators with all options, on this host and on the least one.
     pub fn all() -> Vec<Native> {
@@ -288,7 +300,7 @@ impl Native {
     /// Compiles a block; its address, and in how many places it calls the interpreter.
     pub fn compile(&mut self, block: &Block) -> (usize, usize) {
         let unit = Unit { pc: 0x1000, ops: &block.ops, slots: block.slots, counts: &[], loops: false, flags: u8::MAX };
-        self.lowering.region(&Region { units: &[unit], mode: 0, vl: VL, moves: false, origin: 0, key: 0, hot: false }, &mut self.entries).expect("a region without a mistake");
+        self.lowering.region(&Region { units: &[unit], mode: 0, vl: VL, moves: false, origin: 0, key: 0, hot: self.hot }, &mut self.entries).expect("a region without a mistake");
         let calls = self.lowering.asm.outside.iter().filter(|o| o.target == self.thunks.interpret).count();
         let placed = self.cache.place(&self.lowering.asm).unwrap_or_else(|| {
             // Nothing that was made before is run again.
@@ -306,6 +318,10 @@ impl Native {
             let enter = std::mem::transmute::<usize, extern "C" fn(*mut u8, usize)>(self.thunks.enter);
             enter(cpu.bytes_mut().as_mut_ptr(), code);
         }
+    }
+    /// The straight way of the code made last.
+    pub fn straight(&self) -> String {
+        disassemble(0, &self.lowering.asm.code[..self.lowering.hot])
     }
     /// The code made last, for reading.
     pub fn text(&self) -> String {

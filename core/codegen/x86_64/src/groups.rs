@@ -1,0 +1,258 @@
+//! Accesses that share one look-up, in code that is run a lot.
+//!
+//! What a unit loads and stores off one base at constant distances lies in one page nearly always. The first access of such a group looks up
+//! the whole range from the lowest byte to the highest that the group will touch, and the distance from guest to host addresses stays in a
+//! temporary. The others look only whether it is there: a distance is a multiple of the page, so [`NOTHING`] is none. Where it is not there
+//! an access looks for itself, out of the way, as it does where the range leaves the page or a page of it is slow.
+//!
+//! A distance stays valid for as long as nobody can be answered that a translation, a permission or the tracking of a page has changed: until
+//! the CPU looks for requests, calls a helper or waits for others. None of that lies within a group: units have no such look inside, and
+//! whatever calls out gives registers up. A slow access is the one thing that may come in between. It can do anything, so behind it no group
+//! has a distance any more. Loads and stores have groups of their own, since a page that may be read may be written only if its tag for stores
+//! says so; a store's group serves the loads that follow, and looks up as for a store whoever begins it again.
+
+use crate::asm::{Gpr, Size};
+use crate::frame::TEMPS;
+use crate::lower::Lowering;
+use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
+
+/// In place of a distance: there is none.
+const NOTHING: u64 = 1;
+/// As the owner of a temporary: a group.
+pub(crate) const GROUP: u32 = NONE - 1;
+/// Bytes that a group reaches over at most. The more, the more often the end of a page lies in them.
+const SPAN: i64 = 512;
+/// Groups that have a register at the same time.
+const LIVE: usize = 2;
+/// Bases that are looked out for at the same time.
+const OPEN: usize = 6;
+/// No group.
+const ALONE: u16 = u16::MAX;
+/// In place of a base: none, a constant address; and the address of the page of code that moves.
+const CONSTANT: u32 = NONE;
+const PAGE: u32 = NONE - 1;
+
+/// Accesses that share a look-up.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    /// From the base to the lowest byte, and to the one behind the highest.
+    low: i64,
+    high: i64,
+    /// It begins with a store: pages must be such that stores are fast.
+    writes: bool,
+    /// Accesses that are still to come.
+    left: u32,
+}
+
+/// A base whose accesses come together.
+#[derive(Clone, Copy)]
+struct Open {
+    base: u32,
+    view: usize,
+    group: u16,
+}
+
+/// The groups of a unit, in vectors that are used again.
+#[derive(Default)]
+pub(crate) struct Groups {
+    list: Vec<Group>,
+    /// By op: its group, and how far from the base it is. Empty if there are none.
+    of: Vec<(u16, i64)>,
+    /// By value: the base that it is a constant distance from, and the distance.
+    from: Vec<(u32, i64)>,
+    open: Vec<Open>,
+    /// Those that have a register.
+    live: Vec<(u16, Gpr)>,
+}
+
+/// An access as one of a group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member {
+    /// It is the one that looks up.
+    pub leads: bool,
+    /// Then as for a store.
+    pub writes: bool,
+    /// From the lowest byte of the group to its own, and the size of the whole.
+    pub before: i32,
+    pub span: u32,
+}
+
+/// Size in bytes of a load or store that may be one of a group.
+fn grouped(op: &Op, vl: u32) -> Option<u32> {
+    let flags = MemFlags(op.aux);
+    let size = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(vl) };
+    let fits = op.shape != Shape::VL && size <= 16 && !flags.has(MemFlags::BIG_ENDIAN) && !flags.has(MemFlags::TAG_CHECK);
+    fits.then_some(size)
+}
+
+impl Groups {
+    /// Forgets the last unit.
+    pub(crate) fn clear(&mut self) {
+        self.of.clear();
+        self.live.clear();
+    }
+
+    /// Finds the groups of a unit. `stays`: with the two ops behind, the `brif` does nothing to what goes on behind them.
+    pub(crate) fn find(&mut self, ops: &[Op], slots: u32, vl: u32, stays: impl Fn(usize) -> bool) {
+        self.clear();
+        self.list.clear();
+        self.open.clear();
+        self.from.clear();
+        self.from.resize(slots as usize, (CONSTANT, 0));
+        let mut after = 0;
+        for (i, op) in ops.iter().enumerate() {
+            let Some(c) = op.opcode() else { continue };
+            match c {
+                Code::Load | Code::Store => self.access(ops.len(), i, op, c == Code::Store, vl),
+                Code::BrIf if i >= after && stays(i) => after = i + 3,
+                Code::Label | Code::Br | Code::BrIf | Code::Call if i >= after => self.open.clear(),
+                _ => {}
+            }
+            if op.dst != NONE {
+                self.from[op.dst as usize] = self.distance(op, c);
+            }
+        }
+    }
+
+    fn distance(&self, op: &Op, c: Code) -> (u32, i64) {
+        let own = (op.dst, 0);
+        if op.ty != Ty::I64 || op.shape != Shape::SCALAR {
+            return own;
+        }
+        let from = |v: u32| self.from[v as usize];
+        match c {
+            Code::Const => (CONSTANT, op.imm as i64),
+            Code::Address => (PAGE, op.imm as i64),
+            Code::Add => match (from(op.a), from(op.b)) {
+                ((base, x), (CONSTANT, y)) | ((CONSTANT, x), (base, y)) => (base, x.wrapping_add(y)),
+                _ => own,
+            },
+            Code::Sub => match (from(op.a), from(op.b)) {
+                ((base, x), (CONSTANT, y)) => (base, x.wrapping_sub(y)),
+                _ => own,
+            },
+            _ => own,
+        }
+    }
+
+    fn access(&mut self, ops: usize, i: usize, op: &Op, writes: bool, vl: u32) {
+        let Some(size) = grouped(op, vl) else {
+            // It is always slow.
+            return self.open.clear();
+        };
+        let (base, distance) = self.from[op.a as usize];
+        let (view, low) = (MemFlags(op.aux).view_index(), distance.wrapping_add(op.imm as i64));
+        let Some(high) = low.checked_add(size.into()) else { return };
+        // Every place of the group is a displacement from here.
+        if i32::try_from(op.imm as i64).is_ok_and(|d| d.checked_abs().is_none_or(|d| d > i32::MAX - 2 * SPAN as i32)) {
+            return;
+        }
+        let known = self.open.iter().position(|o| o.base == base && o.view == view);
+        if let Some(n) = known.filter(|n| !writes || self.list[usize::from(self.open[*n].group)].writes) {
+            let g = &mut self.list[usize::from(self.open[n].group)];
+            let (l, h) = (g.low.min(low), g.high.max(high));
+            if h.checked_sub(l).is_some_and(|span| span <= SPAN) {
+                (g.low, g.high, g.left) = (l, h, g.left + 1);
+                self.of[i] = (self.open[n].group, low);
+                return;
+            }
+        }
+        if let Some(n) = known {
+            self.open.remove(n);
+        } else if self.open.len() == OPEN {
+            self.open.remove(0);
+        }
+        let group = self.list.len() as u16;
+        if group == ALONE {
+            return;
+        }
+        self.of.resize(ops, (ALONE, 0));
+        self.list.push(Group { low, high, writes, left: 1 });
+        self.of[i] = (group, low);
+        self.open.push(Open { base, view, group });
+    }
+}
+
+impl Lowering<'_> {
+    /// Before a unit.
+    pub(crate) fn begin_groups(&mut self, ops: &[Op], slots: u32) {
+        let mut groups = std::mem::take(&mut self.groups);
+        groups.clear();
+        if self.careful && self.options.native && self.f.direct.is_none() {
+            groups.find(ops, slots, self.vl, |at| self.call_beside(at, ops).is_some());
+        }
+        self.groups = groups;
+    }
+
+    /// The register that the current access has the distance to the host in, or will, locked; and what it is of a group, if that has more
+    /// than it.
+    pub(crate) fn reach(&mut self) -> (Gpr, Option<Member>) {
+        let (g, low) = self.groups.of.get(self.at as usize).copied().unwrap_or((ALONE, 0));
+        if g == ALONE {
+            return (self.temp(), None);
+        }
+        let group = self.groups.list[usize::from(g)];
+        let mut member = Member { leads: false, writes: group.writes, before: (low - group.low) as i32, span: (group.high - group.low) as u32 };
+        if let Some((_, r)) = self.groups.live.iter().find(|l| l.0 == g).copied() {
+            self.lock(r);
+            return (r, Some(member));
+        }
+        if group.left < 2 {
+            return (self.temp(), None);
+        }
+        if self.groups.live.len() == LIVE {
+            let nearest = |l: &(u16, Gpr)| self.groups.list[usize::from(l.0)].left;
+            if let Some((_, r)) = self.groups.live.iter().min_by_key(|l| nearest(l)).copied() {
+                self.drop_group(r);
+            }
+        }
+        let free = TEMPS.iter().rev().copied().find(|r| self.locked >> *r & 1 == 0 && self.owner[*r as usize] == NONE);
+        let r = free.unwrap_or_else(|| self.temp());
+        self.lock(r);
+        self.owner[r as usize] = GROUP;
+        self.groups.live.push((g, r));
+        member.leads = true;
+        (r, Some(member))
+    }
+
+    /// Behind an access: a group that has no more of them gives its register back.
+    pub(crate) fn was_accessed(&mut self) {
+        let Some((g, _)) = self.groups.of.get(self.at as usize).copied().filter(|o| o.0 != ALONE) else { return };
+        let group = &mut self.groups.list[usize::from(g)];
+        group.left -= 1;
+        if group.left == 0
+            && let Some((_, r)) = self.groups.live.iter().find(|l| l.0 == g).copied()
+        {
+            self.drop_group(r);
+        }
+    }
+
+    /// The group in a register gives it up.
+    pub(crate) fn drop_group(&mut self, r: Gpr) {
+        self.groups.live.retain(|l| l.1 != r);
+        self.owner[r as usize] = NONE;
+    }
+    /// All do.
+    pub(crate) fn drop_groups(&mut self) {
+        while let Some((_, r)) = self.groups.live.last().copied() {
+            self.drop_group(r);
+        }
+    }
+    /// A group's register is another now.
+    pub(crate) fn move_group(&mut self, from: Gpr, to: Gpr) {
+        self.asm.mov_rr(Size::Q, to, from);
+        self.groups.live.iter_mut().filter(|l| l.1 == from).for_each(|l| l.1 = to);
+        (self.owner[from as usize], self.owner[to as usize]) = (NONE, GROUP);
+    }
+
+    /// The registers of groups, a bit each.
+    pub(crate) fn distances(&self) -> u32 {
+        self.groups.live.iter().fold(0, |set, l| set | 1 << l.1)
+    }
+    /// Behind a slow access, out of the way: these registers have no distance.
+    pub(crate) fn forget_distances(&mut self, set: u32) {
+        for r in TEMPS.into_iter().filter(|r| set >> r & 1 == 1) {
+            self.asm.mov_ri(r, NOTHING);
+        }
+    }
+}

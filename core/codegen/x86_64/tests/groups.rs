@@ -1,0 +1,427 @@
+//! Loads and stores that share a look-up: random units over a guest memory whose pages come, go, move and lose permissions at every slow
+//! access, against a memory that is an array. A page that has moved leaves poison behind, so that a distance which is used too long is found.
+
+#![allow(unsafe_code)] // Slow accesses come from generated code.
+
+mod harness;
+
+use emu_ir::{Code, MemFlags, Op, Shape, Ty, Width};
+use emu_x86_64::frame::{Exchange, HostFeatures, Site, TLB_ENTRY};
+use emu_x86_64::Options;
+use harness::*;
+use std::cell::RefCell;
+use std::mem::offset_of;
+
+/// Guest pages, from address 0 on; and host pages, of which some are free.
+const PAGES: usize = 6;
+const HOST_PAGES: usize = 12;
+const PAGE: usize = 4096;
+const BYTES: usize = PAGES * PAGE;
+const POISON: u8 = 0xee;
+
+#[repr(C, align(4096))]
+#[derive(Clone)]
+struct Page([u8; PAGE]);
+
+/// How a page is to be accessed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Fast,
+    ReadFast,
+    Slow,
+}
+
+struct Memory {
+    host: Vec<Page>,
+    /// Host page of each guest page, and how it is accessed when it is in the cache.
+    at: [usize; PAGES],
+    kind: [Kind; PAGES],
+    /// What loads of pages that only they may access fast find: the page again, so that a store there is lost.
+    copy: Vec<Page>,
+    rng: Rng,
+    /// Slow accesses.
+    slow: usize,
+    /// Nothing moves.
+    calm: bool,
+}
+
+thread_local! {
+    static MEMORY: RefCell<Option<Memory>> = const { RefCell::new(None) };
+}
+
+fn with<T>(f: impl FnOnce(&mut Memory) -> T) -> T {
+    MEMORY.with_borrow_mut(|m| f(m.as_mut().expect("a memory")))
+}
+
+impl Memory {
+    fn byte(&mut self, va: usize) -> &mut u8 {
+        let va = va % BYTES;
+        &mut self.host[self.at[va / PAGE]].0[va % PAGE]
+    }
+    /// Writes the cache's entry of a page, or an empty one.
+    ///
+    /// # Safety
+    /// `cpu` is a `Cpu` that nobody else uses.
+    unsafe fn enter(&mut self, cpu: *mut u8, page: usize, there: bool) {
+        let last = (page * PAGE + PAGE - 1) as u64;
+        let (read, write) = match self.kind[page] {
+            _ if !there => (0, 0),
+            Kind::Fast => (last, last),
+            Kind::ReadFast => (last, last & !4),
+            Kind::Slow => (last & !8, last & !8),
+        };
+        let mut host = &self.host[self.at[page]];
+        if self.kind[page] == Kind::ReadFast {
+            self.copy[page] = host.clone();
+            host = &self.copy[page];
+        }
+        let addend = (host.0.as_ptr() as u64).wrapping_sub((page * PAGE) as u64);
+        // SAFETY: the entry lies in the `Cpu`.
+        unsafe {
+            let entry = cpu.add(TLB + page % TLB_ENTRIES * TLB_ENTRY as usize).cast::<u64>();
+            for (i, word) in [read, write, addend].into_iter().enumerate() {
+                entry.add(i).write(word);
+            }
+        }
+    }
+    /// Moves a page, and changes what is in the cache.
+    ///
+    /// # Safety
+    /// As for `enter`.
+    unsafe fn disturb(&mut self, cpu: *mut u8) {
+        if self.calm {
+            return;
+        }
+        if self.rng.below(2) == 0 {
+            let page = self.rng.below(PAGES as u64) as usize;
+            let free: Vec<usize> = (0..HOST_PAGES).filter(|h| !self.at.contains(h)).collect();
+            let to = self.rng.pick(&free);
+            let from = std::mem::replace(&mut self.at[page], to);
+            self.host[to] = self.host[from].clone();
+            self.host[from].0.fill(POISON);
+            self.kind[page] = self.rng.pick(&[Kind::Fast, Kind::Fast, Kind::ReadFast, Kind::Slow]);
+        }
+        for page in 0..PAGES {
+            let there = self.rng.below(4) != 0;
+            // SAFETY: the caller's promise.
+            unsafe { self.enter(cpu, page, there) };
+        }
+    }
+}
+
+extern "C" fn access(cpu: *mut u8, site: usize) -> u64 {
+    with(|m| {
+        // SAFETY: `cpu` is a `Cpu`, `site` lies in the code; nobody else uses either meanwhile.
+        unsafe {
+            let site = (site as *const Site).read_unaligned();
+            let exchange = cpu.add(EXCHANGE);
+            let va = exchange.add(offset_of!(Exchange, va)).cast::<u64>().read() as usize;
+            let (value, result) = (exchange.add(offset_of!(Exchange, value)), exchange.add(offset_of!(Exchange, result)));
+            result.cast::<u64>().write(0);
+            result.cast::<u64>().add(1).write(0);
+            for i in 0..usize::from(site.size) {
+                if site.kind == Site::STORE {
+                    *m.byte(va + i) = value.add(i).read();
+                    m.copy[(va + i) % BYTES / PAGE].0[(va + i) % PAGE] = value.add(i).read();
+                } else {
+                    result.add(i).write(*m.byte(va + i));
+                }
+            }
+            m.slow += 1;
+            m.disturb(cpu);
+        }
+        0
+    })
+}
+
+fn bits(value: u128, bytes: u32) -> u128 {
+    if bytes >= 16 { value } else { value & ((1 << (bytes * 8)) - 1) }
+}
+
+/// What a block does, with memory as an array.
+fn model(block: &Block, cpu: &mut Cpu, memory: &mut [u8]) {
+    let mut values = vec![0u128; block.slots as usize];
+    for op in &block.ops {
+        let value = |v: u32| values[v as usize];
+        let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(VL) };
+        let va = |v: u32| (value(v) as u64).wrapping_add(op.imm) as usize % BYTES;
+        let new = match op.opcode().expect("an op") {
+            Code::Get => {
+                let at = op.imm as usize;
+                let mut raw = [0; 16];
+                raw[..bytes as usize].copy_from_slice(&cpu.bytes()[at..at + bytes as usize]);
+                u128::from_le_bytes(raw)
+            }
+            Code::Set => {
+                let (at, raw) = (op.imm as usize, value(op.a).to_le_bytes());
+                cpu.bytes_mut()[at..at + bytes as usize].copy_from_slice(&raw[..bytes as usize]);
+                continue;
+            }
+            Code::Const => op.imm.into(),
+            Code::Add => bits(value(op.a).wrapping_add(value(op.b)), bytes),
+            Code::Sub => bits(value(op.a).wrapping_sub(value(op.b)), bytes),
+            Code::Mul => bits(value(op.a).wrapping_mul(value(op.b)), bytes),
+            Code::MulHiU => value(op.a) * value(op.b) >> 64,
+            Code::Shl => bits(value(op.a) << (value(op.b) & 63), 8),
+            Code::Lo64 => bits(value(op.a), 8),
+            Code::Hi64 => value(op.a) >> 64,
+            Code::ZExt => value(op.a),
+            Code::Load => (0..bytes as usize).fold(0, |v, i| v | u128::from(memory[(va(op.a) + i) % BYTES]) << (8 * i)),
+            Code::Store => {
+                let raw = value(op.b).to_le_bytes();
+                (0..bytes as usize).for_each(|i| memory[(va(op.a) + i) % BYTES] = raw[i]);
+                continue;
+            }
+            Code::Exit => {
+                cpu.put(PC, op.imm);
+                continue;
+            }
+            _ => continue,
+        };
+        values[op.dst as usize] = new;
+    }
+}
+
+/// Registers of the state: bases, values, vectors.
+fn word(rng: &mut Rng) -> usize {
+    if rng.below(3) == 0 { FIELDS + FIELD * rng.below(8) as usize } else { PINNED + 8 * rng.below(9) as usize }
+}
+const WORD: Width = Width::Bits(64);
+
+/// A random unit. Bases are the first three pinned fields and a field in memory; they are never written but by what goes on by constants.
+fn random_block(rng: &mut Rng) -> Block {
+    let bases = [PINNED, PINNED + 8, PINNED + 16, FIELDS + FIELD];
+    let mut b = Block::new();
+    let mut known: Vec<u32> = bases.map(|at| b.get(WORD, at)).to_vec();
+    let mut live: Vec<u32> = Vec::new();
+    for n in 0..4 + rng.below(24) {
+        b.push(Op { imm: 0x1000 + 4 * n, aux: 0, ..blank(Code::InsnStart, Ty::I64, Shape::SCALAR) });
+        let i = rng.below(4) as usize;
+        // Mostly small and close together, sometimes far.
+        let imm = if rng.below(8) == 0 { rng.below(2000) } else { rng.below(96) }.wrapping_sub(32);
+        match rng.below(12) {
+            0 => {
+                // The base goes on.
+                let by = b.push(Op { imm: rng.below(64), ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
+                let code = if rng.below(3) == 0 { Code::Sub } else { Code::Add };
+                known[i] = b.push(Op { a: known[i], b: by, ..blank(code, Ty::I64, Shape::SCALAR) });
+                b.set(WORD, bases[i], known[i]);
+            }
+            1 => {
+                // Registers of their own.
+                let (x, y) = (b.get(WORD, word(rng)), b.get(WORD, word(rng)));
+                let code = rng.pick(&[Code::Mul, Code::MulHiU, Code::Shl]);
+                let v = b.push(Op { a: x, b: y, ..blank(code, Ty::I64, Shape::SCALAR) });
+                let at = PINNED + 8 * (3 + rng.below(6) as usize);
+                b.set(WORD, at, v);
+            }
+            2..=6 => {
+                let ty = rng.pick(&[Ty::I8, Ty::I16, Ty::I32, Ty::I64, Ty::I64, Ty::I128, Ty::I128]);
+                let shape = if ty == Ty::I128 || rng.below(6) != 0 { Shape::SCALAR } else { Shape::V128 };
+                let v = b.push(Op { a: known[i], imm, ..blank(Code::Load, ty, shape) });
+                let to = rng.below(20) as usize;
+                if ty == Ty::I128 && rng.below(3) != 0 {
+                    let low = b.push(Op { a: v, ..blank(Code::Lo64, Ty::I128, Shape::SCALAR) });
+                    let high = b.push(Op { a: v, ..blank(Code::Hi64, Ty::I128, Shape::SCALAR) });
+                    b.set(WORD, PINNED + 8 * (3 + rng.below(6) as usize), low);
+                    b.set(WORD, RESULTS + FIELD * to, high);
+                } else if ty == Ty::I64 && shape == Shape::SCALAR {
+                    b.set(WORD, PINNED + 8 * (3 + rng.below(6) as usize), v);
+                    live.push(v);
+                } else {
+                    let width = if shape == Shape::SCALAR { ty.bits() } else { 128 };
+                    b.set(Width::Bits(width), RESULTS + FIELD * to, v);
+                }
+            }
+            7 if !live.is_empty() => {
+                let v = rng.pick(&live);
+                b.set(WORD, RESULTS + FIELD * (20 + rng.below(10) as usize), v);
+            }
+            _ => {
+                let bits = rng.pick(&[8u32, 16, 32, 64, 64, 128, 128]);
+                let v = if bits == 64 { b.get(WORD, word(rng)) } else { b.get(Width::Bits(bits), FIELDS + FIELD * (2 + rng.below(6) as usize)) };
+                let flags = if rng.below(8) == 0 { MemFlags::ALIGNED.0 } else { 0 };
+                b.push(Op { a: known[i], b: v, imm, aux: flags, ..blank(Code::Store, Ty::int(bits).expect("a width"), Shape::SCALAR) });
+            }
+        }
+    }
+    b.end();
+    b
+}
+
+fn natives() -> Vec<Native> {
+    let mut all = Vec::new();
+    for (features, name) in [(HostFeatures::detect(), "host"), (HostFeatures::baseline(), "baseline")] {
+        for hot in [true, false] {
+            let mut native = Native::with_memory(Options { fuse: true, native: true }, features, name, access);
+            native.hot = hot;
+            all.push(native);
+        }
+    }
+    all
+}
+
+/// Runs a block once; what was slow.
+fn check(native: &mut Native, block: &Block, rng: &mut Rng, calm: bool, bases: [u64; 4]) -> usize {
+    let mut cpu = Cpu::new();
+    cpu.randomise(rng, &[Ty::I64]);
+    for (at, base) in [PINNED, PINNED + 8, PINNED + 16, FIELDS + FIELD].into_iter().zip(bases) {
+        cpu.put(at, base);
+    }
+    let mut flat: Vec<u8> = (0..BYTES).map(|_| rng.next() as u8).collect();
+    let mut m = Memory {
+        host: vec![Page([POISON; PAGE]); HOST_PAGES],
+        at: std::array::from_fn(|i| i),
+        kind: std::array::from_fn(|_| if calm { Kind::Fast } else { rng.pick(&[Kind::Fast, Kind::Fast, Kind::ReadFast, Kind::Slow]) }),
+        copy: vec![Page([POISON; PAGE]); PAGES],
+        rng: Rng(rng.next()),
+        slow: 0,
+        calm,
+    };
+    for (i, b) in flat.iter().enumerate() {
+        m.host[i / PAGE].0[i % PAGE] = *b;
+    }
+    for page in 0..PAGES {
+        let there = calm || rng.below(4) != 0;
+        // SAFETY: the CPU is this function's.
+        unsafe { m.enter(cpu.bytes_mut().as_mut_ptr(), page, there) };
+    }
+    MEMORY.set(Some(m));
+    let mut want = cpu.bytes()[..STATE].to_vec();
+    let code = native.compile(block).0;
+    let mut copy = Cpu::new();
+    copy.bytes_mut()[..STATE].copy_from_slice(&want);
+    model(block, &mut copy, &mut flat);
+    want.copy_from_slice(&copy.bytes()[..STATE]);
+    native.run(&mut cpu, code);
+    let (found, slow) = with(|m| ((0..BYTES).map(|va| *m.byte(va)).collect::<Vec<u8>>(), m.slow));
+    let state = cpu.bytes()[..STATE].iter().zip(&want).position(|(a, b)| a != b);
+    let memory = found.iter().zip(&flat).position(|(a, b)| a != b);
+    assert!(
+        state.is_none() && memory.is_none(),
+        "{} hot={}: state differs at {state:?}, memory at {memory:?}\n{}\n{}",
+        native.name,
+        native.hot,
+        emu_ir::print(&block.ops),
+        native.text()
+    );
+    slow
+}
+
+/// Addresses in the middle of pages, near their ends, misaligned; far enough from the ends of memory.
+fn base(rng: &mut Rng) -> u64 {
+    let page = (1 + rng.below(PAGES as u64 - 3)) * PAGE as u64;
+    let at = if rng.below(2) == 0 { rng.below(PAGE as u64) } else { PAGE as u64 - rng.below(128) };
+    page + if rng.below(2) == 0 { at & !15 } else { at }
+}
+
+#[test]
+fn random_units_over_pages_that_move() {
+    let mut rng = Rng::new("groups");
+    let mut natives = natives();
+    let (mut runs, mut slow) = (0, 0);
+    for _ in 0..3000 {
+        let block = random_block(&mut rng);
+        block.verified().unwrap_or_else(|e| panic!("{e}\n{}", emu_ir::print(&block.ops)));
+        for native in &mut natives {
+            for calm in [false, true] {
+                let bases = std::array::from_fn(|_| base(&mut rng));
+                slow += check(native, &block, &mut rng, calm, bases);
+                runs += 1;
+            }
+        }
+    }
+    println!("{runs} runs, {slow} slow accesses");
+    assert!(slow > runs / 2);
+}
+
+/// A load of 8 bytes, or a store, off a base.
+fn load(b: &mut Block, base: u32, imm: i64) {
+    let v = b.push(Op { a: base, imm: imm as u64, ..blank(Code::Load, Ty::I64, Shape::SCALAR) });
+    b.set(WORD, RESULTS, v);
+}
+fn store(b: &mut Block, base: u32, imm: i64) {
+    let v = b.get(WORD, PINNED + 64);
+    b.push(Op { a: base, b: v, imm: imm as u64, ..blank(Code::Store, Ty::I64, Shape::SCALAR) });
+}
+fn plus(b: &mut Block, base: u32, by: u64) -> u32 {
+    let by = b.push(Op { imm: by, ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
+    b.push(Op { a: base, b: by, ..blank(Code::Add, Ty::I64, Shape::SCALAR) })
+}
+
+/// A name, how many look-ups and how many tests for a distance hot code has, and what it does with two bases.
+type Golden = (&'static str, usize, usize, fn(&mut Block, u32, u32));
+
+const GOLDENS: &[Golden] = &[
+    ("one access", 1, 0, |b, x, _| load(b, x, 0)),
+    ("loads", 1, 3, |b, x, _| [0, 8, -16, 24].into_iter().for_each(|d| load(b, x, d))),
+    ("loads, then stores", 2, 2, |b, x, _| {
+        [0, 8].into_iter().for_each(|d| load(b, x, d));
+        [0, 8].into_iter().for_each(|d| store(b, x, d));
+    }),
+    ("each loaded and stored: the first load is alone", 2, 2, |b, x, _| {
+        for d in [0, 8] {
+            load(b, x, d);
+            store(b, x, d);
+        }
+    }),
+    ("a base that goes on by constants", 1, 2, |b, x, _| {
+        load(b, x, 0);
+        let y = plus(b, x, 32);
+        load(b, y, 0);
+        let z = plus(b, y, 32);
+        load(b, z, -8);
+    }),
+    ("two bases", 2, 2, |b, x, y| {
+        for d in [0, 8] {
+            load(b, x, d);
+            store(b, y, d);
+        }
+    }),
+    ("far apart", 2, 0, |b, x, _| [0, 505].into_iter().for_each(|d| load(b, x, d))),
+    ("as far as it goes", 1, 1, |b, x, _| [0, 504].into_iter().for_each(|d| load(b, x, d))),
+    ("a base that is loaded", 2, 0, |b, x, _| {
+        let y = b.push(Op { a: x, ..blank(Code::Load, Ty::I64, Shape::SCALAR) });
+        load(b, y, 8);
+    }),
+    ("a helper in between", 2, 0, |b, x, _| {
+        load(b, x, 0);
+        b.push(Op { aux: 1, ..blank(Code::Call, Ty::I64, Shape::SCALAR) });
+        load(b, x, 8);
+    }),
+    ("a label in between", 4, 0, |b, x, y| {
+        load(b, x, 0);
+        let c = b.push(Op { a: x, b: y, ..blank(Code::CmpEq, Ty::I64, Shape::SCALAR) });
+        b.push(Op { a: c, imm: 1, ..blank(Code::BrIf, Ty::I64, Shape::SCALAR) });
+        load(b, x, 8);
+        b.push(Op { imm: 1, ..blank(Code::Label, Ty::I64, Shape::SCALAR) });
+        load(b, x, 16);
+        load(b, y, 16);
+    }),
+    ("two views", 2, 0, |b, x, _| {
+        load(b, x, 0);
+        let v = b.push(Op { a: x, imm: 8, aux: MemFlags::view(1).0, ..blank(Code::Load, Ty::I64, Shape::SCALAR) });
+        b.set(WORD, RESULTS, v);
+    }),
+];
+
+#[test]
+fn what_is_grouped() {
+    let mut native = Native::with_memory(Options { fuse: true, native: true }, HostFeatures::baseline(), "baseline", access);
+    for (name, look_ups, tests, build) in GOLDENS {
+        let mut b = Block::new();
+        let (x, y) = (b.get(WORD, PINNED), b.get(WORD, PINNED + 8));
+        build(&mut b, x, y);
+        b.end();
+        emu_ir::verify(&b.ops, b.slots, VL, STATE as u64, 2).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let accesses = b.ops.iter().filter(|o| matches!(o.opcode(), Some(Code::Load | Code::Store))).count();
+        for (hot, expected) in [(false, (accesses, 0)), (true, (*look_ups, *tests))] {
+            native.hot = hot;
+            native.compile(&b);
+            let text = native.straight();
+            let count = |what: &str| text.lines().filter(|l| l.contains(what)).count();
+            let distances = text.lines().filter(|l| l.contains("test ") && l.ends_with("l,1")).count();
+            assert_eq!((count(",0FFFh"), distances), expected, "{name}, hot={hot}:\n{text}");
+        }
+    }
+}
