@@ -10,6 +10,11 @@ pub const PACKAGE: &str = "debian-installer-12-netboot-arm64";
 /// How long a boot may take before the test gives up.
 pub const LIMIT: Duration = Duration::from_secs(900);
 
+/// On the kernel's command line: Debian's installer runs on the preferred console alone. Otherwise its `/sbin/reopen-console` starts a copy on
+/// each, `tty1` too, and debconf's files have no lock: in one boot of a few hundred one copy leaves `questions.dat` empty to the other, which
+/// ends (pairs of `debconf -o d-i` leave it so in QEMU too). What counts is the word `url`.
+pub const INSTALLER_ON_ONE_CONSOLE: &str = "consoles=one,url";
+
 /// Kernel and initrd of Debian 12's network installer.
 pub fn installer() -> Result<(PathBuf, PathBuf)> {
     let dir = packages::debian("bookworm", "all", PACKAGE)?.join("usr/lib/debian-installer/images/12/arm64/text/debian-installer/arm64");

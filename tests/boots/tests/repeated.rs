@@ -1,7 +1,7 @@
 //! Debian's kernel boots every time, to a shell and to the installer's first screen, on every number of CPUs: `EMU_BOOTS` times in a row
 //! (`cargo xtask soak` asks for 20).
 
-use emu_test_boots::{LIMIT, installer};
+use emu_test_boots::{INSTALLER_ON_ONE_CONSOLE, LIMIT, installer};
 use emu_test_kit::{emu, process};
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,8 @@ fn shell(cpu: &str, smp: u32) {
 
 /// To the first question of the installer, for which udev, debconf and a terminal program have run.
 fn installers_first_screen(cpu: &str, smp: u32) {
-    repeat(cpu, smp, "console=ttyAMA0", &["--expect", "Select a language"]);
+    let append = format!("console=ttyAMA0 {INSTALLER_ON_ONE_CONSOLE}");
+    repeat(cpu, smp, &append, &["--expect", "Select a language"]);
 }
 
 /// Generated code is thrown away all the time, by each CPU under the others.

@@ -3,7 +3,7 @@
 use crate::guest::{self, MARK};
 use crate::kernels::Kernel;
 use crate::statistics::{median, spread};
-use emu_test_boots::installer;
+use emu_test_boots::{INSTALLER_ON_ONE_CONSOLE, installer};
 use emu_test_kit::qemu::Qemu;
 use emu_test_kit::{Console, Error, Finished, Result, emu, process};
 use std::path::{Path, PathBuf};
@@ -212,7 +212,8 @@ impl Bench {
         let mut command = self.command(which, cpu)?;
         command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd);
         if boot == Boot::Installer {
-            let mut console = Console::start(command.args(["-append", "console=ttyAMA0"]))?;
+            let append = format!("console=ttyAMA0 {INSTALLER_ON_ONE_CONSOLE}");
+            let mut console = Console::start(command.args(["-append", &append]))?;
             console.expect("Select a language", LIMIT)?;
             // It waits for an answer now, and is killed.
             return Ok(console.wait(Duration::ZERO).cpu.as_secs_f64());

@@ -1,6 +1,7 @@
 //! RISC-V against QEMU in CPU time: Debian 13's kernel to a shell and power off, and its installer to the first question. The kernels of this
 //! package are A64 code; these two workloads are what there is for RISC-V.
 
+use emu_test_boots::INSTALLER_ON_ONE_CONSOLE;
 use emu_test_kit::{Console, emu, packages, qemu};
 use emu_test_perf::bench::{BOOT_RATIO_MIN, Emulator};
 use std::time::Duration;
@@ -23,7 +24,8 @@ fn once(which: Emulator, installer: bool) -> f64 {
     command.args(["-M", "virt", "-m", "1G", "-nographic", "-bios"]).arg(bios);
     command.arg("-kernel").arg(dir.join("linux")).arg("-initrd").arg(dir.join("initrd.gz"));
     if installer {
-        let mut console = Console::start(command.args(["-append", "console=ttyS0"])).unwrap();
+        let append = format!("console=ttyS0 {INSTALLER_ON_ONE_CONSOLE}");
+        let mut console = Console::start(command.args(["-append", &append])).unwrap();
         console.expect("Select a language", LIMIT).unwrap();
         // It waits for an answer now, and is killed.
         return console.wait(Duration::ZERO).cpu.as_secs_f64();
