@@ -47,6 +47,8 @@ pub struct Row {
     pub qemu_s: Vec<f64>,
     /// Ours.
     pub emu_s: Vec<f64>,
+    /// That of the same work done by the host's own code, where there is such.
+    pub native_s: Vec<f64>,
     /// What all runs printed.
     pub checksum: String,
 }
@@ -60,6 +62,11 @@ impl Row {
     /// The ratio of each round.
     pub fn ratios(&self) -> Vec<f64> {
         self.qemu_s.iter().zip(&self.emu_s).map(|(q, e)| q / e).collect()
+    }
+
+    /// QEMU's time over the host's own: about what is possible at most.
+    pub fn native_ratio(&self) -> Option<f64> {
+        (!self.native_s.is_empty()).then(|| median(&self.qemu_s) / median(&self.native_s))
     }
 
     /// The distance between the largest and the smallest ratio, as a part of the median.
@@ -169,6 +176,7 @@ impl Bench {
             cpu: cpu.into(),
             qemu_s: Vec::new(),
             emu_s: Vec::new(),
+            native_s: Vec::new(),
             checksum: kernel.model.map_or_else(String::new, |model| format!("{:016x}", model(repeats))),
         };
         for _ in 0..rounds {
@@ -198,6 +206,7 @@ impl Bench {
             cpu: cpu.into(),
             qemu_s: Vec::new(),
             emu_s: Vec::new(),
+            native_s: Vec::new(),
             checksum: String::new(),
         };
         for _ in 0..rounds {

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod guest;
 pub mod kernels;
+pub mod programs;
 pub mod report;
 pub mod statistics;
 pub mod user;

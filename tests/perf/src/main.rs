@@ -4,7 +4,8 @@ use emu_test_kit::qemu::{self, Qemu};
 use emu_test_perf::bench::{Bench, Boot, CPUS, Row};
 use emu_test_perf::kernels::{self, Kernel};
 use emu_test_perf::report::{self, Conditions};
-use emu_test_perf::user::{self, REAL, Real, UserBench};
+use emu_test_perf::programs::{self, Guest, Program};
+use emu_test_perf::user::{self, Programs, REAL, Real, UserBench};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -17,7 +18,8 @@ usage: cargo xtask bench [FLAG...]
   --cpu MODEL         only that CPU: max or cortex-a72
   --qemu PATH         that qemu-system-aarch64
   --no-boot           without the boots of a Linux kernel
-  --user              user mode instead: the kernels as programs, and programs of Debian's packages
+  --user              user mode instead: the kernels as programs, the kernels in C, and programs of Debian's packages
+  --target NAME       with --user: aarch64, or riscv64 (the kernels in C, and programs of packages)
   --json PATH         writes the results as JSON
   --svg PATH          writes the results as a bar plot
   --list              lists the guests
@@ -33,6 +35,7 @@ struct Options {
     qemu: Option<PathBuf>,
     boot: bool,
     user: bool,
+    guest: Guest,
     json: Option<PathBuf>,
     svg: Option<PathBuf>,
     list: bool,
@@ -47,6 +50,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         qemu: None,
         boot: true,
         user: false,
+        guest: Guest::Aarch64,
         json: None,
         svg: None,
         list: false,
@@ -76,13 +80,21 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             "--qemu" => options.qemu = Some(value()?.into()),
             "--no-boot" => options.boot = false,
             "--user" => options.user = true,
+            "--target" => {
+                let text = value()?;
+                let guest = [Guest::Aarch64, Guest::Riscv64].into_iter().find(|g| g.target() == text);
+                options.guest = guest.ok_or(format!("--target {text}: only aarch64 and riscv64 are measured"))?;
+            }
             "--json" => options.json = Some(value()?.into()),
             "--svg" => options.svg = Some(value()?.into()),
             "--list" => options.list = true,
             _ => return Err(format!("unknown argument {flag}\n{USAGE}")),
         }
     }
-    let empty = if options.user { options.programs().is_empty() } else { options.boots().is_empty() };
+    if options.guest != Guest::Aarch64 && !options.user {
+        return Err(format!("--target {} is measured in user mode only: add --user", options.guest.target()));
+    }
+    let empty = if options.user { options.programs().is_empty() && options.in_c().is_empty() } else { options.boots().is_empty() };
     if options.kernels().is_empty() && empty {
         return Err(format!("no guest's name or class contains {:?}; --list lists them", options.filter));
     }
@@ -97,7 +109,16 @@ impl Options {
     /// The chosen kernels.
     fn kernels(&self) -> Vec<&'static Kernel> {
         let wanted = |k: &&Kernel| self.wanted(k.name, k.class);
+        if self.guest != Guest::Aarch64 {
+            // They are A64 code.
+            return Vec::new();
+        }
         if self.user { user::kernels().filter(wanted).collect() } else { kernels::ALL.iter().filter(wanted).collect() }
+    }
+
+    /// The chosen kernels in C.
+    fn in_c(&self) -> Vec<&'static Program> {
+        programs::ALL.iter().filter(|p| self.user && self.wanted(p.name, p.class)).collect()
     }
 
     /// The chosen programs of packages.
@@ -122,20 +143,36 @@ impl Options {
 /// User mode.
 fn run_programs(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>) -> Result<Conditions, String> {
     let text = |e: emu_test_kit::Error| e.to_string();
-    let qemu = options.qemu.clone().map_or_else(qemu::user_aarch64, |path| Ok(Qemu::at(path))).map_err(text)?;
+    let found = match options.guest {
+        Guest::Aarch64 => qemu::user_aarch64,
+        Guest::Riscv64 => qemu::user_riscv64,
+    };
+    let qemu = options.qemu.clone().map_or_else(found, |path| Ok(Qemu::at(path))).map_err(text)?;
     let conditions = Conditions { qemu: qemu.version().map_err(text)?, rounds: options.rounds, scale: options.scale };
     let scratch = emu_test_kit::emu::profile_dir().map_err(text)?.join("emu-bench-guests");
-    let bench = UserBench::new(qemu, &scratch).map_err(text)?;
+    let bench = UserBench::new(options.guest, qemu, &scratch).map_err(text)?;
     println!("{}; {} rounds; scale {}; CPU seconds; ratio = QEMU's over emu's, above 1 emu is faster", conditions.qemu, options.rounds, options.scale);
     println!("{}", report::heading());
     for program in options.programs() {
         keep(bench.real(program, options.rounds).map_err(text), rows, wrong);
     }
-    let empty = bench.empty(options.rounds).map_err(text)?;
-    for kernel in options.kernels() {
-        keep(bench.kernel(kernel, options.scale, options.rounds, empty).map_err(text), rows, wrong);
+    if !options.in_c().is_empty() {
+        let files = Programs::make(options.guest).map_err(text)?;
+        for program in options.in_c() {
+            keep(bench.program(&files, program, options.scale, options.rounds).map_err(text), rows, wrong);
+        }
+        if options.filter.is_empty() {
+            let [qemu, emu, native] = bench.scaling(&files, options.scale, options.rounds).map_err(text)?;
+            println!("two threads do the work of one: QEMU {qemu:.2} times, emu {emu:.2} times, the host itself {native:.2} times (wall time)");
+        }
     }
-    println!("an empty program: QEMU {:.3} s, emu {:.3} s (taken off the kernels)", empty[0], empty[1]);
+    if !options.kernels().is_empty() {
+        let empty = bench.empty(options.rounds).map_err(text)?;
+        for kernel in options.kernels() {
+            keep(bench.kernel(kernel, options.scale, options.rounds, empty).map_err(text), rows, wrong);
+        }
+        println!("an empty program: QEMU {:.3} s, emu {:.3} s (taken off the kernels)", empty[0], empty[1]);
+    }
     Ok(conditions)
 }
 

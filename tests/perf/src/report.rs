@@ -19,14 +19,15 @@ pub struct Conditions {
 
 /// The heading of the table.
 pub fn heading() -> String {
-    format!("{:<9} {:<11} {:<44} {:>9} {:>9} {:>8} {:>7}", "name", "cpu", "class", "QEMU s", "emu s", "ratio", "spread")
+    format!("{:<9} {:<11} {:<44} {:>9} {:>9} {:>8} {:>7} {:>7}", "name", "cpu", "class", "QEMU s", "emu s", "ratio", "spread", "native")
 }
 
 /// A row of the table.
 pub fn line(row: &Row) -> String {
     let (qemu, emu) = (median(&row.qemu_s), median(&row.emu_s));
     let spread = 100.0 * row.spread();
-    format!("{:<9} {:<11} {:<44} {qemu:>9.3} {emu:>9.3} {:>8.3} {spread:>6.0}%", row.name, row.cpu, row.class, row.ratio())
+    let native = row.native_ratio().map_or_else(String::new, |r| format!("{r:.2}"));
+    format!("{:<9} {:<11} {:<44} {qemu:>9.3} {emu:>9.3} {:>8.3} {spread:>6.0}% {native:>7}", row.name, row.cpu, row.class, row.ratio())
 }
 
 /// The geometric means of the ratios by CPU model, of the kernels alone: a boot is no kernel.
@@ -48,7 +49,7 @@ pub fn means(rows: &[Row]) -> Vec<(String, usize, f64)> {
 pub fn to_json(conditions: &Conditions, rows: &[Row]) -> Value {
     let row = |r: &Row| {
         json!({
-            "name": r.name, "class": r.class, "cpu": r.cpu, "qemu_s": r.qemu_s, "emu_s": r.emu_s,
+            "name": r.name, "class": r.class, "cpu": r.cpu, "qemu_s": r.qemu_s, "emu_s": r.emu_s, "native_s": r.native_s,
             "ratio": r.ratio(), "spread": r.spread(), "checksum": r.checksum,
         })
     };
@@ -133,6 +134,7 @@ mod tests {
             cpu: cpu.into(),
             qemu_s: qemu_s.to_vec(),
             emu_s: emu_s.to_vec(),
+            native_s: Vec::new(),
             checksum: "1".into(),
         };
         vec![

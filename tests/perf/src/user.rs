@@ -1,4 +1,5 @@
-//! User mode: the guest kernels as programs of Linux, and programs of Debian's arm64 packages, under `emu PROGRAM` and `qemu-aarch64`.
+//! User mode: the guest kernels as programs of Linux, and programs of Debian's arm64 or riscv64 packages, under `emu PROGRAM` and `qemu-aarch64` or
+//! `qemu-riscv64`.
 //!
 //! A kernel's program is a static ELF file around the very code that runs bare-metal: the addresses that it computes on are a segment of the
 //! file. What needs EL1, devices or translation tables is left out.
@@ -6,6 +7,7 @@
 use crate::bench::{Emulator, Row};
 use crate::guest::{BASE, BULK, DATA, Frame, MARK, repeat};
 use crate::kernels::{self, Kernel};
+use crate::programs::{self, Guest, Program};
 use crate::statistics::median;
 use emu_a64_asm::*;
 use emu_test_kit::qemu::Qemu;
@@ -14,19 +16,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// The release that programs come from.
-const SUITE: &str = "bookworm";
 const LIMIT: Duration = Duration::from_secs(900);
 /// Kernels that are no programs: EL1, devices, tables.
 const PRIVILEGED: [&str; 7] = ["pacfib", "svc", "sysreg", "mmio", "tlb", "asid", "fault"];
-/// What stands in the column of CPU models.
-pub const CPU: &str = "user";
-/// The model of both. QEMU's "max" spends most of its time on pointer authentication by default.
-const MODEL: &str = "cortex-a72";
 
 /// The kernels that run as programs.
 pub fn kernels() -> impl Iterator<Item = &'static Kernel> {
-    kernels::ALL.iter().filter(|k| !PRIVILEGED.contains(&k.name) && k.runs_on(MODEL))
+    kernels::ALL.iter().filter(|k| !PRIVILEGED.contains(&k.name) && k.runs_on(Guest::Aarch64.model()))
 }
 
 /// A kernel's program.
@@ -138,6 +134,13 @@ const SQL: &str = "create table t(a integer primary key, b integer, c text); wit
                    select count(*), sum(length(c)), max(c) from t where b between 100 and 600; select b, count(*) from t group by b order by 2 desc, 1 limit 3;";
 const BASH: &str = "s=0; for ((i = 0; i < 60000; i++)); do ((s = (s * 31 + i) % 65521)); a[i % 97]=$s; done; t=; for x in ${a[@]}; do t=$t${x#1}; done; echo $s ${#t}";
 
+/// The prime of RFC 3526's group of 2048 bits.
+const PRIME: &str = "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B302B0A6D\
+                     F25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7EDEE386BFB5A899FA5AE9F24117C4B1FE649286651ECE45B3D\
+                     C2007CB8A163BF0598DA48361C55D39A69163FA8FD24CF5F83655D23DCA3AD961C62F356208552BB9ED529077096966D670C354E4ABC9804F1746C08\
+                     CA18217C32905E462E36CE3BE39E772C180E86039B2783A2EC07A28FB5C55DF06F4C52C9DE2BCBF6955817183995497CEA956AE515D2261898FA0510\
+                     15728E5A8AACAA68FFFFFFFFFFFFFFFF";
+
 /// All of them.
 pub const REAL: &[Real] = &[
     Real { name: "python", class: "python3: dicts, objects, sort", package: "python3", file: "usr/bin/python3", arguments: &["-S", "-c", PYTHON] },
@@ -149,6 +152,12 @@ pub const REAL: &[Real] = &[
     Real { name: "sha256", class: "openssl dgst -sha256, 64 MiB", package: "openssl", file: "usr/bin/openssl", arguments: &["dgst", "-r", "-sha256", "{bytes}"] },
     Real { name: "cmac", class: "openssl mac: AES-256-CMAC, 64 MiB", package: "openssl", file: "usr/bin/openssl",
            arguments: &["mac", "-cipher", "AES-256-CBC", "-macopt", "hexkey:000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f", "-in", "{bytes}", "CMAC"] },
+    Real { name: "gmac", class: "openssl mac: AES-128-GCM's GMAC, 64 MiB", package: "openssl", file: "usr/bin/openssl",
+           arguments: &["mac", "-cipher", "AES-128-GCM", "-macopt", "hexkey:000102030405060708090a0b0c0d0e0f", "-macopt", "hexiv:000102030405060708090a0b", "-in", "{bytes}", "GMAC"] },
+    Real { name: "chacha", class: "openssl enc -chacha20, 64 MiB", package: "openssl", file: "usr/bin/openssl",
+           arguments: &["enc", "-chacha20", "-K", "000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f", "-iv", "000102030405060708090a0b0c0d0e0f", "-p", "-in", "{bytes}", "-out", "/dev/null"] },
+    Real { name: "modexp", class: "openssl prime: RSA's arithmetic, 2048 bits", package: "openssl", file: "usr/bin/openssl", arguments: &["prime", "-hex", PRIME] },
+    Real { name: "start", class: "start of a dynamically linked program", package: "coreutils", file: "bin/true", arguments: &["--version"] },
     Real { name: "sortfile", class: "sort", package: "coreutils", file: "usr/bin/sort", arguments: &["-S", "64M", "--parallel=1", "-k", "2,2n", "-k", "1", "{text}"] },
     Real { name: "cc1", class: "gcc's cc1 -O2", package: "cpp-12", file: "usr/lib/gcc/aarch64-linux-gnu/12/cc1", arguments: &["-quiet", "-O2", "{c}", "-o", "-"] },
     Real { name: "bash", class: "bash: arithmetic, arrays", package: "bash", file: "bin/bash", arguments: &["-c", BASH] },
@@ -191,26 +200,60 @@ fn inputs(folder: &Path) -> Result<Inputs> {
     Ok(Inputs { text: file("text", text.as_bytes())?, bytes: file("bytes", &bytes)?, c: file("source.c", c.as_bytes())? })
 }
 
+impl Real {
+    /// The root and the program in it.
+    fn place(&self, guest: Guest) -> Result<(PathBuf, PathBuf)> {
+        let (package, file) = match (guest, self.name) {
+            (Guest::Riscv64, "cc1") => ("cpp-14-riscv64-linux-gnu", "usr/libexec/gcc/riscv64-linux-gnu/14/cc1"),
+            _ => (self.package, self.file),
+        };
+        // Since trixie packages have nothing in /bin and /lib; base-files has the links.
+        let root = match guest {
+            Guest::Aarch64 => packages::debian_with_dependencies("bookworm", "arm64", package)?,
+            Guest::Riscv64 => packages::debian_together("trixie", "riscv64", &format!("perf-{package}"), &["base-files", package])?,
+        };
+        match [root.join(file), root.join("usr").join(file)].into_iter().find(|p| p.exists()) {
+            Some(program) => Ok((root, program)),
+            None => Err(Error(format!("package {package} for {} has no {file}", guest.target()))),
+        }
+    }
+}
+
+/// The kernels in C, made.
+#[derive(Debug)]
+pub struct Programs {
+    guest: PathBuf,
+    native: PathBuf,
+}
+
+impl Programs {
+    /// Makes them.
+    pub fn make(guest: Guest) -> Result<Self> {
+        Ok(Self { guest: programs::guest(guest)?, native: programs::native()? })
+    }
+}
+
 /// Running programs under both.
 pub struct UserBench {
     qemu: Qemu,
+    guest: Guest,
     folder: PathBuf,
     inputs: Inputs,
 }
 
 impl UserBench {
-    /// With that `qemu-aarch64`; `folder` is for programs and inputs, made if it is not there.
-    pub fn new(qemu: Qemu, folder: &Path) -> Result<Self> {
+    /// With that QEMU for the guest's programs; `folder` is for programs and inputs, made if it is not there.
+    pub fn new(guest: Guest, qemu: Qemu, folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|e| Error(format!("{} cannot be made: {e}", folder.display())))?;
-        Ok(Self { qemu, folder: folder.to_path_buf(), inputs: inputs(folder)? })
+        Ok(Self { guest, qemu, folder: folder.to_path_buf(), inputs: inputs(folder)? })
     }
 
     fn command(&self, which: Emulator) -> Result<Command> {
         let mut command = match which {
-            Emulator::Emu => emu::command()?,
+            Emulator::Emu => Command::new(emu::binary()?),
             Emulator::Qemu => self.qemu.command(),
         };
-        command.args(["-cpu", MODEL]).env("LC_ALL", "C").env("PYTHONHASHSEED", "0").stdin(std::process::Stdio::null());
+        command.args(["-cpu", self.guest.model()]).env("LC_ALL", "C").env("PYTHONHASHSEED", "0").stdin(std::process::Stdio::null());
         Ok(command)
     }
 
@@ -244,8 +287,9 @@ impl UserBench {
         written.map(|()| path.clone()).map_err(|e| Error(format!("{} cannot be written: {e}", path.display())))
     }
 
-    fn row(name: &str, class: &str, checksum: String) -> Row {
-        Row { name: name.into(), class: class.into(), cpu: CPU.into(), qemu_s: Vec::new(), emu_s: Vec::new(), checksum }
+    fn row(&self, name: &str, class: &str, checksum: String) -> Row {
+        let cpu = self.guest.column().into();
+        Row { name: name.into(), class: class.into(), cpu, qemu_s: Vec::new(), emu_s: Vec::new(), native_s: Vec::new(), checksum }
     }
 
     fn printed(done: &Finished) -> Option<String> {
@@ -256,7 +300,7 @@ impl UserBench {
     pub fn empty(&self, rounds: usize) -> Result<[f64; 2]> {
         let file = program(|a, _| a.mov(X0, XZR)).map_err(|e| Error(e.to_string()))?;
         let path = self.write("empty", &file)?;
-        let mut row = Self::row("empty", "", String::new());
+        let mut row = self.row("empty", "", String::new());
         self.pairs(&mut row, rounds, [0.0; 2], |c| {
             c.arg(&path);
         }, Self::printed)?;
@@ -269,7 +313,7 @@ impl UserBench {
         let repeats = kernel.repeats_at(scale);
         let file = program(|a, f| (kernel.build)(a, f, repeats)).map_err(|e| Error(format!("{}: {e}", kernel.name)))?;
         let path = self.write(kernel.name, &file)?;
-        let mut row = Self::row(kernel.name, kernel.class, kernel.model.map_or_else(String::new, |m| format!("{:016x}", m(repeats))));
+        let mut row = self.row(kernel.name, kernel.class, kernel.model.map_or_else(String::new, |m| format!("{:016x}", m(repeats))));
         self.pairs(&mut row, rounds, empty, |c| {
             c.arg(&path);
         }, Self::printed)?;
@@ -277,12 +321,60 @@ impl UserBench {
         Ok(row)
     }
 
+    /// Measures a kernel in C, beside the same made for the host.
+    pub fn program(&self, files: &Programs, program: &Program, scale: f64, rounds: usize) -> Result<Row> {
+        let mut row = self.row(program.name, program.class, String::new());
+        let arguments = [program.name.trim_start_matches("c.").to_owned(), ((program.repeats as f64 * scale) as u64).max(1).to_string()];
+        for _ in 0..rounds {
+            self.pairs(&mut row, 1, [0.0; 2], |c| {
+                c.arg(&files.guest).args(&arguments);
+            }, Self::printed)?;
+            let done = process::run(Command::new(&files.native).args(&arguments), LIMIT)?;
+            match Self::printed(&done).filter(|_| done.code == Some(0)) {
+                Some(sum) if sum == row.checksum => row.native_s.push(done.cpu.as_secs_f64()),
+                sum => return Err(Error(format!("{}: the host computes {sum:?}, the guest {}", row.name, row.checksum))),
+            }
+        }
+        Ok(row)
+    }
+
+    /// How many times the work of one thread two threads do in the same time: in QEMU, here, and on the host. Wall time, so the host must have
+    /// two idle CPUs; the best of `rounds`.
+    pub fn scaling(&self, files: &Programs, scale: f64, rounds: usize) -> Result<[f64; 3]> {
+        let repeats = ((30_000.0 * scale) as u64).max(1).to_string();
+        let mut best = [[f64::INFINITY; 2]; 3];
+        for _ in 0..rounds {
+            for threads in [1, 2] {
+                for (which, best) in best.iter_mut().enumerate() {
+                    let mut command = match which {
+                        0 => self.command(Emulator::Qemu)?,
+                        1 => self.command(Emulator::Emu)?,
+                        _ => Command::new(&files.native),
+                    };
+                    if which < 2 {
+                        command.arg(&files.guest);
+                    }
+                    // Native code is many times as fast, and a run of milliseconds measures the start of a thread.
+                    let repeats = if which == 2 { format!("{repeats}0") } else { repeats.clone() };
+                    let start = std::time::Instant::now();
+                    let done = process::run(command.args(["fib", &repeats, &threads.to_string()]), LIMIT)?;
+                    if done.code != Some(0) {
+                        return Err(Error(format!("two threads: {:?} {}", done.code, done.errors())));
+                    }
+                    let time = &mut best[threads - 1];
+                    *time = time.min(start.elapsed().as_secs_f64());
+                }
+            }
+        }
+        Ok(best.map(|[one, two]| 2.0 * one / two))
+    }
+
     /// Measures a program of a package: the whole process, translation of its code with it.
     pub fn real(&self, real: &Real, rounds: usize) -> Result<Row> {
-        let root = packages::debian_with_dependencies(SUITE, "arm64", real.package)?;
-        let mut row = Self::row(real.name, real.class, String::new());
+        let (root, program) = real.place(self.guest)?;
+        let mut row = self.row(real.name, real.class, String::new());
         let make = |c: &mut Command| {
-            c.arg("-L").arg(&root).arg(root.join(real.file));
+            c.arg("-L").arg(&root).arg(&program);
             for word in real.arguments {
                 match *word {
                     "{text}" => c.arg(&self.inputs.text),

@@ -3,7 +3,8 @@
 
 use emu_test_kit::qemu;
 use emu_test_perf::bench::{BOOT_RATIO_MIN, Bench, Boot, Emulator};
-use emu_test_perf::user::{self, UserBench};
+use emu_test_perf::programs::{self, Guest};
+use emu_test_perf::user::{self, Programs, UserBench};
 use emu_test_perf::{kernels, report};
 use std::path::Path;
 
@@ -77,7 +78,7 @@ fn installer_on_max() {
 /// The kernels as programs of Linux, and two programs of packages.
 #[test]
 fn programs_agree() {
-    let bench = UserBench::new(qemu::user_aarch64().unwrap(), &Path::new(env!("CARGO_TARGET_TMPDIR")).join("user")).unwrap();
+    let bench = UserBench::new(Guest::Aarch64, qemu::user_aarch64().unwrap(), &Path::new(env!("CARGO_TARGET_TMPDIR")).join("user")).unwrap();
     println!("{}", report::heading());
     let mut wrong = Vec::new();
     for kernel in user::kernels() {
@@ -93,4 +94,30 @@ fn programs_agree() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// The kernels in C compute the same under both emulators and on the host, for both architectures.
+fn c_kernels_agree(guest: Guest, qemu: emu_test_kit::Result<qemu::Qemu>) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(guest.target());
+    let bench = UserBench::new(guest, qemu.unwrap(), &folder).unwrap();
+    let files = Programs::make(guest).unwrap();
+    println!("{}", report::heading());
+    let mut wrong = Vec::new();
+    for program in programs::ALL {
+        match bench.program(&files, program, SCALE, 1) {
+            Ok(row) => println!("{}", report::line(&row)),
+            Err(e) => wrong.push(e.to_string()),
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn c_kernels_agree_on_aarch64() {
+    c_kernels_agree(Guest::Aarch64, qemu::user_aarch64());
+}
+
+#[test]
+fn c_kernels_agree_on_riscv64() {
+    c_kernels_agree(Guest::Riscv64, qemu::user_riscv64());
 }

@@ -126,12 +126,17 @@ pub fn riscv64_compiled(name: &str, options: &[&str]) -> Result<(PathBuf, PathBu
 }
 
 fn compiled_in(root: PathBuf, name: &str, options: &[&str]) -> Result<(PathBuf, PathBuf)> {
-    let failed = |e: std::io::Error| emu_test_kit::Error(format!("cannot make the program {name}: {e}"));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(format!("{name}.c"));
+    compiled_from(root, &source, name, &[&["-O1", "-Wall", "-Werror"], options].concat())
+}
+
+/// A program compiled by the compiler of a root under emu, and that root.
+pub fn compiled_from(root: PathBuf, source: &Path, name: &str, options: &[&str]) -> Result<(PathBuf, PathBuf)> {
+    let failed = |e: std::io::Error| emu_test_kit::Error(format!("cannot make the program {name}: {e}"));
     let dir = emu::profile_dir()?.join("user-programs").join(std::process::id().to_string()).join(root.parent().and_then(Path::file_name).unwrap_or_default());
     std::fs::create_dir_all(&dir).map_err(failed)?;
     let out = dir.join(name);
-    let mut arguments: Vec<&OsStr> = ["-O1", "-pthread", "-Wall", "-Werror", "-o"].map(OsStr::new).to_vec();
+    let mut arguments: Vec<&OsStr> = ["-pthread", "-o"].map(OsStr::new).to_vec();
     arguments.push(out.as_os_str());
     arguments.push(source.as_os_str());
     arguments.extend(options.iter().map(OsStr::new));
