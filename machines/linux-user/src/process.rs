@@ -108,7 +108,13 @@ pub fn environment(config: &MachineConfig<'_>) -> Vec<OsString> {
 pub fn own_executable() -> i32 {
     // SAFETY: the name is a string; descriptors are this process's.
     unsafe {
-        let fd = libc::open(c"/proc/self/exe".as_ptr(), libc::O_PATH | libc::O_CLOEXEC);
+        let mut fd = libc::open(c"/proc/self/exe".as_ptr(), libc::O_PATH | libc::O_CLOEXEC);
+        if fd < 0 {
+            fd = executable_without_proc();
+        }
+        if fd < 0 {
+            return fd;
+        }
         let mut limit = libc::rlimit { rlim_cur: 1024, rlim_max: 0 };
         libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
         let high = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, limit.rlim_cur.min(1 << 20) as i32 - 8);
@@ -117,6 +123,29 @@ pub fn own_executable() -> i32 {
             high
         } else {
             fd
+        }
+    }
+}
+
+/// The same where there is no /proc: by the name that emu was started by, which is that of an emu's descriptor if an emu has done it.
+fn executable_without_proc() -> i32 {
+    // SAFETY: the value is an address of a string of this process's, or 0.
+    let name = unsafe {
+        let p = libc::getauxval(libc::AT_EXECFN) as *const std::ffi::c_char;
+        if p.is_null() {
+            return -1;
+        }
+        std::ffi::CStr::from_ptr(p)
+    };
+    let number = name.to_bytes().strip_prefix(b"/dev/fd/").and_then(|n| std::str::from_utf8(n).ok()?.parse::<i32>().ok());
+    // SAFETY: the name is a string; descriptors are this process's.
+    unsafe {
+        match number {
+            // It is open only if whoever started emu has left it so, see `do_exec`.
+            Some(fd) if libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) == 0 => fd,
+            // (binfmt_misc leaves the name of the program there.)
+            None if is_native(Path::new(OsStr::from_bytes(name.to_bytes()))) => libc::open(name.as_ptr(), libc::O_PATH | libc::O_CLOEXEC),
+            _ => -1,
         }
     }
 }
@@ -623,13 +652,22 @@ fn do_exec(c: &mut Call<'_>, path: &CString, argv: u64, env: u64) -> i64 {
     }
     // SAFETY: all strings and vectors live through the call.
     unsafe {
-        // Without /proc emu has no descriptor of itself: whoever started this one, binfmt_misc, starts the next.
+        // Without /proc emu may have no descriptor of itself: whoever started this one, binfmt_misc, starts the next.
         if native || c.k.executable.load(Ordering::Relaxed) < 0 {
             host::plain(libc::SYS_execve, [program.as_ptr() as u64, words_at.as_ptr() as u64, env_at.as_ptr() as u64, 0, 0, 0])
         } else {
             let empty = c"".as_ptr() as u64;
-            let fd = c.k.executable.load(Ordering::Relaxed) as u64;
-            host::plain(libc::SYS_execveat, [fd, empty, words_at.as_ptr() as u64, env_at.as_ptr() as u64, libc::AT_EMPTY_PATH as u64, 0])
+            let fd = c.k.executable.load(Ordering::Relaxed);
+            // The next emu opens itself anew, or if it cannot, keeps this descriptor.
+            let alone = libc::access(c"/proc/self/exe".as_ptr(), libc::F_OK) != 0;
+            if alone {
+                libc::fcntl(fd, libc::F_SETFD, 0);
+            }
+            let r = host::plain(libc::SYS_execveat, [fd as u64, empty, words_at.as_ptr() as u64, env_at.as_ptr() as u64, libc::AT_EMPTY_PATH as u64, 0]);
+            if alone {
+                libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
+            }
+            r
         }
     }
 }

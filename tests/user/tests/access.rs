@@ -47,3 +47,22 @@ fn every_access_at_every_kind_of_address() {
     }
     assert!(compared > 1000, "{compared} lines compared");
 }
+
+/// A negative address is one of the host's below the guest's memory, one beyond the end leads above it. (Of the first access a process does not know yet whether addresses have tags.)
+#[test]
+fn addresses_outside_reach_nothing() {
+    let _ran = Ran::begin("accesses at addresses outside");
+    for (program, _) in [compiled("wild", &["-static"]).unwrap(), emu_test_user::riscv64_compiled("wild", &["-static"]).unwrap()] {
+        for engine in ENGINES {
+            let run = |arguments: &[&str]| {
+                let done = run_for(300, engine, None, &program, arguments).unwrap();
+                assert_eq!(done.code, Some(0), "{} {engine:?} {arguments:?}: {}", program.display(), done.errors());
+                done.text()
+            };
+            assert_eq!(run(&[]), "loads 0 stores 0 far 0 farther 0 beyond 0\n", "{} {engine:?}", program.display());
+            for first in ["-0x1000", "-0x80000000", "-0x100000000", "-0x300000000", "-0x1000000000", "-0x200000000000", "-0x3fff00000000", "0x400040050000", "0x400080000000"] {
+                assert_eq!(run(&["first", first]), "0\n", "{} {engine:?} {first}", program.display());
+            }
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! User mode: the guest's memory is a window of the host's, a kernel answers its calls, and CPUs are threads that come and go.
 //!
-//! * The window is reserved once, at a random place, with guards around it. Guest addresses are offsets in it.
+//! * The window is reserved once, with guards around it, at the bottom of the host's address space: below it is nothing and nothing comes, so
+//!   that every negative guest address leads nowhere, and what is emu's own begins tens of terabytes beyond it.
+//!   Guest addresses are offsets in it.
 //! * `pages` has a byte for each guest page: what the guest may do there, and whether code was made from it. Such a page is not writable on
 //!   the host. A store to it faults, takes the slow way, and there the page's code is thrown away and the page becomes writable again.
 //! * Core alone handles SIGSEGV and SIGBUS. Where the instruction pointer is says what it means: an access of generated code goes on in
@@ -25,6 +27,11 @@ const BITS_MAX: u32 = 46;
 const BITS_MIN: u32 = 32;
 /// Room before and behind it where nothing is.
 const GUARD: usize = 1 << 30;
+/// Host addresses that are nobody's but the window's and its guards', where the host lets them be had: from what it keeps free at the bottom
+/// (vm.mmap_min_addr) to where it puts programs at the lowest. Windows below this size lie where the host wants them if there is no room there.
+const LOWEST: usize = 1 << 16;
+const LOW_BASE: usize = 1 << 32;
+const LOW_BITS_MIN: u32 = 44;
 /// CPUs, and so threads, that there can be at a time.
 pub const CPUS_MAX: usize = 1 << 14;
 
@@ -57,18 +64,35 @@ fn reserve(len: usize, prot: i32) -> Option<usize> {
     (p != libc::MAP_FAILED).then_some(p as usize)
 }
 
+/// Reserves it at an address, if nothing is there.
+fn reserve_at(at: usize, len: usize) -> bool {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
+    // SAFETY: a fresh mapping, or none.
+    unsafe {
+        let p = libc::mmap(at as *mut libc::c_void, len, libc::PROT_NONE, flags, -1, 0);
+        if p != libc::MAP_FAILED && p as usize != at {
+            // A kernel that does not know the flag takes the address for a wish.
+            libc::munmap(p, len);
+            return false;
+        }
+        p != libc::MAP_FAILED
+    }
+}
+
 impl User {
     /// Reserves the window; the error is a sentence.
     pub fn new(abi: Option<LinuxAbi>) -> Result<User, String> {
-        let window = (BITS_MIN..=BITS_MAX).rev().find_map(|bits| Some((reserve((1usize << bits) + 2 * GUARD, libc::PROT_NONE)?, 1u64 << bits)));
-        let Some((start, size)) = window else {
+        let low = |bits: u32| reserve_at(LOWEST, LOW_BASE - LOWEST + (1usize << bits) + GUARD).then_some((LOW_BASE, 1u64 << bits));
+        let anywhere = |bits: u32| Some((reserve((1usize << bits) + 2 * GUARD, libc::PROT_NONE)? + GUARD, 1u64 << bits));
+        let window = (LOW_BITS_MIN..=BITS_MAX).rev().find_map(low).or_else(|| (BITS_MIN..=BITS_MAX).rev().find_map(anywhere));
+        let Some((base, size)) = window else {
             return Err("the host has no room in its address space for the guest's; raise the limit (ulimit -v)".into());
         };
         let Some(pages) = reserve((size / PAGE_SIZE) as usize, libc::PROT_READ | libc::PROT_WRITE) else {
             return Err("the host has no room for a byte for each of the guest's pages; allow overcommitment (vm.overcommit_memory)".into());
         };
         Ok(User {
-            base: start + GUARD,
+            base,
             size,
             pages: pages as *const AtomicU8,
             kernel: OnceLock::new(),
