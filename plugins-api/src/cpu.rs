@@ -318,7 +318,8 @@ pub struct BlockRequest<'a> {
     pub mode_key: u64,
     /// The bytes from `pc` on, up to the end of the page at most.
     pub code: Slice<'a, u8>,
-    /// The first bytes of the next page, where it is mapped and contiguous in virtual address; for instructions that straddle.
+    /// What the next page in virtual addresses probably begins with, or nothing. A guess for instructions that straddle: code made from it must
+    /// find out each time whether it holds.
     pub next_page: Slice<'a, u8>,
     /// Translate at most this many instructions (at least 1).
     pub max_insns: u32,

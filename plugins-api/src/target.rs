@@ -597,6 +597,15 @@ impl CpuHeader {
             fault => Err(fault),
         }
     }
+    /// Reads guest virtual memory that is about to be executed; see `virtual_read`.
+    pub fn virtual_fetch(&mut self, access: &mut Access, data: &mut [u8]) -> Result<(), u64> {
+        access.kind = crate::AccessKind::FETCH;
+        // SAFETY: see `clock`; `data` is writable.
+        match unsafe { (self.table().virtual_access)(self, access, data.as_mut_ptr(), data.len()) } {
+            0 => Ok(()),
+            fault => Err(fault),
+        }
+    }
     /// Writes guest virtual memory; see `virtual_read`.
     pub fn virtual_write(&mut self, access: &mut Access, data: &[u8]) -> Result<(), u64> {
         access.kind = crate::AccessKind::WRITE;

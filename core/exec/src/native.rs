@@ -10,7 +10,7 @@
 use crate::code::{NativeBlock, Replaced, fixed, moving};
 use crate::machine::Machine;
 use crate::memory::Running;
-use crate::region::{Former, Places, Source};
+use crate::region::{Former, NEXT_PAGE_BYTES, Places, Source};
 use crate::services::of;
 use crate::vcpu::count;
 use emu_interp::{Env, Fault};
@@ -424,6 +424,8 @@ impl Generator {
         if !readable {
             return Ok(None);
         }
+        let mut next = [0; NEXT_PAGE_BYTES];
+        let next_page = m.guess_next_page(page, &mut next);
         let view = if moves { moving(pc) } else { fixed(pc) };
         if hot {
             self.known.clear();
@@ -436,6 +438,7 @@ impl Generator {
             mode,
             attrs: attrs.into(),
             page: &self.page,
+            next_page,
             known: &self.known,
             single: native.frame.unlinked,
             slots_max: native.frame.slot_count,
@@ -551,7 +554,7 @@ impl Generator {
         page: &[u8],
     ) -> Result<(Vec<u8>, u32), String> {
         let slots_max = native.frame.slot_count;
-        self.former.form(&Source { arch, pc, mode, attrs: 0, page, known: &Places::default(), single: false, slots_max, moves: false, hot: false })?;
+        self.former.form(&Source { arch, pc, mode, attrs: 0, page, next_page: &[], known: &Places::default(), single: false, slots_max, moves: false, hot: false })?;
         if native.optimise {
             self.optimise(native);
         }

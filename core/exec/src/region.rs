@@ -6,6 +6,7 @@
 //!
 //! Everything is looked up by tables over the page's instructions, so that forming takes time in proportion to the ops.
 
+use crate::machine::Machine;
 use emu_ir::{Code, InsnMark, NONE, Op, OwnedIrBuf, Shape, Ty, Verifier};
 use emu_mem::PAGE_SIZE;
 use emu_plugins_api::{ArchitectureHandle, BlockRequest, Slice};
@@ -145,6 +146,8 @@ pub struct Source<'a> {
     pub attrs: u32,
     /// The page's bytes.
     pub page: &'a [u8],
+    /// What the next page probably begins with, if an instruction can lie across pages.
+    pub next_page: &'a [u8],
     /// Where code that there is already begins.
     pub known: &'a Places,
     /// Only the entry's piece.
@@ -155,6 +158,23 @@ pub struct Source<'a> {
     pub moves: bool,
     /// It is run a lot: the region may be larger.
     pub hot: bool,
+}
+
+/// Bytes of the next page that an instruction across pages can have.
+pub const NEXT_PAGE_BYTES: usize = 14;
+
+impl Machine {
+    /// What probably follows a page of code: for a program what does, else the next physical page.
+    pub(crate) fn guess_next_page<'a>(&self, page: u64, bytes: &'a mut [u8; NEXT_PAGE_BYTES]) -> &'a [u8] {
+        // Instructions of one size, at multiples of it, lie in one page.
+        let next = page.wrapping_add(PAGE_SIZE);
+        let known = self.arch.layout().insn_bytes < 4
+            && match &self.user {
+                Some(user) => user.read_page(next, bytes),
+                None => self.space.find(next).is_some_and(|h| h.window.readable().is_some()) && self.space.read(next, bytes) == 0,
+            };
+        if known { bytes } else { &[] }
+    }
 }
 
 /// The former, with vectors that are used again.
@@ -279,7 +299,7 @@ impl Former {
                 pc,
                 mode_key: s.mode,
                 code: Slice::new(&s.page[offset..end]),
-                next_page: Slice::new(&[]),
+                next_page: Slice::new(s.next_page),
                 max_insns,
                 page_attrs: s.attrs,
             };
@@ -304,10 +324,14 @@ impl Former {
         self.insns += insns;
         self.translated += 1;
         let number = self.pieces.len();
+        let mut before = pc;
         for (n, mark) in self.marks.iter_mut().enumerate().skip(marks) {
             mark.op += first;
             let at = mark.pc.wrapping_sub(pc);
-            if (mark.pc ^ s.pc) & !PAGE_MASK == 0 && at < bytes && n < usize::from(NOWHERE) {
+            // An instruction in two steps is entered at its first.
+            let second = n > marks && before == mark.pc;
+            before = mark.pc;
+            if (mark.pc ^ s.pc) & !PAGE_MASK == 0 && at < bytes && n < usize::from(NOWHERE) && !second {
                 self.places[((mark.pc & PAGE_MASK) / self.insn_bytes) as usize] = (number as u16, n as u16);
             }
         }

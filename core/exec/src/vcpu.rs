@@ -3,6 +3,7 @@
 use crate::code::{Block, Body, NativeBlock, fixed, moving};
 use crate::debug::Minder;
 use crate::machine::Machine;
+use crate::region::NEXT_PAGE_BYTES;
 use crate::memory::Running;
 use crate::native::{CpuLayout, Generator, Native, Wanted};
 use emu_interp::{End, Fault};
@@ -1140,6 +1141,8 @@ impl Vcpu {
             self.caches().code = code;
             return Err(failed(f));
         }
+        let mut next = [0; NEXT_PAGE_BYTES];
+        let next_page = machine.guess_next_page(pa & !(PAGE_SIZE - 1), &mut next);
         let vl = machine.arch.vector_bytes(mode);
         let layout = machine.arch.layout();
         let buf = &mut self.caches().buf;
@@ -1147,7 +1150,7 @@ impl Vcpu {
         let info = loop {
             buf.clear();
             buf.vl = vl;
-            let next_page = Slice::new(&[]);
+            let next_page = Slice::new(next_page);
             let request = BlockRequest { pc, mode_key: mode, code: Slice::new(&code), next_page, max_insns, page_attrs: attrs.into() };
             let info = machine.arch.translate(&request, buf);
             if buf.next_slot + 2 <= SLOTS || max_insns == 1 {

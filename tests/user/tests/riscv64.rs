@@ -62,6 +62,17 @@ fn signals_faults_and_the_kernels_questions() {
     }
 }
 
+/// Instructions whose halves lie in two pages, in loops and while either page changes; QEMU agrees with what the program says of itself.
+#[test]
+fn instructions_across_pages() {
+    let _ran = Ran::begin("riscv64: instructions across pages");
+    let (program, _) = riscv64_compiled("riscv64_straddle", &["-static"]).unwrap();
+    assert_eq!(under_qemu(&program), "straddle ok\n");
+    for engine in ENGINES {
+        expect(engine, None, &program, &[] as &[&str], "straddle ok\n");
+    }
+}
+
 /// Misaligned atomics are carried out by QEMU, and exceptions here; the lines of code pages are a sum that goes on from them.
 fn is_free(line: &str) -> bool {
     let mut words = line.split(' ');

@@ -34,6 +34,8 @@ crate::helper::helpers! { 0;
     MARK_DIRTY: mark_dirty, LEAVES;
     /// Fetches the second half of an instruction at the end of a page, into the mode key.
     STRADDLE: straddle, LEAVES | effect::IO;
+    /// Fetches the second half of an instruction at the end of a page. If it is not the constant, it goes into the mode key.
+    STRADDLE_IF_NOT: straddle_if_not, TRAPS | effect::IO;
     /// Cache block operation at address `a`; the constant is the instruction.
     CBO: cbo, effect::ANY;
     /// CBO.ZERO at address `a`; the constant is the instruction.
@@ -141,12 +143,13 @@ fn mark_dirty(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
     HelperReturn::exit()
 }
 
-fn straddle(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
+/// The second half of the instruction at the end of a page; `None` if an exception was taken in its place.
+fn second_half(cpu: &mut State) -> Option<u16> {
     let va = cpu.header.pc.wrapping_add(2);
     let mut access = Access { va, size: 2, kind: AccessKind::FETCH, view: 0, reserved: 0, mem_flags: 0, insn_info: 0 };
     let mut bytes = [0; 2];
     let failed = if Riscv64::of(cpu).runs_linux_programs() {
-        cpu.header.virtual_read(&mut access, &mut bytes).err().unwrap_or(fault::NONE)
+        cpu.header.virtual_fetch(&mut access, &mut bytes).err().unwrap_or(fault::NONE)
     } else {
         let mut out = Translation::default();
         match mmu::walk(cpu, &access, &mut out) {
@@ -155,12 +158,28 @@ fn straddle(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
         }
     };
     if failed == fault::NONE {
-        let half = u32::from(u16::from_le_bytes(bytes));
-        cpu.header.mode_key = ModeKey(cpu.header.mode_key).with_straddle(1).with_upper_half(half).0;
-    } else {
-        trap::raise_access(cpu, &access, failed);
+        return Some(u16::from_le_bytes(bytes));
+    }
+    trap::raise_access(cpu, &access, failed);
+    None
+}
+
+fn straddle(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
+    if let Some(half) = second_half(cpu) {
+        cpu.header.mode_key = ModeKey(cpu.header.mode_key).with_straddle(1).with_upper_half(half.into()).0;
     }
     HelperReturn::exit()
+}
+
+fn straddle_if_not(cpu: &mut State, _: u64, _: u64, _: u64, expected: u64) -> HelperReturn {
+    match second_half(cpu) {
+        Some(half) if u64::from(half) == expected => HelperReturn::value(0),
+        Some(half) => {
+            cpu.header.mode_key = ModeKey(cpu.header.mode_key).with_straddle(1).with_upper_half(half.into()).0;
+            HelperReturn::exit()
+        }
+        None => HelperReturn::exit(),
+    }
 }
 
 /// Whether an envcfg bit set lets the current level execute a cache block instruction: menvcfg below M, senvcfg too in U.

@@ -60,6 +60,19 @@ pub fn translate(arch: &Riscv64, request: &BlockRequest<'_>, buf: &mut IrBuf) ->
             (true, Some(high)) => u32::from(low) | u32::from(u16::from_le_bytes([high[0], high[1]])) << 16,
             // It goes on in the next page: a block of its own, made when the second half is known.
             (true, None) if info.insns != 0 => break,
+            // It usually is what the host guesses: a second step carries that out, if the first finds it so.
+            (true, None) if request.max_insns >= 2 && request.next_page.get().len() >= 2 => {
+                let next = request.next_page.get();
+                let high = u16::from_le_bytes([next[0], next[1]]);
+                t.ir.insn_start(t.pc, 0);
+                t.call(helper::STRADDLE_IF_NOT, &[], high.into());
+                t.begin(u32::from(low) | u32::from(high) << 16);
+                if !t.ended {
+                    let next = t.next_pc();
+                    t.ir.goto(next, false);
+                }
+                return BlockInfo { bytes: 2, insns: 2, ..info };
+            }
             (true, None) => {
                 t.ir.insn_start(t.pc, 0);
                 t.call_and_end(helper::STRADDLE, &[], 0);

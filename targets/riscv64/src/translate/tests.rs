@@ -4,9 +4,13 @@ use emu_plugins_api::Slice;
 use emu_plugins_api::ir::{OwnedIrBuf, verify};
 
 fn translate_bytes(arch: &Riscv64, key: ModeKey, code: &[u8], max_insns: u32) -> (OwnedIrBuf, BlockInfo) {
+    translate_before(arch, key, code, &[], max_insns)
+}
+
+fn translate_before(arch: &Riscv64, key: ModeKey, code: &[u8], next: &[u8], max_insns: u32) -> (OwnedIrBuf, BlockInfo) {
     let mut buf = OwnedIrBuf::new(0);
     let request =
-        BlockRequest { pc: 0x8000_0000, mode_key: key.0, code: Slice::new(code), next_page: Slice::new(&[]), max_insns, page_attrs: 0 };
+        BlockRequest { pc: 0x8000_0000, mode_key: key.0, code: Slice::new(code), next_page: Slice::new(next), max_insns, page_attrs: 0 };
     let info = translate(arch, &request, &mut buf);
     let helpers = crate::helper::all().len() as u32;
     verify(buf.ops(), buf.next_slot, 0, size_of::<crate::state::State>() as u64, helpers).unwrap_or_else(|e| panic!("{code:x?}: {e}"));
@@ -37,6 +41,12 @@ fn any_word_verifies() {
             let key = key.with_straddle(1).with_upper_half(word >> 16);
             let (_, info) = translate_bytes(&arch, key, &bytes[..2], 1);
             assert_eq!((info.bytes, info.insns), (2, 1));
+            // In two steps if the second half is guessed, unless only one is wanted.
+            let key = ModeKey(key.0).with_straddle(0).with_upper_half(0);
+            for (steps, most) in [(1, 1), (2, 2), (2, 64)] {
+                let (_, info) = translate_before(&arch, key, &bytes[..2], &bytes[2..], most);
+                assert_eq!((info.bytes, info.insns), (2, steps));
+            }
         }
     }
 }
