@@ -2,6 +2,7 @@
 
 use crate::case::{Case, EXIT, Pools};
 use crate::encoding::{self, EXTRA, Encoding};
+use crate::layout::{CODE, CODE_LEN};
 use crate::memory;
 use crate::operands::{self, Lanes, Spot};
 use emu_test_kit::Rng;
@@ -266,6 +267,9 @@ fn branch(case: &mut Case, e: &Encoding, mut word: u32, rng: &mut Rng) {
         let rn = e.get("Rn", word).unwrap_or(30) as usize;
         if rn < 31 && !rng.one_in(16) {
             case.code_address = Some((rn, (SLOTS as i32 + delta) as usize));
+        } else if rn < 31 && (CODE..CODE + CODE_LEN).contains(&(case.x[rn] & (1 << 48) - 1)) {
+            // By chance into the runner, which would be carried out.
+            case.x[rn] ^= 1 << 40;
         }
     }
     if e.class.contains("compbranch") || e.class.contains("testbranch") {
