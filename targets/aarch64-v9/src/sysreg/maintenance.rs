@@ -1,6 +1,7 @@
 //! The system instructions (SYS): cache maintenance, TLB maintenance, address translation, prediction restriction.
 
 use super::key;
+use crate::Aarch64;
 use crate::decode;
 use crate::exception::{self, syndrome};
 use crate::feature::Feature;
@@ -165,7 +166,11 @@ fn probe(cpu: &mut State, va: u64, write: bool) -> Result<(), u64> {
     let el0 = cpu.el == 0;
     let kind = if write { AccessKind::WRITE } else { AccessKind::READ };
     let view = crate::mode::ModeKey(cpu.header.mode_key).view() as u8;
-    let access = Access { va, size: 1, kind, view, reserved: 0, mem_flags: 0, insn_info: 0 };
+    let mut access = Access { va, size: 1, kind, view, reserved: 0, mem_flags: 0, insn_info: 0 };
+    if Aarch64::of(cpu).runs_linux_programs() {
+        // There are no tables to walk, and addresses may be longer than the model's physical ones. Who may write may read.
+        return cpu.header.virtual_read(&mut access, &mut [0]);
+    }
     let mut out = emu_plugins_api::Translation::default();
     match mmu::walk(cpu, &access, &mut out) {
         0 => Ok(()),
