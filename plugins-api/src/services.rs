@@ -188,6 +188,9 @@ services! {
     fn linux_probe(ctx: *mut c_void, key: u64, out: *mut u64) -> u32;
     /// No other process sees the program's memory (1), or one may from now on (0).
     fn user_alone(ctx: *mut c_void, alone: u32);
+    /// Copies guest virtual memory from `read` to `write`, or sets `write` to `value` if `read` is null: `size` bytes of each access, in RAM, in one
+    /// page each. 1, with nothing done that matters, if that is not so or faults: `virtual_access` then does it and says why.
+    fn virtual_move(cpu: *mut CpuHeader, write: *const crate::Access, read: *const crate::Access, value: u32) -> u32;
 }
 
 /// Number of services.

@@ -615,6 +615,13 @@ impl CpuHeader {
             fault => Err(fault),
         }
     }
+    /// Copies `write.size` bytes of guest virtual memory from `read` to `write`, or sets them to `value` without `read`. False, with nothing done
+    /// that matters, unless both are RAM, lie in one page each and may be accessed; see `virtual_read` for what then says why.
+    pub fn virtual_move(&mut self, write: &Access, read: Option<&Access>, value: u8) -> bool {
+        let read = read.map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: see `clock`; `read` may be null.
+        unsafe { (self.table().virtual_move)(self, write, read, value.into()) == 0 }
+    }
     /// Guest code at a virtual or physical address has changed; `len` 0 means all code.
     pub fn code_changed(&mut self, addr: u64, len: u64, physical: bool) {
         // SAFETY: see `clock`.

@@ -46,6 +46,10 @@ impl<'a> Running<'a> {
 
     /// Translates the page of `va` for an access that does not leave it.
     fn translate(&self, va: u64, size: u32, kind: AccessKind, flags: MemFlags) -> Result<Place<'a>, Fault> {
+        self.translate_run(va, size, size, kind, flags)
+    }
+    /// The same for several accesses of `size` bytes, `bytes` in all.
+    fn translate_run(&self, va: u64, size: u32, bytes: u32, kind: AccessKind, flags: MemFlags) -> Result<Place<'a>, Fault> {
         let view = flags.view_index();
         let write = kind == AccessKind::WRITE || kind == AccessKind::READ_WRITE;
         let read = kind != AccessKind::WRITE;
@@ -82,7 +86,7 @@ impl<'a> Running<'a> {
             };
         }
         if write && tag & slow::TRACKED != 0 {
-            self.note_first_write(va, size, view, &entry);
+            self.note_first_write(va, bytes, view, &entry);
         }
         Ok(Place::Host((va as usize).wrapping_add(entry.addend) as *mut u8))
     }
@@ -268,6 +272,44 @@ impl<'a> Running<'a> {
         }
     }
 
+    /// Copies between two places of virtual memory for a helper, or sets one, where both are RAM and lie in one page each; false, with nothing
+    /// done, if it has to be done by [`Running::bytes`].
+    pub fn move_bytes(&self, from: Option<&Access>, value: u8, to: &Access) -> bool {
+        let n = to.size as usize;
+        let in_page = |va: u64| (va & PAGE_MASK) as usize + n <= PAGE_SIZE as usize;
+        if !in_page(to.va) || from.is_some_and(|f| !in_page(f.va) || f.size != to.size) {
+            return false;
+        }
+        if let Some(user) = &self.machine.user {
+            return user.move_bytes(from.map(|f| f.va), value, to.va, n);
+        }
+        let place = |a: &Access, kind| {
+            let flags = MemFlags(a.mem_flags & !15 | u32::from(a.view) & 15);
+            match self.translate_run(a.va, 1, a.size, kind, flags) {
+                Ok(Place::Host(p)) => Some(p),
+                _ => None,
+            }
+        };
+        let from_place = match from {
+            Some(f) => match place(f, AccessKind::READ) {
+                Some(p) => Some(p),
+                None => return false,
+            },
+            None => None,
+        };
+        let Some(to_place) = place(to, AccessKind::WRITE) else { return false };
+        for (access, kind) in from.map(|f| (f, AccessKind::READ)).into_iter().chain([(to, AccessKind::WRITE)]) {
+            self.note_watchpoints(&Access { kind, ..*access }, access.va, n);
+        }
+        match from_place {
+            // SAFETY: the n bytes lie in the pages that `translate_run` answered for.
+            Some(p) => unsafe { std::ptr::copy(p, to_place, n) },
+            // SAFETY: as above.
+            None => unsafe { std::ptr::write_bytes(to_place, value, n) },
+        }
+        true
+    }
+
     /// Reads or writes virtual memory for a helper, whole or not at all.
     pub fn bytes(&self, access: &mut Access, data: *mut u8, len: usize) -> u64 {
         if let Some(user) = &self.machine.user {
@@ -289,7 +331,7 @@ impl<'a> Running<'a> {
         while at < len {
             let va = access.va.wrapping_add(at as u64);
             let n = (len - at).min((PAGE_SIZE - (va & PAGE_MASK)) as usize);
-            match self.translate(va, 1, access.kind, flags) {
+            match self.translate_run(va, 1, n as u32, access.kind, flags) {
                 Ok(place) => places.push((place, va, at, n)),
                 Err(f) => {
                     access.va = f.va;

@@ -58,6 +58,7 @@ static TABLE: HostServices = HostServices {
     linux_sigreturn,
     linux_probe,
     user_alone,
+    virtual_move,
 };
 
 /// The machine behind a context.
@@ -154,6 +155,14 @@ unsafe extern "C" fn virtual_access(cpu: *mut CpuHeader, access: *mut Access, da
     // SAFETY: see above.
     let insns = unsafe { (*cpu).insns };
     Running { machine: m, vcpu: v, cpu, insns, block_insns: 1 }.bytes(access, data, len)
+}
+unsafe extern "C" fn virtual_move(cpu: *mut CpuHeader, write: *const Access, read: *const Access, value: u32) -> u32 {
+    // SAFETY: see above; `read` may be null.
+    let ((m, v), write, read) = unsafe { (of(cpu), &*write, read.as_ref()) };
+    // SAFETY: see above.
+    let insns = unsafe { (*cpu).insns };
+    let running = Running { machine: m, vcpu: v, cpu, insns, block_insns: 1 };
+    u32::from(!running.move_bytes(read, value as u8, write))
 }
 unsafe extern "C" fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, is_physical: u32) {
     // SAFETY: see above.

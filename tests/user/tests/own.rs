@@ -1,5 +1,6 @@
 //! Programs of this repository, made by Debian's arm64 compiler under emu: processes, threads, memory.
 
+use emu_test_kit::rng::Rng;
 use emu_test_user::{ENGINES, Ran, compiled, full, run_for, succeed};
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -29,6 +30,21 @@ fn mappings_and_the_kernels_library() {
     for engine in ENGINES {
         let done = run_for(120, engine, Some(&root), &program, &["argument"]).unwrap();
         assert_eq!((done.text().as_str(), done.code), (want, Some(0)), "{engine:?} {}", done.errors());
+    }
+}
+
+#[test]
+fn memory_is_moved_and_set() {
+    let _ran = Ran::begin("memcpy, memmove, memset of a CPU with and without instructions for them");
+    let (program, root) = compiled("moves", &["-O2"]).unwrap();
+    let seed = Rng::announced("memory_is_moved_and_set").seed();
+    for (engine, moves) in ENGINES.iter().zip(["4000", "500"]) {
+        for model in ["max", "cortex-a72"] {
+            let options = [*engine, &["-cpu", model]].concat();
+            let mut command = emu_test_user::command(&options, Some(&root), &program, &[moves]).unwrap();
+            let done = emu_test_kit::process::run(command.env("SEED", seed.to_string()), Duration::from_secs(600)).unwrap();
+            assert_eq!((done.text().as_str(), done.code), ("moves ok\n", Some(0)), "{options:?} {}", done.errors());
+        }
     }
 }
 

@@ -21,6 +21,8 @@ core::arch::global_asm!(
     ".globl emu_user_cas8", ".hidden emu_user_cas8",
     ".globl emu_user_cas16", ".hidden emu_user_cas16",
     ".globl emu_user_copy", ".hidden emu_user_copy",
+    ".globl emu_user_copy_exactly", ".hidden emu_user_copy_exactly",
+    ".globl emu_user_fill", ".hidden emu_user_fill",
     ".globl emu_user_last", ".hidden emu_user_last",
     ".globl emu_user_fault", ".hidden emu_user_fault",
     ".globl emu_user_fault16", ".hidden emu_user_fault16",
@@ -86,8 +88,49 @@ core::arch::global_asm!(
     "mov rbx, r8",
     "xor edx, edx",
     "ret",
+    // rcx: what is left. rep movsb takes a hundred cycles to begin with unless both sides are aligned.
     "emu_user_copy: mov rcx, rdx",
+    "2: cmp rcx, 64",
+    "jb 3f",
+    "movups xmm0, [rsi]",
+    "movups xmm1, [rsi + 16]",
+    "movups xmm2, [rsi + 32]",
+    "movups xmm3, [rsi + 48]",
+    "movups [rdi], xmm0",
+    "movups [rdi + 16], xmm1",
+    "movups [rdi + 32], xmm2",
+    "movups [rdi + 48], xmm3",
+    "add rsi, 64",
+    "add rdi, 64",
+    "sub rcx, 64",
+    "jmp 2b",
+    "3: cmp rcx, 8",
+    "jb 4f",
+    "mov rax, [rsi]",
+    "mov [rdi], rax",
+    "add rsi, 8",
+    "add rdi, 8",
+    "sub rcx, 8",
+    "jmp 3b",
+    "4: test ecx, ecx",
+    "je 5f",
+    "movzx eax, byte ptr [rsi]",
+    "mov [rdi], al",
+    "inc rsi",
+    "inc rdi",
+    "dec ecx",
+    "jmp 4b",
+    "5: xor eax, eax",
+    "xor edx, edx",
+    "ret",
+    "emu_user_copy_exactly: mov rcx, rdx",
     "rep movsb",
+    "xor eax, eax",
+    "xor edx, edx",
+    "ret",
+    "emu_user_fill: mov rcx, rdx",
+    "mov eax, esi",
+    "rep stosb",
     "xor eax, eax",
     "xor edx, edx",
     "ret",
@@ -114,6 +157,8 @@ unsafe extern "C" {
     fn emu_user_last();
     fn emu_user_cas16(p: *mut u8, values: *mut [u64; 4]) -> Answer;
     fn emu_user_copy(to: *mut u8, from: *const u8, len: usize) -> Answer;
+    fn emu_user_copy_exactly(to: *mut u8, from: *const u8, len: usize) -> Answer;
+    fn emu_user_fill(to: *mut u8, value: u64, len: usize) -> Answer;
     fn emu_user_fault();
     fn emu_user_fault16();
     fn emu_user_fault_copy();
@@ -224,11 +269,38 @@ pub unsafe fn compare_exchange(p: *mut u8, size: u32, old: u128, new: u128) -> R
     }
 }
 
+/// Copies between two places of the guest's memory that do not overlap; false if not all of it could be.
+///
+/// # Safety
+/// See `load`.
+pub unsafe fn copy_long(to: *mut u8, from: *const u8, len: usize) -> bool {
+    /// From so many bytes on the host's own loop is the fastest.
+    const LONG: usize = 512;
+    // SAFETY: the caller says so.
+    unsafe { if len >= LONG { emu_user_copy_exactly(to, from, len) } else { emu_user_copy(to, from, len) } }.value == 0
+}
+
+/// Sets bytes of the guest's memory; false if not all of it could be.
+///
+/// # Safety
+/// See `load`.
+pub unsafe fn fill(to: *mut u8, value: u8, len: usize) -> bool {
+    // SAFETY: the caller says so.
+    unsafe { emu_user_fill(to, value.into(), len) }.value == 0
+}
+
 /// Copies; the number of bytes that could not be.
 ///
 /// # Safety
 /// See `load`, for whichever of the two is not the caller's own memory.
 pub unsafe fn copy(to: *mut u8, from: *const u8, len: usize) -> usize {
     // SAFETY: the caller says so.
-    unsafe { emu_user_copy(to, from, len) }.value as usize
+    let left = unsafe { emu_user_copy(to, from, len) }.value as usize;
+    if left == 0 {
+        return 0;
+    }
+    // A piece faulted, of which the first bytes need not.
+    let done = len - left;
+    // SAFETY: the same memory from there on.
+    unsafe { emu_user_copy_exactly(to.add(done), from.add(done), left) }.value as usize
 }

@@ -302,6 +302,22 @@ impl User {
         Ok(())
     }
 
+    /// Copies or sets bytes within a page; false if it cannot be done so. Of what has been done then, all can be done again.
+    pub fn move_bytes(&self, from: Option<u64>, value: u8, to: u64, n: usize) -> bool {
+        // Tags are seen by `bytes`, and what overlaps could not be done again.
+        if to >> 56 != 0 || from.is_some_and(|f| f >> 56 != 0 || f.abs_diff(to) < n as u64) {
+            return false;
+        }
+        let to = self.host(to);
+        // SAFETY: faults come back as an answer, and the two do not overlap.
+        unsafe {
+            match from {
+                Some(from) => access::copy_long(to, self.host(from), n),
+                None => access::fill(to, value, n),
+            }
+        }
+    }
+
     /// A tagged address was seen: code takes tags off from now on.
     pub fn note_tag(&self, machine: &Machine, va: u64) {
         if self.tagged && va >> 56 != 0 && !self.direct.tagged.swap(true, Ordering::SeqCst) {
