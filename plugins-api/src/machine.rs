@@ -331,3 +331,41 @@ impl BoardHandle {
         unsafe { (self.vtable.cpu_output)(self.object, cpu, line, u32::from(level)) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(target: &'static str, first: u32) -> Cluster<'static> {
+        static INPUTS: [Str<'static>; 2] = [Str::new("a"), Str::new("b")];
+        let none = Slice::new(&[]);
+        Cluster { target: Str::new(target), cpu: Str::new("x"), first, cpus: 2, properties: none, inputs: Slice::new(&INPUTS), outputs: Slice::new(&[]) }
+    }
+
+    #[test]
+    fn what_an_older_host_does_not_pass_is_empty() {
+        let clusters = [cluster("one", 0), cluster("two", 2)];
+        let mut config = MachineConfig {
+            target: Str::new("one+two"),
+            cpu: Str::new("x+x"),
+            cpus: 4,
+            bytes: size_of::<MachineConfig<'_>>() as u32,
+            ram_bytes: 1 << 20,
+            options: Slice::new(&[]),
+            images: Slice::new(&[]),
+            cpu_properties: Slice::new(&[]),
+            inputs: Slice::new(&[]),
+            outputs: Slice::new(&[]),
+            clusters: Slice::new(&clusters),
+        };
+        // SAFETY: the struct is whole.
+        let new = unsafe { MachineConfig::received(&config) };
+        assert_eq!(new.cluster("two").map(|c| (c.first, c.input("b"), c.output("b"))), Some((2, Some(1), None)));
+        assert!(new.cluster("three").is_none());
+        config.bytes = 0;
+        // SAFETY: as above; less is read.
+        let old = unsafe { MachineConfig::received(&config) };
+        assert_eq!((old.target.get(), old.cpus, old.ram_bytes, old.clusters.get().len()), ("one+two", 4, 1 << 20, 0));
+        assert_eq!(MachineConfig::FIRST_BYTES % 8, 0);
+    }
+}

@@ -907,14 +907,18 @@ impl Machine {
             sink(text);
         }
     }
-    pub(crate) fn trace_translation(&self, cpu: &Vcpu, pc: u64, mode: u64, code: &[u8], ops: &[emu_ir::Op]) {
+    /// A block of so many instructions at the start of `code`, and its IR.
+    pub(crate) fn trace_translation(&self, cpu: &Vcpu, pc: u64, mode: u64, code: &[u8], insns: usize, ops: &[emu_ir::Op]) {
         if !self.trace.filter.is_empty() && !self.trace.filter.iter().any(|(a, b)| *a <= pc && pc <= *b) {
             return;
         }
         let mut text = format!("block: cpu {} pc {pc:#018x} mode {mode:#x}\n", cpu.index);
         if self.trace.in_asm {
             let mut at = 0;
-            while at < code.len() {
+            for _ in 0..insns {
+                if at >= code.len() {
+                    break;
+                }
                 let (line, n) = cpu.arch.disassemble(pc + at as u64, &code[at..]);
                 let n = if n == 0 { code.len() - at } else { n };
                 text += &format!("  {:#018x}: {line}\n", pc + at as u64);

@@ -496,8 +496,7 @@ impl Generator {
                 let ops = &f.ops[u.ops.0..u.ops.1];
                 let insns = f.counts[u.counts.0..u.counts.1].iter().map(|c| c.1 as usize).sum::<usize>();
                 let at = (u.pc & (PAGE_SIZE - 1)) as usize;
-                let bytes = insns * cpu.arch.layout().insn_bytes as usize;
-                m.trace_translation(cpu, u.pc, mode, &self.page[at..(at + bytes).min(self.page.len())], ops);
+                m.trace_translation(cpu, u.pc, mode, &self.page[at..], insns, ops);
             }
         }
         if native.optimise {

@@ -1184,7 +1184,7 @@ impl Vcpu {
             checked = Err(format!("one instruction needs {} value slots", buf.next_slot));
         }
         if machine.trace.any_translation() {
-            machine.trace_translation(self, pc, mode, &code[..(info.bytes as usize).min(code.len())], buf.ops());
+            machine.trace_translation(self, pc, mode, &code[..(info.bytes as usize).min(code.len())], info.insns as usize, buf.ops());
         }
         self.caches().code = code;
         if let Err(e) = checked {
