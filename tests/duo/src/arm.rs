@@ -1,6 +1,6 @@
 //! The Arm CPU's surroundings. Interrupt handlers have X16 to X28 for themselves, everything else the rest.
 
-use crate::{VECTORS, WRONG_AT_ARM};
+use crate::{PAGE, VECTORS, WRONG_AT_ARM};
 use emu_a64_asm::*;
 use emu_machine_devices::gicv3::spec::{gicd, gicr};
 use emu_machine_devices::mailbox::spec::{ENABLE, cause};
@@ -9,6 +9,11 @@ use emu_machine_duo::board::{FINISHER, GICD, GICR, MAILBOX, MAILBOX_SPI, PL011};
 
 /// The interrupt of the mailbox.
 pub const INTERRUPT: u32 = 32 + MAILBOX_SPI as u32;
+
+/// Where RAM is seen once more, see [`alias`].
+pub const ALIAS: u64 = PAGE + (4 << 30);
+/// The page table of [`alias`].
+const TABLE: u64 = PAGE + 0x2000;
 
 /// Turns the mailbox's interrupt on, through distributor, redistributor and CPU interface. Changes X0 to X2.
 pub fn interrupts(a: &mut Asm) {
@@ -67,6 +72,41 @@ fn finish(a: &mut Asm, value: u64) {
     a.str(W17, Addr::Off(X16, 0));
     let end = a.here();
     a.b(end);
+}
+
+/// Resets the machine.
+pub fn reset(a: &mut Asm) {
+    finish(a, sifive_test::RESET);
+}
+
+/// Turns the MMU on, with all addresses as they are and RAM at [`ALIAS`] besides, and goes on there. Changes X0 and X1.
+pub fn alias(a: &mut Asm) {
+    const AF: u64 = 1 << 10;
+    const GIB: u64 = 1 << 30;
+    a.mov_imm(X0, TABLE);
+    // Attribute 0 is Device-nGnRnE, 1 Normal write-back.
+    for (at, descriptor) in [(0, 1 | AF), (PAGE, PAGE | 1 | AF | 1 << 2), (ALIAS, PAGE | 1 | AF | 1 << 2)] {
+        a.mov_imm(X1, descriptor);
+        a.str(X1, Addr::Off(X0, (at / GIB * 8) as i32));
+    }
+    a.msr(SysReg::TTBR0_EL1, X0);
+    a.mov_imm(X1, 0xff00);
+    a.msr(SysReg::MAIR_EL1, X1);
+    // T0SZ 25 (one table of 1 GiB entries), EPD1, IPS 40 bits.
+    a.mov_imm(X1, 25 | 1 << 23 | 2 << 32);
+    a.msr(SysReg::TCR_EL1, X1);
+    a.isb();
+    a.tlbi_vmalle1();
+    a.dsb(Barrier::Sy);
+    a.mov_imm(X1, 0x30d0_0800 | 0x1005);
+    a.msr(SysReg::SCTLR_EL1, X1);
+    a.isb();
+    let there = a.label();
+    a.adr(X0, there);
+    a.mov_imm(X1, ALIAS - PAGE);
+    a.add(X0, X0, X1, 0);
+    a.br(X0);
+    a.bind(there);
 }
 
 /// Ends the run, well.

@@ -20,16 +20,22 @@ const WORDS: u64 = 8;
 /// The multiplier of sums.
 const K: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// How often the machine was reset: RAM keeps it.
+const RESETS: u64 = PAGE + 0x8000;
 /// The hart's sum of all is at `SHARED`, and behind it, when it is done, not 0.
 const DONE: i32 = 8;
 
-/// How many messages each side sends, and what its random numbers begin with.
+/// What the programs do.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// Messages each way.
     pub messages: u64,
-    /// Of the Arm CPU and of the hart; not 0.
+    /// What the random numbers of the Arm CPU and of the hart begin with; not 0.
     pub seeds: [u64; 2],
+    /// The Arm CPU runs with its MMU on, its code at another virtual address than its interrupt handler's and the hart's.
+    pub alias: bool,
+    /// So many times the machine is reset at the end, and begins again.
+    pub resets: u64,
 }
 
 fn shuffled(x: u64) -> u64 {
@@ -59,9 +65,10 @@ fn sum_of_all(messages: u64, seed: u64) -> u64 {
 }
 
 impl Plan {
-    /// What the Arm CPU prints: its sum of all, which is of the hart's messages, and the hart's.
+    /// What the Arm CPU prints: its sum of all, which is of the hart's messages, and the hart's; after each reset again.
     pub fn printed(&self) -> String {
-        format!("{:016x}\n{:016x}\n", sum_of_all(self.messages, self.seeds[1]), sum_of_all(self.messages, self.seeds[0]))
+        let once = format!("{:016x}\n{:016x}\n", sum_of_all(self.messages, self.seeds[1]), sum_of_all(self.messages, self.seeds[0]));
+        once.repeat(1 + self.resets as usize)
     }
     /// The programs.
     ///
@@ -76,6 +83,9 @@ impl Plan {
     /// of the handler's X20 number expected, X21 sum of all, X22 places, X23 mailbox, X24 multiplier.
     fn arm(&self) -> (Vec<u8>, u64) {
         let mut a = Asm::new(PAGE);
+        if self.alias {
+            arm::alias(&mut a);
+        }
         arm_constants(&mut a);
         arm::interrupts(&mut a);
         a.mov_imm(X0, self.seeds[0]);
@@ -146,6 +156,15 @@ impl Plan {
         arm::print(&mut a);
         a.ldr(X0, Addr::Off(X4, 0));
         arm::print(&mut a);
+        a.mov_imm(X4, RESETS);
+        a.ldr(X0, Addr::Off(X4, 0));
+        a.add_imm(X1, X0, 1);
+        a.str(X1, Addr::Off(X4, 0));
+        a.cmp_imm(X0, self.resets as u32);
+        let last = a.label();
+        a.b_cond(Cond::Eq, last);
+        arm::reset(&mut a);
+        a.bind(last);
         arm::pass(&mut a);
 
         let handler = a.pc();
@@ -165,6 +184,8 @@ impl Plan {
 
         a.place(start);
         hart::first_only(&mut a);
+        a.li(T0, SHARED);
+        a.sd(ZERO, DONE, T0);
         for (r, value) in [(S0, CLAIM), (S1, 0), (S2, 0), (S3, FROM_ARM), (S4, SIDE), (S5, K)] {
             a.li(r, value);
         }

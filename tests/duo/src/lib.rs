@@ -62,10 +62,17 @@ impl Pair {
     /// # Panics
     /// When emu cannot be run.
     pub fn run(&self, name: &str, more: &[&str], limit: Duration) -> Finished {
+        self.run_with(name, more, &[], limit)
+    }
+    /// The same with variables in emu's environment.
+    ///
+    /// # Panics
+    /// As `run`.
+    pub fn run_with(&self, name: &str, more: &[&str], variables: &[(&str, &str)], limit: Duration) -> Finished {
         let scratch = Scratch::new(&format!("duo-{name}"));
         let (arm, hart) = (scratch.file("arm.bin", &self.arm), scratch.file("hart.bin", &self.hart));
         let mut command = Command::new(emu::binary().unwrap());
         command.args(["-m", "4", "-nographic", "-M", &format!("duo,aarch64={arm},riscv64={hart}")]).args(more);
-        process::run(&mut command, limit).unwrap()
+        process::run(command.envs(variables.iter().copied()), limit).unwrap()
     }
 }

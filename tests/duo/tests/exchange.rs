@@ -8,7 +8,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(900);
 
 fn plan(messages: u64) -> Plan {
-    Plan { messages, seeds: [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210] }
+    Plan { messages, seeds: [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210], alias: false, resets: 0 }
 }
 
 /// Messages each way: `EMU_MESSAGES` altogether (`cargo xtask soak` asks for ten million).
@@ -20,10 +20,15 @@ fn messages() -> u64 {
 }
 
 fn exchange(name: &str, messages: u64, more: &[&str]) {
-    let plan = plan(messages);
-    let done = plan.pair().run(name, more, LIMIT);
-    assert_eq!((done.code, done.text()), (Some(0), plan.printed()), "{}", done.errors());
-    println!("{name}: {} messages in {:.1} s of CPU time", 2 * messages, done.cpu.as_secs_f64());
+    carry_out(name, &plan(messages), more, &[]);
+}
+
+/// What emu prints besides.
+fn carry_out(name: &str, plan: &Plan, more: &[&str], variables: &[(&str, &str)]) -> String {
+    let done = plan.pair().run_with(name, more, variables, LIMIT);
+    assert_eq!((done.code, done.text()), (Some(0), plan.printed()), "{plan:?} {more:?} {variables:?}: {}", done.errors());
+    println!("{name}: {} messages in {:.1} s of CPU time", 2 * plan.messages, done.cpu.as_secs_f64());
+    done.errors()
 }
 
 #[test]
@@ -44,6 +49,35 @@ fn by_the_interpreter() {
 #[test]
 fn with_more_cpus_than_take_part() {
     exchange("more", 5_000, &["-smp", "3", "-cpu", "cortex-a72+max"]);
+}
+
+#[test]
+fn at_several_addresses() {
+    for more in [&["--stats"][..], &["--stats", "-icount", "shift=1,seed=5"]] {
+        let errors = carry_out("alias", &Plan { alias: true, ..plan(5_000) }, more, &[]);
+        assert!(statistic(&errors, "entries of code that moves:").is_some_and(|n| n > 10), "{errors}");
+    }
+    carry_out("alias-interpreter", &Plan { alias: true, ..plan(1_000) }, &["-accel", "interp"], &[]);
+}
+
+#[test]
+fn after_resets() {
+    for more in [&[][..], &["-icount", "shift=1,seed=5"], &["-accel", "interp"]] {
+        carry_out("resets", &Plan { resets: 3, alias: true, ..plan(500) }, more, &[]);
+    }
+}
+
+/// With what generated code can do without, and with little room for it.
+#[test]
+fn in_other_ways() {
+    for variable in [("EMU_JIT", "hot"), ("EMU_JIT", "cold"), ("EMU_JIT", "plain"), ("EMU_JIT", "fixed"), ("EMU_HOST", "x86-64-v2"), ("EMU_INTERP", "plain")] {
+        carry_out("ways", &Plan { alias: true, ..plan(1_000) }, &[], &[variable]);
+    }
+    carry_out("unchained", &plan(1_000), &["-d", "nochain"], &[]);
+}
+
+fn statistic(errors: &str, name: &str) -> Option<u64> {
+    errors.lines().find_map(|l| l.strip_prefix(name)).and_then(|n| n.trim().parse().ok())
 }
 
 /// What a run under icount prints, with hashes of its state on the way and at its end.
@@ -88,8 +122,7 @@ fn both_translate_the_same_page() {
     }
     // Each is shown in its own language.
     assert!(errors.contains("eret") && errors.contains("mret"), "no disassembly");
-    let count = |name: &str| errors.lines().find_map(|l| l.strip_prefix(name)).and_then(|n| n.trim().parse::<u64>().ok());
-    let executed = count("instructions executed:");
+    let executed = statistic(&errors, "instructions executed:");
     assert!(executed.is_some_and(|n| n > 20_000), "{executed:?} instructions");
-    assert_eq!(count("pages of code invalidated:"), Some(0), "nobody writes to code");
+    assert_eq!(statistic(&errors, "pages of code invalidated:"), Some(0), "nobody writes to code");
 }
