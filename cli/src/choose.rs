@@ -107,7 +107,9 @@ pub fn choose<'a>(
     if machine.name.is_empty() {
         // A target that does not exist is the nearer mistake.
         target_name.map(|t| catalogue.targets_of(t)).transpose()?;
-        let fits = |m: &MachineEntry| target_name.is_none_or(|t| m.targets.iter().any(|x| x == t));
+        // What only the program's name says may be one of several targets.
+        let takes = |x: &str, t: &str| x == t || asked.is_none() && x.split('+').any(|part| part == t);
+        let fits = |m: &MachineEntry| target_name.is_none_or(|t| m.targets.iter().any(|x| takes(x, t)));
         let mut there: Vec<&str> = catalogue.machines().filter(|(m, _)| fits(m)).map(|(m, _)| m.name.as_str()).collect();
         there.sort_unstable();
         there.dedup();

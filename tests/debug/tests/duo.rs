@@ -72,11 +72,12 @@ fn the_harts() {
         show("here", "$pc"),
         show("t1", "$t1"),
         show("hart", "$mhartid"),
-        show("other", "$_thread"),
+        "monitor info cpus".into(),
     ];
     let (text, said) = debug("riscv64", "riscv:rv64", &commands);
     assert_eq!((value(&text, "start"), value(&text, "here"), value(&text, "t1")), ("0x80100000".into(), "0x80100010".into(), "0xa001000".into()));
     assert_eq!(value(&text, "hart"), "0x0");
+    assert!(text.contains("CPU 0 (of another target): running") && text.contains("CPU 2 (thread 3): running"), "{text}");
     assert!(text.contains("CPU 2:") && text.contains("CPU 3:") && !text.contains("CPU 0:"), "{text}");
     assert!(said.contains("AArch64 CPU here") && said.contains("RISC-V hart here"), "{said}");
 }
