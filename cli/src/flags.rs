@@ -66,9 +66,9 @@ const NO_MONITOR: &str = "the monitor is not implemented yet";
 #[rustfmt::skip]
 pub static FLAGS: &[Flag] = &[
     row("machine", &["M"], "NAME[,KEY=VALUE...]", MACHINE, "Machine and its options; 'help' lists machines, NAME,help its options", Works),
-    row("target", &[], "NAME", MACHINE, "Guest architecture, where the machine takes several", Works),
-    row("cpu", &[], "MODEL[,KEY=VALUE...]", MACHINE, "CPU model and its options; 'help' lists models", Works),
-    row("smp", &[], "N", MACHINE, "Number of CPUs (also cpus=N)", Works),
+    row("target", &[], "NAME", MACHINE, "Guest architecture, where the machine takes several; NAME+NAME where it has CPUs of both", Works),
+    row("cpu", &[], "MODEL[,KEY=VALUE...]", MACHINE, "CPU model and its options (MODEL+MODEL for two targets); 'help' lists models", Works),
+    row("smp", &[], "N", MACHINE, "Number of CPUs, of each target if there are several (also cpus=N)", Works),
     row("memory", &["m"], "SIZE", MACHINE, "RAM: a number of MiB, or one with K, M, G or T (also size=SIZE)", Works),
     row("kernel", &[], "FILE", BOOT, "Kernel", Works),
     row("initrd", &[], "FILE", BOOT, "Initial RAM disk", Works),
@@ -94,7 +94,7 @@ pub static FLAGS: &[Flag] = &[
     row("log", &["d"], "ITEM[,ITEM...]", LOOK, "Log these; 'help' lists them", Works),
     row("log-file", &["D"], "FILE", LOOK, "Where the log goes, instead of standard error", Works),
     row("dfilter", &[], "RANGE[,RANGE...]", LOOK, "Log code in these address ranges only: START..END, START+LEN, START-LEN", Works),
-    row("gdb", &[], "tcp:[HOST]:PORT|unix:PATH", LOOK, "Let gdb connect there ('target remote'); without HOST from this computer only", Works),
+    row("gdb", &[], "tcp:[HOST]:PORT|unix:PATH", LOOK, "Let gdb connect there ('target remote'); without HOST from this computer only. Of several targets it sees one: ,target=NAME", Works),
     row("gdb-default", &["s"], "", LOOK, "The same as -gdb tcp::1234", Works),
     row("freeze", &["S"], "", LOOK, "Start stopped: gdb lets the CPUs run", Works),
     row("stats", &[], "", LOOK, "Print statistics at the end", Works),

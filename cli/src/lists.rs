@@ -34,10 +34,10 @@ pub struct Only<'a> {
 
 impl Only<'_> {
     fn target(&self, t: &TargetEntry) -> bool {
-        self.target.is_none_or(|name| t.name == name)
+        self.target.is_none_or(|names| names.split('+').any(|name| t.name == name))
     }
     fn machine(&self, m: &MachineEntry) -> bool {
-        self.machine.is_none_or(|name| m.name == name) && self.target.is_none_or(|name| m.targets.iter().any(|t| t == name))
+        self.machine.is_none_or(|name| m.name == name) && self.target.is_none_or(|name| m.targets.iter().any(|t| t == name || t.split('+').any(|part| part == name)))
     }
 }
 
@@ -81,7 +81,9 @@ pub fn list(catalogue: &Catalogue, which: List, only: Only<'_>, as_json: bool) -
                     "name": m.name.as_str(), "description": m.description.as_str(), "targets": targets, "default_cpu": m.default_cpu.as_str(),
                     "max_cpus": m.max_cpus, "default_ram": m.default_ram, "options": options, "plugin": file.to_string_lossy(),
                 });
-                (vec![m.name.to_string(), format!("{} (target {})", m.description, targets.join(", "))], value)
+                // "a+b" is one choice: CPUs of both.
+                let together = if targets.iter().any(|t| t.contains('+')) { ", CPUs of each" } else { "" };
+                (vec![m.name.to_string(), format!("{} (target {}{together})", m.description, targets.join(", "))], value)
             })
             .unzip(),
         List::Cpus => catalogue
@@ -116,7 +118,9 @@ pub fn list(catalogue: &Catalogue, which: List, only: Only<'_>, as_json: bool) -
 
 /// The options of a machine, as `-M NAME,help` shows them.
 pub fn machine_help(m: &MachineEntry) -> String {
-    let mut out = format!("{}: {}; at most {} CPU{}, {} MiB unless -m says otherwise\n", m.name, m.description, m.max_cpus, if m.max_cpus == 1 { "" } else { "s" }, m.default_ram >> 20);
+    let each = if m.targets.iter().any(|t| t.contains('+')) { " of each target" } else { "" };
+    let cpus = if m.max_cpus == 1 { "CPU" } else { "CPUs" };
+    let mut out = format!("{}: {}; at most {} {cpus}{each}, {} MiB unless -m says otherwise\n", m.name, m.description, m.max_cpus, m.default_ram >> 20);
     let rows: Vec<Vec<String>> =
         m.options.iter().map(|o| vec![format!("  {}={}", o.name, o.values), format!("[{}]", o.default), o.description.to_string()]).collect();
     out += &if rows.is_empty() { "  no options\n".to_owned() } else { table(&rows) };

@@ -170,7 +170,7 @@ pub fn run(matches: ArgMatches, program: &str, guest: Option<Program>) -> Result
         return user::run(&spec).map_err(one);
     }
     let limit = args.last("timeout")?.map(|t| parse_duration(&t).map_err(|e| one(format!("--timeout: {e}")))).transpose()?;
-    let listener = debugger(&args)?;
+    let listener = debugger(&args, &spec)?;
     let semihosting = semihosting(&args, &spec)?;
     let mut streams = Streams::open(&serial_lines(&args)?, args.script()?).map_err(one)?;
     if let Some(config) = &semihosting {
@@ -189,8 +189,8 @@ pub fn run(matches: ArgMatches, program: &str, guest: Option<Program>) -> Result
     Ok(watch(&machine, &streams, limit, args.on("stats"), server))
 }
 
-/// Listens where -gdb or -s says.
-fn debugger(args: &Args) -> Result<Option<Listener>, Mistakes> {
+/// Listens where -gdb or -s says, for a debugger that sees the CPUs of one of the machine's targets, by its place among them.
+fn debugger(args: &Args, spec: &MachineSpec<'_>) -> Result<Option<(Listener, usize)>, Mistakes> {
     let text = match args.last("gdb")? {
         None if args.on("gdb-default") => Some("tcp::1234".to_owned()),
         text => text.filter(|t| t != "none"),
@@ -198,11 +198,23 @@ fn debugger(args: &Args) -> Result<Option<Listener>, Mistakes> {
     let Some(text) = text else {
         return if args.on("freeze") { Err(one("-S: only a debugger could start the CPUs; add -s or -gdb")) } else { Ok(None) };
     };
-    let address = Address::parse(&text).map_err(one)?;
-    Listener::bind(&address).map(Some).map_err(one)
+    let (wanted, rest): (Vec<&str>, Vec<&str>) = text.split(',').partition(|part| part.starts_with("target="));
+    let place = rest.join(",");
+    let names = || spec.clusters.iter().map(|c| c.target.name.as_str());
+    let all = || names().collect::<Vec<_>>().join(", ");
+    let cluster = match wanted.last().map(|w| &w["target=".len()..]) {
+        None if spec.clusters.len() > 1 => {
+            return Err(one(format!("a debugger sees the CPUs of one target, and the machine '{}' has those of {}; write -gdb {place},target=NAME", spec.machine.name, all())));
+        }
+        None => 0,
+        Some(name) => names().position(|n| n == name).ok_or_else(|| one(format!("-gdb {text}: the machine has no CPUs of the target '{name}'; it has those of: {}", all())))?,
+    };
+    let address = Address::parse(&place).map_err(one)?;
+    Listener::bind(&address).map(|l| Some((l, cluster))).map_err(one)
 }
 
-fn attend_debuggers(listener: Listener, machine: &Arc<Machine>) -> Result<Server, String> {
+fn attend_debuggers((listener, cluster): (Listener, usize), machine: &Arc<Machine>) -> Result<Server, String> {
+    machine.debug_choose(cluster);
     let place = listener.shown();
     let server = Server::start(listener, machine)?;
     eprintln!("gdb: waiting for a debugger: target remote {place}");
@@ -219,7 +231,7 @@ fn print_lists(args: &Args, catalogue: &Catalogue, machines: &[String], cpu: Opt
         return if json { Err(one("--json belongs to a list, such as --list-machines")) } else { Ok(false) };
     }
     // A list narrowed to what does not exist would be empty without a reason.
-    target.map(|t| catalogue.target(t)).transpose().map_err(one)?;
+    target.map(|t| catalogue.targets_of(t)).transpose().map_err(one)?;
     let exists = name.is_some_and(|n| catalogue.machines().any(|(m, _)| m.name == n));
     // A list may show several machines of one name.
     let entry = match name {
@@ -239,7 +251,7 @@ fn print_lists(args: &Args, catalogue: &Catalogue, machines: &[String], cpu: Opt
         // -cpu help: of the targets that the machine takes.
         (false, entry) => match (target, entry) {
             (None, Some(entry)) => {
-                for t in entry.targets.iter().filter(|t| catalogue.targets().any(|(e, _)| e.name == **t)) {
+                for t in entry.targets.iter().flat_map(|t| t.split('+')).filter(|t| catalogue.targets().any(|(e, _)| e.name == **t)) {
                     print!("{}", list(catalogue, List::Cpus, Only { target: Some(t), machine: None }, json));
                 }
             }
@@ -251,7 +263,7 @@ fn print_lists(args: &Args, catalogue: &Catalogue, machines: &[String], cpu: Opt
 
 fn spec<'a>(args: &Args, choice: Choice<'a>, log: emu_exec::TraceOptions) -> Result<MachineSpec<'a>, Mistakes> {
     let machine = choice.machine;
-    let cpus = args.last("smp")?.map_or(Ok(1), |t| values::cpus(&t, &machine.name, machine.max_cpus)).map_err(one)?;
+    let cpus = args.last("smp")?.map_or(Ok(1), |t| values::cpus(&t, &machine.name, machine.max_cpus, choice.clusters.len())).map_err(one)?;
     let ram_bytes = args.last("memory")?.map_or(Ok(machine.default_ram), |t| values::memory(&t)).map_err(one)?;
     let clock = args.last("icount")?.map_or(Ok(Clock::Host), |t| values::icount(&t)).map_err(one)?;
     let interpreter = args.last("accel")?.map_or(Ok(false), |t| values::accel(&t)).map_err(one)?;
@@ -266,10 +278,8 @@ fn spec<'a>(args: &Args, choice: Choice<'a>, log: emu_exec::TraceOptions) -> Res
         }
     }
     Ok(MachineSpec {
-        target: choice.target,
         machine,
-        cpu: choice.cpu,
-        cpu_options: choice.cpu_options,
+        clusters: choice.clusters,
         cpus,
         ram_bytes,
         machine_options: choice.machine_options,

@@ -71,8 +71,8 @@ pub fn memory(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Parses the value of -smp for a machine of at most `max` CPUs.
-pub fn cpus(text: &str, machine: &str, max: u32) -> Result<u32, String> {
+/// Parses the value of -smp for a machine of at most `max` CPUs of each of so many targets.
+pub fn cpus(text: &str, machine: &str, max: u32, targets: usize) -> Result<u32, String> {
     let number = |what: &str, v: &str| -> Result<u32, String> {
         v.parse().map_err(|_| format!("-smp {text}: '{v}' is no number of {what}; write -smp N with N from 1 to {max}"))
     };
@@ -98,7 +98,7 @@ pub fn cpus(text: &str, machine: &str, max: u32) -> Result<u32, String> {
     };
     match count {
         0 => Err(format!("-smp {text}: a machine needs at least one CPU")),
-        c if c > max => Err(format!("-smp {text}: the machine '{machine}' takes at most {max} CPUs")),
+        c if c > max => Err(format!("-smp {text}: the machine '{machine}' takes at most {max} CPUs{}", if targets > 1 { " of each target" } else { "" })),
         c => Ok(c),
     }
 }
@@ -211,10 +211,10 @@ mod tests {
     #[test]
     fn cpu_counts() {
         for (text, want) in [("4", 4), ("cpus=2", 2), ("4,sockets=1,cores=4", 4), ("cores=2,threads=2", 4), ("sockets=1", 1)] {
-            assert_eq!(cpus(text, "m", 8), Ok(want), "{text}");
+            assert_eq!(cpus(text, "m", 8, 1), Ok(want), "{text}");
         }
         for bad in ["0", "9", "9999", "x", "", "4,cores=2", "2,foo=1", "-1", "99999999999"] {
-            assert!(cpus(bad, "m", 8).unwrap_err().starts_with(&format!("-smp {bad}: ")), "{bad}");
+            assert!(cpus(bad, "m", 8, 1).unwrap_err().starts_with(&format!("-smp {bad}: ")), "{bad}");
         }
     }
 

@@ -13,7 +13,7 @@ use emu_ir::{Shape, Ty};
 pub struct CpuHeader {
     /// Program counter, a virtual address. Exact whenever the dispatcher or a helper with `NEEDS_PC` runs.
     pub pc: u64,
-    /// What besides the address a translation depends on; the target keeps it current.
+    /// What besides the address a translation depends on; the target keeps it current. The top byte is zero.
     pub mode_key: u64,
     /// Not zero: leave translated code at the next check.
     pub exit_request: AtomicU32,
@@ -35,8 +35,8 @@ pub struct CpuHeader {
     pub index: u32,
     /// The event register (send-event, wait-for-event).
     pub event: AtomicU32,
-    /// Not used; zero.
-    pub reserved0: u32,
+    /// Number of the first CPU of this target: not 0 where the machine has CPUs of another one as well.
+    pub first: u32,
     /// The host's functions.
     pub services: *const HostServices,
     /// The host's own record of this CPU.
@@ -45,6 +45,13 @@ pub struct CpuHeader {
     pub instance: *const c_void,
     /// Not used; zero.
     pub reserved: [u64; 16],
+}
+
+impl CpuHeader {
+    /// Number of this CPU among those of its target, from 0: what the guest knows it by.
+    pub const fn number(&self) -> u32 {
+        self.index.wrapping_sub(self.first)
+    }
 }
 
 // SAFETY: the pointers are to the host's and the target's per-machine records, which any thread may use.

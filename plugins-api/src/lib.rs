@@ -33,7 +33,7 @@ pub use device::{Device, DeviceHandle, DeviceVtable};
 pub use emu_ir as ir;
 pub use emu_softfloat as softfloat;
 pub use ffi::{KeyValue, Sink, Slice, Str};
-pub use machine::{Board, BoardHandle, MachineConfig, MachineRegistration, MachineVtable, OptionInfo};
+pub use machine::{Board, BoardHandle, Cluster, MachineConfig, MachineRegistration, MachineVtable, OptionInfo};
 pub use services::{DeviceId, FlushKind, Host, HostServices, N_SERVICES, Power, SERVICE_DOCS, SERVICES, SemihostingCall, StreamId, SystemEvent, TlbFlush, services_hash};
 pub use snapshot::{Reader, Writer};
 pub use target::{Architecture, ArchitectureHandle, CpuModelInfo, TargetConfig, TargetRegistration, TargetVtable};

@@ -8,29 +8,94 @@ use core::ffi::c_void;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct MachineConfig<'a> {
-    /// Target name.
+    /// Target name; of a machine with several, all of them as it was registered with ("a+b").
     pub target: Str<'a>,
-    /// CPU model.
+    /// CPU model, or one for each target ("x+y").
     pub cpu: Str<'a>,
-    /// Number of CPUs.
+    /// Number of CPUs, of all targets together.
     pub cpus: u32,
-    /// Not used; zero.
-    pub reserved: u32,
+    /// Size of this struct in bytes; 0 from hosts whose struct ends before `clusters`.
+    pub bytes: u32,
     /// Size of RAM in bytes.
     pub ram_bytes: u64,
     /// Machine options (`-M virt,key=value`).
     pub options: Slice<'a, KeyValue<'a>>,
     /// What to start: "kernel", "initrd", "dtb", "append", "bios", "pflash0"...; values are paths or, for "append", text.
     pub images: Slice<'a, KeyValue<'a>>,
-    /// The target's facts for firmware tables.
+    /// The target's facts for firmware tables; the first target's, like the next two.
     pub cpu_properties: Slice<'a, KeyValue<'a>>,
+    /// The target's input lines.
+    pub inputs: Slice<'a, Str<'a>>,
+    /// The target's output lines.
+    pub outputs: Slice<'a, Str<'a>>,
+    /// The CPUs by target, in the order in which the machine names these. Empty before the targets exist (in `cpu_options`).
+    pub clusters: Slice<'a, Cluster<'a>>,
+}
+
+/// All CPUs of one target.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Cluster<'a> {
+    /// Target name.
+    pub target: Str<'a>,
+    /// CPU model.
+    pub cpu: Str<'a>,
+    /// Number of the first of them; the others follow.
+    pub first: u32,
+    /// How many there are.
+    pub cpus: u32,
+    /// The target's facts for firmware tables.
+    pub properties: Slice<'a, KeyValue<'a>>,
     /// The target's input lines.
     pub inputs: Slice<'a, Str<'a>>,
     /// The target's output lines.
     pub outputs: Slice<'a, Str<'a>>,
 }
 
+fn place(names: Slice<'_, Str<'_>>, name: &str) -> Option<u32> {
+    names.get().iter().position(|n| n.get() == name).map(|i| i as u32)
+}
+
+impl<'a> Cluster<'a> {
+    /// A fact about the CPUs.
+    pub fn property(&self, key: &str) -> Option<&'a str> {
+        MachineConfig::find(self.properties, key)
+    }
+    /// Number of the input line of that name.
+    pub fn input(&self, name: &str) -> Option<u32> {
+        place(self.inputs, name)
+    }
+    /// Number of the output line of that name.
+    pub fn output(&self, name: &str) -> Option<u32> {
+        place(self.outputs, name)
+    }
+}
+
 impl<'a> MachineConfig<'a> {
+    /// Size of the struct before anything was appended to it.
+    const FIRST_BYTES: usize = core::mem::offset_of!(MachineConfig<'static>, clusters);
+
+    /// What a host, older or newer than this, passed.
+    ///
+    /// # Safety
+    /// `config` must be valid for the bytes that it says it has.
+    unsafe fn received(config: *const MachineConfig<'a>) -> MachineConfig<'a> {
+        // SAFETY: the caller vouches for the bytes that are read; all members are copied, but for the last, which is set where it is not.
+        unsafe {
+            let mut out = core::mem::MaybeUninit::<MachineConfig<'a>>::zeroed();
+            let has_all = (&raw const (*config).bytes).read() as usize >= size_of::<MachineConfig<'_>>();
+            let bytes = if has_all { size_of::<MachineConfig<'_>>() } else { Self::FIRST_BYTES };
+            core::ptr::copy_nonoverlapping(config.cast::<u8>(), out.as_mut_ptr().cast::<u8>(), bytes);
+            if !has_all {
+                (&raw mut (*out.as_mut_ptr()).clusters).write(Slice::new(&[]));
+            }
+            out.assume_init()
+        }
+    }
+    /// The CPUs of a target.
+    pub fn cluster(&self, target: &str) -> Option<&'a Cluster<'a>> {
+        self.clusters.get().iter().find(|c| c.target.get() == target)
+    }
     fn find(list: Slice<'a, KeyValue<'a>>, key: &str) -> Option<&'a str> {
         list.get().iter().rev().find(|kv| kv.key.get() == key).map(|kv| kv.value.get())
     }
@@ -48,11 +113,11 @@ impl<'a> MachineConfig<'a> {
     }
     /// Number of the CPU input line of that name.
     pub fn input(&self, name: &str) -> Option<u32> {
-        self.inputs.get().iter().position(|n| n.get() == name).map(|i| i as u32)
+        place(self.inputs, name)
     }
     /// Number of the CPU output line of that name.
     pub fn output(&self, name: &str) -> Option<u32> {
-        self.outputs.get().iter().position(|n| n.get() == name).map(|i| i as u32)
+        place(self.outputs, name)
     }
 }
 
@@ -61,7 +126,8 @@ pub trait Board: Send + Sync + Sized + 'static {
     /// Builds the machine: maps RAM and devices, loads what is to be started, turns on the first CPU. The error is one sentence for the
     /// user.
     fn create(config: &MachineConfig<'_>, host: Host) -> Result<Self, String>;
-    /// Options that the machine demands of the target, before it exists ("el3" = "off").
+    /// Options that the machine demands of the target, before it exists ("el3" = "off"). Of several targets it demands it of all, or of one
+    /// ("TARGET.el3").
     fn cpu_options(config: &MachineConfig<'_>) -> Vec<(String, String)> {
         let _ = config;
         Vec::new()
@@ -109,7 +175,7 @@ impl<B: Board> Shims<B> {
     };
     unsafe extern "C" fn create(config: *const MachineConfig<'_>, services: *const HostServices, ctx: *mut c_void, error: Sink) -> *mut c_void {
         // SAFETY: see the impl; services and context live as long as the process.
-        match B::create(unsafe { &*config }, unsafe { Host::new(services, ctx) }) {
+        match B::create(&unsafe { MachineConfig::received(config) }, unsafe { Host::new(services, ctx) }) {
             Ok(b) => Box::into_raw(Box::new(b)).cast(),
             Err(e) => {
                 error.write(e.as_bytes());
@@ -119,7 +185,7 @@ impl<B: Board> Shims<B> {
     }
     unsafe extern "C" fn cpu_options(config: *const MachineConfig<'_>, out: Sink) {
         // SAFETY: see the impl.
-        for (k, v) in B::cpu_options(unsafe { &*config }) {
+        for (k, v) in B::cpu_options(&unsafe { MachineConfig::received(config) }) {
             out.write(format!("{k}={v}\n").as_bytes());
         }
     }
@@ -166,11 +232,12 @@ pub struct MachineRegistration {
     pub name: &'static str,
     /// One line.
     pub description: &'static str,
-    /// Targets whose CPUs it takes, the default one first.
+    /// Targets whose CPUs it takes, the default one first. One that needs CPUs of several targets at the same time names them as one, in the
+    /// order of their CPUs' numbers: "a+b".
     pub targets: &'static [&'static str],
-    /// CPU model when none is asked for, of the first target; empty: the target's default.
+    /// CPU model when none is asked for, of the first target ("x+y" for two); empty: the target's default.
     pub default_cpu: &'static str,
-    /// Largest number of CPUs.
+    /// Largest number of CPUs of a target.
     pub max_cpus: u32,
     /// RAM in bytes when no size is asked for.
     pub default_ram: u64,
@@ -262,5 +329,43 @@ impl BoardHandle {
     pub fn cpu_output(&self, cpu: u32, line: u32, level: bool) {
         // SAFETY: see `restart`.
         unsafe { (self.vtable.cpu_output)(self.object, cpu, line, u32::from(level)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(target: &'static str, first: u32) -> Cluster<'static> {
+        static INPUTS: [Str<'static>; 2] = [Str::new("a"), Str::new("b")];
+        let none = Slice::new(&[]);
+        Cluster { target: Str::new(target), cpu: Str::new("x"), first, cpus: 2, properties: none, inputs: Slice::new(&INPUTS), outputs: Slice::new(&[]) }
+    }
+
+    #[test]
+    fn what_an_older_host_does_not_pass_is_empty() {
+        let clusters = [cluster("one", 0), cluster("two", 2)];
+        let mut config = MachineConfig {
+            target: Str::new("one+two"),
+            cpu: Str::new("x+x"),
+            cpus: 4,
+            bytes: size_of::<MachineConfig<'_>>() as u32,
+            ram_bytes: 1 << 20,
+            options: Slice::new(&[]),
+            images: Slice::new(&[]),
+            cpu_properties: Slice::new(&[]),
+            inputs: Slice::new(&[]),
+            outputs: Slice::new(&[]),
+            clusters: Slice::new(&clusters),
+        };
+        // SAFETY: the struct is whole.
+        let new = unsafe { MachineConfig::received(&config) };
+        assert_eq!(new.cluster("two").map(|c| (c.first, c.input("b"), c.output("b"))), Some((2, Some(1), None)));
+        assert!(new.cluster("three").is_none());
+        config.bytes = 0;
+        // SAFETY: as above; less is read.
+        let old = unsafe { MachineConfig::received(&config) };
+        assert_eq!((old.target.get(), old.cpus, old.ram_bytes, old.clusters.get().len()), ("one+two", 4, 1 << 20, 0));
+        assert_eq!(MachineConfig::FIRST_BYTES % 8, 0);
     }
 }

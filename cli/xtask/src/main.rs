@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
 usage: cargo xtask test [ARGUMENT...]   build emu and all plugins, then run all tests (arguments go to the test runner)
-       cargo xtask soak [ARGUMENT...]   the same tests, longer: EMU_DIFF_SCALE, EMU_BOOTS, EMU_LITMUS_COUNT, EMU_USER_FULL
+       cargo xtask soak [ARGUMENT...]   the same tests, longer: EMU_DIFF_SCALE, EMU_BOOTS, EMU_LITMUS_COUNT, EMU_MESSAGES, EMU_USER_FULL
        cargo xtask bench [FLAG...]      CPU time of guests beside QEMU's (tests/perf/README.md; --help lists the flags)
        cargo xtask dist                 a tarball, a Debian package and the static binary, in dist/ of the build folder, each tried out
        cargo xtask new-target NAME [--path DIR] [--api PATH-OR-VERSION]
@@ -21,7 +21,7 @@ usage: cargo xtask test [ARGUMENT...]   build emu and all plugins, then run all 
 ";
 
 /// Settings of a soak, where the environment does not say otherwise.
-const SOAK: [(&str, &str); 4] = [("EMU_DIFF_SCALE", "20"), ("EMU_BOOTS", "20"), ("EMU_LITMUS_COUNT", "5000000"), ("EMU_USER_FULL", "1")];
+const SOAK: [(&str, &str); 5] = [("EMU_DIFF_SCALE", "20"), ("EMU_BOOTS", "20"), ("EMU_LITMUS_COUNT", "5000000"), ("EMU_MESSAGES", "10000000"), ("EMU_USER_FULL", "1")];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_path_buf()

@@ -56,7 +56,9 @@ pub fn status(machine: &Machine, cpu: u32) -> &'static str {
 
 fn info_cpus(machine: &Machine, out: &mut String) -> Wish {
     for cpu in 0..machine.cpus.len() as u32 {
-        let _ = writeln!(out, "CPU {cpu} (thread {}): {}", cpu + 1, status(machine, cpu));
+        let seen = machine.debug_cpus().any(|c| c == cpu);
+        let thread = if seen { format!("thread {}", cpu + 1) } else { "of another target".to_owned() };
+        let _ = writeln!(out, "CPU {cpu} ({thread}): {}", status(machine, cpu));
     }
     Wish::Nothing
 }

@@ -197,7 +197,7 @@ impl MultiThreadBase for Debuggee {
         if self.machine.debug_write_memory(cpu(tid), addr, data) { Ok(()) } else { refused() }
     }
     fn list_active_threads(&mut self, thread_is_active: &mut dyn FnMut(Tid)) -> Result<(), Infallible> {
-        (0..self.machine.cpus.len() as u32).for_each(|n| thread_is_active(tid(n)));
+        self.machine.debug_cpus().for_each(|n| thread_is_active(tid(n)));
         Ok(())
     }
     fn support_resume(&mut self) -> Option<MultiThreadResumeOps<'_, Self>> {

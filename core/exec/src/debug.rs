@@ -22,7 +22,7 @@ use emu_ir::MemFlags;
 use emu_mem::{PAGE_SIZE, slow};
 use emu_plugins_api::{Access, AccessKind, DebugLayout, FlushKind, SystemEvent, TlbFlush, Translation, debug_flag, fault};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
 use std::time::Duration;
 
@@ -186,6 +186,8 @@ pub struct Debug {
     shaped: AtomicBool,
     /// Watchpoints are reported before the access.
     watch_before: AtomicBool,
+    /// The cluster whose CPUs a debugger sees: it knows the registers of one target.
+    cluster: AtomicUsize,
     /// For each CPU: it steps.
     steps: Box<[AtomicBool]>,
     /// For each CPU: its next instruction may access what is watched.
@@ -220,6 +222,7 @@ impl Debug {
             watching: AtomicBool::new(false),
             shaped: AtomicBool::new(false),
             watch_before: AtomicBool::new(false),
+            cluster: AtomicUsize::new(0),
             steps: flags(cpus),
             passes: flags(cpus),
             points: RwLock::default(),
@@ -261,10 +264,14 @@ impl Debug {
         let next = shape.cuts.partition_point(|c| *c <= pc);
         shape.cuts.get(next).map_or(usual, |c| usual.min(c - pc))
     }
-    /// Slow bits of a page in the translation caches.
+    /// True for a CPU that a debugger sees: breakpoints and watchpoints are for those only.
+    fn concerns(&self, cpu: &Vcpu) -> bool {
+        self.cluster.load(Ordering::Relaxed) == cpu.cluster
+    }
+    /// Slow bits of a page in a CPU's translation caches.
     #[inline]
-    pub(crate) fn page_bits(&self, va: u64) -> u64 {
-        if self.watching.load(Ordering::Relaxed) && self.points().watches_page(va & !(PAGE_SIZE - 1)) { slow::WATCHED } else { 0 }
+    pub(crate) fn page_bits(&self, cpu: &Vcpu, va: u64) -> u64 {
+        if self.watching.load(Ordering::Relaxed) && self.concerns(cpu) && self.points().watches_page(va & !(PAGE_SIZE - 1)) { slow::WATCHED } else { 0 }
     }
     /// The machine was reset while no CPU ran: those that wait confirm that they do, having taken what the reset posted.
     pub(crate) fn after_reset(&self) {
@@ -319,7 +326,7 @@ impl Machine {
         }
         let mut s = self.debug.state();
         // What was posted belongs to the state that the debugger sees; under the lock, for the debugger may be looking already.
-        cpu.serve(self);
+        cpu.serve();
         let i = cpu.index as usize;
         s.held[i] = s.stopping || s.actions[i] == Action::Hold;
         self.debug_settle(&mut s);
@@ -335,7 +342,7 @@ impl Machine {
         if !s.stopping {
             return false;
         }
-        self.cpus.iter().for_each(|c| c.serve(self));
+        self.cpus.iter().for_each(|c| c.serve());
         s.held.fill(true);
         self.debug_settle(&mut s);
         // Other things than the debugger end the wait too; they are looked at in turns.
@@ -367,7 +374,8 @@ impl Machine {
             Action::Step(first, end) => Some((first, end)),
             _ => None,
         };
-        Some(Minder { points: self.debug.points(), step, insns, pass: None })
+        let points = if self.debug.concerns(cpu) { self.debug.points() } else { Arc::default() };
+        Some(Minder { points, step, insns, pass: None })
     }
 
     /// A block ended with the fault [`WATCH`]. The CPU stands at the instruction, of which nothing visible has happened.
@@ -469,7 +477,7 @@ impl Running<'_> {
     fn mind(&self, va: u64, size: u32, kind: AccessKind, flags: MemFlags) -> Result<(), Fault> {
         let (write, read) = (kind != AccessKind::READ, kind != AccessKind::WRITE);
         let debug = &self.machine.debug;
-        if debug.passes[self.vcpu.index as usize].load(Ordering::Relaxed) || debug.points().watched(va, size.into(), write, read).is_none() {
+        if debug.passes[self.vcpu.index as usize].load(Ordering::Relaxed) || !debug.concerns(self.vcpu) || debug.points().watched(va, size.into(), write, read).is_none() {
             return Ok(());
         }
         let last = va.wrapping_add(u64::from(size) - 1);
@@ -482,7 +490,7 @@ impl Running<'_> {
     }
     /// The same for an access of a helper, which has happened.
     pub(crate) fn note_watchpoints(&self, access: &Access, va: u64, len: usize) {
-        if self.machine.debug.watching.load(Ordering::Relaxed) && len != 0 {
+        if self.machine.debug.watching.load(Ordering::Relaxed) && len != 0 && self.machine.debug.concerns(self.vcpu) {
             self.machine.debug_note_access(self.vcpu, va, len as u64, access.kind == AccessKind::WRITE);
         }
     }
@@ -490,9 +498,19 @@ impl Running<'_> {
 
 /// For debuggers: one at a time, on one thread.
 impl Machine {
-    /// The registers that the target shows to debuggers.
+    /// Chooses the target whose CPUs debuggers see, by the number of its cluster. Before one is there.
+    pub fn debug_choose(&self, cluster: usize) {
+        self.debug.cluster.store(cluster, Ordering::SeqCst);
+    }
+
+    /// The CPUs that a debugger sees, by number.
+    pub fn debug_cpus(&self) -> impl Iterator<Item = u32> {
+        self.cpus.iter().filter(|c| self.debug.concerns(c)).map(|c| c.index)
+    }
+
+    /// The registers that their target shows to debuggers.
     pub fn debug_layout(&self) -> Option<DebugLayout> {
-        self.arch.debug_layout()
+        self.cpus.iter().find(|c| self.debug.concerns(c))?.arch.debug_layout()
     }
 
     /// Lets no CPU run before a debugger says so. Before `run`.
@@ -628,26 +646,26 @@ impl Machine {
     #[must_use]
     pub fn debug_read_register(&self, cpu: u32, number: u32, out: &mut [u8]) -> bool {
         // SAFETY: as in `debug_status`.
-        self.debug_with(cpu, |c| unsafe { self.arch.debug_read(c.header(), number, out) }).unwrap_or(false)
+        self.debug_with(cpu, |c| unsafe { c.arch.debug_read(c.header(), number, out) }).unwrap_or(false)
     }
 
     /// Writes a register of a CPU of the stopped machine.
     #[must_use]
     pub fn debug_write_register(&self, cpu: u32, number: u32, value: &[u8]) -> bool {
         // SAFETY: as in `debug_status`.
-        self.debug_with(cpu, |c| unsafe { self.arch.debug_write(c.header(), number, value) }).unwrap_or(false)
+        self.debug_with(cpu, |c| unsafe { c.arch.debug_write(c.header(), number, value) }).unwrap_or(false)
     }
 
     /// The physical address of a virtual one as a CPU of the stopped machine sees it, whatever it may do there.
     fn debug_physical(&self, cpu: &Vcpu, va: u64) -> Option<u64> {
         let page = va & !(PAGE_SIZE - 1);
         let kinds = [AccessKind::READ, AccessKind::FETCH];
-        let mut ways = kinds.into_iter().flat_map(|kind| (0..self.arch.layout().views).map(move |view| (kind, view)));
+        let mut ways = kinds.into_iter().flat_map(|kind| (0..cpu.arch.layout().views).map(move |view| (kind, view)));
         ways.find_map(|(kind, view)| {
             let access = Access { va: page, size: 4, kind, view: view as u8, reserved: 0, mem_flags: view, insn_info: 0 };
             let mut out = Translation::default();
             // SAFETY: the callers are inside `debug_with`; see `debug_status`.
-            let failed = unsafe { self.arch.walk(cpu.header(), &access, &mut out) };
+            let failed = unsafe { cpu.arch.walk(cpu.header(), &access, &mut out) };
             (failed == fault::NONE).then_some(out.pa & !(PAGE_SIZE - 1) | va & (PAGE_SIZE - 1))
         })
     }

@@ -15,8 +15,8 @@ pub struct HotCode {
 impl HotCode {
     /// Prepares one, for a machine with several CPUs and without an exact instruction count; the error is a sentence.
     pub fn new(arch: ArchitectureHandle, features: HostFeatures) -> Result<HotCode, String> {
-        let native = Native::prepare(&arch, 2, crate::vcpu::SLOTS, false, false, "", features, None)?;
-        let generator = native.generator();
+        let native = Native::prepare(&[arch], 2, crate::vcpu::SLOTS, false, false, "", features, None)?;
+        let generator = native.generator(0);
         Ok(HotCode { arch, native, generator })
     }
     /// The host code of the region at `pc`, an address in the page whose bytes are given, but for what lies out of the way; and how many

@@ -40,5 +40,5 @@ mod vcpu;
 pub use clock::Clock;
 pub use debug::{Action, CpuStatus, Points, Stop, StopSink, WatchKind, Watchpoint};
 pub use state_hash::StateHash;
-pub use machine::{Exit, Machine, MachineSpec, Streams, TraceOptions};
+pub use machine::{ClusterSpec, Exit, Machine, MachineSpec, Streams, TraceOptions};
 pub use services::services;

@@ -8,7 +8,7 @@ use crate::services::services;
 use crate::vcpu::{Request, Vcpu};
 use emu_mem::{AddressSpace, Window};
 use emu_plugins_api::{
-    ArchitectureHandle, BoardHandle, DeviceHandle, KeyValue, MachineConfig, MachineEntry, Slice, Str, SystemEvent, TargetConfig, TargetEntry,
+    ArchitectureHandle, BoardHandle, Cluster, DeviceHandle, KeyValue, MachineConfig, MachineEntry, Slice, Str, SystemEvent, TargetConfig, TargetEntry,
 };
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -72,17 +72,23 @@ pub trait Streams: Send + Sync + 'static {
     fn write(&self, name: &str, data: &[u8]);
 }
 
-/// What to make.
-pub struct MachineSpec<'a> {
-    /// The target.
+/// CPUs to make.
+pub struct ClusterSpec<'a> {
+    /// Their target.
     pub target: &'a TargetEntry,
-    /// The machine.
-    pub machine: &'a MachineEntry,
     /// CPU model.
     pub cpu: String,
     /// Its options.
     pub cpu_options: Vec<(String, String)>,
-    /// Number of CPUs.
+}
+
+/// What to make.
+pub struct MachineSpec<'a> {
+    /// The machine.
+    pub machine: &'a MachineEntry,
+    /// Its CPUs: of one target, or of several at the same time.
+    pub clusters: Vec<ClusterSpec<'a>>,
+    /// Number of CPUs of each.
     pub cpus: u32,
     /// RAM in bytes.
     pub ram_bytes: u64,
@@ -142,8 +148,6 @@ struct Control {
 
 /// A machine. Machines live as long as the process: plugins hold pointers to them.
 pub struct Machine {
-    /// The target's instance.
-    pub arch: ArchitectureHandle,
     /// Physical memory.
     pub space: AddressSpace,
     /// CPUs.
@@ -191,53 +195,79 @@ fn pairs(list: &[(String, String)]) -> Vec<KeyValue<'_>> {
     list.iter().map(|(k, v)| KeyValue { key: Str::new(k), value: Str::new(v) }).collect()
 }
 
+impl ClusterSpec<'_> {
+    /// The target's instance, with the user's options and what the machine demands: of all targets, or of this one by its name.
+    fn create(&self, spec: &MachineSpec<'_>, demanded: &[(String, String)]) -> Result<ArchitectureHandle, String> {
+        let of = |name: &str, key: &str| key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        let mut options = self.cpu_options.clone();
+        for (key, value) in demanded {
+            match spec.clusters.iter().find(|c| of(&c.target.name, key)) {
+                Some(c) if c.target.name == self.target.name => options.push((key[c.target.name.len() + 1..].to_owned(), value.clone())),
+                Some(_) => {}
+                None => options.push((key.clone(), value.clone())),
+            }
+        }
+        let options = pairs(&options);
+        let config = TargetConfig { model: Str::new(&self.cpu), options: Slice::new(&options), cpus: spec.cpus, reserved: 0 };
+        // SAFETY: the entry came from an opened plugin, which is never unloaded.
+        unsafe { ArchitectureHandle::create(self.target.vtable(), &config) }
+    }
+}
+
 impl Machine {
     /// Makes a machine: target, memory, devices, loaded images, first CPU ready to run. The error is one sentence for the user.
     pub fn create(spec: &MachineSpec<'_>, host: Arc<dyn Streams>) -> Result<Arc<Machine>, String> {
         let (options, images) = (pairs(&spec.machine_options), pairs(&spec.images));
+        let count = spec.clusters.len();
+        let target = spec.clusters.iter().map(|c| c.target.name.as_str()).collect::<Vec<_>>().join("+");
+        let cpu = spec.clusters.iter().map(|c| c.cpu.as_str()).collect::<Vec<_>>().join("+");
+        let cpu_count = spec.cpus * count as u32;
         let mut config = MachineConfig {
-            target: Str::new(&spec.target.name),
-            cpu: Str::new(&spec.cpu),
-            cpus: spec.cpus,
-            reserved: 0,
+            target: Str::new(&target),
+            cpu: Str::new(&cpu),
+            cpus: cpu_count,
+            bytes: size_of::<MachineConfig<'_>>() as u32,
             ram_bytes: spec.ram_bytes,
             options: Slice::new(&options),
             images: Slice::new(&images),
             cpu_properties: Slice::new(&[]),
             inputs: Slice::new(&[]),
             outputs: Slice::new(&[]),
+            clusters: Slice::new(&[]),
         };
         // SAFETY: the entry came from an opened plugin, which is never unloaded.
         let mut demanded = unsafe { BoardHandle::cpu_options(spec.machine.vtable(), &config) };
         // What a machine demands of core goes the same way.
         let direct = demanded.iter().any(|(k, v)| k == "core.memory" && v == "direct");
         demanded.retain(|(k, _)| !k.starts_with("core."));
-        let all_options: Vec<_> = spec.cpu_options.iter().cloned().chain(demanded).collect();
-        let target_options = pairs(&all_options);
-        let target_config = TargetConfig { model: Str::new(&spec.cpu), options: Slice::new(&target_options), cpus: spec.cpus, reserved: 0 };
-        // SAFETY: as above.
-        let arch = unsafe { ArchitectureHandle::create(spec.target.vtable(), &target_config) }?;
-        let layout = *arch.layout();
+        let archs = spec.clusters.iter().map(|c| c.create(spec, &demanded)).collect::<Result<Vec<_>, String>>()?;
+        if archs.is_empty() || archs.len() > crate::vcpu::CLUSTERS_MAX || (direct && archs.len() != 1) {
+            return Err(format!("the machine '{}' has CPUs of {count} targets, which cannot be; its plugin is broken", spec.machine.name));
+        }
         let deterministic = spec.clock != Clock::Host;
         if direct && deterministic {
             return Err(format!("-icount: the machine '{}' runs programs on the host's time; leave it out", spec.machine.name));
         }
-        let user = if direct { Some(Box::new(crate::user::User::new(arch.linux_abi())?)) } else { None };
+        let user = if direct { Some(Box::new(crate::user::User::new(archs[0].linux_abi())?)) } else { None };
         let room = if direct { crate::user::CPUS_MAX } else { 0 };
-        let cpus = Cpus::new((0..spec.cpus).map(|i| Arc::new(Vcpu::new(i, &layout))), room);
+        // The CPUs of a target have numbers that follow each other.
+        let vcpu = |i: u32| {
+            let cluster = (i / spec.cpus) as usize;
+            Arc::new(Vcpu::new(i, cluster, i / spec.cpus * spec.cpus, archs[cluster]))
+        };
+        let cpus = Cpus::new((0..cpu_count).map(vcpu), room);
         let unlinked = spec.log.each_block() || spec.log.unlinked;
         let native = match spec.interpreter {
             true => None,
-            false => crate::native::Native::new(&arch, spec.cpus, crate::vcpu::SLOTS, deterministic, unlinked, user.as_ref().map(|u| u.direct))?,
+            false => crate::native::Native::new(&archs, cpu_count, crate::vcpu::SLOTS, deterministic, unlinked, user.as_ref().map(|u| u.direct))?,
         };
         let machine = Arc::new(Machine {
-            arch,
             space: AddressSpace::new(),
             cpus,
             time: Time::new(spec.clock),
             code: CodeIndex::new(CODE_LIMIT),
             trace: spec.log.clone(),
-            debug: Debug::new(spec.cpus),
+            debug: Debug::new(cpu_count),
             native,
             plain: std::env::var_os("EMU_INTERP").is_some_and(|v| v == "plain"),
             user,
@@ -262,11 +292,24 @@ impl Machine {
         for cpu in &machine.cpus {
             cpu.reset(&machine);
         }
-        let properties: Vec<(String, String)> = arch.properties().into_iter().collect();
-        let properties = pairs(&properties);
-        config.cpu_properties = Slice::new(&properties);
-        config.inputs = layout.inputs;
-        config.outputs = layout.outputs;
+        let properties: Vec<Vec<(String, String)>> = archs.iter().map(|arch| arch.properties().into_iter().collect()).collect();
+        let properties: Vec<_> = properties.iter().map(|p| pairs(p)).collect();
+        let clusters = spec.clusters.iter().zip(&archs).zip(&properties).enumerate();
+        let clusters: Vec<Cluster<'_>> = clusters
+            .map(|(i, ((c, arch), properties))| Cluster {
+                target: Str::new(&c.target.name),
+                cpu: Str::new(&c.cpu),
+                first: i as u32 * spec.cpus,
+                cpus: spec.cpus,
+                properties: Slice::new(properties),
+                inputs: arch.layout().inputs,
+                outputs: arch.layout().outputs,
+            })
+            .collect();
+        config.cpu_properties = clusters[0].properties;
+        config.inputs = clusters[0].inputs;
+        config.outputs = clusters[0].outputs;
+        config.clusters = Slice::new(&clusters);
         let ctx = Arc::as_ptr(&machine).cast_mut().cast();
         // SAFETY: the machine was leaked above, so context and table outlive everything.
         let board = unsafe { BoardHandle::create(spec.machine.vtable(), &config, services(), ctx) }?;
@@ -274,6 +317,11 @@ impl Machine {
         machine.space.freeze();
         machine.built.store(true, Ordering::SeqCst);
         Ok(machine)
+    }
+
+    /// The target of the first CPU; programs' CPUs have no other.
+    pub fn arch(&self) -> &ArchitectureHandle {
+        &self.cpus[0].arch
     }
 
     /// Runs the machine until it ends.
@@ -578,7 +626,7 @@ impl Machine {
         for id in 0..8 {
             if due >> id & 1 == 1 {
                 // SAFETY: this is the CPU's thread.
-                unsafe { self.arch.timer(cpu.header(), id) };
+                unsafe { cpu.arch.timer(cpu.header(), id) };
             }
         }
     }
@@ -698,7 +746,7 @@ impl Machine {
                 }
             }
         }
-        by.resume(self);
+        by.resume();
     }
 
     /// Takes the input that a stream's device has not taken yet, and all that is queued for it.
@@ -859,15 +907,19 @@ impl Machine {
             sink(text);
         }
     }
-    pub(crate) fn trace_translation(&self, cpu: u32, pc: u64, mode: u64, code: &[u8], ops: &[emu_ir::Op]) {
+    /// A block of so many instructions at the start of `code`, and its IR.
+    pub(crate) fn trace_translation(&self, cpu: &Vcpu, pc: u64, mode: u64, code: &[u8], insns: usize, ops: &[emu_ir::Op]) {
         if !self.trace.filter.is_empty() && !self.trace.filter.iter().any(|(a, b)| *a <= pc && pc <= *b) {
             return;
         }
-        let mut text = format!("block: cpu {cpu} pc {pc:#018x} mode {mode:#x}\n");
+        let mut text = format!("block: cpu {} pc {pc:#018x} mode {mode:#x}\n", cpu.index);
         if self.trace.in_asm {
             let mut at = 0;
-            while at < code.len() {
-                let (line, n) = self.arch.disassemble(pc + at as u64, &code[at..]);
+            for _ in 0..insns {
+                if at >= code.len() {
+                    break;
+                }
+                let (line, n) = cpu.arch.disassemble(pc + at as u64, &code[at..]);
                 let n = if n == 0 { code.len() - at } else { n };
                 text += &format!("  {:#018x}: {line}\n", pc + at as u64);
                 at += n;

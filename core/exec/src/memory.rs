@@ -104,7 +104,7 @@ impl<'a> Running<'a> {
         let access = Access { va, size, kind, view: flags.view_index() as u8, reserved: 0, mem_flags: flags.0, insn_info: 0 };
         let mut out = Translation::default();
         crate::vcpu::count(&self.vcpu.counters.walks);
-        let failed = self.machine.walk(self.cpu, &access, &mut out);
+        let failed = self.machine.walk(self.vcpu, &access, &mut out);
         if failed != fault::NONE {
             return Err(self.fail(va, size, kind, flags, failed));
         }
@@ -129,7 +129,7 @@ impl<'a> Running<'a> {
             }
             None => low |= slow::MMIO,
         }
-        low |= self.machine.debug.page_bits(page);
+        low |= self.machine.debug.page_bits(self.vcpu, page);
         let tag = |p: u8, more: u64| page | low | more | if out.perms & p == 0 { slow::ABSENT } else { 0 };
         let entry = Entry::new(tag(perm::READ, 0), tag(perm::WRITE, write_low), addend, pa, out.attrs, out.global != 0);
         self.vcpu.tlb(flags.view_index()).fill(page, entry, u32::from(out.page_bits).max(PAGE_BITS));
@@ -675,7 +675,7 @@ impl Env for Running<'_> {
         self.block_insns = insns;
     }
     fn call(&mut self, helper: u32, args: [u64; 3], imm: u64, pc: u64) -> Result<u64, ()> {
-        let h = &self.machine.arch.layout().helpers.get()[helper as usize];
+        let h = &self.vcpu.arch.layout().helpers.get()[helper as usize];
         if h.effects & (effect::NEEDS_PC | effect::MAY_EXIT | effect::IO) != 0 {
             // SAFETY: this thread runs the CPU.
             unsafe { (*self.cpu).pc = pc };

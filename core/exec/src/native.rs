@@ -12,12 +12,12 @@ use crate::machine::Machine;
 use crate::memory::Running;
 use crate::region::{Former, NEXT_PAGE_BYTES, Places, Source};
 use crate::services::of;
-use crate::vcpu::count;
+use crate::vcpu::{Vcpu, count};
 use emu_interp::{Env, Fault};
 use emu_ir::{MemFlags, Op};
 use emu_mem::{PAGE_SIZE, TLB_ENTRIES};
 use emu_opt::{Dead, Forward, StateInfo, UnitOps};
-use emu_plugins_api::{CpuHeader, FieldClass, StateLayout, effect, layout_flag};
+use emu_plugins_api::{ArchitectureHandle, CpuHeader, FieldClass, StateLayout, effect, layout_flag};
 use emu_x86_64::asm::{Asm, Mem, Size, reg::RAX};
 use emu_x86_64::direct::Direct;
 use emu_x86_64::frame::{
@@ -61,6 +61,11 @@ fn flags(layout: &StateLayout) -> Vec<u32> {
     fields.flat_map(|f| (0..f.count).map(|i| f.offset + i * f.stride)).take(64).collect()
 }
 
+/// log2 of the alignment of a target's instructions.
+pub fn jump_shift(layout: &StateLayout) -> u8 {
+    layout.insn_bytes.max(1).trailing_zeros() as u8
+}
+
 impl CpuLayout {
     /// The layout for a target.
     pub fn new(layout: &StateLayout, slots: u32) -> CpuLayout {
@@ -74,18 +79,26 @@ impl CpuLayout {
     }
 }
 
+/// What generated code of one cluster's CPUs has for itself. They share the code cache with the others.
+struct Cluster {
+    /// What the generator knows.
+    frame: &'static Frame,
+    /// Ways in and out.
+    thunks: Thunks,
+    /// Code can be made that runs wherever its page is mapped.
+    can_move: bool,
+    state: StateInfo,
+}
+
 /// What a machine has for generated code.
 pub struct Native {
-    /// What the generator knows.
+    /// What the generator knows of the first cluster's CPUs. What does not depend on the target is the same for all.
     pub frame: &'static Frame,
-    /// Ways in and out.
-    pub thunks: Thunks,
+    clusters: Box<[Cluster]>,
     /// What the generator may do.
     pub options: Options,
     /// The optimiser's passes run.
     optimise: bool,
-    /// Code can be made that runs wherever its page is mapped.
-    pub can_move: bool,
     /// All code is made as if it was hot.
     all_hot: bool,
     /// What is hot is found and made again.
@@ -94,7 +107,6 @@ pub struct Native {
     pub(crate) sampler: crate::tier::Sampler,
     /// Hot regions made.
     pub hot: AtomicU64,
-    state: StateInfo,
     cache: Mutex<CodeCache>,
     /// Addresses that code can be at.
     range: std::ops::Range<usize>,
@@ -123,6 +135,7 @@ pub struct Native {
 
 /// The generator of one CPU.
 pub struct Generator {
+    cluster: usize,
     former: Former,
     lowering: Lowering<'static>,
     page: Vec<u8>,
@@ -147,32 +160,20 @@ fn samples(mode: &str) -> bool {
 /// How generated code is entered.
 type Enter = unsafe extern "C" fn(*mut CpuHeader, usize);
 
-impl Native {
-    /// Prepares generated code for a target; `None` when the environment asks for the interpreter. The error is a sentence.
-    pub fn new(arch: &emu_plugins_api::ArchitectureHandle, cpus: u32, slots: u32, count: bool, unlinked: bool, direct: Option<&'static Direct>) -> Result<Option<Native>, String> {
-        let mode = std::env::var("EMU_JIT").unwrap_or_default();
-        if mode == "off" || std::env::var_os("EMU_INTERP").is_some() {
-            return Ok(None);
-        }
-        let features = match std::env::var("EMU_HOST").as_deref() {
-            Ok("x86-64-v2") => HostFeatures::baseline(),
-            _ => HostFeatures::detect(),
-        };
-        Native::prepare(arch, cpus, slots, count, unlinked, &mode, features, direct).map(Some)
-    }
+/// What the generated code of all clusters has in common.
+struct Engine<'a> {
+    cpus: u32,
+    slots: u32,
+    count: bool,
+    unlinked: bool,
+    mode: &'a str,
+    features: HostFeatures,
+    direct: Option<&'static Direct>,
+}
 
-    /// The same with what the environment says as arguments.
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn prepare(
-        arch: &emu_plugins_api::ArchitectureHandle,
-        cpus: u32,
-        slots: u32,
-        count: bool,
-        unlinked: bool,
-        mode: &str,
-        features: HostFeatures,
-        direct: Option<&'static Direct>,
-    ) -> Result<Native, String> {
+impl Cluster {
+    fn new(arch: &ArchitectureHandle, engine: &Engine<'_>, cache: &mut CodeCache) -> Result<Cluster, String> {
+        let Engine { cpus, slots, count, unlinked, mode, features, direct } = *engine;
         let layout = arch.layout();
         let at = CpuLayout::new(layout, slots);
         let pins: Vec<u32> = layout.pins.get().iter().copied().take(PINS.len()).collect();
@@ -212,7 +213,7 @@ impl Native {
             slot_count: slots,
             exchange: at.exchange as i32,
             jumps: at.jumps as i32,
-            jump_shift: layout.insn_bytes.max(1).trailing_zeros() as u8,
+            jump_shift: jump_shift(layout),
             tlb: TlbShape { offset: at.tlb as i32, entries: TLB_ENTRIES as u32, page_bits: 12, views: at.views },
             pin_map: PinMap::new(&pins),
             flags: flags(layout).into_iter().take(8).collect(),
@@ -227,23 +228,59 @@ impl Native {
             direct,
             features,
         }));
-        let mut cache = CodeCache::new(cache_size()?)?;
-        let thunks = Thunks::make(frame, &mut cache).ok_or("no room for generated code")?;
-        Ok(Native {
+        let thunks = Thunks::make(frame, cache).ok_or("no room for generated code")?;
+        Ok(Cluster {
             frame,
             thunks,
-            options: Options { fuse: mode != "plain", native: mode != "interpret" },
-            optimise: !matches!(mode, "plain" | "interpret" | "noopt"),
             can_move: layout.flags & layout_flag::POSITION_INDEPENDENT != 0 && layout.insn_bytes > 1 && mode != "fixed",
-            all_hot: mode == "hot",
-            samples: samples(mode),
-            sampler: Default::default(),
-            hot: AtomicU64::new(0),
             state: StateInfo {
                 flags: flags(layout),
                 own: size_of::<CpuHeader>() as u32,
                 helper_writes: layout.helpers.get().iter().map(|h| has(h, effect::WRITES_STATE)).collect(),
             },
+        })
+    }
+}
+
+impl Native {
+    /// Prepares generated code for the targets of a machine's clusters; `None` when the environment asks for the interpreter. The error is a
+    /// sentence.
+    pub fn new(archs: &[ArchitectureHandle], cpus: u32, slots: u32, count: bool, unlinked: bool, direct: Option<&'static Direct>) -> Result<Option<Native>, String> {
+        let mode = std::env::var("EMU_JIT").unwrap_or_default();
+        if mode == "off" || std::env::var_os("EMU_INTERP").is_some() {
+            return Ok(None);
+        }
+        let features = match std::env::var("EMU_HOST").as_deref() {
+            Ok("x86-64-v2") => HostFeatures::baseline(),
+            _ => HostFeatures::detect(),
+        };
+        Native::prepare(archs, cpus, slots, count, unlinked, &mode, features, direct).map(Some)
+    }
+
+    /// The same with what the environment says as arguments.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn prepare(
+        archs: &[ArchitectureHandle],
+        cpus: u32,
+        slots: u32,
+        count: bool,
+        unlinked: bool,
+        mode: &str,
+        features: HostFeatures,
+        direct: Option<&'static Direct>,
+    ) -> Result<Native, String> {
+        let mut cache = CodeCache::new(cache_size()?)?;
+        let engine = Engine { cpus, slots, count, unlinked, mode, features, direct };
+        let clusters = archs.iter().map(|arch| Cluster::new(arch, &engine, &mut cache)).collect::<Result<Box<[Cluster]>, String>>()?;
+        Ok(Native {
+            frame: clusters.first().ok_or("a machine needs a target")?.frame,
+            clusters,
+            options: Options { fuse: mode != "plain", native: mode != "interpret" },
+            optimise: !matches!(mode, "plain" | "interpret" | "noopt"),
+            all_hot: mode == "hot",
+            samples: samples(mode),
+            sampler: Default::default(),
+            hot: AtomicU64::new(0),
             range: cache.range(),
             chunk: cache.chunk_bytes(),
             faults: Mutex::new(vec![Vec::new(); cache.range().len().div_ceil(cache.chunk_bytes())]),
@@ -260,11 +297,13 @@ impl Native {
         })
     }
 
-    /// A generator for a CPU.
-    pub fn generator(&self) -> Box<Generator> {
+    /// A generator for a CPU of a cluster.
+    pub fn generator(&self, cluster: usize) -> Box<Generator> {
+        let Cluster { frame, thunks, .. } = self.clusters[cluster];
         Box::new(Generator {
+            cluster,
             former: Former::new(),
-            lowering: Lowering::new(self.frame, self.thunks, self.options),
+            lowering: Lowering::new(frame, thunks, self.options),
             page: vec![0; PAGE_SIZE as usize],
             known: Places::default(),
             entries: Vec::new(),
@@ -280,20 +319,26 @@ impl Native {
     /// Runs generated code until it leaves.
     ///
     /// # Safety
-    /// `cpu` is a CPU of this machine on its thread, `code` a block's address.
-    pub unsafe fn enter(&self, cpu: *mut CpuHeader, code: usize) {
+    /// `cpu` is a CPU of this machine's cluster on its thread, `code` the address of a block of that cluster's.
+    pub unsafe fn enter(&self, cluster: usize, cpu: *mut CpuHeader, code: usize) {
         // SAFETY: the thunk keeps the calling convention; the caller vouches for the rest.
         unsafe {
-            let enter: Enter = std::mem::transmute::<usize, Enter>(self.thunks.enter);
+            let enter: Enter = std::mem::transmute::<usize, Enter>(self.clusters[cluster].thunks.enter);
             enter(cpu, code);
         }
     }
 
+    /// True if code for a cluster can be made that runs wherever its page is mapped.
+    pub fn can_move(&self, cluster: usize) -> bool {
+        self.clusters[cluster].can_move
+    }
+
     /// The entry of a block that moves at the address that is asked for, and whether it is in the index; `None` when there is no room just now.
-    pub fn entry(&self, m: &Machine, wanted: Wanted, code: NativeBlock) -> Option<(NativeBlock, bool)> {
+    pub fn entry(&self, m: &Machine, cluster: usize, wanted: Wanted, code: NativeBlock) -> Option<(NativeBlock, bool)> {
         let Wanted { pc, key, pa, generation, .. } = wanted;
         let mut asm = Asm::default();
-        let page = Mem::at(CPU, self.frame.disp(self.frame.exchange + offset_of!(Exchange, page) as i32));
+        let frame = self.clusters[cluster].frame;
+        let page = Mem::at(CPU, frame.disp(frame.exchange + offset_of!(Exchange, page) as i32));
         asm.mov_ri(RAX, pc & !(PAGE_SIZE - 1));
         asm.mov_mr(Size::Q, page, RAX);
         asm.jmp_outside(0);
@@ -408,7 +453,7 @@ impl Generator {
     /// Makes a region and enters its blocks into the index; `moves`: it shall run wherever its page is mapped. The block, and whether it is in
     /// the index (if not, its page has changed meanwhile and it is good for one run only); `None` when there is no room just now; an error is a
     /// mistake of the target's.
-    pub fn make(&mut self, m: &Machine, cpu: u32, native: &Native, wanted: Wanted, moves: bool) -> Result<Option<(NativeBlock, bool)>, String> {
+    pub fn make(&mut self, m: &Machine, cpu: &Vcpu, native: &Native, wanted: Wanted, moves: bool) -> Result<Option<(NativeBlock, bool)>, String> {
         let Wanted { pc, mode, key, pa, attrs, generation, hot } = wanted;
         let hot = hot || native.all_hot;
         let started = m.trace.stats.then(std::time::Instant::now);
@@ -425,7 +470,7 @@ impl Generator {
             return Ok(None);
         }
         let mut next = [0; NEXT_PAGE_BYTES];
-        let next_page = m.guess_next_page(page, &mut next);
+        let next_page = m.guess_next_page(cpu, page, &mut next);
         let view = if moves { moving(pc) } else { fixed(pc) };
         if hot {
             self.known.clear();
@@ -433,7 +478,7 @@ impl Generator {
             m.code.places(pa, view, key, &mut self.known);
         }
         self.former.form(&Source {
-            arch: &m.arch,
+            arch: &cpu.arch,
             pc,
             mode,
             attrs: attrs.into(),
@@ -451,8 +496,7 @@ impl Generator {
                 let ops = &f.ops[u.ops.0..u.ops.1];
                 let insns = f.counts[u.counts.0..u.counts.1].iter().map(|c| c.1 as usize).sum::<usize>();
                 let at = (u.pc & (PAGE_SIZE - 1)) as usize;
-                let bytes = insns * m.arch.layout().insn_bytes as usize;
-                m.trace_translation(cpu, u.pc, mode, &self.page[at..(at + bytes).min(self.page.len())], ops);
+                m.trace_translation(cpu, u.pc, mode, &self.page[at..], insns, ops);
             }
         }
         if native.optimise {
@@ -464,7 +508,7 @@ impl Generator {
                 m.trace_ops(u.pc, &f.ops[u.ops.0..u.ops.1]);
             }
         }
-        let vl = m.arch.vector_bytes(mode);
+        let vl = cpu.arch.vector_bytes(mode);
         self.lower(mode, vl, moves, page, key, native.optimise, hot);
         let f = &self.former;
         // Nobody throws the chunk away before its blocks are in the index.
@@ -548,7 +592,7 @@ impl Generator {
     pub(crate) fn hot_code(
         &mut self,
         native: &Native,
-        arch: &emu_plugins_api::ArchitectureHandle,
+        arch: &ArchitectureHandle,
         pc: u64,
         mode: u64,
         page: &[u8],
@@ -571,7 +615,7 @@ impl Generator {
         self.units.clear();
         self.units.extend(f.units.iter().map(|u| UnitOps { pc: u.pc, first: u.ops.0, last: u.ops.1, slots: u.slots, observed: u.loops }));
         for u in &self.units {
-            self.forward.run(&mut f.ops, u, &native.state);
+            self.forward.run(&mut f.ops, u, &native.clusters[self.cluster].state);
         }
         self.looks.clear();
         if native.frame.count {
@@ -579,7 +623,7 @@ impl Generator {
                 self.looks.extend(f.counts[u.counts.0..u.counts.1].iter().map(|c| u.ops.0 + c.0 as usize));
             }
         }
-        self.dead.run(&mut f.ops, &self.units, &self.looks, &native.state);
+        self.dead.run(&mut f.ops, &self.units, &self.looks, &native.clusters[self.cluster].state);
         let (units, counts) = (&f.units, &mut f.counts);
         let mut owner = 0;
         let marks = counts.iter_mut().enumerate().map(|(i, c)| {

@@ -7,6 +7,7 @@
 //! Everything is looked up by tables over the page's instructions, so that forming takes time in proportion to the ops.
 
 use crate::machine::Machine;
+use crate::vcpu::Vcpu;
 use emu_ir::{Code, InsnMark, NONE, Op, OwnedIrBuf, Shape, Ty, Verifier};
 use emu_mem::PAGE_SIZE;
 use emu_plugins_api::{ArchitectureHandle, BlockRequest, Slice};
@@ -165,10 +166,10 @@ pub const NEXT_PAGE_BYTES: usize = 14;
 
 impl Machine {
     /// What probably follows a page of code: for a program what does, else the next physical page.
-    pub(crate) fn guess_next_page<'a>(&self, page: u64, bytes: &'a mut [u8; NEXT_PAGE_BYTES]) -> &'a [u8] {
+    pub(crate) fn guess_next_page<'a>(&self, cpu: &Vcpu, page: u64, bytes: &'a mut [u8; NEXT_PAGE_BYTES]) -> &'a [u8] {
         // Instructions of one size, at multiples of it, lie in one page.
         let next = page.wrapping_add(PAGE_SIZE);
-        let known = self.arch.layout().insn_bytes < 4
+        let known = cpu.arch.layout().insn_bytes < 4
             && match &self.user {
                 Some(user) => user.read_page(next, bytes),
                 None => self.space.find(next).is_some_and(|h| h.window.readable().is_some()) && self.space.read(next, bytes) == 0,

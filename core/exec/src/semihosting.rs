@@ -118,7 +118,7 @@ impl Guest for Caller<'_> {
         if waiting {
             self.vcpu.pause();
         } else {
-            self.vcpu.resume(self.machine);
+            self.vcpu.resume();
         }
     }
 }

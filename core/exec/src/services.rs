@@ -113,7 +113,8 @@ unsafe extern "C" fn tlb_flush(cpu: *mut CpuHeader, request: *const TlbFlush) {
     let ((m, v), request) = unsafe { (of(cpu), &*request) };
     v.flush(request);
     if request.broadcast != 0 {
-        for other in m.cpus.iter().filter(|o| o.index != v.index) {
+        // Other targets' CPUs take no part in it.
+        for other in m.cpus.iter().filter(|o| o.index != v.index && o.cluster == v.cluster) {
             other.post(Request::Flush(*request));
         }
     }
@@ -182,7 +183,7 @@ unsafe extern "C" fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, is_p
         } else {
             // Any view that can read the page will do: the tables are the same.
             let r = Running { machine: m, vcpu: v, cpu, insns: 0, block_insns: 0 };
-            (0..m.arch.layout().views).find_map(|view| r.physical_of(at.max(addr), view))
+            (0..v.arch.layout().views).find_map(|view| r.physical_of(at.max(addr), view))
         };
         if let Some(pa) = pa {
             // What the CPU is in, it leaves by what makes the change take effect for it.
@@ -354,7 +355,7 @@ unsafe extern "C" fn user_attach(ctx: *mut c_void, kernel: *const c_void, vtable
 }
 unsafe extern "C" fn linux_abi(ctx: *mut c_void, out: *mut LinuxAbi) -> u32 {
     // SAFETY: see above.
-    match unsafe { machine(ctx) }.arch.linux_abi() {
+    match unsafe { machine(ctx) }.arch().linux_abi() {
         Some(abi) => {
             // SAFETY: see above.
             unsafe { out.write(abi) };
@@ -426,15 +427,15 @@ unsafe extern "C" fn user_exit(ctx: *mut c_void, code: i32) {
 }
 unsafe extern "C" fn linux_signal(cpu: *mut CpuHeader, signal: *const LinuxSignal) -> u32 {
     // SAFETY: see above.
-    unsafe { u32::from(of(cpu).0.arch.linux_signal(cpu, signal) != 0) }
+    unsafe { u32::from(of(cpu).1.arch.linux_signal(cpu, signal) != 0) }
 }
 unsafe extern "C" fn linux_sigreturn(cpu: *mut CpuHeader, out: *mut LinuxReturn) -> u32 {
     // SAFETY: see above.
-    unsafe { u32::from(of(cpu).0.arch.linux_sigreturn(cpu, out) != 0) }
+    unsafe { u32::from(of(cpu).1.arch.linux_sigreturn(cpu, out) != 0) }
 }
 unsafe extern "C" fn linux_probe(ctx: *mut c_void, key: u64, out: *mut u64) -> u32 {
     // SAFETY: see above.
-    match unsafe { machine(ctx) }.arch.linux_probe(key) {
+    match unsafe { machine(ctx) }.arch().linux_probe(key) {
         Some(value) => {
             // SAFETY: see above.
             unsafe { out.write(value) };

@@ -4,8 +4,9 @@
 //! print the same lines. Where two differ, smaller and smaller steps from the last line that they agree on lead to the instruction.
 
 use crate::machine::Machine;
+use crate::vcpu::Vcpu;
 use emu_ir::Shape;
-use emu_plugins_api::{CpuHeader, Field};
+use emu_plugins_api::Field;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
@@ -71,7 +72,7 @@ impl Machine {
         h.add(self.now());
         let mut text = String::new();
         for cpu in &self.cpus {
-            self.hash_cpu(cpu.header(), &mut h, options.dump.then_some(&mut text));
+            Self::hash_cpu(cpu, &mut h, options.dump.then_some(&mut text));
         }
         if options.ram || last {
             self.hash_ram(&mut h);
@@ -80,8 +81,8 @@ impl Machine {
         self.trace(&format!("{what} {executed}: {:016x}\n{text}", h.0));
     }
 
-    fn hash_cpu(&self, cpu: *mut CpuHeader, h: &mut Hash, mut dump: Option<&mut String>) {
-        let layout = *self.arch.layout();
+    fn hash_cpu(cpu: &Vcpu, h: &mut Hash, mut dump: Option<&mut String>) {
+        let (cpu, layout) = (cpu.header(), *cpu.arch.layout());
         // SAFETY: under icount this thread runs all CPUs, and none is in the middle of an instruction.
         let c = unsafe { &*cpu };
         let header = [

@@ -13,7 +13,7 @@
 use crate::code::{Mix, NativeBlock, fixed};
 use crate::machine::Machine;
 use crate::native::Native;
-use crate::vcpu::{Vcpu, block_key};
+use crate::vcpu::Vcpu;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::sync::OnceLock;
@@ -88,7 +88,7 @@ impl Vcpu {
             return;
         }
         let Ok((pa, attrs)) = self.fetch(machine, pc, mode) else { return };
-        let key = block_key(mode, attrs);
+        let key = self.block_key(mode, attrs);
         let Some(block) = machine.code.find_native(pa, fixed(pc), key) else { return };
         if block.hot {
             // The CPU may have come here by what there was before. A program's has, and will again while its jump cache knows the way.

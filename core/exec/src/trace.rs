@@ -1,6 +1,7 @@
 //! What `-d` shows of a running CPU: its registers before a block, and page walks.
 
 use crate::machine::{Machine, TraceOptions};
+use crate::vcpu::Vcpu;
 use emu_plugins_api::{Access, AccessKind, CpuHeader, Field, FieldClass, Translation, attr, perm};
 use std::fmt::Write;
 
@@ -23,7 +24,8 @@ const WIDTH: usize = 120;
 impl Machine {
     /// A block is about to be entered.
     #[cold]
-    pub(crate) fn trace_block(&self, cpu: *mut CpuHeader) {
+    pub(crate) fn trace_block(&self, vcpu: &Vcpu) {
+        let cpu = vcpu.header();
         // SAFETY: this is the CPU's thread, and nothing of the CPU is borrowed.
         let (index, pc, mode) = unsafe { ((*cpu).index, (*cpu).pc, (*cpu).mode_key) };
         if !self.trace.wants(pc) {
@@ -35,20 +37,20 @@ impl Machine {
         }
         if self.trace.cpu || self.trace.fpu {
             let _ = writeln!(text, "cpu: cpu {index} pc {pc:#018x}");
-            self.registers(cpu, &mut text);
+            self.registers(vcpu, &mut text);
         }
         self.trace(&text);
     }
 
     /// The registers by the target's declared fields, several a line.
-    fn registers(&self, cpu: *mut CpuHeader, text: &mut String) {
+    fn registers(&self, vcpu: &Vcpu, text: &mut String) {
         let wanted = |f: &Field| match f.class {
             FieldClass::GPR | FieldClass::FLAG => self.trace.cpu,
             FieldClass::SYSTEM => self.trace.cpu && f.count == 1,
             FieldClass::VECTOR | FieldClass::PREDICATE => self.trace.fpu,
             _ => false,
         };
-        let layout = *self.arch.layout();
+        let (cpu, layout) = (vcpu.header(), *vcpu.arch.layout());
         let (mut line, mut class) = (String::new(), FieldClass::GPR);
         for field in layout.fields.get().iter().filter(|f| wanted(f) && f.count <= COUNT_MAX) {
             for n in 0..field.count {
@@ -71,11 +73,11 @@ impl Machine {
 
     /// Translates an address by the target's tables, and tells of it.
     #[inline]
-    pub(crate) fn walk(&self, cpu: *mut CpuHeader, access: &Access, out: &mut Translation) -> u64 {
+    pub(crate) fn walk(&self, vcpu: &Vcpu, access: &Access, out: &mut Translation) -> u64 {
         // SAFETY: every caller is on the CPU's thread.
-        let failed = unsafe { self.arch.walk(cpu, access, out) };
+        let failed = unsafe { vcpu.arch.walk(vcpu.header(), access, out) };
         if self.trace.mmu {
-            self.trace_walk(cpu, access, out, failed);
+            self.trace_walk(vcpu.header(), access, out, failed);
         }
         failed
     }

@@ -5,12 +5,12 @@ use crate::debug::Minder;
 use crate::machine::Machine;
 use crate::region::NEXT_PAGE_BYTES;
 use crate::memory::Running;
-use crate::native::{CpuLayout, Generator, Native, Wanted};
+use crate::native::{CpuLayout, Generator, Native, Wanted, jump_shift};
 use emu_interp::{End, Fault};
 use emu_ir::{MemFlags, OwnedIrBuf, exit, verify};
 use emu_mem::{Aside, LargeMappings, PAGE_SIZE, TLB_ENTRIES, Tlb, VA_MASK};
 use emu_x86_64::frame::{Exchange, JUMPS, JumpEntry, Link, LinkBase, TLB_ENTRY};
-use emu_plugins_api::{Access, AccessKind, BlockRequest, CpuHeader, Slice, StateLayout, TlbFlush, Translation, attr, fault, irq, perm};
+use emu_plugins_api::{Access, AccessKind, ArchitectureHandle, BlockRequest, CpuHeader, Slice, TlbFlush, Translation, attr, fault, irq, perm};
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -151,10 +151,9 @@ fn fetch_slot(pc: u64, mode: u64) -> usize {
     (pc >> 12 ^ mode) as usize & (FETCH_PAGES - 1)
 }
 
-/// The key of a block: guarded pages are translated apart, so the attribute is put into the mode key's unused top byte.
-pub(crate) fn block_key(mode: u64, attrs: u8) -> u64 {
-    mode ^ u64::from(attrs & attr::GUARDED) << 62
-}
+/// Clusters of a machine: their numbers have these bits of a block's key for themselves.
+pub(crate) const CLUSTERS_MAX: usize = 64;
+const CLUSTER_LSB: u32 = 56;
 
 /// Where a page's bit is in `Caches::fetched`.
 fn fetched_bit(va: u64) -> (usize, u64) {
@@ -172,6 +171,16 @@ const CPU_ALIGN: usize = 64;
 /// A CPU.
 pub struct Vcpu {
     pub index: u32,
+    /// Which cluster it belongs to: the CPUs of one target.
+    pub cluster: usize,
+    /// Number of the cluster's first CPU.
+    first: u32,
+    /// Its target.
+    pub arch: ArchitectureHandle,
+    /// What the mode key is combined with in the keys of its blocks.
+    key: u64,
+    /// log2 of the alignment of its instructions.
+    jump_shift: u8,
     cpu: *mut CpuHeader,
     /// The allocation that it lies in.
     memory: *mut u8,
@@ -210,9 +219,9 @@ unsafe impl Send for Vcpu {}
 unsafe impl Sync for Vcpu {}
 
 impl Vcpu {
-    /// A CPU in the state that `reset` will give it.
-    pub fn new(index: u32, state: &StateLayout) -> Vcpu {
-        let at = CpuLayout::new(state, SLOTS);
+    /// A CPU of a target, in the state that `reset` will give it.
+    pub fn new(index: u32, cluster: usize, first: u32, arch: ArchitectureHandle) -> Vcpu {
+        let at = CpuLayout::new(arch.layout(), SLOTS);
         // What asks for more than the usual alignment would be zeroed by hand, and so be given memory that is never used.
         let layout = Layout::from_size_align(at.size as usize + CPU_ALIGN, 16).unwrap_or_else(|_| Layout::new::<CpuHeader>());
         // SAFETY: the size is not zero; zeroes are a valid header and, by the target's contract, a valid state.
@@ -247,6 +256,11 @@ impl Vcpu {
         };
         Vcpu {
             index,
+            cluster,
+            first,
+            arch,
+            key: (cluster as u64) << CLUSTER_LSB,
+            jump_shift: jump_shift(arch.layout()),
             cpu,
             memory,
             at,
@@ -266,6 +280,12 @@ impl Vcpu {
             left_for_good: AtomicBool::new(false),
             sampled: AtomicBool::new(false),
         }
+    }
+    /// The key of a block: other targets' code and that of guarded pages is translated apart, so both are put into the mode key's unused top
+    /// byte.
+    #[inline]
+    pub(crate) fn block_key(&self, mode: u64, attrs: u8) -> u64 {
+        mode ^ self.key ^ u64::from(attrs & attr::GUARDED) << 62
     }
     /// The CPU's memory. Only its own thread may use what is not atomic.
     pub fn header(&self) -> *mut CpuHeader {
@@ -392,7 +412,7 @@ impl Vcpu {
     }
     /// Enters code for `pc`, which was fetched last, into the jump cache.
     pub(crate) fn enter_line(&self, native: &Native, pc: u64, mode: u64, code: usize) {
-        let line = (pc >> native.frame.jump_shift) as usize & (JUMPS - 1);
+        let line = (pc >> self.jump_shift) as usize & (JUMPS - 1);
         let page = &self.caches().fetch[fetch_slot(pc, mode)];
         // A program's addresses are their own physical ones.
         let (pa, local) = if native.frame.direct.is_some() { (pc & !(PAGE_SIZE - 1), false) } else { (page.pa, page.asid.is_some()) };
@@ -520,10 +540,10 @@ impl Vcpu {
         self.running.store(false, Ordering::SeqCst);
     }
     /// See `pause`.
-    pub fn resume(&self, machine: &Machine) {
+    pub fn resume(&self) {
         self.running.store(true, Ordering::SeqCst);
         // Whoever posted before `running` became true saw it false and relies on this.
-        self.serve(machine);
+        self.serve();
     }
     /// Number of requests posted so far.
     pub fn ticket(&self) -> u64 {
@@ -534,7 +554,7 @@ impl Vcpu {
         self.posted.load(Ordering::SeqCst) == self.done.load(Ordering::SeqCst)
     }
     /// Takes all requests.
-    pub fn serve(&self, machine: &Machine) {
+    pub fn serve(&self) {
         if self.has_served() {
             return;
         }
@@ -547,8 +567,8 @@ impl Vcpu {
                 Request::ForgetCode(pa) => self.forget_code_of(pa),
                 // SAFETY: this is the CPU's thread.
                 Request::Start(pc, arg) => unsafe {
-                    machine.arch.reset(self.cpu);
-                    machine.arch.start(self.cpu, pc, arg);
+                    self.arch.reset(self.cpu);
+                    self.arch.start(self.cpu, pc, arg);
                     (*self.cpu).halted = 0;
                 },
             }
@@ -571,10 +591,11 @@ impl Vcpu {
         // SAFETY: the thread is stopped; the memory has the size of the target's layout.
         unsafe {
             (*self.cpu).index = self.index;
+            (*self.cpu).first = self.first;
             (*self.cpu).services = crate::services::services();
             (*self.cpu).host = core::ptr::from_ref(machine).cast_mut().cast();
-            (*self.cpu).instance = machine.arch.instance();
-            machine.arch.reset(self.cpu);
+            (*self.cpu).instance = self.arch.instance();
+            self.arch.reset(self.cpu);
             (*self.cpu).halted = OFF;
         }
         self.power.store(0, Ordering::SeqCst);
@@ -614,7 +635,7 @@ impl Vcpu {
 
     /// Requests, timers, interrupts: true if the CPU can run guest code.
     pub fn attend(&self, machine: &Machine) -> bool {
-        self.serve(machine);
+        self.serve();
         // SAFETY: this is the CPU's thread.
         let h = unsafe { &mut *self.cpu };
         if h.halted == OFF {
@@ -624,7 +645,7 @@ impl Vcpu {
         let lines = self.lines().load(Ordering::SeqCst);
         if lines != 0 && (h.halted != 0 || !machine.debug.steps(self.index)) {
             // SAFETY: as above.
-            let answer = unsafe { machine.arch.interrupt(self.cpu, lines) };
+            let answer = unsafe { self.arch.interrupt(self.cpu, lines) };
             if answer & (irq::TAKEN | irq::WAKE) != 0 {
                 h.halted = 0;
             }
@@ -634,7 +655,7 @@ impl Vcpu {
 
     /// Runs blocks until somebody asks for attention, the CPU halts, or `budget` instructions are done.
     pub fn run(&self, machine: &Machine, budget: u64) {
-        self.resume(machine);
+        self.resume();
         self.left_for_good.store(false, Ordering::Relaxed);
         // SAFETY: this is the CPU's thread; the exchange area is part of the CPU.
         let insns = unsafe { (*self.cpu).insns };
@@ -671,7 +692,7 @@ impl Vcpu {
             let code = self.next_code(machine);
             if code != 0 {
                 // SAFETY: `next_code` gives the address of a block of this machine, and its chunk is kept as long as this CPU is seen inside.
-                unsafe { native.enter(self.cpu, code) };
+                unsafe { native.enter(self.cluster, self.cpu, code) };
                 // SAFETY: this is the CPU's thread.
                 if unsafe { std::mem::take(&mut (*self.exchange()).released) } != 0 {
                     std::sync::atomic::fence(Ordering::SeqCst);
@@ -729,7 +750,7 @@ impl Vcpu {
             // SAFETY: this is the CPU's thread.
             let (pc, mode, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key, (*self.cpu).insns) };
             // SAFETY: the line lies in the CPU's memory, which only this thread uses.
-            let line = unsafe { *self.line((pc >> native.frame.jump_shift) as usize) };
+            let line = unsafe { *self.line((pc >> self.jump_shift) as usize) };
             if line.pc == pc && line.mode == mode && !native.frame.count {
                 return line.code as usize;
             }
@@ -743,7 +764,7 @@ impl Vcpu {
                         self.enter_line(native, pc, mode, code);
                     }
                     if machine.trace.each_block() {
-                        machine.trace_block(self.cpu);
+                        machine.trace_block(self);
                     }
                     return code;
                 }
@@ -770,7 +791,7 @@ impl Vcpu {
         let (pc, mode) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key) };
         let Ok((pa, attrs)) = self.fetch(machine, pc, mode) else { return };
         // The page may be another one by now than that from which the code was made that this CPU is leaving.
-        let key = block_key(mode, attrs);
+        let key = self.block_key(mode, attrs);
         if pa & !(PAGE_SIZE - 1) == base.origin && key == base.key {
             // Code that moves is where it is already.
             let view = if base.va == LinkBase::MOVES { moving(pc) } else { fixed(pc) };
@@ -782,12 +803,12 @@ impl Vcpu {
     fn find_code(&self, machine: &Machine, native: &Native, pc: u64, mode: u64) -> Result<Option<(NativeBlock, bool)>, Fault> {
         loop {
             let (pa, attrs) = self.fetch_watched(machine, pc, mode)?;
-            let key = block_key(mode, attrs);
+            let key = self.block_key(mode, attrs);
             if let Some(block) = machine.code.find_native(pa, fixed(pc), key) {
                 return Ok(Some((block, true)));
             }
             let ram = machine.space.find(pa).and_then(|h| h.window.readable());
-            let aligned = pc & (u64::from(machine.arch.layout().insn_bytes.max(1)) - 1) == 0;
+            let aligned = pc & (u64::from(self.arch.layout().insn_bytes.max(1)) - 1) == 0;
             if machine.user.is_none() && (ram.is_none() || !aligned) {
                 return Ok(None);
             }
@@ -821,7 +842,7 @@ impl Vcpu {
             }
             return Some((block, kept && seen));
         }
-        if !(native.can_move && machine.code.elsewhere(pa, pc)) {
+        if !(native.can_move(self.cluster) && machine.code.elsewhere(pa, pc)) {
             return self.generate(machine, native, wanted, false);
         }
         let known = if hot { None } else { machine.code.find_native(pa, moving(pc), key) };
@@ -829,13 +850,13 @@ impl Vcpu {
             Some(block) => block,
             None => self.generate(machine, native, wanted, true)?.0,
         };
-        native.entry(machine, wanted, block)
+        native.entry(machine, self.cluster, wanted, block)
     }
 
     /// Has the CPU's generator make code.
     fn generate(&self, machine: &Machine, native: &Native, wanted: Wanted, moves: bool) -> Option<(NativeBlock, bool)> {
-        let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator());
-        let made = generator.make(machine, self.index, native, wanted, moves);
+        let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator(self.cluster));
+        let made = generator.make(machine, self, native, wanted, moves);
         self.caches().generator = Some(generator);
         made.unwrap_or_else(|e| {
             machine.crash(format!("the target plugin made an invalid block at {:#x}: {e}", wanted.pc));
@@ -869,7 +890,7 @@ impl Vcpu {
             r.insns = insns;
             r.block_insns = 0;
             if machine.trace.each_block() {
-                machine.trace_block(self.cpu);
+                machine.trace_block(self);
             }
             // SAFETY: the state and the slots (of which no block has more than there are) are one allocation that only this thread uses.
             let outcome = unsafe {
@@ -918,7 +939,7 @@ impl Vcpu {
     pub(crate) fn interrupts(&self, machine: &Machine) -> bool {
         let lines = self.lines().load(Ordering::Relaxed);
         // SAFETY: this is the CPU's thread.
-        lines != 0 && !machine.debug.steps(self.index) && unsafe { machine.arch.interrupt(self.cpu, lines) } & irq::TAKEN != 0
+        lines != 0 && !machine.debug.steps(self.index) && unsafe { self.arch.interrupt(self.cpu, lines) } & irq::TAKEN != 0
     }
 
     /// An `exit` op: true if the loop must be left.
@@ -975,7 +996,7 @@ impl Vcpu {
             insn_info: info,
         };
         // SAFETY: this is the CPU's thread.
-        unsafe { machine.arch.raise(self.cpu, &access, f.fault) };
+        unsafe { self.arch.raise(self.cpu, &access, f.fault) };
     }
 
     #[inline]
@@ -997,7 +1018,7 @@ impl Vcpu {
     #[inline(never)]
     fn find_block(&self, machine: &Machine, pc: u64, mode: u64, left: u64, slot: usize) -> Result<*const Block, Fault> {
         let (pa, attrs) = self.fetch_watched(machine, pc, mode)?;
-        let key = block_key(mode, attrs);
+        let key = self.block_key(mode, attrs);
         let native = machine.native.is_some();
         if native && !machine.debugging() {
             // What is interpreted beside generated code is not kept in the index, which has generated code for the page: that goes when the
@@ -1045,7 +1066,7 @@ impl Vcpu {
     /// Physical address and attributes of an instruction.
     pub(crate) fn fetch(&self, machine: &Machine, pc: u64, mode: u64) -> Result<(u64, u8), Fault> {
         let page = pc & !(PAGE_SIZE - 1);
-        let align = u64::from(machine.arch.layout().insn_bytes.max(1)) - 1;
+        let align = u64::from(self.arch.layout().insn_bytes.max(1)) - 1;
         let c = self.caches();
         let i = fetch_slot(pc, mode);
         let e = &c.fetch[i];
@@ -1065,7 +1086,7 @@ impl Vcpu {
         let failed = |fault| Fault { va: pc, size: align as u32 + 1, kind: AccessKind::FETCH.0, flags: MemFlags::NONE, fault };
         let access = Access { va: pc, size: align as u32 + 1, kind: AccessKind::FETCH, view: 0, reserved: 0, mem_flags: 0, insn_info: 0 };
         let mut out = Translation::default();
-        let f = machine.walk(self.cpu, &access, &mut out);
+        let f = machine.walk(self, &access, &mut out);
         if f != fault::NONE {
             return Err(failed(f));
         }
@@ -1110,7 +1131,7 @@ impl Vcpu {
     }
 
     fn translate_ops(&self, machine: &Machine, pc: u64, mode: u64, pa: u64, attrs: u8, max: u32) -> Result<Block, Fault> {
-        let insn_bytes = u64::from(machine.arch.layout().insn_bytes.max(1));
+        let insn_bytes = u64::from(self.arch.layout().insn_bytes.max(1));
         let failed = |fault| Fault { va: pc, size: insn_bytes as u32, kind: AccessKind::FETCH.0, flags: MemFlags::NONE, fault };
         let mut bytes = PAGE_SIZE - (pa & (PAGE_SIZE - 1));
         if let Some(user) = &machine.user {
@@ -1142,9 +1163,9 @@ impl Vcpu {
             return Err(failed(f));
         }
         let mut next = [0; NEXT_PAGE_BYTES];
-        let next_page = machine.guess_next_page(pa & !(PAGE_SIZE - 1), &mut next);
-        let vl = machine.arch.vector_bytes(mode);
-        let layout = machine.arch.layout();
+        let next_page = machine.guess_next_page(self, pa & !(PAGE_SIZE - 1), &mut next);
+        let vl = self.arch.vector_bytes(mode);
+        let layout = self.arch.layout();
         let buf = &mut self.caches().buf;
         let mut max_insns = max.max(1);
         let info = loop {
@@ -1152,7 +1173,7 @@ impl Vcpu {
             buf.vl = vl;
             let next_page = Slice::new(next_page);
             let request = BlockRequest { pc, mode_key: mode, code: Slice::new(&code), next_page, max_insns, page_attrs: attrs.into() };
-            let info = machine.arch.translate(&request, buf);
+            let info = self.arch.translate(&request, buf);
             if buf.next_slot + 2 <= SLOTS || max_insns == 1 {
                 break info;
             }
@@ -1163,7 +1184,7 @@ impl Vcpu {
             checked = Err(format!("one instruction needs {} value slots", buf.next_slot));
         }
         if machine.trace.any_translation() {
-            machine.trace_translation(self.index, pc, mode, &code[..(info.bytes as usize).min(code.len())], buf.ops());
+            machine.trace_translation(self, pc, mode, &code[..(info.bytes as usize).min(code.len())], info.insns as usize, buf.ops());
         }
         self.caches().code = code;
         if let Err(e) = checked {

@@ -158,6 +158,10 @@ impl Catalogue {
         let names = || self.targets.iter().map(|(_, t)| t.name.as_str());
         self.targets.iter().map(|(_, t)| t).find(|t| t.name == name).ok_or_else(|| self.missing("target", name, names))
     }
+    /// The targets of CPUs that a machine has at the same time ("a+b"), or the one of that name; the error says which there are.
+    pub fn targets_of(&self, names: &str) -> Result<Vec<&TargetEntry>, String> {
+        names.split('+').map(|name| self.target(name)).collect()
+    }
     /// The machine of that name which takes that target, or, without one, the only machine of that name. One that takes another target is
     /// found as well when there is no better: whoever asks knows what it takes. The error says which there are.
     pub fn machine(&self, name: &str, target: Option<&str>) -> Result<&MachineEntry, String> {

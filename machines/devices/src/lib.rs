@@ -12,6 +12,7 @@ pub mod fw_cfg;
 pub mod gicv3;
 pub mod goldfish_rtc;
 mod line;
+pub mod mailbox;
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;
 pub mod ns16550a;

@@ -154,13 +154,14 @@ pub fn config_of(
         target: Str::new("aarch64"),
         cpu: Str::new("max"),
         cpus,
-        reserved: 0,
+        bytes: size_of::<MachineConfig<'_>>() as u32,
         ram_bytes,
         options: leak(options),
         images: leak(images),
         cpu_properties: leak(properties),
         inputs: Slice::new(Box::leak(inputs.into_boxed_slice())),
         outputs: Slice::new(&OUTPUTS),
+        clusters: Slice::new(&[]),
     }
 }
 

@@ -3,9 +3,11 @@
 //! - [`fdt`]: a flattened device tree as a value; emitted, parsed, amended.
 //! - [`boot`]: kernels in the forms that people have them in, and where they, the initial RAM disk and the device tree go.
 //! - [`sbi`]: firmware, kernels and the rest on boards whose harts start in machine mode.
+//! - [`bare`]: programs for boards that only load and start them.
 //! - [`images`], [`options`]: what the user gives, as every board reads it.
 //! - [`psci`]: the Power State Coordination Interface as a board answers it.
 
+pub mod bare;
 pub mod boot;
 mod elf;
 pub mod fdt;

@@ -185,7 +185,7 @@ impl Architecture for Riscv64 {
     /// As reset does it, at another address; a board's reset code finds its argument in a1.
     fn start(&self, cpu: &mut State, pc: u64, arg: u64) {
         cpu.header.pc = pc;
-        cpu.x[10] = cpu.header.index.into();
+        cpu.x[10] = cpu.header.number().into();
         cpu.x[11] = arg;
     }
 

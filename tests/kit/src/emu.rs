@@ -8,12 +8,13 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-/// The shared libraries that tests of the `virt` boards need beside `emu`.
-pub const PLUGINS: [&str; 4] = [
+/// The shared libraries that tests of boards need beside `emu`.
+pub const PLUGINS: [&str; 5] = [
     "libemu_target_aarch64_v9_plugin.so",
     "libemu_machine_virt_plugin.so",
     "libemu_target_riscv64_plugin.so",
     "libemu_machine_virt_riscv64_plugin.so",
+    "libemu_machine_duo_plugin.so",
 ];
 
 /// The folder of this build: `target/<profile>`, which holds the test executable's `deps`.

@@ -98,7 +98,7 @@ struct Kept {
 
 impl Vcpu {
     fn keep(&self, machine: &Machine) -> Kept {
-        let size = machine.arch.layout().size as usize;
+        let size = machine.arch().layout().size as usize;
         let mut state = vec![0u64; size.div_ceil(8)];
         // SAFETY: the CPU's state has this size, and this is its thread.
         unsafe {
@@ -107,7 +107,7 @@ impl Vcpu {
         }
     }
     fn put_back(&self, machine: &Machine, kept: &Kept) {
-        let (to, from, size) = (self.header(), kept.state.as_ptr(), machine.arch.layout().size as usize);
+        let (to, from, size) = (self.header(), kept.state.as_ptr(), machine.arch().layout().size as usize);
         let head = size_of::<CpuHeader>();
         // SAFETY: as above. Of the header only what the program sees; others may write the rest.
         unsafe {

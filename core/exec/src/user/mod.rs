@@ -345,7 +345,7 @@ impl User {
         let mut idle = lock(&self.idle);
         match idle.pop() {
             Some(n) => machine.cpus.get(n as usize),
-            None => machine.cpus.add(|n| std::sync::Arc::new(Vcpu::new(n, machine.arch.layout()))),
+            None => machine.cpus.add(|n| std::sync::Arc::new(Vcpu::new(n, 0, 0, *machine.arch()))),
         }
     }
 
@@ -381,7 +381,7 @@ impl User {
 impl Vcpu {
     /// The state of another CPU, whose thread this is.
     fn copy_state(&self, other: &Vcpu, machine: &Machine) {
-        let (to, from, size) = (self.header(), other.header(), machine.arch.layout().size as usize);
+        let (to, from, size) = (self.header(), other.header(), machine.arch().layout().size as usize);
         // SAFETY: both are CPUs of this machine's layout; the new one has no thread yet, the other is this thread's.
         unsafe {
             let head = size_of::<emu_plugins_api::CpuHeader>();
@@ -398,7 +398,7 @@ impl Vcpu {
         user.enter_thread();
         loop {
             self.exit_request().store(0, Ordering::SeqCst);
-            self.serve(machine);
+            self.serve();
             // SAFETY: this is the CPU's thread.
             if unsafe { user.kernel().attend(self.header()) } == Onward::ENDED {
                 break;

@@ -139,7 +139,7 @@ impl Hart {
             0x344 => return Some(external),
             // mvendorid, marchid, mimpid; mhartid. Read-only by their number.
             0xf11..=0xf13 if write.is_none() => return Some(0),
-            0xf14 if write.is_none() => return Some(self.header.index.into()),
+            0xf14 if write.is_none() => return Some(self.header.number().into()),
             _ => return None,
         };
         let old = *register;

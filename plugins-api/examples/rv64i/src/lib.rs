@@ -46,7 +46,7 @@ impl Architecture for Rv64i {
     /// The boot protocol of supervisor binaries: hart number in a0, `arg` (a device tree's address) in a1.
     fn start(&self, hart: &mut Hart, pc: u64, arg: u64) {
         hart.header.pc = pc;
-        hart.x[10] = u64::from(hart.header.index);
+        hart.x[10] = u64::from(hart.header.number());
         hart.x[11] = arg;
     }
 

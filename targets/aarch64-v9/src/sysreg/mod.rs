@@ -133,7 +133,7 @@ pub fn reset(cpu: &mut State) {
     for row in ROWS.iter().filter(|r| r.word != NO_WORD && r.reset != 0) {
         cpu.sysreg[usize::from(row.word)] = row.reset | row.ones;
     }
-    let index = u64::from(cpu.header.index);
+    let index = u64::from(cpu.header.number());
     // RES1, then Aff1 and Aff0: clusters of 16, as many as a list of targets of a software generated interrupt can name.
     cpu.sysreg[word::MPIDR_EL1] = 1 << 31 | (index >> 4) << 8 | (index & 15);
     cpu.sysreg[word::CNTFRQ_EL0] = Aarch64::of(cpu).counter_hz();

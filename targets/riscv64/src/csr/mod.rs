@@ -123,7 +123,7 @@ pub fn read(cpu: &mut State, number: u16, row: &Row) -> u64 {
         Special::Mstatus => cpu.csr[word::MSTATUS],
         Special::Misa => Riscv64::of(cpu).misa(),
         Special::Mip => mip(cpu),
-        Special::Mhartid => cpu.header.index.into(),
+        Special::Mhartid => cpu.header.number().into(),
         Special::Menvcfg => cpu.csr[word::MENVCFG],
         Special::Senvcfg => cpu.csr[word::SENVCFG],
         Special::Tvec(word) => cpu.csr[word],
