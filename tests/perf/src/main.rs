@@ -22,6 +22,7 @@ usage: cargo xtask bench [FLAG...]
   --target NAME       with --user: aarch64, or riscv64 (the kernels in C, and programs of packages)
   --json PATH         writes the results as JSON
   --svg PATH          writes the results as a bar plot
+  --table FILE...     no run: prints what runs wrote as JSON as one table for a README
   --list              lists the guests
 ";
 
@@ -234,11 +235,38 @@ fn keep(result: Result<Row, String>, rows: &mut Vec<Row>, wrong: &mut Vec<String
     }
 }
 
+/// Prints the table of those files.
+fn table(files: &[String]) -> ExitCode {
+    let read = |file: &String| {
+        let text = std::fs::read_to_string(file).map_err(|e| format!("{file} cannot be read: {e}"))?;
+        serde_json::from_str(&text).map_err(|e| format!("{file} is not what --json writes: {e}"))
+    };
+    match files.iter().map(read).collect::<Result<Vec<_>, String>>() {
+        Ok(runs) if !runs.is_empty() => {
+            print!("{}", report::to_markdown(&runs));
+            ExitCode::SUCCESS
+        }
+        Ok(_) => {
+            eprintln!("error: --table needs files that --json wrote");
+            ExitCode::from(2)
+        }
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(2)
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
     if arguments.iter().any(|a| a == "--help" || a == "-h") {
         print!("{USAGE}");
         return ExitCode::SUCCESS;
+    }
+    if let [flag, files @ ..] = &arguments[..]
+        && flag == "--table"
+    {
+        return table(files);
     }
     let options = match parse(&arguments) {
         Ok(options) => options,

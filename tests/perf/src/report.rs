@@ -17,6 +17,15 @@ pub struct Conditions {
     pub scale: f64,
 }
 
+/// Today, as ISO 8601 has it, and the host's CPU.
+fn date_and_host() -> (String, String) {
+    let date = std::process::Command::new("date").args(["-u", "+%F"]).output().map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|l| l.strip_prefix("model name")).map(|l| l.trim_start_matches([' ', '\t', ':']).to_owned());
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    (date.unwrap_or_default(), format!("{}, {count} CPUs", model.unwrap_or_else(|| "unknown".into())))
+}
+
 /// The heading of the table.
 pub fn heading() -> String {
     format!("{:<9} {:<11} {:<44} {:>9} {:>9} {:>8} {:>7} {:>7}", "name", "cpu", "class", "QEMU s", "emu s", "ratio", "spread", "native")
@@ -54,11 +63,48 @@ pub fn to_json(conditions: &Conditions, rows: &[Row]) -> Value {
         })
     };
     let mean = |(cpu, kernels, mean): &(String, usize, f64)| json!({ "cpu": cpu, "kernels": kernels, "ratio": mean });
+    let (date, host) = date_and_host();
     json!({
-        "qemu": conditions.qemu, "rounds": conditions.rounds, "scale": conditions.scale,
+        "date": date, "host": host, "qemu": conditions.qemu, "rounds": conditions.rounds, "scale": conditions.scale,
         "rows": rows.iter().map(row).collect::<Vec<_>>(),
         "geometric_means": means(rows).iter().map(mean).collect::<Vec<_>>(),
     })
+}
+
+/// A table for a README of what several runs wrote as JSON: a line a guest, a column a CPU model, the geometric means below.
+pub fn to_markdown(runs: &[Value]) -> String {
+    let text = |v: &Value, key: &str| v[key].as_str().unwrap_or_default().to_owned();
+    let list = |v: &Value, key: &str| v[key].as_array().cloned().unwrap_or_default();
+    let (mut guests, mut cpus): (Vec<(String, String)>, Vec<String>) = (Vec::new(), Vec::new());
+    let rows: Vec<Value> = runs.iter().flat_map(|r| list(r, "rows")).collect();
+    for row in &rows {
+        let guest = (text(row, "name"), text(row, "class"));
+        if !guests.iter().any(|g| g.0 == guest.0) {
+            guests.push(guest);
+        }
+        if !cpus.contains(&text(row, "cpu")) {
+            cpus.push(text(row, "cpu"));
+        }
+    }
+    let mut s = String::new();
+    for run in runs {
+        let _ = writeln!(s, "{}, {}; {}; {} rounds at {} of the work.", text(run, "date"), text(run, "host"), text(run, "qemu"), run["rounds"], run["scale"]);
+    }
+    let _ = writeln!(s, "\n| guest | class | {} |\n|---|---|{}", cpus.join(" | "), "---:|".repeat(cpus.len()));
+    for (name, class) in &guests {
+        let cells = cpus.iter().map(|cpu| {
+            let row = rows.iter().find(|r| text(r, "name") == *name && text(r, "cpu") == *cpu);
+            row.and_then(|r| r["ratio"].as_f64()).map_or_else(String::new, |ratio| format!("{ratio:.2}"))
+        });
+        let _ = writeln!(s, "| {name} | {class} | {} |", cells.collect::<Vec<_>>().join(" | "));
+    }
+    let means: Vec<Value> = runs.iter().flat_map(|r| list(r, "geometric_means")).collect();
+    let cells = cpus.iter().map(|cpu| {
+        let mean = means.iter().find(|m| text(m, "cpu") == *cpu);
+        mean.and_then(|m| m["ratio"].as_f64()).map_or_else(String::new, |ratio| format!("**{ratio:.2}**"))
+    });
+    let _ = writeln!(s, "| | **geometric mean of the kernels** | {} |", cells.collect::<Vec<_>>().join(" | "));
+    s
 }
 
 const BAR: f64 = 14.0;
@@ -165,5 +211,8 @@ mod tests {
         // A background, two in the legend, four bars.
         assert_eq!(svg.matches("<rect").count(), 7);
         assert!(svg.contains("b&lt;c") && !svg.contains("NaN"));
+        let table = to_markdown(&[json]);
+        assert!(table.contains("| guest | class | max | b<c |") && table.contains("| one | a & b | 2.00 | 0.10 |"), "{table}");
+        assert!(table.contains("| boot | a & b | 4.00 |  |") && table.contains("kernels** | **1.00** | **0.10** |"), "{table}");
     }
 }
