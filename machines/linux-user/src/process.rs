@@ -125,6 +125,9 @@ impl Kernel {
     }
     /// On the new thread: makes it what `clone` said.
     pub fn begin_thread(&self, cpu: *mut CpuHeader, argument: u64) {
+        // The host's C library has unblocked a signal for its own purposes (32, for which programs' libraries have a use too). Nothing may come
+        // before this is a thread of the guest's that others know.
+        host::set_mask(!0);
         // SAFETY: the maker waits until `tid` is set, and does not touch it before.
         let birth = unsafe { &*(argument as *const Birth) };
         // SAFETY: as above.

@@ -1,6 +1,6 @@
 //! Calls that container builds, shells and language runtimes make now and then, and filters for calls.
 
-use emu_test_user::{ENGINES, Ran, compiled, riscv64_compiled, run_for};
+use emu_test_user::{ENGINES, Ran, compiled, full, riscv64_compiled, run_for};
 use std::path::PathBuf;
 
 /// A program of each architecture, in a place that everybody may look into.
@@ -23,7 +23,12 @@ fn corners() {
             let done = run_for(300, engine, None, &program, &[] as &[&str]).unwrap();
             let text = done.text();
             let wrong: Vec<&str> = text.lines().filter(|l| !l.ends_with(": ok")).collect();
-            assert!(wrong.is_empty() && text.lines().count() == 14 && done.code == Some(0), "{engine:?} {}: {:?}\n{text}\n{}", program.display(), done.code, done.errors());
+            assert!(wrong.is_empty() && text.lines().count() == 15 && done.code == Some(0), "{engine:?} {}: {:?}\n{text}\n{}", program.display(), done.code, done.errors());
+        }
+        // A signal for a thread that has only just begun.
+        for n in 0..if full() { 500 } else { 20 } {
+            let done = run_for(60, &[], None, &program, &["a timer's thread"]).unwrap();
+            assert_eq!((done.text().as_str(), done.code), ("a timer's thread: ok\n", Some(0)), "run {n} {}", program.display());
         }
     }
 }
