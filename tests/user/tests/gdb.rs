@@ -3,8 +3,10 @@
 use emu_test_debug::{LIMIT, gdb, show, values};
 use emu_test_kit::process::{self, Console};
 use emu_test_user::{ENGINES, command, compiled, riscv64_compiled};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Instant;
 
 /// emu with the program that waits for gdb, and gdb about to connect.
@@ -50,9 +52,27 @@ impl Debugged {
     }
 }
 
-fn static_of(architecture: &str) -> PathBuf {
-    let options = ["-static", "-g", "-O0"];
-    if architecture == "riscv64" { riscv64_compiled("debugged", &options).unwrap().0 } else { compiled("debugged", &options).unwrap().0 }
+/// The program, of each kind made once: tests run beside each other.
+fn program(kind: &'static str) -> PathBuf {
+    static MADE: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap();
+    let make = || {
+        let options = ["-g", "-O0", "-static"];
+        let (from, _) = match kind {
+            "riscv64" => riscv64_compiled("debugged", &options),
+            "dynamic" => compiled("debugged", &options[..2]),
+            _ => compiled("debugged", &options),
+        }
+        .unwrap();
+        let to = from.with_file_name(format!("debugged-{kind}"));
+        std::fs::rename(from, &to).unwrap();
+        to
+    };
+    made.entry(kind).or_insert_with(make).clone()
+}
+
+fn static_of(architecture: &'static str) -> PathBuf {
+    program(architecture)
 }
 
 #[test]
@@ -81,7 +101,7 @@ fn breakpoints_steps_registers_memory_and_the_exit_code() {
 
 #[test]
 fn symbols_of_a_position_independent_program_and_its_libraries() {
-    let (program, root) = compiled("debugged", &["-g", "-O0"]).unwrap();
+    let (program, root) = (program("dynamic"), emu_test_user::root("user-compilers").unwrap());
     let commands = ["break add", "continue", "backtrace", "info sharedlibrary", "info auxv", "delete", "continue"];
     let (text, _, code) = debugged("dynamic", &[], &program, Some(&root), &["exit"]).run(&commands);
     assert!(text.contains("Breakpoint 1, add (a=0, b=14)") && text.contains("#1 ") && text.contains("in main (argc=2"), "no symbols");
