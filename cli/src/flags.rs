@@ -94,7 +94,7 @@ pub static FLAGS: &[Flag] = &[
     row("log", &["d"], "ITEM[,ITEM...]", LOOK, "Log these; 'help' lists them", Works),
     row("log-file", &["D"], "FILE", LOOK, "Where the log goes, instead of standard error", Works),
     row("dfilter", &[], "RANGE[,RANGE...]", LOOK, "Log code in these address ranges only: START..END, START+LEN, START-LEN", Works),
-    row("gdb", &[], "tcp:[HOST]:PORT|unix:PATH", LOOK, "Let gdb connect there ('target remote'); without HOST from this computer only. Of several targets it sees one: ,target=NAME", Works),
+    row("gdb", &["g"], "tcp:[HOST]:PORT|unix:PATH", LOOK, "Let gdb connect there ('target remote'); without HOST from this computer only. Of several targets it sees one: ,target=NAME. A program waits for gdb, also at just PORT or PATH", Works),
     row("gdb-default", &["s"], "", LOOK, "The same as -gdb tcp::1234", Works),
     row("freeze", &["S"], "", LOOK, "Start stopped: gdb lets the CPUs run", Works),
     row("stats", &[], "", LOOK, "Print statistics at the end", Works),

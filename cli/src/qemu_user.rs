@@ -39,7 +39,7 @@ const OPTIONS: &[(&str, bool, Is)] = &[
     ("D", true, Is::Flag("log-file")),
     ("dfilter", true, Is::Flag("dfilter")),
     ("strace", false, Is::Flag("strace")),
-    ("g", true, Is::Missing("debugging a program is not implemented yet")),
+    ("g", true, Is::Flag("gdb")),
     ("s", true, Is::Nothing),
     ("B", true, Is::Nothing),
     ("R", true, Is::Nothing),

@@ -167,10 +167,15 @@ pub fn run(matches: ArgMatches, program: &str, guest: Option<Program>) -> Result
     let mut spec = spec(&args, choice, logging.trace)?;
     if let Some(guest) = &guest {
         spec.images = user::images(guest, &Asked { all: &|name| args.all(name), on: &|name| args.on(name) })?;
-        return user::run(&spec).map_err(one);
+        // What cannot be started is said before anybody waits.
+        let there = std::path::Path::new(&guest.word).is_file();
+        let listener = if there { debugger(&args, &spec, Address::parse_short)? } else { None };
+        let stream = listener.map(|(l, _)| user::debugger(l)).transpose().map_err(one)?;
+        spec.images.extend(stream.iter().map(|s| ("debugger".to_owned(), s.descriptor().to_string())));
+        return user::run(&spec, stream.map(|s| (s, guest))).map_err(one);
     }
     let limit = args.last("timeout")?.map(|t| parse_duration(&t).map_err(|e| one(format!("--timeout: {e}")))).transpose()?;
-    let listener = debugger(&args, &spec)?;
+    let listener = debugger(&args, &spec, Address::parse)?;
     let semihosting = semihosting(&args, &spec)?;
     let mut streams = Streams::open(&serial_lines(&args)?, args.script()?).map_err(one)?;
     if let Some(config) = &semihosting {
@@ -190,7 +195,7 @@ pub fn run(matches: ArgMatches, program: &str, guest: Option<Program>) -> Result
 }
 
 /// Listens where -gdb or -s says, for a debugger that sees the CPUs of one of the machine's targets, by its place among them.
-fn debugger(args: &Args, spec: &MachineSpec<'_>) -> Result<Option<(Listener, usize)>, Mistakes> {
+fn debugger(args: &Args, spec: &MachineSpec<'_>, parse: fn(&str) -> Result<Address, String>) -> Result<Option<(Listener, usize)>, Mistakes> {
     let text = match args.last("gdb")? {
         None if args.on("gdb-default") => Some("tcp::1234".to_owned()),
         text => text.filter(|t| t != "none"),
@@ -209,7 +214,7 @@ fn debugger(args: &Args, spec: &MachineSpec<'_>) -> Result<Option<(Listener, usi
         None => 0,
         Some(name) => names().position(|n| n == name).ok_or_else(|| one(format!("-gdb {text}: the machine has no CPUs of the target '{name}'; it has those of: {}", all())))?,
     };
-    let address = Address::parse(&place).map_err(one)?;
+    let address = parse(&place).map_err(one)?;
     Listener::bind(&address).map(|l| Some((l, cluster))).map_err(one)
 }
 

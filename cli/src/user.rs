@@ -1,6 +1,7 @@
 //! Running a program of the guest: which target it is for, and what the machine is told.
 
 use crate::run::Mistakes;
+use emu_debug::{Listener, Server, Stream};
 use emu_exec::{Exit, Machine, MachineSpec};
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -160,9 +161,25 @@ impl emu_exec::Streams for NoStreams {
     fn write(&self, _: &str, _: &[u8]) {}
 }
 
+/// Waits for the debugger of a program. Its connection lies where the program does not look for descriptors.
+pub fn debugger(listener: Listener) -> Result<Stream, String> {
+    eprintln!("gdb: waiting for a debugger: target remote {}", listener.shown());
+    let stream = listener.accept().map_err(|e| format!("-g: {e}"))?;
+    let path = listener.path().map(Path::to_owned);
+    drop(listener);
+    if let Some(path) = path {
+        let _ = std::fs::remove_file(path);
+    }
+    Ok(stream.moved_up())
+}
+
 /// Runs the program; it ends the process itself as a rule.
-pub fn run(spec: &MachineSpec<'_>) -> Result<i32, String> {
+pub fn run(spec: &MachineSpec<'_>, debugger: Option<(Stream, &Program)>) -> Result<i32, String> {
     let machine = Machine::create(spec, Arc::new(NoStreams))?;
+    if let Some((stream, program)) = debugger {
+        let file = std::fs::canonicalize(&program.word).unwrap_or_else(|_| PathBuf::from(&program.word));
+        Server::attend(stream, &machine, &file.display().to_string())?;
+    }
     match machine.run() {
         Exit::PowerOff(code) => Ok((code & 0xff) as i32),
         Exit::Quit(code) => Ok(code),

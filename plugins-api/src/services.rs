@@ -191,6 +191,8 @@ services! {
     /// Copies guest virtual memory from `read` to `write`, or sets `write` to `value` if `read` is null: `size` bytes of each access, in RAM, in one
     /// page each. 1, with nothing done that matters, if that is not so or faults: `virtual_access` then does it and says why.
     fn virtual_move(cpu: *mut CpuHeader, write: *const crate::Access, read: *const crate::Access, value: u32) -> u32;
+    /// Tells a debugger what happens to a thread of a program, by a number of `user_event`, and waits for what it says of that.
+    fn user_debug(cpu: *mut CpuHeader, event: u32, value: u64) -> u64;
 }
 
 /// Number of services.

@@ -317,6 +317,16 @@ impl CpuHeader {
 }
 
 /// What a kernel asks of core.
+/// What `HostServices::user_debug` is told; more may come, and what is not known is answered by the value.
+pub mod user_event {
+    /// The value is a signal's number, the answer that of the one to deliver instead, or 0.
+    pub const SIGNAL: u32 = 0;
+    /// The process ends by the signal that is the value.
+    pub const DIES: u32 = 1;
+    /// The value is the address of the auxiliary vector.
+    pub const AUXV: u32 = 2;
+}
+
 impl Host {
     /// A fact about the CPU that programs ask the kernel for by number, if the target has it.
     pub fn linux_probe(&self, key: u64) -> Option<u64> {
@@ -374,6 +384,34 @@ impl Host {
         let (services, ctx) = self.raw();
         // SAFETY: see `clock`.
         unsafe { (services.user_alone)(ctx, 0) }
+    }
+    /// A signal is about to be given to the thread of a CPU: a debugger that is there is told, and says which one it is to be; 0 for none. The
+    /// thread may wait here for long, with its state open to the debugger.
+    ///
+    /// # Safety
+    /// See `user_thread`.
+    pub unsafe fn user_signal(&self, cpu: *mut CpuHeader, signal: u32) -> u32 {
+        let (services, _) = self.raw();
+        // SAFETY: the caller says so.
+        unsafe { (services.user_debug)(cpu, user_event::SIGNAL, signal.into()) as u32 }
+    }
+    /// The process is about to be ended by a signal: a debugger that is there is told.
+    ///
+    /// # Safety
+    /// See `user_thread`.
+    pub unsafe fn user_dies(&self, cpu: *mut CpuHeader, signal: u32) {
+        let (services, _) = self.raw();
+        // SAFETY: the caller says so.
+        unsafe { (services.user_debug)(cpu, user_event::DIES, signal.into()) };
+    }
+    /// The auxiliary vector lies there in the guest's memory; debuggers ask for it.
+    ///
+    /// # Safety
+    /// See `user_thread`.
+    pub unsafe fn user_auxv(&self, cpu: *mut CpuHeader, address: u64) {
+        let (services, _) = self.raw();
+        // SAFETY: the caller says so.
+        unsafe { (services.user_debug)(cpu, user_event::AUXV, address) };
     }
     /// Copies between host addresses of which any may be inaccessible; the number of bytes that were not copied.
     ///

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The value of `-gdb`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,6 +54,20 @@ impl Address {
     }
 }
 
+impl Address {
+    /// What `-g` of QEMU's programs that run programs takes: a port, or the path of a socket, in which `%d` is this process's number. What
+    /// `parse` takes is taken too.
+    pub fn parse_short(text: &str) -> Result<Address, String> {
+        if text.starts_with("tcp:") || text.starts_with("unix:") {
+            return Address::parse(text);
+        }
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            return text.parse().map(|port| Address::Tcp(String::new(), port)).map_err(|_| format!("-g {text}: '{text}' is no port"));
+        }
+        if text.is_empty() { Err("-g: write a port or the path of a socket".into()) } else { Ok(Address::Unix(text.replace("%d", &std::process::id().to_string()).into())) }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -69,11 +85,14 @@ enum Socket {
 /// A socket that listens.
 pub struct Listener(Socket);
 
-/// A connection.
-pub(crate) enum Stream {
+enum Connected {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
+
+/// A connection; clones are the same one.
+#[derive(Clone)]
+pub struct Stream(Arc<Connected>);
 
 impl Listener {
     /// Listens. The error is a sentence.
@@ -109,54 +128,73 @@ impl Listener {
             Socket::Unix(_, path) => path.display().to_string(),
         }
     }
-    pub(crate) fn path(&self) -> Option<&Path> {
+    /// The socket's file, if it has one.
+    pub fn path(&self) -> Option<&Path> {
         match &self.0 {
             Socket::Tcp(_) => None,
             Socket::Unix(_, path) => Some(path),
         }
     }
-    pub(crate) fn accept(&self) -> io::Result<Stream> {
+    /// Waits for a debugger.
+    pub fn accept(&self) -> io::Result<Stream> {
         match &self.0 {
             Socket::Tcp(l) => l.accept().map(|(s, _)| {
                 // Packets are small and each waits for its answer.
                 let _ = s.set_nodelay(true);
-                Stream::Tcp(s)
+                Stream(Arc::new(Connected::Tcp(s)))
             }),
-            Socket::Unix(l, _) => l.accept().map(|(s, _)| Stream::Unix(s)),
+            Socket::Unix(l, _) => l.accept().map(|(s, _)| Stream(Arc::new(Connected::Unix(s)))),
         }
     }
 }
 
 impl Stream {
-    pub(crate) fn try_clone(&self) -> io::Result<Stream> {
-        match self {
-            Stream::Tcp(s) => s.try_clone().map(Stream::Tcp),
-            Stream::Unix(s) => s.try_clone().map(Stream::Unix),
+    /// The same connection by a descriptor of a high number, where a program in this process does not look for its own; as it is if the process
+    /// may have no such descriptor.
+    #[must_use]
+    pub fn moved_up(self) -> Stream {
+        // Below usual limits (RLIMIT_NOFILE).
+        for least in [1 << 20, 1 << 16, 1 << 12, 1 << 10, 1 << 8].map(|limit| limit - 16) {
+            let up = match &*self.0 {
+                Connected::Tcp(s) => rustix::io::fcntl_dupfd_cloexec(s, least).map(|fd| Connected::Tcp(fd.into())),
+                Connected::Unix(s) => rustix::io::fcntl_dupfd_cloexec(s, least).map(|fd| Connected::Unix(fd.into())),
+            };
+            if let Ok(up) = up {
+                return Stream(Arc::new(up));
+            }
+        }
+        self
+    }
+    /// The descriptor.
+    pub fn descriptor(&self) -> i32 {
+        match &*self.0 {
+            Connected::Tcp(s) => s.as_raw_fd(),
+            Connected::Unix(s) => s.as_raw_fd(),
         }
     }
     /// Ends reads and writes of all clones.
     pub(crate) fn shut(&self) {
-        let _ = match self {
-            Stream::Tcp(s) => s.shutdown(std::net::Shutdown::Both),
-            Stream::Unix(s) => s.shutdown(std::net::Shutdown::Both),
+        let _ = match &*self.0 {
+            Connected::Tcp(s) => s.shutdown(std::net::Shutdown::Both),
+            Connected::Unix(s) => s.shutdown(std::net::Shutdown::Both),
         };
     }
 }
 
 impl Read for Stream {
     fn read(&mut self, data: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(s) => s.read(data),
-            Stream::Unix(s) => s.read(data),
+        match &*self.0 {
+            Connected::Tcp(s) => (&*s).read(data),
+            Connected::Unix(s) => (&*s).read(data),
         }
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(s) => s.write(data),
-            Stream::Unix(s) => s.write(data),
+        match &*self.0 {
+            Connected::Tcp(s) => (&*s).write(data),
+            Connected::Unix(s) => (&*s).write(data),
         }
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -179,6 +217,14 @@ mod tests {
             let e = Address::parse(bad).unwrap_err();
             assert!(e.starts_with(&format!("-gdb {bad}: ")) && e.contains("; write tcp::1234"), "{bad}: {e}");
         }
+    }
+
+    #[test]
+    fn short_addresses() {
+        assert_eq!(Address::parse_short("1234"), Ok(Address::Tcp(String::new(), 1234)));
+        assert_eq!(Address::parse_short("tcp:h:1"), Ok(Address::Tcp("h".into(), 1)));
+        assert_eq!(Address::parse_short("/a/%d"), Ok(Address::Unix(format!("/a/{}", std::process::id()).into())));
+        assert!(Address::parse_short("65536").is_err() && Address::parse_short("").is_err());
     }
 
     #[test]

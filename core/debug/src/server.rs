@@ -5,14 +5,15 @@
 use crate::address::{Listener, Stream};
 use crate::description::Description;
 use crate::target::{Debuggee, tid, watch_kind};
-use emu_exec::{Machine, Stop};
+use crate::signals;
+use emu_exec::{Machine, ProgramEnd, Stop};
 use gdbstub::common::Signal;
 use gdbstub::conn::Connection;
 use gdbstub::stub::state_machine::GdbStubStateMachine as Protocol;
 use gdbstub::stub::{DisconnectReason, GdbStub, MultiThreadStopReason};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ enum Event {
     Data(Vec<u8>),
     Gone,
     Stopped(Stop),
-    Ended(u8),
+    Ended(ProgramEnd),
 }
 
 #[derive(Default)]
@@ -44,6 +45,9 @@ pub struct Server {
 }
 
 struct Wire(BufWriter<Stream>);
+
+/// How long a program's debugger waits before it looks again for threads that do not stop.
+const HURRY: Duration = Duration::from_millis(20);
 
 impl Connection for Wire {
     type Error = io::Error;
@@ -81,7 +85,7 @@ impl Server {
         let body = move || {
             loop {
                 match listener.accept() {
-                    Ok(stream) => visit(stream, &machine, &description, &shared),
+                    Ok(stream) => visit(stream, &machine, &description, &shared, None),
                     Err(e) => {
                         log::warn!("gdb: {e}");
                         std::thread::sleep(Duration::from_millis(100));
@@ -95,17 +99,40 @@ impl Server {
         }
     }
 
+    /// Serves the one debugger of a program, who has connected; the machine is made to start stopped, and the program runs when the debugger
+    /// says so. The name is that of the program's file. The error is a sentence.
+    pub fn attend(stream: Stream, machine: &Arc<Machine>, file: &str) -> Result<(), String> {
+        let Some(layout) = machine.debug_layout() else {
+            return Err("-g: this target has no description of its registers for debuggers".to_owned());
+        };
+        let description = Arc::new(Description::new(&layout));
+        let shared: Arc<Shared> = Arc::default();
+        let told = Arc::clone(&shared);
+        machine.debug_start_stopped();
+        machine.debug_follow_program(Arc::new(move |end| goodbye(&told, end)), stream.descriptor());
+        let (machine, file) = (Arc::clone(machine), file.to_owned());
+        let body = move || visit(stream, &machine, &description, &shared, Some(file));
+        // Signals for the process are for the program's threads.
+        let made = emu_exec::without_signals(|| std::thread::Builder::new().name("gdb".into()).spawn(body));
+        made.map(|_| ()).map_err(|e| format!("-g: {e}"))
+    }
+
     /// The machine has ended with a code: a debugger that is there is told.
     pub fn ended(&self, code: u8) {
-        let mut visit = self.shared.visit.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = Instant::now() + GOODBYE;
-        if let Some(events) = visit.as_ref() {
-            let _ = events.send(Event::Ended(code));
-        }
-        while visit.is_some() && Instant::now() < until {
-            let left = until.saturating_duration_since(Instant::now());
-            visit = self.shared.over.wait_timeout(visit, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        goodbye(&self.shared, ProgramEnd::Code(code.into()));
+    }
+}
+
+/// Tells a debugger that is there of the end, and waits a little for it to hear that.
+fn goodbye(shared: &Shared, end: ProgramEnd) {
+    let mut visit = shared.visit.lock().unwrap_or_else(PoisonError::into_inner);
+    let until = Instant::now() + GOODBYE;
+    if let Some(events) = visit.as_ref() {
+        let _ = events.send(Event::Ended(end));
+    }
+    while visit.is_some() && Instant::now() < until {
+        let left = until.saturating_duration_since(Instant::now());
+        visit = shared.over.wait_timeout(visit, left).unwrap_or_else(PoisonError::into_inner).0;
     }
 }
 
@@ -118,10 +145,9 @@ impl Drop for Server {
 }
 
 /// Serves a debugger until one of the two goes.
-fn visit(stream: Stream, machine: &Arc<Machine>, description: &Arc<Description>, shared: &Shared) {
+fn visit(stream: Stream, machine: &Arc<Machine>, description: &Arc<Description>, shared: &Shared, file: Option<String>) {
     let (events, queue) = channel();
-    let Ok(reader) = stream.try_clone() else { return };
-    let Ok(writer) = stream.try_clone() else { return };
+    let (reader, writer) = (stream.clone(), stream.clone());
     *shared.visit.lock().unwrap_or_else(PoisonError::into_inner) = Some(events.clone());
     let was_stopped = machine.debug_is_stopping();
     let sink = events.clone();
@@ -129,13 +155,16 @@ fn visit(stream: Stream, machine: &Arc<Machine>, description: &Arc<Description>,
     let attached = machine.debug_attach(Arc::new(move |stop| _ = sink.send(Event::Stopped(stop))));
     log::info!("gdb: a debugger is there");
     let reading = std::thread::Builder::new().name("gdb-input".into()).spawn(move || read(reader, &events));
-    let mut debuggee = Debuggee::new(Arc::clone(machine), Arc::clone(description));
+    let mut debuggee = Debuggee::new(Arc::clone(machine), Arc::clone(description), file);
     let outcome = if attached && reading.is_ok() { talk(writer, &mut debuggee, machine, &queue) } else { Outcome::Ended };
     log::info!("gdb: {outcome:?}");
     stream.shut();
     machine.debug_detach();
     match outcome {
+        Outcome::Quit if machine.runs_program() => std::process::exit(0),
         Outcome::Quit => machine.quit(0),
+        // A program whose debugger is lost goes on.
+        Outcome::Detached { .. } if machine.runs_program() => machine.debug_leave(),
         // Who looks in for a moment at a machine that was never started does not start it.
         Outcome::Detached { lost: true } if was_stopped => {}
         Outcome::Detached { .. } => machine.debug_leave(),
@@ -168,13 +197,14 @@ fn reason(stop: Stop) -> MultiThreadStopReason<u64> {
         Stop::Breakpoint { cpu, hardware: true } => MultiThreadStopReason::HwBreak(tid(cpu)),
         Stop::Watchpoint { cpu, addr, kind } => MultiThreadStopReason::Watch { tid: tid(cpu), kind: watch_kind(kind), addr },
         Stop::Step { cpu } => MultiThreadStopReason::SignalWithThread { tid: tid(cpu), signal: Signal::SIGTRAP },
+        Stop::Signal { cpu, signal } => MultiThreadStopReason::SignalWithThread { tid: tid(cpu), signal: signals::shown(signal) },
     }
 }
 
 fn cpu_of(stop: Stop) -> Option<u32> {
     match stop {
         Stop::Asked => None,
-        Stop::Breakpoint { cpu, .. } | Stop::Watchpoint { cpu, .. } | Stop::Step { cpu } => Some(cpu),
+        Stop::Breakpoint { cpu, .. } | Stop::Watchpoint { cpu, .. } | Stop::Step { cpu } | Stop::Signal { cpu, .. } => Some(cpu),
     }
 }
 
@@ -191,12 +221,28 @@ fn talk(stream: Stream, debuggee: &mut Debuggee, machine: &Machine, queue: &Rece
         Ok(p) => p,
         Err(e) => return broken(&e),
     };
-    while let Ok(event) = queue.recv() {
+    loop {
+        let event = if machine.runs_program() {
+            match queue.recv_timeout(HURRY) {
+                Err(RecvTimeoutError::Timeout) => {
+                    machine.debug_hurry();
+                    continue;
+                }
+                other => other.ok(),
+            }
+        } else {
+            queue.recv().ok()
+        };
+        let Some(event) = event else { break };
         let next = match event {
             Event::Gone => return Outcome::Detached { lost: true },
-            Event::Ended(code) => {
+            Event::Ended(end) => {
                 if let Protocol::Running(running) = protocol {
-                    let _ = running.report_stop(debuggee, MultiThreadStopReason::Exited(code));
+                    let reason = match end {
+                        ProgramEnd::Code(code) => MultiThreadStopReason::Exited(code as u8),
+                        ProgramEnd::Signal(signal) => MultiThreadStopReason::Terminated(signals::shown(signal)),
+                    };
+                    let _ = running.report_stop(debuggee, reason);
                 }
                 return Outcome::Ended;
             }

@@ -1,10 +1,12 @@
 //! The machine as the protocol crate sees it. CPU `n` is thread `n + 1`.
 
 use crate::description::Description;
-use crate::monitor;
+use crate::{monitor, signals};
 use emu_exec::{Action, Machine, Points, WatchKind as Kind, Watchpoint};
 use gdbstub::arch::{Arch, RegId, Registers};
-use gdbstub::common::{Signal, Tid};
+use gdbstub::common::{Pid, Signal, Tid};
+use gdbstub::target::ext::auxv::{Auxv, AuxvOps};
+use gdbstub::target::ext::exec_file::{ExecFile, ExecFileOps};
 use gdbstub::target::ext::base::BaseOps;
 use gdbstub::target::ext::base::multithread::{
     MultiThreadBase, MultiThreadRangeStepping, MultiThreadRangeSteppingOps, MultiThreadResume, MultiThreadResumeOps, MultiThreadSchedulerLocking,
@@ -69,6 +71,12 @@ pub struct Debuggee {
     description: Arc<Description>,
     actions: Vec<Action>,
     chosen: Vec<bool>,
+    /// What CPUs do that are not in these lists.
+    others: Action,
+    /// Signals that go on to their threads, by CPU.
+    signals: Vec<(u32, u32)>,
+    /// The program's file, if it is one.
+    file: Option<String>,
     /// `monitor quit`.
     pub quit: bool,
 }
@@ -99,9 +107,10 @@ pub fn watch_kind(kind: Kind) -> WatchKind {
 }
 
 impl Debuggee {
-    pub fn new(machine: Arc<Machine>, description: Arc<Description>) -> Debuggee {
+    pub fn new(machine: Arc<Machine>, description: Arc<Description>, file: Option<String>) -> Debuggee {
         let cpus = machine.cpus.len();
-        Debuggee { machine, description, actions: vec![Action::Run; cpus], chosen: vec![false; cpus], quit: false }
+        let (actions, chosen) = (vec![Action::Run; cpus], vec![false; cpus]);
+        Debuggee { machine, description, actions, chosen, others: Action::Run, signals: Vec::new(), file, quit: false }
     }
     /// The program counter of a CPU, with its number as a register.
     pub fn pc(&self, cpu: u32) -> Option<(Number, Vec<u8>)> {
@@ -109,8 +118,15 @@ impl Debuggee {
         let mut value = vec![0; *self.description.sizes.get(number as usize)?];
         self.machine.debug_read_register(cpu, number, &mut value).then_some((Number(number as usize), value))
     }
-    fn act(&mut self, tid: Tid, action: Action) {
+    fn act(&mut self, tid: Tid, action: Action, signal: Option<Signal>) {
         let n = cpu(tid) as usize;
+        if n < self.machine.cpus.len() && self.actions.len() < self.machine.cpus.len() {
+            self.actions.resize(self.machine.cpus.len(), Action::Run);
+            self.chosen.resize(self.machine.cpus.len(), false);
+        }
+        if let Some(signal) = signal.map(signals::meant).filter(|s| *s != 0) {
+            self.signals.push((cpu(tid), signal));
+        }
         if let (Some(a), Some(c)) = (self.actions.get_mut(n), self.chosen.get_mut(n)) {
             (*a, *c) = (action, true);
         }
@@ -155,6 +171,12 @@ impl Target for Debuggee {
     fn support_monitor_cmd(&mut self) -> Option<MonitorCmdOps<'_, Self>> {
         Some(self)
     }
+    fn support_auxv(&mut self) -> Option<AuxvOps<'_, Self>> {
+        if self.file.is_some() { Some(self) } else { None }
+    }
+    fn support_exec_file(&mut self) -> Option<ExecFileOps<'_, Self>> {
+        if self.file.is_some() { Some(self) } else { None }
+    }
     fn support_target_description_xml_override(&mut self) -> Option<TargetDescriptionXmlOverrideOps<'_, Self>> {
         Some(self)
     }
@@ -197,7 +219,7 @@ impl MultiThreadBase for Debuggee {
         if self.machine.debug_write_memory(cpu(tid), addr, data) { Ok(()) } else { refused() }
     }
     fn list_active_threads(&mut self, thread_is_active: &mut dyn FnMut(Tid)) -> Result<(), Infallible> {
-        self.machine.debug_cpus().for_each(|n| thread_is_active(tid(n)));
+        self.machine.debug_cpus().filter(|n| self.machine.debug_lives(*n)).for_each(|n| thread_is_active(tid(n)));
         Ok(())
     }
     fn support_resume(&mut self) -> Option<MultiThreadResumeOps<'_, Self>> {
@@ -222,17 +244,19 @@ impl SingleRegisterAccess<Tid> for Debuggee {
 
 impl MultiThreadResume for Debuggee {
     fn resume(&mut self) -> Result<(), Infallible> {
-        self.machine.debug_resume(&self.actions);
+        self.machine.debug_resume(&self.actions, self.others, &self.signals);
         Ok(())
     }
     fn clear_resume_actions(&mut self) -> Result<(), Infallible> {
         self.actions.fill(Action::Run);
         self.chosen.fill(false);
+        self.signals.clear();
+        self.others = Action::Run;
         Ok(())
     }
-    // Signals are an operating system's: a CPU has none.
-    fn set_resume_action_continue(&mut self, tid: Tid, _: Option<Signal>) -> Result<(), Infallible> {
-        self.act(tid, Action::Run);
+    // Signals are a program's: a board's CPU has none.
+    fn set_resume_action_continue(&mut self, tid: Tid, signal: Option<Signal>) -> Result<(), Infallible> {
+        self.act(tid, Action::Run, signal);
         Ok(())
     }
     fn support_single_step(&mut self) -> Option<MultiThreadSingleStepOps<'_, Self>> {
@@ -247,15 +271,15 @@ impl MultiThreadResume for Debuggee {
 }
 
 impl MultiThreadSingleStep for Debuggee {
-    fn set_resume_action_step(&mut self, tid: Tid, _: Option<Signal>) -> Result<(), Infallible> {
-        self.act(tid, Action::Step(0, 0));
+    fn set_resume_action_step(&mut self, tid: Tid, signal: Option<Signal>) -> Result<(), Infallible> {
+        self.act(tid, Action::Step(0, 0), signal);
         Ok(())
     }
 }
 
 impl MultiThreadRangeStepping for Debuggee {
     fn set_resume_action_range_step(&mut self, tid: Tid, start: u64, end: u64) -> Result<(), Infallible> {
-        self.act(tid, Action::Step(start, end));
+        self.act(tid, Action::Step(start, end), None);
         Ok(())
     }
 }
@@ -265,6 +289,7 @@ impl MultiThreadSchedulerLocking for Debuggee {
         for (action, _) in self.actions.iter_mut().zip(&self.chosen).filter(|(_, chosen)| !**chosen) {
             *action = Action::Hold;
         }
+        self.others = Action::Hold;
         Ok(())
     }
 }
@@ -315,7 +340,10 @@ impl HwWatchpoint for Debuggee {
 
 impl ThreadExtraInfo for Debuggee {
     fn thread_extra_info(&self, tid: Tid, buf: &mut [u8]) -> Result<usize, Infallible> {
-        let text = format!("CPU {}: {}", cpu(tid), monitor::status(&self.machine, cpu(tid)));
+        let text = match self.machine.debug_tid(cpu(tid)) {
+            Some(id) => format!("thread {id}"),
+            None => format!("CPU {}: {}", cpu(tid), monitor::status(&self.machine, cpu(tid))),
+        };
         let n = text.len().min(buf.len());
         buf[..n].copy_from_slice(&text.as_bytes()[..n]);
         Ok(n)
@@ -339,9 +367,27 @@ impl TargetDescriptionXmlOverride for Debuggee {
         if annex != b"target.xml" {
             return refused();
         }
-        let rest = usize::try_from(offset).ok().and_then(|o| self.description.xml.as_bytes().get(o..)).unwrap_or_default();
-        let n = rest.len().min(length).min(buf.len());
-        buf[..n].copy_from_slice(&rest[..n]);
+        let n = part(self.description.xml.as_bytes(), offset, length, buf);
         Ok(n)
+    }
+}
+
+/// The part of some bytes that a packet asks for.
+fn part(bytes: &[u8], offset: u64, length: usize, buf: &mut [u8]) -> usize {
+    let rest = usize::try_from(offset).ok().and_then(|o| bytes.get(o..)).unwrap_or_default();
+    let n = rest.len().min(length).min(buf.len());
+    buf[..n].copy_from_slice(&rest[..n]);
+    n
+}
+
+impl Auxv for Debuggee {
+    fn get_auxv(&self, offset: u64, length: usize, buf: &mut [u8]) -> TargetResult<usize, Self> {
+        Ok(part(&self.machine.debug_auxv().unwrap_or_default(), offset, length, buf))
+    }
+}
+
+impl ExecFile for Debuggee {
+    fn get_exec_file(&self, _: Option<Pid>, offset: u64, length: usize, buf: &mut [u8]) -> TargetResult<usize, Self> {
+        Ok(part(self.file.as_deref().unwrap_or_default().as_bytes(), offset, length, buf))
     }
 }

@@ -83,6 +83,13 @@ pub enum Stop {
         /// The CPU.
         cpu: u32,
     },
+    /// A program's thread is about to be given a signal.
+    Signal {
+        /// Its CPU.
+        cpu: u32,
+        /// The signal's number in Linux.
+        signal: u32,
+    },
 }
 
 /// What a CPU does when the machine goes on.
@@ -142,12 +149,24 @@ impl Points {
 /// Whom to tell of a stop; called on a CPU's thread.
 pub type StopSink = Arc<dyn Fn(Stop) + Send + Sync>;
 
+/// How a program ended: its exit code, or the signal that ended it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProgramEnd {
+    /// It exited.
+    Code(i32),
+    /// A signal of this number.
+    Signal(u32),
+}
+
+/// Told of a program's end, on the thread that ends it, before it does.
+pub type Farewell = Arc<dyn Fn(ProgramEnd) + Send + Sync>;
+
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     /// The CPUs are to stop, or have stopped.
-    stopping: bool,
+    pub(crate) stopping: bool,
     /// They have: nobody touches their state without the lock on this.
-    stopped: bool,
+    pub(crate) stopped: bool,
     /// Why; the first reason counts.
     reason: Option<Stop>,
     /// Stops that have happened while another one was being carried out, and that would not happen again by themselves.
@@ -156,9 +175,19 @@ struct State {
     actions: Vec<Action>,
     /// CPUs that wait.
     held: Vec<bool>,
+    /// CPUs of threads that have ended.
+    gone: Vec<bool>,
+    /// What CPUs do that come while the machine runs.
+    others: Option<Action>,
+    /// Signals that go on to their threads, by CPU, when the machine goes on.
+    pub(crate) passed: Vec<(u32, u32)>,
+    /// A file descriptor of the debugger's connection, which a forked process closes.
+    descriptor: Option<i32>,
+    /// Whom to tell of a program's end, and in which process.
+    farewell: Option<(Farewell, u32)>,
     /// A stop that is reached again after a reset is not news.
     told: bool,
-    sink: Option<StopSink>,
+    pub(crate) sink: Option<StopSink>,
     /// What the debugger has set so far; it counts from the next resume on.
     wanted: Points,
     /// Counts resets.
@@ -188,10 +217,6 @@ pub struct Debug {
     watch_before: AtomicBool,
     /// The cluster whose CPUs a debugger sees: it knows the registers of one target.
     cluster: AtomicUsize,
-    /// For each CPU: it steps.
-    steps: Box<[AtomicBool]>,
-    /// For each CPU: its next instruction may access what is watched.
-    passes: Box<[AtomicBool]>,
     points: RwLock<Arc<Points>>,
     shape: RwLock<Shape>,
     state: Mutex<State>,
@@ -209,13 +234,29 @@ pub(crate) struct Minder {
     pass: Option<(Stop, u64)>,
 }
 
-fn flags(n: u32) -> Box<[AtomicBool]> {
-    (0..n).map(|_| AtomicBool::new(false)).collect()
+impl State {
+    /// Room for what is known of a CPU; more of them come with a program's threads.
+    fn room(&mut self, cpus: usize) {
+        if self.held.len() < cpus {
+            self.held.resize(cpus, false);
+            self.gone.resize(cpus, false);
+            self.actions.resize(cpus, self.others.unwrap_or(Action::Run));
+        }
+    }
+    /// A CPU waits, or has no thread.
+    pub(crate) fn waits(&self, cpu: u32) -> bool {
+        let flag = |list: &[bool]| list.get(cpu as usize).copied().unwrap_or(false);
+        flag(&self.held) || flag(&self.gone)
+    }
+    fn action(&self, cpu: u32) -> Action {
+        self.actions.get(cpu as usize).copied().unwrap_or(self.others.unwrap_or(Action::Run))
+    }
 }
 
 impl Debug {
     pub(crate) fn new(cpus: u32) -> Debug {
-        let state = State { actions: vec![Action::Run; cpus as usize], held: vec![false; cpus as usize], ..State::default() };
+        let mut state = State::default();
+        state.room(cpus as usize);
         Debug {
             engaged: AtomicBool::new(false),
             active: AtomicBool::new(false),
@@ -223,15 +264,13 @@ impl Debug {
             shaped: AtomicBool::new(false),
             watch_before: AtomicBool::new(false),
             cluster: AtomicUsize::new(0),
-            steps: flags(cpus),
-            passes: flags(cpus),
             points: RwLock::default(),
             shape: RwLock::default(),
             state: Mutex::new(state),
             changed: Condvar::new(),
         }
     }
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
     fn points(&self) -> Arc<Points> {
@@ -239,12 +278,31 @@ impl Debug {
     }
     /// True while a CPU steps: it takes no interrupts.
     #[inline]
-    pub(crate) fn steps(&self, cpu: u32) -> bool {
-        self.active.load(Ordering::Relaxed) && self.steps[cpu as usize].load(Ordering::Relaxed)
+    pub(crate) fn steps(&self, cpu: &Vcpu) -> bool {
+        self.active.load(Ordering::Relaxed) && cpu.steps.load(Ordering::Relaxed)
+    }
+    /// A debugger is or was there.
+    #[inline]
+    pub(crate) fn is_engaged(&self) -> bool {
+        self.engaged.load(Ordering::SeqCst)
+    }
+    /// Waits a while for the machine to stop or go on.
+    pub(crate) fn wait<'a>(&self, s: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(s, Duration::from_millis(20)).unwrap_or_else(|e| e.into_inner()).0
+    }
+    /// In a process that was forked: no debugger is there.
+    pub(crate) fn forked(&self, s: &mut State) {
+        if let Some(fd) = s.descriptor {
+            // SAFETY: the connection is the other process's; nobody uses it in this one.
+            unsafe { libc::close(fd) };
+        }
+        *s = State::default();
+        [&self.engaged, &self.active, &self.watching].iter().for_each(|flag| flag.store(false, Ordering::SeqCst));
+        *self.points.write().unwrap_or_else(|e| e.into_inner()) = Arc::default();
     }
     /// Under icount: true if a CPU has no turn while others run.
     pub(crate) fn skips(&self, cpu: usize) -> bool {
-        self.engaged.load(Ordering::SeqCst) && self.state().actions[cpu] == Action::Hold
+        self.engaged.load(Ordering::SeqCst) && self.state().action(cpu as u32) == Action::Hold
     }
     /// The CPUs are to stop or have stopped; whoever brings that about kicks them.
     pub(crate) fn is_stopping(&self) -> bool {
@@ -281,7 +339,6 @@ impl Debug {
         s.stopped = false;
         s.pending.clear();
         s.resets += 1;
-        self.passes.iter().for_each(|p| p.store(false, Ordering::SeqCst));
         self.changed.notify_all();
     }
     /// How blocks are made must fit the points that the CPUs are about to mind; true if the blocks there are do not.
@@ -328,9 +385,29 @@ impl Machine {
         // What was posted belongs to the state that the debugger sees; under the lock, for the debugger may be looking already.
         cpu.serve();
         let i = cpu.index as usize;
+        s.room(i + 1);
+        s.gone[i] = false;
         s.held[i] = s.stopping || s.actions[i] == Action::Hold;
         self.debug_settle(&mut s);
         s.held[i]
+    }
+
+    /// A program's thread has ended, and its CPU waits for another one.
+    pub(crate) fn debug_gone(&self, cpu: &Vcpu) {
+        let mut s = self.debug.state();
+        s.room(cpu.index as usize + 1);
+        s.gone[cpu.index as usize] = true;
+        self.debug_settle(&mut s);
+    }
+    /// A thread begins on a CPU.
+    pub(crate) fn debug_comes(&self, cpu: &Vcpu) {
+        let mut s = self.debug.state();
+        s.room(cpu.index as usize + 1);
+        s.gone[cpu.index as usize] = false;
+    }
+    /// False if a CPU has no thread.
+    pub fn debug_lives(&self, cpu: u32) -> bool {
+        (cpu as usize) < self.cpus.len() && !self.debug.state().gone.get(cpu as usize).copied().unwrap_or(false)
     }
 
     /// Under icount, for the thread that runs all CPUs: waits a while if the machine is stopped, and says so.
@@ -352,7 +429,9 @@ impl Machine {
 
     /// The machine has stopped when all CPUs wait and have taken what was posted to them.
     fn debug_settle(&self, s: &mut State) {
-        if !s.stopping || s.stopped || !s.held.iter().all(|h| *h) || !self.cpus.iter().all(|c| c.has_served()) {
+        s.room(self.cpus.len());
+        let waits = |c: &Arc<Vcpu>| s.gone[c.index as usize] || s.held[c.index as usize] && c.has_served();
+        if !s.stopping || s.stopped || !self.cpus.iter().take(s.held.len()).all(waits) {
             return;
         }
         s.stopped = true;
@@ -370,7 +449,7 @@ impl Machine {
         if !self.debugging() {
             return None;
         }
-        let step = match self.debug.state().actions[cpu.index as usize] {
+        let step = match self.debug.state().action(cpu.index) {
             Action::Step(first, end) => Some((first, end)),
             _ => None,
         };
@@ -386,7 +465,7 @@ impl Machine {
         let stop = Stop::Watchpoint { cpu: cpu.index, addr, kind };
         match minder {
             Some(m) if !self.debug.watch_before.load(Ordering::Relaxed) => {
-                self.debug.passes[cpu.index as usize].store(true, Ordering::Relaxed);
+                cpu.passes.store(true, Ordering::Relaxed);
                 m.pass = Some((stop, insns));
             }
             _ => self.debug_stop_for(stop),
@@ -402,6 +481,10 @@ impl Machine {
 
     fn debug_stop_for(&self, stop: Stop) {
         let mut s = self.debug.state();
+        if s.sink.is_none() {
+            // The debugger has gone, or is another process's of which this one was forked in the middle of a run.
+            return;
+        }
         if s.stopping {
             // A CPU that has met a breakpoint will meet it again; what has happened has to be kept.
             if matches!(stop, Stop::Watchpoint { .. }) && s.reason != Some(stop) {
@@ -412,10 +495,13 @@ impl Machine {
         self.debug_begin_stop(&mut s, stop);
     }
 
-    fn debug_begin_stop(&self, s: &mut State, stop: Stop) {
+    pub(crate) fn debug_begin_stop(&self, s: &mut State, stop: Stop) {
         (s.stopping, s.stopped, s.told, s.reason) = (true, false, false, Some(stop));
         self.debug.engaged.store(true, Ordering::SeqCst);
         self.cpus.iter().for_each(|c| c.kick());
+        if self.user.is_some() {
+            self.debug_nudge(s);
+        }
         self.debug.changed.notify_all();
     }
 }
@@ -431,7 +517,7 @@ impl Minder {
             if insns == since {
                 return false;
             }
-            self.end_pass(machine, cpu);
+            self.end_pass(cpu);
             machine.debug_stop_for(stop);
             return true;
         }
@@ -446,14 +532,14 @@ impl Minder {
             None => false,
         }
     }
-    fn end_pass(&mut self, machine: &Machine, cpu: &Vcpu) {
-        machine.debug.passes[cpu.index as usize].store(false, Ordering::Relaxed);
+    fn end_pass(&mut self, cpu: &Vcpu) {
+        cpu.passes.store(false, Ordering::Relaxed);
         self.pass = None;
     }
     /// The run is over.
     pub(crate) fn end(mut self, machine: &Machine, cpu: &Vcpu, pc: u64, insns: u64) {
         if let Some((stop, since)) = self.pass {
-            self.end_pass(machine, cpu);
+            self.end_pass(cpu);
             if insns != since {
                 return machine.debug_stop_for(stop);
             }
@@ -477,7 +563,7 @@ impl Running<'_> {
     fn mind(&self, va: u64, size: u32, kind: AccessKind, flags: MemFlags) -> Result<(), Fault> {
         let (write, read) = (kind != AccessKind::READ, kind != AccessKind::WRITE);
         let debug = &self.machine.debug;
-        if debug.passes[self.vcpu.index as usize].load(Ordering::Relaxed) || !debug.concerns(self.vcpu) || debug.points().watched(va, size.into(), write, read).is_none() {
+        if self.vcpu.passes.load(Ordering::Relaxed) || !debug.concerns(self.vcpu) || debug.points().watched(va, size.into(), write, read).is_none() {
             return Ok(());
         }
         let last = va.wrapping_add(u64::from(size) - 1);
@@ -554,7 +640,7 @@ impl Machine {
     pub fn debug_leave(&self) {
         self.debug_stop();
         if self.debug_wait(|_| true) {
-            self.debug_resume(&vec![Action::Run; self.cpus.len()]);
+            self.debug_resume(&vec![Action::Run; self.cpus.len()], Action::Run, &[]);
         }
     }
 
@@ -570,7 +656,10 @@ impl Machine {
             if self.has_ended() {
                 return false;
             }
-            s = self.debug.changed.wait_timeout(s, Duration::from_millis(20)).unwrap_or_else(|e| e.into_inner()).0;
+            s = self.debug.wait(s);
+            if self.user.is_some() && s.stopping && !s.stopped {
+                self.debug_nudge(&s);
+            }
         }
         true
     }
@@ -580,17 +669,36 @@ impl Machine {
         change(&mut self.debug.state().wanted)
     }
 
-    /// Lets a stopped machine go on; an action for each CPU.
-    pub fn debug_resume(&self, actions: &[Action]) {
+    /// Whom to tell of a program's end, and the descriptor of the debugger's connection.
+    pub fn debug_follow_program(&self, farewell: Farewell, descriptor: i32) {
         let mut s = self.debug.state();
-        if !s.stopped || actions.len() != self.cpus.len() {
+        (s.farewell, s.descriptor) = (Some((farewell, std::process::id())), Some(descriptor));
+    }
+    /// A program ends, on this thread.
+    pub(crate) fn debug_program_ends(&self, end: ProgramEnd) {
+        if !self.debug.is_engaged() {
             return;
         }
-        s.actions = actions.to_vec();
+        let farewell = self.debug.state().farewell.clone();
+        // A vforked process has all of this too.
+        if let Some((farewell, _)) = farewell.filter(|(_, process)| *process == std::process::id()) {
+            farewell(end);
+        }
+    }
+
+    /// Lets a stopped machine go on: an action for each CPU and one for those that come, and signals that go on to their threads, by CPU.
+    pub fn debug_resume(&self, actions: &[Action], others: Action, signals: &[(u32, u32)]) {
+        let mut s = self.debug.state();
+        if !s.stopped {
+            return;
+        }
+        (s.actions, s.others) = (actions.to_vec(), Some(others));
+        s.actions.resize(self.cpus.len(), others);
+        s.passed = signals.to_vec();
         let points = s.wanted.clone();
         let steps = actions.iter().any(|a| matches!(a, Action::Step(..)));
-        for (flag, action) in self.debug.steps.iter().zip(actions) {
-            flag.store(matches!(action, Action::Step(..)), Ordering::SeqCst);
+        for (cpu, action) in self.cpus.iter().zip(&s.actions) {
+            cpu.steps.store(matches!(action, Action::Step(..)), Ordering::SeqCst);
         }
         let watching = !points.watchpoints.is_empty();
         let old = self.debug.points();
@@ -672,7 +780,11 @@ impl Machine {
 
     /// Reads virtual memory as a CPU of the stopped machine sees it, devices included; the number of bytes up to the first that is not there.
     pub fn debug_read_memory(&self, cpu: u32, va: u64, data: &mut [u8]) -> usize {
-        self.debug_with(cpu, |cpu| self.debug_read_at(cpu, va, data)).unwrap_or(0)
+        self.debug_with(cpu, |cpu| match &self.user {
+            Some(user) => user.debug_read(va, data),
+            None => self.debug_read_at(cpu, va, data),
+        })
+        .unwrap_or(0)
     }
     fn debug_read_at(&self, cpu: &Vcpu, va: u64, data: &mut [u8]) -> usize {
         let mut at = 0;
@@ -691,7 +803,11 @@ impl Machine {
     /// nowhere.
     #[must_use]
     pub fn debug_write_memory(&self, cpu: u32, va: u64, data: &[u8]) -> bool {
-        self.debug_with(cpu, |cpu| self.debug_write_at(cpu, va, data)).unwrap_or(false)
+        self.debug_with(cpu, |cpu| match &self.user {
+            Some(user) => user.debug_write(self, va, data),
+            None => self.debug_write_at(cpu, va, data),
+        })
+        .unwrap_or(false)
     }
     fn debug_write_at(&self, cpu: &Vcpu, va: u64, data: &[u8]) -> bool {
         let (mut parts, mut at) = (Vec::new(), 0);

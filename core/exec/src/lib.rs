@@ -38,7 +38,8 @@ mod user;
 mod vcpu;
 
 pub use clock::Clock;
-pub use debug::{Action, CpuStatus, Points, Stop, StopSink, WatchKind, Watchpoint};
+pub use debug::{Action, CpuStatus, Farewell, Points, ProgramEnd, Stop, StopSink, WatchKind, Watchpoint};
 pub use state_hash::StateHash;
 pub use machine::{ClusterSpec, Exit, Machine, MachineSpec, Streams, TraceOptions};
 pub use services::services;
+pub use user::debug::without_signals;

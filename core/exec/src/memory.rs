@@ -94,7 +94,7 @@ impl<'a> Running<'a> {
     /// Whether the guest's tables permit an access, as far as a byte of it goes.
     pub(crate) fn probe(&self, va: u64, kind: AccessKind, flags: MemFlags) -> Result<(), Fault> {
         if let Some(user) = &self.machine.user {
-            return user.fetch(va).map(|_| ()).map_err(|f| self.fail(va, 1, kind, flags, f));
+            return user.allows(va, kind == AccessKind::FETCH, kind != AccessKind::READ).map_err(|f| self.fail(va, 1, kind, flags, f));
         }
         self.translate(va, 1, kind, flags).map(|_| ())
     }
@@ -318,6 +318,7 @@ impl<'a> Running<'a> {
             {
                 return fault;
             }
+            self.note_watchpoints(access, access.va, len);
             return user.bytes(self.machine, access.va, data, len, access.kind == AccessKind::WRITE).map_or_else(
                 |(va, fault)| {
                     access.va = va;
@@ -373,6 +374,7 @@ impl<'a> Running<'a> {
     /// A load of a program.
     fn user_load(&self, user: &User, va: u64, size: u32, flags: MemFlags) -> Result<u128, Fault> {
         self.check_alignment(va, size, AccessKind::READ, flags)?;
+        self.mind_watchpoints(va, size, AccessKind::READ, flags)?;
         // SAFETY: the address is one of the guest's.
         user.with(self.machine, va, size, false, |p| unsafe { access::load(p, size) })
             .map_err(|(at, f)| Fault { va: at, ..self.fail(va, size, AccessKind::READ, flags, f) })
@@ -380,6 +382,7 @@ impl<'a> Running<'a> {
     /// A store of a program.
     fn user_store(&self, user: &User, va: u64, size: u32, value: u128, flags: MemFlags) -> Result<(), Fault> {
         self.check_alignment(va, size, AccessKind::WRITE, flags)?;
+        self.mind_watchpoints(va, size, AccessKind::WRITE, flags)?;
         // SAFETY: as above.
         user.with(self.machine, va, size, true, |p| unsafe { access::store(p, size, value) })
             .map_err(|(at, f)| Fault { va: at, ..self.fail(va, size, AccessKind::WRITE, flags, f) })?;
@@ -391,6 +394,7 @@ impl<'a> Running<'a> {
     /// A compare and swap of a program.
     fn user_cas(&self, user: &User, va: u64, size: u32, expected: u128, new: u128, flags: MemFlags) -> Result<u128, Fault> {
         self.check_alignment(va, size, AccessKind::READ_WRITE, flags)?;
+        self.mind_watchpoints(va, size, AccessKind::READ_WRITE, flags)?;
         // SAFETY: as above.
         user.with(self.machine, va, size, true, |p| unsafe { access::compare_exchange(p, size, expected, new) })
             .map_err(|(at, f)| Fault { va: at, ..self.fail(va, size, AccessKind::READ_WRITE, flags, f) })

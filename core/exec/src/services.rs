@@ -1,12 +1,13 @@
 //! The host's half of the services table. `ctx` and `CpuHeader::host` are both the `Machine`.
 
 use crate::clock::Owner;
+use crate::debug::ProgramEnd;
 use crate::machine::Machine;
 use crate::memory::Running;
 use crate::vcpu::{OFF, Request, Vcpu};
 use core::ffi::c_void;
 use emu_plugins_api::{
-    LinuxAbi, LinuxReturn, LinuxSignal, Onward, UserFault, UserKernelHandle, UserKernelVtable, UserMemory,
+    LinuxAbi, LinuxReturn, LinuxSignal, Onward, UserFault, UserKernelHandle, UserKernelVtable, UserMemory, user_event,
 };
 use emu_plugins_api::{Access, CpuHeader, DeviceHandle, DeviceVtable, HostServices, Power, Str, SystemEvent, TlbFlush, fault};
 use std::sync::Arc;
@@ -59,6 +60,7 @@ static TABLE: HostServices = HostServices {
     linux_probe,
     user_alone,
     virtual_move,
+    user_debug,
 };
 
 /// The machine behind a context.
@@ -419,11 +421,30 @@ unsafe extern "C" fn user_vfork(cpu: *mut CpuHeader, argument: u64) -> i64 {
 unsafe extern "C" fn user_exit(ctx: *mut c_void, code: i32) {
     // SAFETY: see above.
     let m = unsafe { machine(ctx) };
+    m.debug_program_ends(ProgramEnd::Code(code));
     if m.trace.stats {
         eprint!("{}", m.statistics());
     }
     // SAFETY: ends all threads at once; nothing of this process is needed any more.
     unsafe { libc::_exit(code) }
+}
+unsafe extern "C" fn user_debug(cpu: *mut CpuHeader, event: u32, value: u64) -> u64 {
+    // SAFETY: see above.
+    let (m, v) = unsafe { of(cpu) };
+    match event {
+        user_event::SIGNAL => m.debug_signal(v, value as u32).into(),
+        user_event::DIES => {
+            m.debug_dies(value as u32);
+            value
+        }
+        user_event::AUXV => {
+            if let Some(user) = &m.user {
+                user.auxv.store(value, Ordering::SeqCst);
+            }
+            value
+        }
+        _ => value,
+    }
 }
 unsafe extern "C" fn linux_signal(cpu: *mut CpuHeader, signal: *const LinuxSignal) -> u32 {
     // SAFETY: see above.

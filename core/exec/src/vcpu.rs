@@ -13,7 +13,7 @@ use emu_x86_64::frame::{Exchange, JUMPS, JumpEntry, Link, LinkBase, TLB_ENTRY};
 use emu_plugins_api::{Access, AccessKind, ArchitectureHandle, BlockRequest, CpuHeader, Slice, TlbFlush, Translation, attr, fault, irq, perm};
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
 
@@ -211,6 +211,13 @@ pub struct Vcpu {
     pub left_for_good: AtomicBool,
     /// Somebody wants to know where the CPU is.
     sampled: AtomicBool,
+    /// With a debugger: it steps.
+    pub(crate) steps: AtomicBool,
+    /// With a debugger: its next instruction may access what is watched.
+    pub(crate) passes: AtomicBool,
+    /// Of a program's thread: the host's id of it, and that a debugger wants it out of a call that waits.
+    pub(crate) tid: AtomicI32,
+    pub(crate) nudged: AtomicBool,
 }
 
 // SAFETY: `cpu` and `caches` are used by the CPU's own thread only (or while that thread is stopped); the rest is atomic or locked.
@@ -279,6 +286,10 @@ impl Vcpu {
             counters: Counters::default(),
             left_for_good: AtomicBool::new(false),
             sampled: AtomicBool::new(false),
+            steps: AtomicBool::new(false),
+            passes: AtomicBool::new(false),
+            tid: AtomicI32::new(0),
+            nudged: AtomicBool::new(false),
         }
     }
     /// The key of a block: other targets' code and that of guarded pages is translated apart, so both are put into the mode key's unused top
@@ -588,6 +599,7 @@ impl Vcpu {
         self.flush(&TlbFlush { kind: emu_plugins_api::FlushKind::ALL, asid: 0, va: 0, last: u64::MAX, views: u32::MAX, broadcast: 0 });
         self.lines().store(0, Ordering::SeqCst);
         self.event().store(0, Ordering::SeqCst);
+        self.passes.store(false, Ordering::SeqCst);
         // SAFETY: the thread is stopped; the memory has the size of the target's layout.
         unsafe {
             (*self.cpu).index = self.index;
@@ -643,7 +655,7 @@ impl Vcpu {
         }
         machine.run_cpu_timers(self);
         let lines = self.lines().load(Ordering::SeqCst);
-        if lines != 0 && (h.halted != 0 || !machine.debug.steps(self.index)) {
+        if lines != 0 && (h.halted != 0 || !machine.debug.steps(self)) {
             // SAFETY: as above.
             let answer = unsafe { self.arch.interrupt(self.cpu, lines) };
             if answer & (irq::TAKEN | irq::WAKE) != 0 {
@@ -939,7 +951,7 @@ impl Vcpu {
     pub(crate) fn interrupts(&self, machine: &Machine) -> bool {
         let lines = self.lines().load(Ordering::Relaxed);
         // SAFETY: this is the CPU's thread.
-        lines != 0 && !machine.debug.steps(self.index) && unsafe { self.arch.interrupt(self.cpu, lines) } & irq::TAKEN != 0
+        lines != 0 && !machine.debug.steps(self) && unsafe { self.arch.interrupt(self.cpu, lines) } & irq::TAKEN != 0
     }
 
     /// An `exit` op: true if the loop must be left.

@@ -12,7 +12,7 @@
 //! | `p` | a file's name: an absolute one is looked for under the prefix first |
 //! | `c` | a file's name that may be made: as it is |
 
-use crate::{Call, answer, cpu, files, host, process, signal};
+use crate::{Call, answer, cpu, exec, files, host, process, seccomp, signal};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -266,7 +266,7 @@ pub static ROWS: &[Row] = &[
     own("set_tid_address", Full, "", process::set_tid_address, "r"),
     own("unshare", Partial, "namespaces are the host's; not with threads", process::unshare, "i"),
     own("futex", Full, "", process::futex, "riirri"),
-    own("set_robust_list", Full, "", process::set_robust_list, "ri"),
+    own("set_robust_list", Partial, "not when a signal without a handler, which is the host's affair, ends the process", process::set_robust_list, "ri"),
     own("get_robust_list", Partial, "of the thread itself only", process::get_robust_list, "iww"),
     pass("nanosleep", libc::SYS_nanosleep, "rw"),
     pass("getitimer", libc::SYS_getitimer, "iw"),
@@ -388,7 +388,7 @@ pub static ROWS: &[Row] = &[
     not_permitted("request_key", "keys are the host's"),
     not_permitted("keyctl", "keys are the host's"),
     own("clone", Full, "", process::clone, "iiiii"),
-    own("execve", Full, "", process::execve, "prr"),
+    own("execve", Full, "", exec::execve, "prr"),
     own("mmap", Full, "", process::mmap, "iiiiii"),
     pass("fadvise64", libc::SYS_fadvise64, "iiii"),
     pass("swapon", libc::SYS_swapon, "ci"),
@@ -430,11 +430,11 @@ pub static ROWS: &[Row] = &[
     pass("sched_setattr", libc::SYS_sched_setattr, "iri"),
     pass("sched_getattr", libc::SYS_sched_getattr, "ibii"),
     pass("renameat2", libc::SYS_renameat2, "icici"),
-    own("seccomp", Refused, "filters would see the host's calls", process::seccomp, "iir"),
+    own("seccomp", Partial, "filters are evaluated by emu for the guest's programs; without a listener, and programs of the host that they start go without", seccomp::seccomp, "iir"),
     pass("getrandom", libc::SYS_getrandom, "bii"),
     pass("memfd_create", libc::SYS_memfd_create, "ci"),
     not_permitted("bpf", "not for programs"),
-    own("execveat", Full, "", process::execveat, "iprri"),
+    own("execveat", Full, "", exec::execveat, "iprri"),
     no("userfaultfd", "not implemented"),
     pass("membarrier", libc::SYS_membarrier, "iii"),
     pass("mlock2", libc::SYS_mlock2, "rii"),
@@ -446,7 +446,7 @@ pub static ROWS: &[Row] = &[
     no("pkey_free", "there are no protection keys"),
     own("statx", Full, "", files::statx, "ipiiw"),
     no("io_pgetevents", "see io_setup"),
-    no("rseq", "restartable sequences are not there; the C library does without"),
+    no("rseq", "a sequence would have to be left wherever the host preempts its thread; the C library does without"),
     not_permitted("kexec_file_load", "not for programs"),
     pass("pidfd_send_signal", libc::SYS_pidfd_send_signal, "iiri"),
     no("io_uring_setup", "its rings hold addresses of the guest"),

@@ -212,6 +212,8 @@ impl Elf {
 pub struct Start {
     pub entry: u64,
     pub stack: u64,
+    /// Where the auxiliary vector lies.
+    pub auxv: u64,
 }
 
 mod at {
@@ -357,5 +359,5 @@ pub fn load(k: &Kernel, path: &Path, argv: &[OsString], env: &[OsString]) -> Res
     let environ = env.iter().flat_map(|e| e.as_bytes().iter().copied().chain([0])).collect();
     let _ = k.image.set(crate::proc::Image { start_code, end_code, start_stack: sp, environ });
     let _ = k.auxv.set(bytes[aux_at * 8..].to_vec());
-    Ok(Start { entry, stack: sp })
+    Ok(Start { entry, stack: sp, auxv: sp + aux_at as u64 * 8 })
 }

@@ -79,17 +79,18 @@ pub fn close(c: &mut Call<'_>) -> i64 {
 
 pub fn close_range(c: &mut Call<'_>) -> i64 {
     let (first, last, flags) = (c.a[0] as u32, c.a[1] as u32, c.a[2]);
-    let own = c.k.executable.load(Ordering::Relaxed) as u32;
-    if first > last || !(first..=last).contains(&own) {
+    let mut own = [c.k.executable.load(Ordering::Relaxed), c.k.debugger].map(|fd| u32::try_from(fd).unwrap_or(u32::MAX));
+    own.sort_unstable();
+    if first > last || !own.iter().any(|fd| (first..=last).contains(fd)) {
         return c.host(libc::SYS_close_range, c.a);
     }
     // All but emu's own.
-    let mut r = 0;
-    if first < own {
-        r = c.host(libc::SYS_close_range, [first.into(), (own - 1).into(), flags, 0, 0, 0]);
-    }
-    if r == 0 && own < last {
-        r = c.host(libc::SYS_close_range, [(own + 1).into(), last.into(), flags, 0, 0, 0]);
+    let (mut r, mut from) = (0, u64::from(first));
+    for end in own.into_iter().filter(|fd| (first..=last).contains(fd)).map(u64::from).chain([u64::from(last) + 1]) {
+        if r == 0 && from < end {
+            r = c.host(libc::SYS_close_range, [from, end - 1, flags, 0, 0, 0]);
+        }
+        from = end + 1;
     }
     r
 }
@@ -100,6 +101,9 @@ pub fn dup(c: &mut Call<'_>) -> i64 {
 pub fn dup3(c: &mut Call<'_>) -> i64 {
     if c.k.is_own(c.a[0]) {
         return -i64::from(libc::EBADF);
+    }
+    if c.a[1] as i32 == c.k.debugger && c.k.debugger >= 0 {
+        return -i64::from(libc::EBUSY);
     }
     if c.k.is_own(c.a[1]) {
         // emu's own makes room.

@@ -2,6 +2,8 @@
 //!
 //! * [`calls`]: all system calls, a row each: what emu does for them, and how well.
 //! * [`elf`], [`vdso`]: what a program begins with. [`memory`]: its address space. [`host`]: the host's calls, and how signals interrupt them.
+//! * [`seccomp`]: a program's filters for its own calls.
+//! * [`exec`]: becoming another program.
 //! * [`signal`], [`process`], [`files`], [`cpu`], [`proc`]: what is more than handing a call on.
 //!
 //! What is peculiar to an architecture is its target's table, `LinuxAbi`. Everything is done on the thread that asks for it, which is a host
@@ -12,11 +14,13 @@
 mod calls;
 mod cpu;
 mod elf;
+mod exec;
 mod files;
 mod host;
 mod memory;
 mod proc;
 mod process;
+mod seccomp;
 mod signal;
 mod vdso;
 
@@ -27,7 +31,7 @@ use std::ffi::{OsString, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 register_machine!(MachineRegistration {
     name: "linux-user",
@@ -66,6 +70,10 @@ pub struct Kernel {
     table: Vec<&'static calls::Row>,
     /// Threads by the number of their CPU.
     threads: Vec<AtomicPtr<process::Thread>>,
+    /// One more than the highest number of a thread's CPU so far.
+    most: AtomicU32,
+    /// Held by who takes a thread out of them, and by who looks at others'.
+    census: Mutex<()>,
     /// How many there are.
     living: AtomicU32,
     /// Where handlers return to.
@@ -77,6 +85,8 @@ pub struct Kernel {
     argv: OnceLock<Vec<OsString>>,
     /// A descriptor of emu's own executable, which programs do not see.
     executable: AtomicI32,
+    /// That of the connection to a debugger, or -1 without one.
+    debugger: i32,
 }
 
 // SAFETY: pointers are to what lives as long as the process or is reached by its own thread only.
@@ -115,9 +125,12 @@ impl Kernel {
         // SAFETY: the CPU is this thread's, whose record lives until it ends.
         unsafe { &*self.threads[(*cpu).index as usize].load(Ordering::Relaxed) }
     }
+    fn census(&self) -> MutexGuard<'_, ()> {
+        self.census.lock().unwrap_or_else(|e| e.into_inner())
+    }
     /// Whether a descriptor is emu's own.
     pub fn is_own(&self, fd: u64) -> bool {
-        fd as i32 == self.executable.load(Ordering::Relaxed)
+        fd as i32 == self.executable.load(Ordering::Relaxed) || fd as i32 == self.debugger && self.debugger >= 0
     }
     /// The guest's name of a file as the host knows it: under the prefix if it is there. What a root has as empty directories for a
     /// running system to fill is the host's.
@@ -146,7 +159,16 @@ impl UserKernel for Kernel {
         if self.options.strace {
             calls::trace_call(&call, number);
         }
-        let result = (row.run)(&mut call);
+        let verdict = if t.filters.on.load(Ordering::Relaxed) { self.filter_call(t, cpu, number, row.name, &a) } else { seccomp::Verdict::Make };
+        let mut result = match verdict {
+            seccomp::Verdict::Make => (row.run)(&mut call),
+            seccomp::Verdict::Answer(result) => result,
+            seccomp::Verdict::Instead(onward) => return onward,
+        };
+        if self.debugger >= 0 && t.nudged.swap(false, Ordering::SeqCst) && result == -i64::from(libc::EINTR) && t.pending.load(Ordering::SeqCst) == 0 {
+            // It was interrupted for a debugger, of which the program does not hear.
+            result = host::RESTART;
+        }
         if self.options.strace {
             calls::trace_result(&call, result);
         }
@@ -202,8 +224,8 @@ impl Board for LinuxUser {
         for kv in config.images.get().iter().filter(|kv| kv.key.get() == "inherit") {
             options.inherited.push(kv.value.get().to_owned());
         }
-        let env = process::environment(config);
-        let executable = process::own_executable();
+        let env = exec::environment(config);
+        let executable = exec::own_executable();
         let table = abi.syscalls.get().iter().map(|name| calls::find(name.get())).collect();
         let kernel: &'static mut OnceLock<Kernel> = Box::leak(Box::default());
         // The kernel has to be there before it knows where memory is.
@@ -218,6 +240,8 @@ impl Board for LinuxUser {
             space,
             table,
             threads,
+            most: AtomicU32::new(0),
+            census: Mutex::new(()),
             living: AtomicU32::new(0),
             trampoline: AtomicU64::new(0),
             auxv: OnceLock::new(),
@@ -225,19 +249,27 @@ impl Board for LinuxUser {
             program: OnceLock::new(),
             argv: OnceLock::new(),
             executable: AtomicI32::new(executable),
+            debugger: config.image("debugger").and_then(|v| v.parse().ok()).unwrap_or(-1),
         });
         host.user_attach(kernel)?;
         // So it begins: see `memory::Space::mmap`, and `files::shmat`.
         host.user_alone();
-        let (program, argv) = process::resolve(kernel, &program, argv).unwrap_or_else(|r| process::refuse(&r));
-        let start = elf::load(kernel, &program, &argv, &env).unwrap_or_else(|r| process::refuse(&r));
+        let (program, argv) = exec::resolve(kernel, &program, argv).unwrap_or_else(|r| exec::refuse(&r));
+        let start = elf::load(kernel, &program, &argv, &env).unwrap_or_else(|r| exec::refuse(&r));
         // What others see of this process, by its number.
         let name: Vec<u8> = program.file_name().map(|n| n.as_bytes().iter().copied().take(15).chain([0]).collect()).unwrap_or_default();
         if !name.is_empty() {
             // SAFETY: the name is a string.
             unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
         }
-        let _ = kernel.program.set(std::fs::canonicalize(&program).unwrap_or(program));
+        let handed = exec::handed_program();
+        // (A file in memory has a name that leads nowhere.)
+        let named = std::fs::canonicalize(&program).or_else(|_| if handed.is_some() { std::fs::read_link(&program) } else { Ok(program.clone()) });
+        let _ = kernel.program.set(named.unwrap_or(program));
+        if let Some(fd) = handed {
+            // SAFETY: whoever set the variable left it open for this.
+            unsafe { libc::close(fd) };
+        }
         let _ = kernel.argv.set(argv);
         // What was closed is closed again: the runtime of emu's language opens something in its place.
         for fd in config.image("closed").unwrap_or_default().bytes().filter(u8::is_ascii_digit) {

@@ -144,6 +144,8 @@ fn status(c: &Call<'_>, text: &str) -> Vec<u8> {
             "VmPeak" | "VmSize" => format!("{name}:\t{all:>8} kB\n"),
             "VmData" => format!("{name}:\t{data:>8} kB\n"),
             "SigCgt" => format!("{name}:\t{:016x}\n", u64::from_str_radix(value.trim(), 16).unwrap_or(0) & !cores | caught),
+            "Seccomp" => format!("{name}:\t{}\n", c.t.filters.mode().0),
+            "Seccomp_filters" => format!("{name}:\t{}\n", c.t.filters.mode().1),
             _ => format!("{line}\n"),
         };
     }

@@ -1,13 +1,11 @@
-//! Processes and threads: what they are, how they begin and end, and calls about them and their memory.
+//! Processes and threads: what they are, how they begin and end, and calls about them and their memory. How one becomes another program is
+//! in `exec`.
 
-use crate::elf::{self, Program, Refused, Start};
+use crate::elf::Start;
 use crate::{Call, Kernel, answer, host, signal};
-use emu_plugins_api::{CpuHeader, MachineConfig};
+use emu_plugins_api::CpuHeader;
 use std::cell::Cell;
-use std::ffi::{CString, OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Threads that there can be: as many as core has CPUs.
@@ -26,6 +24,8 @@ pub struct Thread {
     /// The signal that waits to be delivered, and its siginfo.
     pub pending: AtomicU32,
     pub info: Cell<[u8; 128]>,
+    /// A call was interrupted for a debugger.
+    pub nudged: AtomicBool,
     /// Blocked signals.
     pub mask: Cell<u64>,
     /// The mask that a call had replaced while it waited.
@@ -37,9 +37,11 @@ pub struct Thread {
     /// Where to write 0, and wake, at the end.
     clear_tid: Cell<u64>,
     /// The list of robust futexes.
-    robust: Cell<u64>,
+    robust: AtomicU64,
     /// What is done with signals.
     actions: signal::Actions,
+    /// What its calls go through.
+    pub filters: crate::seccomp::Filters,
     /// It is all of a process that lives in its parent's memory (vfork).
     pub guest: Cell<bool>,
 }
@@ -51,13 +53,15 @@ impl Thread {
             tid: AtomicI32::new(host::gettid()),
             pending: AtomicU32::new(0),
             info: Cell::new([0; 128]),
+            nudged: AtomicBool::new(false),
             mask: Cell::new(0),
             saved_mask: Cell::new(None),
             held: Cell::new(0),
             alternate: Cell::new([0, 0, 2]),
             clear_tid: Cell::new(0),
-            robust: Cell::new(0),
+            robust: AtomicU64::new(0),
             actions,
+            filters: Default::default(),
             guest: Cell::new(false),
         }
     }
@@ -73,108 +77,6 @@ impl Thread {
     pub fn tid(&self) -> i32 {
         self.tid.load(Ordering::Relaxed)
     }
-}
-
-/// Environment variables that would mean something to emu's own process: they travel under another name.
-fn is_hosts(name: &[u8]) -> bool {
-    name.starts_with(b"LD_") || matches!(name, b"GLIBC_TUNABLES" | b"GCONV_PATH" | b"LOCPATH")
-}
-const HIDDEN: &[u8] = b"EMU_GUEST_";
-
-/// The guest's environment: the host's, as -E and -U change it.
-pub fn environment(config: &MachineConfig<'_>) -> Vec<OsString> {
-    let mut env: Vec<(Vec<u8>, Vec<u8>)> = std::env::vars_os()
-        .map(|(k, v)| {
-            let k = k.into_vec();
-            (k.strip_prefix(HIDDEN).map(<[u8]>::to_vec).unwrap_or(k), v.into_vec())
-        })
-        .collect();
-    for kv in config.images.get() {
-        let name = |v: &str| v.split('=').next().unwrap_or("").as_bytes().to_vec();
-        match (kv.key.get(), kv.value.get()) {
-            ("set-env", v) => {
-                env.retain(|(k, _)| *k != name(v));
-                let value = v.split_once('=').map_or("", |(_, v)| v);
-                env.push((name(v), value.as_bytes().to_vec()));
-            }
-            ("unset-env", v) => env.retain(|(k, _)| *k != name(v)),
-            _ => {}
-        }
-    }
-    env.into_iter().map(|(k, v)| OsString::from_vec([k, v].join(&b'='))).collect()
-}
-
-/// A descriptor of emu's own executable, kept where programs do not look for theirs.
-pub fn own_executable() -> i32 {
-    // SAFETY: the name is a string; descriptors are this process's.
-    unsafe {
-        let mut fd = libc::open(c"/proc/self/exe".as_ptr(), libc::O_PATH | libc::O_CLOEXEC);
-        if fd < 0 {
-            fd = executable_without_proc();
-        }
-        if fd < 0 {
-            return fd;
-        }
-        let mut limit = libc::rlimit { rlim_cur: 1024, rlim_max: 0 };
-        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
-        let high = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, limit.rlim_cur.min(1 << 20) as i32 - 8);
-        if high >= 0 {
-            libc::close(fd);
-            high
-        } else {
-            fd
-        }
-    }
-}
-
-/// The same where there is no /proc: by the name that emu was started by, which is that of an emu's descriptor if an emu has done it.
-fn executable_without_proc() -> i32 {
-    // SAFETY: the value is an address of a string of this process's, or 0.
-    let name = unsafe {
-        let p = libc::getauxval(libc::AT_EXECFN) as *const std::ffi::c_char;
-        if p.is_null() {
-            return -1;
-        }
-        std::ffi::CStr::from_ptr(p)
-    };
-    let number = name.to_bytes().strip_prefix(b"/dev/fd/").and_then(|n| std::str::from_utf8(n).ok()?.parse::<i32>().ok());
-    // SAFETY: the name is a string; descriptors are this process's.
-    unsafe {
-        match number {
-            // It is open only if whoever started emu has left it so, see `do_exec`.
-            Some(fd) if libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) == 0 => fd,
-            // (binfmt_misc leaves the name of the program there.)
-            None if is_native(Path::new(OsStr::from_bytes(name.to_bytes()))) => libc::open(name.as_ptr(), libc::O_PATH | libc::O_CLOEXEC),
-            _ => -1,
-        }
-    }
-}
-
-/// Ends emu because a program cannot be started.
-pub fn refuse(r: &Refused) -> ! {
-    eprintln!("error: {}", r.1);
-    std::process::exit(r.0)
-}
-
-/// The program that a file stands for, and its arguments: a script's interpreter.
-pub fn resolve(k: &Kernel, program: &Path, mut argv: Vec<OsString>) -> Result<(PathBuf, Vec<OsString>), Refused> {
-    let mut path = program.to_owned();
-    // A script's own name is the host's as the user typed it; what it names is the guest's.
-    for _ in 0..5 {
-        match elf::kind_of(&path)? {
-            Program::Elf => return Ok((path, argv)),
-            Program::Script(interpreter, argument) => {
-                let script = path.clone().into_os_string();
-                let mut new = vec![interpreter.clone().into_os_string()];
-                new.extend(argument);
-                new.push(script);
-                new.extend(argv.into_iter().skip(1));
-                argv = new;
-                path = k.path_of(&interpreter);
-            }
-        }
-    }
-    Err(Refused(elf::CANNOT_EXECUTE, format!("{}: its interpreters are scripts of each other", program.display())))
 }
 
 /// What a new thread is given by its maker.
@@ -198,7 +100,8 @@ impl Kernel {
     fn make_current(&self, t: *mut Thread) {
         // SAFETY: the record lives, and this is its CPU's thread.
         let n = unsafe { (*(*t).cpu).index } as usize;
-        self.threads[n].store(t, Ordering::Relaxed);
+        self.threads[n].store(t, Ordering::SeqCst);
+        self.most.fetch_max(n as u32 + 1, Ordering::SeqCst);
         signal::set_current(t);
     }
     fn add_thread(&self, t: Thread) {
@@ -209,19 +112,28 @@ impl Kernel {
     pub fn first_thread(&self, cpu: *mut CpuHeader, start: &Start, actions: signal::Actions) {
         let t = Thread::new(cpu, actions);
         t.mask.set(host::mask());
+        self.watch_signals(&t);
+        self.inherit_filters(&t);
         self.add_thread(t);
+        if self.debugger >= 0 {
+            // SAFETY: no thread runs the CPU yet.
+            unsafe { self.host.user_auxv(cpu, start.auxv) };
+        }
         self.set_field(cpu, self.abi.stack, start.stack);
         // SAFETY: no thread runs the CPU yet.
         unsafe { (*cpu).pc = start.entry };
     }
     /// On the new thread: makes it what `clone` said.
     pub fn begin_thread(&self, cpu: *mut CpuHeader, argument: u64) {
+        // The host's C library has unblocked a signal for its own purposes (32, for which programs' libraries have a use too). Nothing may come
+        // before this is a thread of the guest's that others know.
+        host::set_mask(!0);
         // SAFETY: the maker waits until `tid` is set, and does not touch it before.
         let birth = unsafe { &*(argument as *const Birth) };
         // SAFETY: as above.
         let by = unsafe { &*birth.by };
         let actions = if birth.vfork { Arc::new(Mutex::new(*by.actions())) } else { by.actions.clone() };
-        let t = Thread::new(cpu, actions);
+        let t = Thread { filters: by.filters.copy(), ..Thread::new(cpu, actions) };
         let mask = by.mask.get();
         t.mask.set(mask);
         self.child_state(cpu, birth.flags, birth.stack, birth.thread);
@@ -242,7 +154,7 @@ impl Kernel {
             self.make_current(birth.record.get());
             if birth.flags & CLONE_CLEAR_SIGHAND != 0 {
                 // SAFETY: made just now.
-                signal::clear_handlers(unsafe { &*birth.record.get() });
+                signal::clear_handlers(self, unsafe { &*birth.record.get() });
             }
             host::set_mask(mask);
             return;
@@ -264,6 +176,23 @@ impl Kernel {
     }
     /// What the kernel does when a thread ends: robust futexes, then the word that others wait for.
     fn release(&self, t: &Thread) {
+        self.release_robust(t);
+        let word = t.clear_tid.get();
+        if word != 0 && self.space.put(word, 0u32).is_ok() {
+            // SAFETY: a wake looks at the address only.
+            unsafe { host::plain(libc::SYS_futex, [self.space.host(word), libc::FUTEX_WAKE as u64, 1, 0, 0, 0]) };
+        }
+    }
+    /// What it does when the process ends: other processes may wait for what its threads hold.
+    pub fn release_all(&self) {
+        // Who holds this may be the thread that is ending here, by a fault of emu's.
+        let Ok(_census) = self.census.try_lock() else { return };
+        for t in self.threads.iter().take(self.most.load(Ordering::SeqCst) as usize).map(|t| t.load(Ordering::SeqCst)).filter(|t| !t.is_null()) {
+            // SAFETY: a record goes only after it has left the list, for which its thread needs the lock that is held here.
+            self.release_robust(unsafe { &*t });
+        }
+    }
+    fn release_robust(&self, t: &Thread) {
         const OWNER_DIED: u32 = 0x4000_0000;
         const TID: u32 = 0x3fff_ffff;
         const WAITERS: u32 = 0x8000_0000;
@@ -282,7 +211,7 @@ impl Kernel {
                 }
             }
         };
-        let head = t.robust.get();
+        let head = t.robust.load(Ordering::Relaxed);
         if head != 0
             && let Ok([first, offset, pending]) = self.space.get::<[u64; 3]>(head)
         {
@@ -304,31 +233,40 @@ impl Kernel {
                 died(pending, offset as i64);
             }
         }
-        let word = t.clear_tid.get();
-        if word != 0 && self.space.put(word, 0u32).is_ok() {
-            wake(word);
-        }
     }
 }
 
 pub fn exit(c: &mut Call<'_>) -> i64 {
     if c.t.guest.get() || c.k.living.fetch_sub(1, Ordering::SeqCst) == 1 {
+        if !c.t.guest.get() {
+            c.k.release_all();
+        }
         c.k.host.user_exit((c.a[0] & 0xff) as i32);
         return answer::NONE;
     }
+    leave_thread(c.k, c.t, c.cpu);
+    answer::ENDED
+}
+
+/// Ends a thread of several.
+pub fn end_thread(k: &Kernel, t: &Thread, cpu: *mut CpuHeader) {
+    k.living.fetch_sub(1, Ordering::SeqCst);
+    leave_thread(k, t, cpu);
+}
+fn leave_thread(k: &Kernel, t: &Thread, cpu: *mut CpuHeader) {
     // What comes for the process from now on is for those who stay.
     host::set_mask(!0);
     signal::set_current(std::ptr::null());
-    c.k.release(c.t);
+    k.release(t);
+    let _census = k.census();
     // SAFETY: this is the CPU's thread; nobody else uses the record.
     unsafe {
-        let n = (*c.cpu).index as usize;
-        let t = c.k.threads[n].swap(std::ptr::null_mut(), Ordering::Relaxed);
+        let n = (*cpu).index as usize;
+        let t = k.threads[n].swap(std::ptr::null_mut(), Ordering::Relaxed);
         // The caller still looks at its `pending`, once.
         (*t).pending.store(0, Ordering::Relaxed);
         OLD.with(|old| drop(old.replace(Some(Box::from_raw(t)))));
     }
-    answer::ENDED
 }
 
 thread_local! {
@@ -337,6 +275,9 @@ thread_local! {
 }
 
 pub fn exit_group(c: &mut Call<'_>) -> i64 {
+    if !c.t.guest.get() {
+        c.k.release_all();
+    }
     c.k.host.user_exit((c.a[0] & 0xff) as i32);
     answer::NONE
 }
@@ -495,11 +436,12 @@ fn new_guest(c: &mut Call<'_>, n: &Clone) -> i64 {
 
 fn new_process(c: &mut Call<'_>, n: &Clone) -> i64 {
     let map = c.k.space.map();
+    let census = c.k.census();
     let actions = c.t.actions();
     host::set_mask(!0);
     // SAFETY: this is the CPU's thread.
     let pid = unsafe { c.k.host.user_fork(c.cpu) };
-    drop((map, actions));
+    drop((map, census, actions));
     if pid == 0 {
         c.t.tid.store(host::gettid(), Ordering::Relaxed);
         c.k.living.store(1, Ordering::SeqCst);
@@ -508,7 +450,7 @@ fn new_process(c: &mut Call<'_>, n: &Clone) -> i64 {
         for (_, t) in c.k.threads.iter().enumerate().filter(|(i, _)| *i != own) {
             t.store(std::ptr::null_mut(), Ordering::Relaxed);
         }
-        c.t.robust.set(0);
+        c.t.robust.store(0, Ordering::Relaxed);
         c.t.clear_tid.set(if n.flags & libc::CLONE_CHILD_CLEARTID as u64 != 0 { n.child_tid } else { 0 });
         if n.flags & libc::CLONE_CHILD_SETTID as u64 != 0 {
             let _ = c.k.space.put(n.child_tid, c.t.tid());
@@ -516,7 +458,7 @@ fn new_process(c: &mut Call<'_>, n: &Clone) -> i64 {
         c.k.child_state(c.cpu, n.flags, n.stack, n.thread);
         c.t.guest.set(false);
         if n.flags & CLONE_CLEAR_SIGHAND != 0 {
-            signal::clear_handlers(c.t);
+            signal::clear_handlers(c.k, c.t);
         }
     }
     if pid > 0 && n.flags & libc::CLONE_PARENT_SETTID as u64 != 0 {
@@ -545,133 +487,6 @@ fn make_process(c: &mut Call<'_>, n: &Clone) -> i64 {
     if pid == 0 { answer::NONE } else { pid }
 }
 
-fn error_of(r: &Refused) -> i64 {
-    -i64::from(if r.0 == elf::NOT_FOUND { libc::ENOENT } else { libc::ENOEXEC })
-}
-
-pub fn execve(c: &mut Call<'_>) -> i64 {
-    match c.path(c.a[0]) {
-        Ok(path) => do_exec(c, &path, c.a[1], c.a[2]),
-        Err(e) => e,
-    }
-}
-
-pub fn execveat(c: &mut Call<'_>) -> i64 {
-    let path = match c.path(c.a[1]) {
-        Ok(p) => p,
-        Err(e) => return e,
-    };
-    let dir = c.a[0] as i32;
-    if path.as_bytes().first() == Some(&b'/') || dir == libc::AT_FDCWD {
-        return do_exec(c, &path, c.a[2], c.a[3]);
-    }
-    let base = format!("/proc/self/fd/{dir}");
-    let full = if path.is_empty() { base } else { format!("{base}/{}", path.to_string_lossy()) };
-    match std::fs::canonicalize(&full).ok().and_then(|p| CString::new(p.into_os_string().into_vec()).ok()) {
-        Some(p) => do_exec(c, &p, c.a[2], c.a[3]),
-        None => -i64::from(libc::ENOENT),
-    }
-}
-
-/// Whether a program is one of the host's own.
-fn is_native(path: &Path) -> bool {
-    use std::os::unix::fs::FileExt;
-    const HOSTS: [u8; 2] = [62, 0];
-    let mut head = [0u8; 20];
-    let read = std::fs::File::open(path).and_then(|f| f.read_exact_at(&mut head, 0));
-    read.is_ok() && head[..5] == *b"\x7fELF\x02" && head[18..20] == HOSTS
-}
-
-fn do_exec(c: &mut Call<'_>, path: &CString, argv: u64, env: u64) -> i64 {
-    let strings = |list: u64| -> Result<Vec<OsString>, i64> {
-        let each = c.k.space.pointers(list)?.into_iter();
-        each.map(|p| c.k.space.string(p).map(|s| OsString::from_vec(s.into_bytes()))).collect()
-    };
-    let (argv, env) = match (strings(argv), strings(env)) {
-        (Ok(a), Ok(e)) => (a, e),
-        (Err(e), _) | (_, Err(e)) => return e,
-    };
-    let path = Path::new(OsStr::from_bytes(path.as_bytes()));
-    let path = if path == Path::new("/proc/self/exe") { c.k.program.get().cloned().unwrap_or_default() } else { path.to_owned() };
-    // What Linux would say of the file.
-    let name = match CString::new(path.as_os_str().as_bytes()) {
-        Ok(n) => n,
-        Err(_) => return EINVAL,
-    };
-    // SAFETY: the name is a string.
-    let r = unsafe { host::plain(libc::SYS_faccessat, [libc::AT_FDCWD as u64, name.as_ptr() as u64, libc::X_OK as u64, 0, 0, 0]) };
-    if r < 0 {
-        return r;
-    }
-    if path.is_dir() {
-        return -i64::from(libc::EACCES);
-    }
-    let argv0 = argv.first().cloned().unwrap_or_else(|| path.clone().into_os_string());
-    let (program, argv) = match resolve(c.k, &path, if argv.is_empty() { vec![argv0.clone()] } else { argv }) {
-        Ok(r) => r,
-        Err(r) => return error_of(&r),
-    };
-    let native = is_native(&program);
-    if !native {
-        // A program of neither the guest's nor the host's kind.
-        let mut head = [0u8; 20];
-        use std::os::unix::fs::FileExt;
-        let read = std::fs::File::open(&program).and_then(|f| f.read_exact_at(&mut head, 0));
-        let ours = read.is_ok() && head[..4] == *b"\x7fELF" && u32::from(head[18]) | u32::from(head[19]) << 8 == c.k.abi.elf_machine;
-        if !ours {
-            return -i64::from(libc::ENOEXEC);
-        }
-    }
-    let mut words: Vec<OsString> = Vec::new();
-    if native || c.k.executable.load(Ordering::Relaxed) < 0 {
-        words.extend(argv);
-    } else {
-        words.push("emu".into());
-        words.extend(c.k.options.inherited.iter().map(OsString::from));
-        if argv[0] != program.as_os_str() {
-            words.push("-0".into());
-            words.push(argv[0].clone());
-        }
-        words.push("--".into());
-        words.push(program.clone().into_os_string());
-        words.extend(argv.into_iter().skip(1));
-    }
-    let hide = |e: OsString| {
-        let bytes = e.as_bytes();
-        let name = bytes.split(|b| *b == b'=').next().unwrap_or_default();
-        if !native && is_hosts(name) { OsString::from_vec([HIDDEN, bytes].concat()) } else { e }
-    };
-    let strings = |list: Vec<OsString>| list.into_iter().filter_map(|s| CString::new(s.into_vec()).ok()).collect::<Vec<_>>();
-    let (words, env) = (strings(words), strings(env.into_iter().map(hide).collect()));
-    let pointers = |list: &[CString]| list.iter().map(|s| s.as_ptr() as u64).chain([0]).collect::<Vec<u64>>();
-    let (words_at, env_at) = (pointers(&words), pointers(&env));
-    let program = CString::new(program.into_os_string().into_vec()).unwrap_or_default();
-    // Handlers are this process's; ignored signals stay so by themselves. The mask goes on with the process.
-    if c.t.pending.load(Ordering::SeqCst) == 0 {
-        host::set_mask(c.t.mask.get());
-    }
-    // SAFETY: all strings and vectors live through the call.
-    unsafe {
-        // Without /proc emu may have no descriptor of itself: whoever started this one, binfmt_misc, starts the next.
-        if native || c.k.executable.load(Ordering::Relaxed) < 0 {
-            host::plain(libc::SYS_execve, [program.as_ptr() as u64, words_at.as_ptr() as u64, env_at.as_ptr() as u64, 0, 0, 0])
-        } else {
-            let empty = c"".as_ptr() as u64;
-            let fd = c.k.executable.load(Ordering::Relaxed);
-            // The next emu opens itself anew, or if it cannot, keeps this descriptor.
-            let alone = libc::access(c"/proc/self/exe".as_ptr(), libc::F_OK) != 0;
-            if alone {
-                libc::fcntl(fd, libc::F_SETFD, 0);
-            }
-            let r = host::plain(libc::SYS_execveat, [fd as u64, empty, words_at.as_ptr() as u64, env_at.as_ptr() as u64, libc::AT_EMPTY_PATH as u64, 0]);
-            if alone {
-                libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
-            }
-            r
-        }
-    }
-}
-
 pub fn set_tid_address(c: &mut Call<'_>) -> i64 {
     c.t.clear_tid.set(c.a[0]);
     c.t.tid().into()
@@ -680,14 +495,14 @@ pub fn set_robust_list(c: &mut Call<'_>) -> i64 {
     if c.a[1] != 24 {
         return EINVAL;
     }
-    c.t.robust.set(c.a[0]);
+    c.t.robust.store(c.a[0], Ordering::Relaxed);
     0
 }
 pub fn get_robust_list(c: &mut Call<'_>) -> i64 {
     if c.a[0] != 0 && c.a[0] as i32 != c.t.tid() {
         return -i64::from(libc::EPERM);
     }
-    let done = c.k.space.put(c.a[1], c.t.robust.get()).and_then(|()| c.k.space.put(c.a[2], 24u64));
+    let done = c.k.space.put(c.a[1], c.t.robust.load(Ordering::Relaxed)).and_then(|()| c.k.space.put(c.a[2], 24u64));
     done.map_or_else(|e| e, |()| 0)
 }
 
@@ -759,6 +574,7 @@ pub fn prctl(c: &mut Call<'_>) -> i64 {
     let s = &c.k.space;
     let [option, a, ..] = c.a;
     match option as i32 {
+        libc::PR_GET_SECCOMP | libc::PR_SET_SECCOMP => crate::seccomp::prctl(c),
         libc::PR_SET_NAME => c.host(libc::SYS_prctl, [option, s.input(a), 0, 0, 0, 0]),
         libc::PR_GET_NAME => c.host(libc::SYS_prctl, [option, s.output(a, 16), 0, 0, 0, 0]),
         libc::PR_GET_PDEATHSIG | libc::PR_GET_CHILD_SUBREAPER => c.host(libc::SYS_prctl, [option, s.output(a, 4), 0, 0, 0, 0]),
@@ -784,12 +600,6 @@ pub fn prctl(c: &mut Call<'_>) -> i64 {
         PR_GET_TAGGED_ADDR_CTRL if s.is_tagged() => 0,
         _ => EINVAL,
     }
-}
-
-pub fn seccomp(c: &mut Call<'_>) -> i64 {
-    // SECCOMP_GET_ACTION_AVAIL and the like: nothing is.
-    let _ = c;
-    EINVAL
 }
 
 pub fn brk(c: &mut Call<'_>) -> i64 {

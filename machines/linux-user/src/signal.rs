@@ -78,6 +78,15 @@ pub unsafe extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, cont
     unsafe {
         let t = &*t;
         let context = &mut *context.cast::<libc::ucontext_t>();
+        let rip = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
+        if signal == 0 {
+            // Core wants the thread, for a debugger.
+            t.nudged.store(true, Ordering::SeqCst);
+            if let Some(way) = host::way_out(*rip as u64) {
+                *rip = way as i64;
+            }
+            return;
+        }
         if t.pending.load(Ordering::Relaxed) == 0 {
             let mut bytes = [0u8; 128];
             core::ptr::copy_nonoverlapping(info.cast::<u8>(), bytes.as_mut_ptr(), bytes.len());
@@ -88,11 +97,18 @@ pub unsafe extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, cont
         let mask = core::ptr::from_mut(&mut context.uc_sigmask).cast::<u64>();
         mask.write(!(1 << (libc::SIGSEGV - 1) | 1 << (libc::SIGBUS - 1)));
         (*t.cpu).exit_request.store(1, Ordering::SeqCst);
-        let rip = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
         if let Some(way) = host::way_out(*rip as u64) {
             *rip = way as i64;
         }
     }
+}
+
+/// Signals whose default is to be ignored, and those that stop the process.
+fn is_ignored_by_default(signal: u32) -> bool {
+    matches!(signal as i32, libc::SIGCHLD | libc::SIGCONT | libc::SIGURG | libc::SIGWINCH)
+}
+fn stops_by_default(signal: u32) -> bool {
+    matches!(signal as i32, libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU)
 }
 
 /// The guest's `struct sigaction`: the host kernel's, perhaps without the member for where handlers return to.
@@ -108,6 +124,22 @@ fn write_action(k: &Kernel, at: u64, a: KernelAction) -> Result<(), i64> {
 }
 
 impl Kernel {
+    /// The host's action for one of the guest's. With a debugger emu itself carries out what a signal does by default, so as to tell of it before.
+    fn host_action(&self, signal: u32, a: &KernelAction) -> KernelAction {
+        let flags = a.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT);
+        let seen = a.handler > SIG_IGN || a.handler == SIG_DFL && self.debugger >= 0 && !is_ignored_by_default(signal);
+        if !seen {
+            return KernelAction { handler: a.handler, flags, ..Default::default() };
+        }
+        let flags = flags | SA_SIGINFO | SA_ONSTACK | a.flags & SA_RESTART;
+        KernelAction { handler: on_signal as *const () as u64, flags, restorer: 0, mask: !0 }
+    }
+    /// With a debugger: what the process begins with.
+    pub fn watch_signals(&self, t: &Thread) {
+        for n in (1..=64).filter(|n| self.debugger >= 0 && !is_cores(*n) && !matches!(*n as i32, libc::SIGKILL | libc::SIGSTOP)) {
+            host::set_action(n, self.host_action(n, &t.action(n)));
+        }
+    }
     fn has_restorer(&self) -> bool {
         self.abi.flags & LinuxAbi::NO_RESTORER == 0
     }
@@ -118,6 +150,16 @@ impl Kernel {
         let action = t.action(signal);
         let blocked = t.mask.get() >> (signal - 1) & 1 != 0 && t.saved_mask.get().is_none();
         t.pending.store(0, Ordering::SeqCst);
+        let (signal, action) = match self.asked(t, signal, blocked) {
+            // The debugger has none of it.
+            0 => {
+                t.mask.set(t.saved_mask.take().unwrap_or(t.mask.get()));
+                host::set_mask(t.mask.get());
+                return Onward::RUN;
+            }
+            same if same == signal => (signal, action),
+            other => (other, t.action(other)),
+        };
         if action.handler > SIG_IGN && !blocked {
             return self.enter_handler(t, signal, &action, info, [0; 2]);
         }
@@ -128,7 +170,14 @@ impl Kernel {
             if blocked {
                 t.held.set(t.held.get() | 1 << (signal - 1));
             } else if action.handler == SIG_DFL {
-                end_by(signal);
+                self.end_told(t, signal);
+            }
+        } else if action.handler == SIG_DFL && !blocked && self.debugger >= 0 {
+            if stops_by_default(signal) {
+                // SAFETY: touches no memory.
+                unsafe { host::plain(libc::SYS_kill, [host::getpid() as u64, libc::SIGSTOP as u64, 0, 0, 0, 0]) };
+            } else if !is_ignored_by_default(signal) {
+                self.end_told(t, signal);
             }
         } else if action.handler == SIG_DFL || blocked {
             // It was the guest's when it came; send it again, to be what it is now.
@@ -143,6 +192,22 @@ impl Kernel {
         }
         host::set_mask(mask);
         Onward::RUN
+    }
+    /// What a debugger says of a signal that is about to be delivered.
+    fn asked(&self, t: &Thread, signal: u32, blocked: bool) -> u32 {
+        // SAFETY: this is the CPU's thread.
+        if self.debugger < 0 || blocked { signal } else { unsafe { self.host.user_signal(t.cpu, signal) } }
+    }
+    /// Ends the process by a signal; a debugger is told before.
+    pub fn end_told(&self, t: &Thread, signal: u32) -> ! {
+        if self.debugger >= 0 {
+            // SAFETY: this is the CPU's thread.
+            unsafe { self.host.user_dies(t.cpu, signal) };
+        }
+        if !t.guest.get() {
+            self.release_all();
+        }
+        end_by(signal)
     }
     fn enter_handler(&self, t: &Thread, signal: u32, action: &KernelAction, info: [u8; 128], fault: [u64; 2]) -> Onward {
         let sp = self.field(t.cpu, self.abi.stack);
@@ -177,7 +242,7 @@ impl Kernel {
         if action.flags & SA_RESETHAND != 0 {
             t.actions()[signal as usize].handler = SIG_DFL;
             if !is_cores(signal) {
-                host::set_action(signal, KernelAction::default());
+                host::set_action(signal, self.host_action(signal, &KernelAction::default()));
             }
         }
         t.mask.set(now & !NO_BLOCK);
@@ -201,6 +266,16 @@ impl Kernel {
     }
     /// Delivers the signal of a fault, which cannot wait.
     pub fn deliver_fault(&self, t: &Thread, fault: &UserFault) -> Onward {
+        match self.asked(t, fault.signal, false) {
+            // The debugger has none of it: the instruction is tried again.
+            0 => return Onward::RUN,
+            same if same == fault.signal => {}
+            other => {
+                // SAFETY: touches no memory.
+                unsafe { host::plain(libc::SYS_tgkill, [host::getpid() as u64, host::gettid() as u64, other.into(), 0, 0, 0]) };
+                return Onward::RUN;
+            }
+        }
         let action = t.action(fault.signal);
         let blocked = t.mask.get() >> (fault.signal - 1) & 1 != 0;
         if action.handler <= SIG_IGN || blocked {
@@ -211,6 +286,14 @@ impl Kernel {
         info[8..12].copy_from_slice(&fault.code.to_le_bytes());
         info[16..24].copy_from_slice(&fault.address.to_le_bytes());
         self.enter_handler(t, fault.signal, &action, info, fault.fault)
+    }
+    /// Delivers a signal that cannot wait: without a handler for it the process ends.
+    pub fn force(&self, t: &Thread, signal: u32, info: [u8; 128], why: &str) -> Onward {
+        let action = t.action(signal);
+        if action.handler <= SIG_IGN || t.mask.get() >> (signal - 1) & 1 != 0 {
+            return self.die(t, signal, why);
+        }
+        self.enter_handler(t, signal, &action, info, [0; 2])
     }
     /// Ends the process by a signal.
     fn die(&self, t: &Thread, signal: u32, why: &str) -> Onward {
@@ -223,10 +306,11 @@ impl Kernel {
             libc::SIGILL => "SIGILL",
             libc::SIGTRAP => "SIGTRAP",
             libc::SIGFPE => "SIGFPE",
+            libc::SIGSYS => "SIGSYS",
             _ => "a signal",
         };
         eprintln!("emu: {name}: {known} at pc {pc:#x}, {why}");
-        end_by(signal)
+        self.end_told(t, signal)
     }
 }
 
@@ -247,11 +331,11 @@ pub fn end_by(signal: u32) -> ! {
 }
 
 /// Signals with handlers get their default actions (CLONE_CLEAR_SIGHAND).
-pub fn clear_handlers(t: &Thread) {
+pub fn clear_handlers(k: &Kernel, t: &Thread) {
     for (n, a) in t.actions().iter_mut().enumerate().filter(|(_, a)| a.handler > SIG_IGN) {
         *a = KernelAction::default();
         if !is_cores(n as u32) {
-            host::set_action(n as u32, KernelAction::default());
+            host::set_action(n as u32, k.host_action(n as u32, &KernelAction::default()));
         }
     }
 }
@@ -275,16 +359,7 @@ pub fn rt_sigaction(c: &mut Call<'_>) -> i64 {
             a.mask &= !NO_BLOCK;
             actions[signal as usize] = a;
             if !is_cores(signal) {
-                let shared = a.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT);
-                host::set_action(signal, match a.handler {
-                    SIG_DFL | SIG_IGN => KernelAction { handler: a.handler, flags: shared, ..Default::default() },
-                    _ => KernelAction {
-                        handler: on_signal as *const () as u64,
-                        flags: shared | SA_SIGINFO | SA_ONSTACK | a.flags & SA_RESTART,
-                        restorer: 0,
-                        mask: !0,
-                    },
-                });
+                host::set_action(signal, c.k.host_action(signal, &a));
             }
         }
         Ok(0)

@@ -86,6 +86,9 @@ unsafe extern "C" fn user_alone(_: *mut c_void, _: u32) {}
 unsafe extern "C" fn virtual_move(_: *mut CpuHeader, _: *const Access, _: *const Access, _: u32) -> u32 {
     1
 }
+unsafe extern "C" fn user_debug(_: *mut CpuHeader, _: u32, value: u64) -> u64 {
+    value
+}
 unsafe extern "C" fn user_exit(_: *mut c_void, _: i32) {}
 unsafe extern "C" fn linux_signal(_: *mut CpuHeader, _: *const LinuxSignal) -> u32 {
     1
@@ -140,4 +143,5 @@ pub const NOTHING: HostServices = HostServices {
     linux_probe,
     user_alone,
     virtual_move,
+    user_debug,
 };

@@ -10,7 +10,7 @@ use crate::generate::{Case, register_offset};
 /// Start of RAM.
 pub const BASE: u64 = 0x8000_0000;
 /// State of the runner.
-const STATE: u64 = BASE + 0x1_0000;
+pub(crate) const STATE: u64 = BASE + 0x1_0000;
 /// Offset of the register file that a case begins with.
 pub const REGISTER_FILE: u64 = 0x100;
 /// Offset of what a case left in x1 to x31.
@@ -18,14 +18,14 @@ const SAVED: u64 = 0x200;
 /// The middle of the scratch memory, at a page boundary.
 pub const CENTRE: u64 = BASE + 0x2_1000;
 /// Bytes of it on each side that are compared.
-const AROUND: u64 = 64;
+pub(crate) const AROUND: u64 = 64;
 /// Values that registers begin with.
-const POOL: u64 = BASE + 0x3_0000;
+pub(crate) const POOL: u64 = BASE + 0x3_0000;
 /// How many.
 pub const POOL_WORDS: u64 = 4096;
 /// Records of the cases.
-const RECORDS: u64 = BASE + 0x10_0000;
-const RECORD_BYTES: u64 = 64;
+pub(crate) const RECORDS: u64 = BASE + 0x10_0000;
+pub(crate) const RECORD_BYTES: u64 = 64;
 /// Code of the cases.
 const SLOTS: u64 = BASE + 0x100_0000;
 /// Bytes of a slot.
@@ -33,7 +33,7 @@ pub const SLOT_BYTES: u64 = 64;
 /// Cases that an image has room for.
 pub const CASES_MAX: usize = 200_000;
 /// Factor of the hash.
-const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 const UART: u64 = 0x1000_0000;
 const FINISHER: u64 = 0x10_0000;
@@ -266,10 +266,15 @@ fn runner(group: u64, first: usize, last: usize) -> Vec<u32> {
 
 /// The image of the guest for cases `first..last` of these; `group` as the runner's.
 pub fn image(cases: &[Case], pool: &[u64], group: u64, first: usize, last: usize) -> Vec<u8> {
+    image_of(&runner(group, first, last), cases, pool)
+}
+
+/// An image with this code of a runner's.
+pub(crate) fn image_of(runner: &[u32], cases: &[Case], pool: &[u64]) -> Vec<u8> {
     assert!(cases.len() <= CASES_MAX);
     let mut image = vec![0u8; (slot(cases.len()) - BASE) as usize];
     let mut put = |at: u64, bytes: &[u8]| image[(at - BASE) as usize..][..bytes.len()].copy_from_slice(bytes);
-    let code: Vec<u8> = runner(group, first, last).iter().flat_map(|w| w.to_le_bytes()).collect();
+    let code: Vec<u8> = runner.iter().flat_map(|w| w.to_le_bytes()).collect();
     assert!(code.len() < 0x1_0000);
     put(BASE, &code);
     put(POOL, &pool.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<_>>());

@@ -5,4 +5,5 @@ pub mod asm;
 pub mod encoding;
 pub mod generate;
 pub mod guest;
+pub mod program;
 pub mod run;

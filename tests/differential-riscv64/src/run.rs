@@ -3,6 +3,7 @@
 use crate::encoding::row;
 use crate::generate::Case;
 use crate::guest::{image, names};
+use crate::program::elf;
 use emu_test_kit::{Result, emu, process, qemu};
 use std::fmt::Write;
 use std::path::Path;
@@ -41,6 +42,28 @@ pub fn theirs(file: &Path) -> Result<Vec<String>> {
     lines(command, "qemu")
 }
 
+/// The two for programs.
+pub fn our_program(file: &Path, engine: &[(&str, &str)]) -> Result<Vec<String>> {
+    let mut command = Command::new(emu::binary()?);
+    command.args(["-cpu", &format!("rv64,{EXTENSIONS}")]).arg(file).envs(engine.iter().copied());
+    lines(command, "emu")
+}
+/// See `our_program`.
+pub fn their_program(file: &Path) -> Result<Vec<String>> {
+    let mut command = qemu::user_riscv64()?.command();
+    command.args(["-cpu", &format!("rv64,h=off,zfa=off,{EXTENSIONS}")]).arg(file);
+    lines(command, "qemu-riscv64")
+}
+
+/// Where cases run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// On a bare machine.
+    Machine,
+    /// As a program of Linux.
+    Program,
+}
+
 /// A difference: the case and what is told of it.
 pub struct Difference {
     /// Number of the case.
@@ -50,10 +73,16 @@ pub struct Difference {
 }
 
 /// Runs all cases under both; the differences, at most `most`.
-pub fn compare(cases: &[Case], pool: &[u64], engine: &[(&str, &str)], most: usize) -> Result<Vec<Difference>> {
+pub fn compare(cases: &[Case], pool: &[u64], engine: &[(&str, &str)], most: usize, place: Place) -> Result<Vec<Difference>> {
     let file = std::env::temp_dir().join(format!("emu-riscv64-cases-{}-{:?}.bin", std::process::id(), std::thread::current().id()));
+    let ours = |file: &Path, engine: &[(&str, &str)]| if place == Place::Program { our_program(file, engine) } else { ours(file, engine) };
+    let theirs = |file: &Path| if place == Place::Program { their_program(file) } else { theirs(file) };
+    let make = if place == Place::Program { elf } else { image };
     let write = |group, first, last| {
-        std::fs::write(&file, image(cases, pool, group, first, last)).map_err(|e| emu_test_kit::Error(format!("cannot write {}: {e}", file.display())))
+        // A program has to be executable.
+        use std::os::unix::fs::PermissionsExt;
+        let all = || std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755));
+        std::fs::write(&file, make(cases, pool, group, first, last)).and_then(|()| all()).map_err(|e| emu_test_kit::Error(format!("cannot write {}: {e}", file.display())))
     };
     write(GROUP, 0, cases.len())?;
     let (mine, other) = (ours(&file, engine)?, theirs(&file)?);

@@ -2,19 +2,31 @@
 
 use emu_test_differential_riscv64::encoding::{drawn, row};
 use emu_test_differential_riscv64::generate::{cases, pool};
-use emu_test_differential_riscv64::run::compare;
+use emu_test_differential_riscv64::program::is_for_programs;
+use emu_test_differential_riscv64::run::{Place, compare};
 use emu_test_kit::Rng;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+/// C.NOP.
+const C_NOP: u16 = 0x0001;
+
 fn run(test: &str, count: usize, engine: &[(&str, &str)]) {
+    run_in(Place::Machine, test, count, engine);
+}
+
+fn run_in(place: Place, test: &str, count: usize, engine: &[(&str, &str)]) {
     let scale: usize = std::env::var("EMU_DIFF_SCALE").ok().and_then(|v| v.parse().ok()).unwrap_or(1);
     for round in 0..scale {
         let mut rng = Rng::announced(test).fork(round as u64);
         let pool = pool(&mut rng);
-        let cases = cases(&mut rng, count);
+        let mut cases = cases(&mut rng, count);
+        if place == Place::Program {
+            // The others keep their places, for code may know where it is.
+            cases.iter_mut().filter(|c| !is_for_programs(c)).for_each(|c| c.code = vec![C_NOP]);
+        }
         let start = Instant::now();
-        let differences = compare(&cases, &pool, engine, 40).unwrap();
+        let differences = compare(&cases, &pool, engine, 40, place).unwrap();
         println!("{} cases of {} encodings, {} differences, {:.1} s", cases.len(), drawn().len(), differences.len(), start.elapsed().as_secs_f64());
         let mut by_row: BTreeMap<&str, usize> = BTreeMap::new();
         for d in &differences {
@@ -47,4 +59,11 @@ fn hot_code() {
 #[test]
 fn plain_code() {
     run("riscv64::plain_code", 20_000, &[("EMU_JIT", "noopt"), ("EMU_HOST", "x86-64-v2")]);
+}
+
+/// As programs of Linux, in generated code and in the interpreter.
+#[test]
+fn programs() {
+    run_in(Place::Program, "riscv64::programs", 60_000, &[]);
+    run_in(Place::Program, "riscv64::programs interpreted", 10_000, &[("EMU_INTERP", "plain")]);
 }

@@ -19,6 +19,7 @@ impl User {
     pub fn fork(&self, machine: &Machine, by: &Vcpu) -> i64 {
         let turn = lock(&self.changing);
         let mut idle = lock(&self.idle);
+        let mut debug = machine.debug.state();
         let mut native = machine.native.as_ref().map(|n| n.hold());
         let code = machine.code.hold();
         let requests: Vec<_> = machine.cpus.iter().map(|c| c.hold()).collect();
@@ -32,12 +33,14 @@ impl User {
         drop(native);
         if pid == 0 {
             idle.clear();
+            machine.debug.forked(&mut debug);
+            by.tid.store(super::own_tid(), Ordering::SeqCst);
             for cpu in machine.cpus.iter().filter(|c| c.index != by.index) {
                 cpu.abandon();
                 idle.push(cpu.index);
             }
         }
-        drop((idle, turn));
+        drop((debug, idle, turn));
         match pid {
             -1 => -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN)),
             pid => pid.into(),

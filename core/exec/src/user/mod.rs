@@ -9,6 +9,7 @@
 //!   the way beside it; one of `access` returns an answer; what came from elsewhere is the kernel's; all else is a mistake of emu's.
 
 pub mod access;
+pub mod debug;
 mod fork;
 mod signal;
 
@@ -18,7 +19,7 @@ use emu_mem::PAGE_SIZE;
 use emu_plugins_api::{LinuxAbi, Onward, UserKernelHandle, UserMemory, attr, fault, page};
 use emu_x86_64::direct::Direct;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 /// The largest window, as a power of two.
@@ -49,6 +50,8 @@ pub struct User {
     changing: Mutex<()>,
     /// CPUs whose threads have ended.
     idle: Mutex<Vec<u32>>,
+    /// Where the program's auxiliary vector lies, for debuggers.
+    pub auxv: AtomicU64,
 }
 
 // SAFETY: `pages` points to atomics that live as long as the process.
@@ -100,6 +103,7 @@ impl User {
             tagged: abi.is_some_and(|a| a.flags & LinuxAbi::TAGGED != 0),
             changing: Mutex::new(()),
             idle: Mutex::default(),
+            auxv: AtomicU64::new(0),
         })
     }
     /// The kernel attaches itself.
@@ -240,6 +244,15 @@ impl User {
         }
         Err(if bits & page::MAPPED != 0 { fault::PROTECTED } else { fault::UNMAPPED })
     }
+    /// Whether an access would succeed, as far as the page goes; else the fault.
+    pub fn allows(&self, va: u64, fetch: bool, write: bool) -> Result<(), u64> {
+        if fetch {
+            return self.fetch(va).map(|_| ());
+        }
+        let bits = self.bits(self.untagged(va));
+        let want = if write { page::WRITE } else { page::READ | page::WRITE | page::EXEC };
+        if bits & want != 0 { Ok(()) } else { Err(if bits & page::MAPPED != 0 { fault::PROTECTED } else { fault::UNMAPPED }) }
+    }
     /// Reads a page of code.
     pub fn read_page(&self, va: u64, out: &mut [u8]) -> bool {
         // SAFETY: `out` is writable; faults on the other side come back as an answer.
@@ -355,6 +368,7 @@ impl User {
         let Some(cpu) = self.cpu(machine).cloned() else { return false };
         cpu.reset(machine);
         cpu.copy_state(parent, machine);
+        machine.debug_comes(&cpu);
         // SAFETY: machines live as long as the process.
         let machine: &'static Machine = unsafe { &*core::ptr::from_ref(machine) };
         let n = cpu.index;
@@ -362,10 +376,14 @@ impl User {
             // SAFETY: this is the CPU's thread.
             unsafe { machine.user_of().kernel().thread(cpu.header(), argument) };
             cpu.user_loop(machine);
+            machine.debug_gone(&cpu);
             lock(&machine.user_of().idle).push(n);
         };
         let made = std::thread::Builder::new().stack_size(1 << 20).spawn(body).is_ok();
         if !made {
+            if let Some(cpu) = machine.cpus.get(n as usize) {
+                machine.debug_gone(cpu);
+            }
             lock(&self.idle).push(n);
         }
         made
@@ -396,9 +414,13 @@ impl Vcpu {
     pub fn user_loop(&self, machine: &Machine) {
         let user = machine.user_of();
         user.enter_thread();
+        let tid = self.tid.swap(own_tid(), Ordering::SeqCst);
         loop {
             self.exit_request().store(0, Ordering::SeqCst);
             self.serve();
+            if machine.debug.is_engaged() {
+                machine.debug_wait_to_run(self);
+            }
             // SAFETY: this is the CPU's thread.
             if unsafe { user.kernel().attend(self.header()) } == Onward::ENDED {
                 break;
@@ -409,6 +431,8 @@ impl Vcpu {
             }
         }
         self.code_seen.store(u64::MAX, Ordering::SeqCst);
+        // (The CPU of a vforked process was its parent's, and is again.)
+        self.tid.store(tid, Ordering::SeqCst);
     }
     /// The program calls its kernel: true if the thread has ended.
     pub fn call_kernel(&self, machine: &Machine) -> bool {
@@ -434,6 +458,13 @@ impl Machine {
             // SAFETY: this is the CPU's thread.
             unsafe { (*cpu.header()).halted = 0 };
             cpu.user_loop(self);
+            self.debug_gone(cpu);
         }
     }
+}
+
+/// The host's id of this thread.
+fn own_tid() -> i32 {
+    // SAFETY: touches no memory.
+    unsafe { libc::gettid() }
 }

@@ -54,6 +54,7 @@ unsafe extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *
         }
         return;
     }
+    let nudged = signal == libc::SIGSEGV && code == libc::SI_TKILL && machine.was_nudge();
     // SAFETY: these are a handler's arguments.
-    unsafe { machine.user_of().kernel().host_signal(signal, info.cast(), context) };
+    unsafe { machine.user_of().kernel().host_signal(if nudged { 0 } else { signal }, info.cast(), context) };
 }

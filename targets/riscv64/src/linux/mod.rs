@@ -199,5 +199,8 @@ pub fn access_fault(cpu: &mut State, access: &Access, fault: u64) {
         fault::UNMAPPED => (SIGSEGV, 1),
         _ => (SIGSEGV, 2),
     };
-    send(cpu, signal, code, access.va);
+    // Of a misaligned access Linux tells where the instruction is (`do_trap_misaligned`). Only atomics come here so: it carries out the others
+    // where the hardware does not, and atomics nowhere.
+    let address = if fault == fault::ALIGNMENT { cpu.header.pc } else { access.va };
+    send(cpu, signal, code, address);
 }
