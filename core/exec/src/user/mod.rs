@@ -275,10 +275,23 @@ impl User {
         }
         Ok(())
     }
+    /// A store comes that code was made from, for all that is known: it is forgotten first, or the store would fault to say so.
+    #[inline]
+    fn clear_before(&self, machine: &Machine, va: u64, size: u32) {
+        let va = self.untagged(va);
+        for at in [va, va.wrapping_add(u64::from(size.max(1) - 1))] {
+            if self.bits(at) & (page::CODE | page::WRITE) == page::CODE | page::WRITE {
+                self.clear_code(machine, at, 1);
+            }
+        }
+    }
     /// Repeats an access until it has an answer. The fault comes with its address.
     #[inline]
     pub fn with<T>(&self, machine: &Machine, va: u64, size: u32, write: bool, f: impl Fn(*mut u8) -> Result<T, u64>) -> Result<T, (u64, u64)> {
         let mut tries = 0;
+        if write {
+            self.clear_before(machine, va, size);
+        }
         loop {
             match f(self.host(va)) {
                 Ok(v) => return Ok(v),
