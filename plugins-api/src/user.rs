@@ -158,7 +158,8 @@ pub mod page {
     pub const MAPPED: u8 = 8;
     /// Branch targets are guarded.
     pub const GUARDED: u8 = 16;
-    /// Code was made from it: on the host it is not writable, whatever the guest may do.
+    /// Code was made from it: on the host it is not writable, whatever the guest may do, unless core knows that the guest asks for code to be
+    /// forgotten.
     pub const CODE: u8 = 128;
 }
 

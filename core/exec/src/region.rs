@@ -197,6 +197,8 @@ pub struct Former {
     follows: Vec<bool>,
     unit_ways: Vec<(usize, u64)>,
     insn_bytes: u64,
+    /// log2 of that.
+    insn_shift: u32,
     page: u64,
     /// Ops of the units, one behind the other.
     pub ops: Vec<Op>,
@@ -228,6 +230,7 @@ impl Former {
             follows: Vec::new(),
             unit_ways: Vec::new(),
             insn_bytes: 1,
+            insn_shift: 0,
             page: 0,
             ops: Vec::new(),
             counts: Vec::new(),
@@ -246,9 +249,10 @@ impl Former {
         self.todo.clear();
         (self.insns, self.translated) = (0, 0);
         self.insn_bytes = u64::from(s.arch.layout().insn_bytes.max(1));
+        self.insn_shift = self.insn_bytes.trailing_zeros();
         self.page = s.pc & !PAGE_MASK;
         self.places.clear();
-        self.places.resize((PAGE_SIZE / self.insn_bytes) as usize, (NOWHERE, NOWHERE));
+        self.places.resize((PAGE_SIZE >> self.insn_shift) as usize, (NOWHERE, NOWHERE));
         self.starts.clone_from(s.known);
         self.from.clear();
         self.todo.push(s.pc);
@@ -277,7 +281,7 @@ impl Former {
         if pc & !PAGE_MASK != self.page {
             return None;
         }
-        let (piece, mark) = self.places[((pc & PAGE_MASK) / self.insn_bytes) as usize];
+        let (piece, mark) = self.places[((pc & PAGE_MASK) >> self.insn_shift) as usize];
         (piece != NOWHERE).then_some((piece.into(), mark.into()))
     }
     /// The piece that begins at `pc`.
@@ -333,14 +337,15 @@ impl Former {
             let second = n > marks && before == mark.pc;
             before = mark.pc;
             if (mark.pc ^ s.pc) & !PAGE_MASK == 0 && at < bytes && n < usize::from(NOWHERE) && !second {
-                self.places[((mark.pc & PAGE_MASK) / self.insn_bytes) as usize] = (number as u16, n as u16);
+                self.places[((mark.pc & PAGE_MASK) >> self.insn_shift) as usize] = (number as u16, n as u16);
             }
         }
         self.starts.add(pc);
         self.from.add_range(pc, bytes);
         let end = pc.wrapping_add(bytes);
         let in_page = |to: u64| (to ^ s.pc) & !PAGE_MASK == 0;
-        for (i, op) in ops.iter().enumerate() {
+        for i in &self.verifier.ways {
+            let op = &ops[*i];
             let (to, returns) = match op.code {
                 GOTO => (Some(op.imm), op.aux != 0),
                 BRANCH => (Some(op.imm), false),
@@ -394,7 +399,7 @@ impl Former {
         (p.ops.1, p.marks.1, p.ways.1, p.slots) = (op, mark, ways, slot);
         (p.bytes, p.insns, p.cut) = (pc.wrapping_sub(p.pc), before, Some(pc));
         for n in tail.marks.0..tail.marks.1 {
-            let place = ((self.marks[n].pc & PAGE_MASK) / self.insn_bytes) as usize;
+            let place = ((self.marks[n].pc & PAGE_MASK) >> self.insn_shift) as usize;
             if self.places[place] == (i as u16, n as u16) {
                 self.places[place].0 = number as u16;
             }
@@ -482,7 +487,7 @@ impl Former {
     /// Makes the unit that begins with the piece `start`.
     fn string(&mut self, s: &Source<'_>, start: usize) {
         let (ops, counts, number) = (self.ops.len(), self.counts.len(), self.units.len());
-        let (mut slots, mut labels) = (0, 0u64);
+        let (mut slots, mut labels) = (0u32, 0u64);
         self.pieces[start].unit = number;
         let mut at = start;
         loop {
@@ -501,22 +506,23 @@ impl Former {
             }
             // Values are numbered from the unit's first on.
             let lowest = self.marks.get(p.marks.0).filter(|_| p.divisible).map_or(0, |m| m.slot);
-            let shift = |v: u32| if v == NONE { NONE } else { v.wrapping_sub(lowest).wrapping_add(slots) };
+            let by = slots.wrapping_sub(lowest);
+            let shift = |v: u32| v.wrapping_add(if v == NONE { 0 } else { by });
             // So are labels, which every piece numbers from 0 on.
             labels += 1 << 32;
-            self.ops.extend(self.raw[p.ops.0..end].iter().map(|op| {
-                let mut op = *op;
+            let from = self.ops.len();
+            self.ops.extend_from_slice(&self.raw[p.ops.0..end]);
+            for op in &mut self.ops[from..] {
                 op.dst = shift(op.dst);
                 match op.code {
-                    CONST128 => return op,
+                    CONST128 => continue,
                     LABEL | BRIF | BR => op.imm += labels,
                     // Code for one virtual address: what moves with it is as constant as all else.
                     ADDRESS if !s.moves => op.code = Code::Const as u16,
                     _ => {}
                 }
                 (op.a, op.b, op.c) = (shift(op.a), shift(op.b), shift(op.c));
-                op
-            }));
+            }
             slots += p.slots - lowest;
             match going_on {
                 Some(n) if slots + s.slots_max / 2 < s.slots_max || slots < s.slots_max / 4 => at = n,

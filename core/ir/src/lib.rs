@@ -7,6 +7,7 @@
 
 mod buf;
 mod builder;
+mod demand;
 mod meaning;
 mod op;
 mod text;

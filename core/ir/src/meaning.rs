@@ -110,7 +110,7 @@ const fn row(code: Code) -> Row {
     }
 }
 
-static TABLE: [Row; Code::ALL.len()] = {
+const TABLE: [Row; Code::ALL.len()] = {
     let mut table = [[0; 5]; Code::ALL.len()];
     let mut i = 0;
     while i < table.len() {
@@ -132,6 +132,7 @@ static TABLE: [Row; Code::ALL.len()] = {
 
 /// True if the op has a meaning at this type and shape, which exist.
 #[inline]
-pub fn has_meaning(code: Code, ty: Ty, shape: Shape) -> bool {
-    TABLE[code as usize].get(shape.0 as usize).is_some_and(|types| types >> ty.0 & 1 != 0)
+pub const fn has_meaning(code: Code, ty: Ty, shape: Shape) -> bool {
+    let row = &TABLE[code as usize];
+    (shape.0 as usize) < row.len() && row[shape.0 as usize] >> ty.0 & 1 != 0
 }

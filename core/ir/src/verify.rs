@@ -4,8 +4,9 @@
 //! labels (forward only, placed once, in the instruction of the branch), static arguments that index something, state offsets inside the
 //! CPU, and that control cannot run off the end.
 
+use crate::demand::{ANY, Demand, FIELD, FULL, LAST, LOCAL, NO_RESULT, STATIC, WAY, demand};
 use crate::meaning::has_meaning;
-use crate::{Code, ENDS, FP, NONE, Op, SCALAR, Shape, Ty, VECTOR, Width};
+use crate::{Code, FP, NONE, Op, SCALAR, Shape, Ty, VECTOR, Width};
 
 /// Why a buffer was refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,7 +26,7 @@ impl std::fmt::Display for VerifyError {
 impl std::error::Error for VerifyError {}
 
 /// The width that a letter means where type and shape say it; `None` for another letter.
-const fn fixed_width(letter: u8, ty: Ty, shape: Shape) -> Option<Width> {
+pub(crate) const fn fixed_width(letter: u8, ty: Ty, shape: Shape) -> Option<Width> {
     Some(match letter {
         b'T' => Width::of(ty, shape),
         b'E' => Width::Bits(ty.bits()),
@@ -67,13 +68,8 @@ pub fn result_width(op: &Op) -> Option<Width> {
 /// Number of bits of the result of an op that was checked: 0 if it has none, or one of run-time length.
 #[inline]
 pub fn result_bits(op: &Op) -> u32 {
-    let row = &ROWS[usize::from(op.code)];
-    match (row.result, op.shape.0) {
-        (0, _) if !row.full => 0,
-        (letter @ 1..ANY_TYPE, 0..3) => match WIDTHS[usize::from(letter)][usize::from(op.shape.0)][usize::from(op.ty.0)] {
-            2 => 1,
-            bits => bits.into(),
-        },
+    match demand(op) {
+        d if d.flags & FULL == 0 => d.result_bits.into(),
         _ => match result_width(op) {
             Some(Width::Bits(bits)) => bits,
             _ => 0,
@@ -96,11 +92,13 @@ pub fn operand_widths(op: &Op) -> [Option<Width>; 3] {
 const UNDEFINED: u8 = 0;
 /// A value begins here that may not have been made on every way that leads here.
 const STALE: u8 = 1;
+/// In the place of an operand: there is none.
+pub(crate) const ABSENT: u8 = 0xff;
 const VL_VALUE: u8 = 3;
 const PL_VALUE: u8 = 5;
 
 /// The byte for a value of this width: for bits their number, except that one bit has the byte 2.
-const fn byte_of(width: Width) -> u8 {
+pub(crate) const fn byte_of(width: Width) -> u8 {
     match width {
         Width::Bits(1) => 2,
         Width::Bits(bits) => bits as u8,
@@ -141,13 +139,15 @@ pub struct InsnMark {
 /// The verifier, with tables that are used again.
 #[derive(Default)]
 pub struct Verifier {
-    /// Of each slot, what value begins there.
+    /// Of each slot, what value begins there; behind what stands for [`NONE`], so that an absent operand is looked up like all others.
     defined: Vec<u8>,
     /// Values in the order of their definition, since the first branch to a label that is not placed: what a label makes stale is at the end.
     order: Vec<u32>,
     /// Both are short: a label belongs to one instruction, and few instructions have one.
     pending: Vec<Pending>,
     placed: Vec<u64>,
+    /// Where the last block that was checked has `goto`, `branch` and `jump`.
+    pub ways: Vec<usize>,
 }
 
 struct Checker<'a> {
@@ -184,29 +184,37 @@ impl Verifier {
             return Err(VerifyError { index: 0, what: format!("{slots} value slots are more than a block may have") });
         }
         self.defined.clear();
-        self.defined.resize(slots as usize, UNDEFINED);
+        self.defined.push(ABSENT);
+        self.defined.resize(slots as usize + 1, UNDEFINED);
         self.order.clear();
         self.pending.clear();
         self.placed.clear();
+        self.ways.clear();
         let separate = ops.first().is_some_and(|op| op.code == Code::InsnStart as u16);
         let mut c = Checker { t: self, vl, state_bytes, helpers, top: 0, insn: 0, separate };
         let mut reachable = true;
         for (index, op) in ops.iter().enumerate() {
-            if !c.quick(op) {
+            let row = demand(op);
+            if !c.quick(op, row) {
                 // Not an op that is checked by tables alone, or a mistake, which this one has words for.
                 c.op(op).map_err(|what| VerifyError { index, what })?;
             }
-            match op.code {
-                INSN_START | LABEL | BRIF | BR => {
-                    c.control(op, index).map_err(|what| VerifyError { index, what })?;
-                    if op.code == INSN_START {
-                        c.insn = c.top;
-                        marks.push(InsnMark { pc: op.imm, op: index, slot: c.top });
-                    }
-                    reachable = op.code == LABEL || reachable && op.code != BR;
-                }
-                _ => reachable &= ROWS[usize::from(op.code)].flags & ENDS == 0,
+            if row.flags & (LOCAL | LAST | WAY) == 0 {
+                continue;
             }
+            if row.flags & WAY != 0 {
+                c.t.ways.push(index);
+            }
+            if row.flags & LOCAL == 0 {
+                reachable &= row.flags & LAST == 0;
+                continue;
+            }
+            c.control(op, index).map_err(|what| VerifyError { index, what })?;
+            if op.code == INSN_START {
+                c.insn = c.top;
+                marks.push(InsnMark { pc: op.imm, op: index, slot: c.top });
+            }
+            reachable = op.code == LABEL || reachable && op.code != BR;
         }
         let separate = c.separate;
         if let Some(p) = self.pending.iter().min_by_key(|p| p.index) {
@@ -224,151 +232,54 @@ const LABEL: u16 = Code::Label as u16;
 const BRIF: u16 = Code::BrIf as u16;
 const BR: u16 = Code::Br as u16;
 
-/// A row of the op table as the quick check wants it.
-#[derive(Clone, Copy)]
-struct QuickRow {
-    /// Signature letters of the operands (0: none), by their index in [`LETTERS`] plus one, and of the result.
-    operands: [u8; 3],
-    result: u8,
-    /// Operands may be absent.
-    optional: bool,
-    /// Static arguments have to be looked at.
-    statics: bool,
-    /// It is for the full check always.
-    full: bool,
-    flags: u16,
-}
-
-/// Letters that type and shape of the op say all about, and `U`.
-const LETTERS: &[u8; 9] = b"TEBWDQSHU";
-const ANY_TYPE: u8 = 9;
-
-const fn letter(c: u8) -> u8 {
-    let mut i = 0;
-    while i < LETTERS.len() {
-        if LETTERS[i] == c {
-            return i as u8 + 1;
-        }
-        i += 1;
-    }
-    0
-}
-
-static ROWS: [QuickRow; Code::ALL.len()] = {
-    let none = QuickRow { operands: [0; 3], result: 0, optional: false, statics: true, full: false, flags: 0 };
-    let mut rows = [none; Code::ALL.len()];
-    let mut n = 0;
-    while n < rows.len() {
-        let sig = crate::OPS[n].sig.as_bytes();
-        let mut i = 0;
-        let row = &mut rows[n];
-        while sig[i] != b'>' {
-            row.full |= letter(sig[i]) == 0;
-            row.operands[i] = letter(sig[i]);
-            i += 1;
-        }
-        let last = sig[sig.len() - 1];
-        row.full |= last != b'-' && letter(last) == 0;
-        row.result = letter(last);
-        row.flags = crate::OPS[n].flags;
-        use Code as C;
-        row.statics = !matches!(
-            Code::ALL[n],
-            C::InsnStart | C::Label | C::BrIf | C::Br | C::Goto | C::Branch | C::Jump | C::Exit | C::Add | C::Sub | C::Mul | C::And | C::Or
-                | C::Xor | C::AndNot | C::OrNot | C::Not | C::Neg | C::Select | C::CmpEq | C::CmpNe | C::CmpUlt | C::CmpUle | C::CmpSlt
-                | C::CmpSle | C::Address | C::CarryOut | C::Overflow | C::SubOverflow | C::Adc | C::Pair | C::Lo64 | C::Hi64
-        );
-        row.optional = matches!(Code::ALL[n], C::Call);
-        // Its operands are words of the constant.
-        row.full |= matches!(Code::ALL[n], C::Const128);
-        n += 1;
-    }
-    rows
-};
-
-/// By letter (as in [`QuickRow`]), shape and type, for shapes of fixed length: the byte of the width.
-static WIDTHS: [[[u8; Ty::COUNT as usize]; 3]; 9] = {
-    let mut table = [[[0; Ty::COUNT as usize]; 3]; 9];
-    let mut l = 0;
-    while l < LETTERS.len() - 1 {
-        let mut s = 0;
-        while s < 3 {
-            let mut t = 0;
-            while t < Ty::COUNT as usize {
-                let width = fixed_width(LETTERS[l], Ty(t as u8), Shape(s as u8));
-                table[l + 1][s][t] = match width {
-                    Some(w) => byte_of(w),
-                    None => UNDEFINED,
-                };
-                t += 1;
-            }
-            s += 1;
-        }
-        l += 1;
-    }
-    table
-};
-
 impl Checker<'_> {
-    /// The same as `op`, by tables; false if the op is wrong or not one that tables decide. Then nothing has been done.
+    /// The same as `op`, by what the table says; false if the op is wrong or not one that the table decides. Then nothing has been done.
     #[inline]
-    fn quick(&mut self, op: &Op) -> bool {
-        let Some(row) = ROWS.get(usize::from(op.code)) else { return false };
-        let (ty, shape) = (usize::from(op.ty.0), usize::from(op.shape.0));
-        if row.full || shape >= 3 || ty >= usize::from(Ty::COUNT) {
-            return false;
-        }
-        let code = Code::ALL[usize::from(op.code)];
-        if !has_meaning(code, op.ty, op.shape) {
-            return false;
-        }
-        let mut separate = true;
-        for (slot, letter) in [op.a, op.b, op.c].into_iter().zip(row.operands) {
-            if slot == NONE {
-                if letter != 0 && !row.optional {
-                    return false;
-                }
-                continue;
-            }
-            let want = match letter {
-                ANY_TYPE => match (op.aux >> 8, op.aux & 0xff) {
-                    (shape @ 0..3, ty) if ty < u32::from(Ty::COUNT) => WIDTHS[1][shape as usize][ty as usize],
-                    _ => return false,
-                },
-                letter => WIDTHS[usize::from(letter)][shape][ty],
+    fn quick(&mut self, op: &Op, row: &Demand) -> bool {
+        // What stands for an absent operand lies before the slots.
+        let have = |slot: u32| self.t.defined.get(slot.wrapping_add(1) as usize).copied().unwrap_or(UNDEFINED);
+        let mut a = row.operands[0];
+        if row.flags & (FULL | ANY) != 0 {
+            a = match (op.aux >> 8, op.aux & 0xff) {
+                (shape @ 0..3, ty) if row.flags & FULL == 0 && ty < u32::from(Ty::COUNT) => byte_of(Width::of(Ty(ty as u8), Shape(shape as u8))),
+                _ => return false,
             };
-            // An absent letter wants what is not defined, and undefined is never right.
-            if want == UNDEFINED || self.t.defined.get(slot as usize) != Some(&want) {
-                return false;
-            }
-            separate &= slot >= self.insn;
         }
-        if row.statics && !self.statics(op, code) {
+        // An operand that is undefined is never what is wanted.
+        if (have(op.a) ^ a) | (have(op.b) ^ row.operands[1]) | (have(op.c) ^ row.operands[2]) != 0 {
             return false;
         }
-        if row.result == 0 {
+        if row.flags & STATIC != 0 && !self.statics(op) {
+            return false;
+        }
+        if row.flags & FIELD != 0 && op.imm.saturating_add(row.bytes.into()) > self.state_bytes {
+            return false;
+        }
+        let end = if row.result == NO_RESULT {
             if op.dst != NONE {
                 return false;
             }
+            self.top
         } else {
-            let width = match row.result {
-                ANY_TYPE => return false,
-                letter => WIDTHS[usize::from(letter)][shape][ty],
-            };
-            let end = u64::from(op.dst) + if width == 128 { 2 } else { 1 };
-            if end > self.t.defined.len() as u64 || self.t.defined[op.dst as usize] != UNDEFINED {
+            let end = u64::from(op.dst) + if row.result == 128 { 2 } else { 1 };
+            if end >= self.t.defined.len() as u64 || self.t.defined[op.dst as usize + 1] != UNDEFINED {
                 return false;
             }
-            self.defined(op.dst, width, end as u32);
-        }
-        self.separate &= separate;
+            self.t.defined[op.dst as usize + 1] = row.result;
+            if !self.t.pending.is_empty() {
+                self.t.order.push(op.dst);
+            }
+            end as u32
+        };
+        // The absent ones are the highest.
+        self.separate &= op.a.min(op.b).min(op.c).min(op.dst) >= self.insn;
+        self.top = self.top.max(end);
         true
     }
 
     /// Notes a value.
-    #[inline]
     fn defined(&mut self, slot: u32, width: u8, end: u32) {
-        self.t.defined[slot as usize] = width;
+        self.t.defined[slot as usize + 1] = width;
         self.separate &= slot >= self.insn;
         self.top = self.top.max(end);
         if !self.t.pending.is_empty() {
@@ -409,7 +320,7 @@ impl Checker<'_> {
                 None => {}
             }
         }
-        if !self.statics(op, code) {
+        if !self.statics(op) {
             return Err(format!("{name}: static argument aux {:#x} imm {:#x} is out of range", op.aux, op.imm));
         }
         match sig.last().and_then(|letter| letter_width(op, *letter)) {
@@ -434,7 +345,7 @@ impl Checker<'_> {
 
     fn used(&mut self, name: &str, slot: u32, width: Width) -> Result<(), String> {
         let want = byte_of(width);
-        match self.t.defined.get(slot as usize) {
+        match self.t.defined.get(slot as usize + 1) {
             Some(have) if *have == want => {
                 self.separate &= slot >= self.insn;
                 Ok(())
@@ -446,10 +357,10 @@ impl Checker<'_> {
 
     fn define(&mut self, name: &str, slot: u32, width: Width) -> Result<(), String> {
         let end = u64::from(slot) + u64::from(width.slots(self.vl).max(1));
-        if end > self.t.defined.len() as u64 {
+        if end >= self.t.defined.len() as u64 {
             return Err(format!("{name}: result slot {slot} is out of range"));
         }
-        if self.t.defined[slot as usize] != UNDEFINED {
+        if self.t.defined[slot as usize + 1] != UNDEFINED {
             return Err(format!("{name}: value {slot} is defined twice"));
         }
         self.defined(slot, byte_of(width), end as u32);
@@ -468,7 +379,7 @@ impl Checker<'_> {
                 if let Some(i) = t.pending.iter().position(|p| p.label == op.imm) {
                     let from = t.pending.swap_remove(i).order;
                     for slot in t.order.drain(from..) {
-                        t.defined[slot as usize] = STALE;
+                        t.defined[slot as usize + 1] = STALE;
                     }
                     t.pending.iter_mut().for_each(|p| p.order = p.order.min(from));
                 }
@@ -491,8 +402,8 @@ impl Checker<'_> {
     }
 
     /// Static arguments.
-    #[inline]
-    fn statics(&self, op: &Op, code: Code) -> bool {
+    fn statics(&self, op: &Op) -> bool {
+        let Some(code) = op.opcode() else { return false };
         let bits = op.ty.bits();
         let bytes = || match op.shape {
             Shape::SCALAR => op.ty.bytes(),

@@ -29,7 +29,9 @@ impl<T> Aside<T> {
     }
     /// What an address space left is forgotten; `None`: what all left.
     pub fn forget(&mut self, asid: Option<u32>) {
-        self.0.retain(|a| asid.is_some_and(|asid| a.0 != asid));
+        if !self.0.is_empty() {
+            self.0.retain(|a| asid.is_some_and(|asid| a.0 != asid));
+        }
     }
     /// Keeps only entries that pass.
     pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {

@@ -12,6 +12,12 @@ pub const PAGE_SIZE: u64 = 1 << PAGE_BITS;
 const CODE: u8 = 1;
 /// The page was written since the flag was last cleared.
 const DIRTY: u8 = 2;
+/// The host was asked for the page's memory.
+const READY: u8 = 4;
+/// Pages that the host is asked for at once where the guest goes through its memory.
+const AHEAD: usize = 16;
+/// Bytes written at once that the host is asked for memory for before.
+const LARGE: usize = 1 << 20;
 
 /// A block of RAM.
 pub struct Ram {
@@ -64,6 +70,10 @@ impl Ram {
     /// Writes bytes without looking at flags; the range must lie inside.
     pub fn write(&self, offset: u64, data: &[u8]) {
         assert!(offset <= self.size() && data.len() as u64 <= self.size() - offset);
+        if data.len() >= LARGE {
+            let first = offset as usize & !(PAGE_SIZE as usize - 1);
+            let _ = self.map.advise_range(memmap2::Advice::PopulateWrite, first, offset as usize + data.len() - first);
+        }
         // SAFETY: as in `read`.
         unsafe { std::ptr::copy(data.as_ptr(), self.pointer_at(offset), data.len()) }
     }
@@ -87,7 +97,34 @@ impl Ram {
     }
     /// Marks a page as written.
     pub fn set_dirty(&self, offset: u64) {
-        self.page(offset).fetch_or(DIRTY, Ordering::SeqCst);
+        if self.page(offset).fetch_or(DIRTY, Ordering::SeqCst) & (DIRTY | READY) == 0 {
+            self.make_ready((offset >> PAGE_BITS) as usize);
+        }
+    }
+    /// A page is written for the first time. If one beside it was, the guest is probably on its way through memory, up or down: the host is
+    /// asked for some pages at once, in place of a fault for each. It may refuse.
+    #[cold]
+    fn make_ready(&self, page: usize) {
+        let untouched = |p: &&AtomicU8| p.load(Ordering::Relaxed) & (DIRTY | READY) == 0;
+        let written = |page: usize| self.pages.get(page).is_some_and(|p| p.load(Ordering::Relaxed) & DIRTY != 0);
+        let up = page > 0 && written(page - 1);
+        if !up && !written(page + 1) {
+            return;
+        }
+        let more = if up {
+            self.pages[page + 1..].iter().take(AHEAD - 1).take_while(untouched).count()
+        } else {
+            self.pages[..page].iter().rev().take(AHEAD - 1).take_while(untouched).count()
+        };
+        let first = if up { page } else { page - more };
+        for p in &self.pages[first..=first + more] {
+            p.fetch_or(READY, Ordering::Relaxed);
+        }
+        let _ = self.map.advise_range(memmap2::Advice::PopulateWrite, first << PAGE_BITS, (more + 1) << PAGE_BITS);
+    }
+    /// True if the page is marked as written and no code was made from it: stores to it need not be seen.
+    pub fn is_plain(&self, offset: u64) -> bool {
+        self.page(offset).load(Ordering::SeqCst) & (DIRTY | CODE) == DIRTY
     }
     /// Offsets of the pages written since the last call, which become clean. CPUs must drop their write entries at the same time.
     pub fn take_dirty(&self) -> Vec<u64> {

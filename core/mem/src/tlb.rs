@@ -109,7 +109,7 @@ impl Slots {
 
 /// Where a physical page's bit is in `Tlb::written`.
 fn written_bit(pa_page: u64) -> (usize, u64) {
-    let hash = (pa_page >> PAGE_BITS).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
+    let hash = (pa_page >> PAGE_BITS).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
     ((hash >> 6) as usize, 1 << (hash & 63))
 }
 
@@ -132,7 +132,7 @@ pub struct Tlb {
     /// Slots filled since the last full flush, all that are in use among them.
     filled: Slots,
     /// A bit for each physical page (by a hash) that stores to took the fast path since the last full flush.
-    written: [u64; 64],
+    written: Box<[u64; 1024]>,
     large: LargeMappings,
 }
 
@@ -155,7 +155,7 @@ impl Tlb {
             locals: Slots::default(),
             aside: Aside::default(),
             filled: Slots::default(),
-            written: [0; 64],
+            written: Box::new([0; 1024]),
             large: LargeMappings::default(),
         }
     }
@@ -210,10 +210,12 @@ impl Tlb {
     }
     /// Forgets everything.
     pub fn flush(&mut self) {
+        if !self.filled.list.is_empty() {
+            self.written.fill(0);
+        }
         self.filled.take(|i| self.entries[usize::from(i)] = EMPTY);
         self.large = LargeMappings::default();
         self.locals.take(|_| ());
-        self.written = [0; 64];
         self.aside.forget(None);
     }
     /// Empties the slots of what holds in the current address space only, and gives it to `take`.

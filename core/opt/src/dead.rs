@@ -22,6 +22,17 @@ enum Event {
     End(usize),
 }
 
+/// By opcode: it is or may be an event.
+static CONCERNS: [bool; Code::ALL.len()] = {
+    let mut table = [false; Code::ALL.len()];
+    let mut i = 0;
+    while i < table.len() {
+        table[i] = matches!(Code::ALL[i], Code::Get | Code::Set | Code::InsnStart) || emu_ir::OPS[i].flags & (FAULTS | EFFECT | EXITS) != 0;
+        i += 1;
+    }
+    table
+};
+
 /// The pass, with vectors that are used again.
 #[derive(Default)]
 pub struct Dead {
@@ -39,10 +50,21 @@ impl Dead {
         self.events.clear();
         self.ranges.clear();
         let flag = |op: &Op| info.flags.iter().position(|f| u64::from(*f) == op.imm).map(|i| i as u32);
-        let unit_at = |pc: u64| units.iter().position(|u| u.pc == pc);
+        // The entry comes first, the others in the order of their addresses, perhaps.
+        let others = units.get(1..).filter(|others| others.is_sorted_by(|a, b| a.pc < b.pc));
+        let unit_at = |pc: u64| match (units.first(), others) {
+            (Some(u), _) if u.pc == pc => Some(0),
+            (_, Some(others)) => others.binary_search_by_key(&pc, |u| u.pc).ok().map(|n| n + 1),
+            _ => units.iter().position(|u| u.pc == pc),
+        };
         for u in units {
             let from = self.events.len();
-            for (i, op) in ops.iter().enumerate().take(u.last).skip(u.first) {
+            for (i, op) in ops[u.first..u.last].iter().enumerate() {
+                let i = i + u.first;
+                // Most ops only compute.
+                if CONCERNS.get(usize::from(op.code)).is_none_or(|c| !c) {
+                    continue;
+                }
                 let Some(code) = op.opcode() else { continue };
                 if code == Code::InsnStart && !looks.is_empty() && looks.binary_search(&i).is_ok() {
                     self.events.push(Event::All);

@@ -18,19 +18,29 @@ struct Known {
     bits: u16,
 }
 
+/// What is known of a value. Before its op has been met what another unit had there stands in its place.
+#[derive(Clone, Copy, Default)]
+struct Fact {
+    /// The one to use in its place.
+    rename: u32,
+    /// It is the constant `value`.
+    constant: bool,
+    value: u64,
+}
+
 /// The pass, with tables that are used again.
 pub struct Forward {
     known: Vec<Known>,
     generation: u32,
-    /// By value: the one to use in its place.
-    rename: Vec<u32>,
-    /// By value: its constant, if it is one.
-    constant: Vec<Option<u64>>,
+    /// By 64 offsets: those that have been entered into `known` in this generation, a bit each.
+    entered: Vec<(u32, u64)>,
+    /// By value.
+    facts: Vec<Fact>,
 }
 
 impl Default for Forward {
     fn default() -> Self {
-        Forward { known: vec![Known::default(); TRACKED], generation: 0, rename: Vec::new(), constant: Vec::new() }
+        Forward { known: vec![Known::default(); TRACKED], generation: 0, entered: vec![(0, 0); TRACKED / 64], facts: Vec::new() }
     }
 }
 
@@ -42,18 +52,27 @@ impl Forward {
     /// Runs over one unit.
     pub fn run(&mut self, ops: &mut [Op], unit: &UnitOps, info: &StateInfo) {
         self.forget();
-        self.rename.clear();
-        self.rename.extend(0..unit.slots);
-        self.constant.clear();
-        self.constant.resize(unit.slots as usize, None);
+        if self.facts.len() < unit.slots as usize {
+            self.facts.resize(unit.slots as usize, Fact::default());
+        }
         for op in &mut ops[unit.first..unit.last] {
+            if op.code == Code::InsnStart as u16 {
+                continue;
+            }
             let Some(code) = op.opcode() else { continue };
+            let mut constants = 0;
             if code != Code::Const128 {
                 for s in [&mut op.a, &mut op.b, &mut op.c] {
-                    if *s != NONE {
-                        *s = self.rename[*s as usize];
+                    // Out of range is what there is none of.
+                    if let Some(f) = self.facts.get(*s as usize) {
+                        *s = f.rename;
+                        constants += u32::from(f.constant);
                     }
                 }
+            }
+            let dst = op.dst;
+            if let Some(f) = self.facts.get_mut(dst as usize) {
+                *f = Fact { rename: dst, constant: false, value: 0 };
             }
             match code {
                 Code::Get if op.imm >= u64::from(info.own) => self.get(op),
@@ -61,12 +80,13 @@ impl Forward {
                 Code::Set => self.set(op),
                 Code::Label => self.forget(),
                 Code::Call if info.helper_writes.get(op.aux as usize).copied().unwrap_or(true) => self.forget(),
-                _ => self.fold(op, code),
+                _ if constants != 0 => self.fold(op, code),
+                _ => {}
             }
-            if op.dst != NONE {
-                if op.code == Code::Const as u16 {
-                    self.constant[op.dst as usize] = Some(op.imm);
-                }
+            if op.code == Code::Const as u16
+                && let Some(f) = self.facts.get_mut(op.dst as usize)
+            {
+                (f.constant, f.value) = (true, op.imm);
             }
         }
     }
@@ -75,6 +95,7 @@ impl Forward {
         self.generation = self.generation.wrapping_add(1);
         if self.generation == 0 {
             self.known.fill(Known::default());
+            self.entered.fill((0, 0));
             self.generation = 1;
         }
     }
@@ -87,7 +108,9 @@ impl Forward {
         let known = self.known[at];
         if known.generation == self.generation {
             if known.bits == bits {
-                self.rename[op.dst as usize] = known.value;
+                self.facts[op.dst as usize].rename = known.value;
+                self.facts[op.dst as usize].constant = self.facts[known.value as usize].constant;
+                self.facts[op.dst as usize].value = self.facts[known.value as usize].value;
                 return remove(op);
             }
             // The low part of a field that is known.
@@ -102,7 +125,20 @@ impl Forward {
                 return;
             }
         }
-        self.known[at] = Known { generation: self.generation, value: op.dst, bits };
+        self.enter(at, op.dst, bits);
+    }
+
+    fn enter(&mut self, at: usize, value: u32, bits: u16) {
+        self.known[at] = Known { generation: self.generation, value, bits };
+        let word = &mut self.entered[at / 64];
+        if word.0 != self.generation {
+            *word = (self.generation, 0);
+        }
+        word.1 |= 1 << (at % 64);
+    }
+    /// The offsets of a word that have been entered.
+    fn entered(&self, word: usize) -> u64 {
+        self.entered.get(word).filter(|w| w.0 == self.generation).map_or(0, |w| w.1)
     }
 
     fn set(&mut self, op: &mut Op) {
@@ -113,19 +149,25 @@ impl Forward {
             // A vector of run-time length: who knows how long.
             return self.forget();
         }
-        for o in at.saturating_sub(FIELD_MAX - 1)..(at + bytes).min(TRACKED) {
-            let k = self.known[o];
-            if k.generation == self.generation && o + usize::from(k.bits).div_ceil(8) > at {
+        // Whatever begins there may reach into what is written; the window is not longer than 31 bytes.
+        let (from, end) = (at.saturating_sub(FIELD_MAX - 1), at + bytes);
+        let (word, shift) = (from / 64, from % 64);
+        let above = if shift == 0 { 0 } else { self.entered(word + 1) << (64 - shift) };
+        let mut near = (self.entered(word) >> shift | above) & ((1 << (end - from)) - 1);
+        while near != 0 {
+            let o = from + near.trailing_zeros() as usize;
+            near &= near - 1;
+            if o + usize::from(self.known[o].bits).div_ceil(8) > at {
                 self.known[o].generation = 0;
             }
         }
         if at < TRACKED {
-            self.known[at] = Known { generation: self.generation, value: op.a, bits };
+            self.enter(at, op.a, bits);
         }
     }
 
     fn value(&self, v: u32) -> Option<u64> {
-        if v == NONE { None } else { self.constant[v as usize] }
+        self.facts.get(v as usize).filter(|f| f.constant).map(|f| f.value)
     }
 
     /// Folds a scalar integer op with constant operands.

@@ -49,21 +49,36 @@ pub(crate) fn remove(op: &mut Op) {
     (op.code, op.dst, op.a, op.b, op.c) = (REMOVED, NONE, NONE, NONE, NONE);
 }
 
-/// Removes what passes have marked; `marks` are positions relative to the units' first ops, given with the number of the unit.
+/// Removes what passes have marked. The units lie one behind the other; `marks` are positions relative to the units' first ops, ascending, given
+/// with the number of the unit.
 pub fn compact<'a>(ops: &mut Vec<Op>, units: &mut [UnitOps], marks: impl Iterator<Item = (usize, &'a mut u32)>) {
-    let mut kept = Vec::with_capacity(ops.len() + 1);
-    let mut n = 0u32;
-    for op in ops.iter() {
-        kept.push(n);
-        n += u32::from(op.code != REMOVED);
+    let mut marks = marks.peekable();
+    let mut to = 0;
+    for (n, u) in units.iter_mut().enumerate() {
+        let (first, begin) = (u.first, to);
+        let mut at = first;
+        loop {
+            let next = match marks.peek() {
+                Some((unit, mark)) if *unit == n => (first + **mark as usize).min(u.last),
+                _ => u.last,
+            };
+            // What comes before the first op that is removed stays where it is.
+            if to == at {
+                let stay = ops[at..next].iter().position(|op| op.code == REMOVED).unwrap_or(next - at);
+                (at, to) = (at + stay, to + stay);
+            }
+            for from in at..next {
+                let op = ops[from];
+                ops[to] = op;
+                to += usize::from(op.code != REMOVED);
+            }
+            at = next;
+            match marks.next_if(|(unit, _)| *unit == n) {
+                Some((_, mark)) => *mark = (to - begin) as u32,
+                None => break,
+            }
+        }
+        (u.first, u.last) = (begin, to);
     }
-    kept.push(n);
-    for (unit, mark) in marks {
-        let first = units[unit].first;
-        *mark = kept[first + *mark as usize] - kept[first];
-    }
-    for u in units.iter_mut() {
-        (u.first, u.last) = (kept[u.first] as usize, kept[u.last] as usize);
-    }
-    ops.retain(|op| op.code != REMOVED);
+    ops.truncate(to);
 }

@@ -47,8 +47,9 @@ fields! {
     sp_check with_sp_check: 16, 1;
     /// Data accesses are big-endian.
     big_endian with_big_endian: 17, 1;
-    /// SCTLR_ELx.{EnIA, EnIB, EnDA, EnDB} as bits 0 to 3.
-    pauth with_pauth: 18, 4;
+    /// SCTLR_ELx.EnIA. Kernels change the other three with each task, and code that asks for their keys is rare: it looks at the register, so
+    /// that all other code serves all tasks.
+    pauth_ia with_pauth_ia: 18, 1;
     /// TCR_ELx.TBI for instruction addresses: bit 0 lower half, bit 1 upper half (that is, TBI and not TBID).
     tbi_insn with_tbi_insn: 22, 2;
     /// SCTLR_ELx.BT: PACIxSP does not count as a landing pad for BTYPE 3.
@@ -85,7 +86,7 @@ fields! {
     el0_access with_el0_access: 42, 4;
     /// SCTLR_EL1.{nTWI, nTWE} at EL0: bit 0 WFI traps, bit 1 WFE traps.
     wfx_trap with_wfx_trap: 46, 2;
-    /// TCR_ELx.TBI for data addresses: bit 0 lower half, bit 1 upper half. This and the next two are zero while `pauth` is.
+    /// TCR_ELx.TBI for data addresses: bit 0 lower half, bit 1 upper half. This and the next two are zero while no key is enabled.
     tbi_data with_tbi_data: 48, 2;
     /// CalculateBottomPACBit of the lower half.
     pac_lower with_pac_lower: 50, 6;
@@ -140,6 +141,11 @@ pub mod view {
 }
 
 impl ModeKey {
+    /// True if a key of pointer authentication is enabled: only then does the mode key say where the code of a pointer lies, which is never at
+    /// bit 0.
+    pub const fn pauth(self) -> bool {
+        self.pac_lower() != 0
+    }
     /// The key that a state asks for.
     pub fn compute(cpu: &State) -> ModeKey {
         let sctlr = cpu.sctlr();
@@ -163,12 +169,11 @@ impl ModeKey {
         let el0_access = if el0 { flag(sctlr::DZE) | flag(sctlr::UCT) << 1 | flag(sctlr::UCI) << 2 | flag(sctlr::UMA) << 3 } else { 0xf };
         let step = if crate::exception::step::enabled(cpu) { 1 | u32::from(cpu.ss & 1) << 1 } else { 0 };
         let fpcr = cpu.fpcr;
-        let pauth = flag(sctlr::EN_IA) | flag(sctlr::EN_IB) << 1 | flag(sctlr::EN_DA) << 2 | flag(sctlr::EN_DB) << 3;
-        let key = if pauth == 0 {
+        let key = if sctlr & (sctlr::EN_IA | sctlr::EN_IB | sctlr::EN_DA | sctlr::EN_DB) == 0 {
             ModeKey::default()
         } else {
             let (lower, upper) = (crate::mmu::input_bits(cpu, false), crate::mmu::input_bits(cpu, true));
-            ModeKey::default().with_pauth(pauth).with_tbi_data((tcr >> 37) as u32 & 3).with_pac_lower(lower).with_pac_upper(upper)
+            ModeKey::default().with_pauth_ia(flag(sctlr::EN_IA)).with_tbi_data((tcr >> 37) as u32 & 3).with_pac_lower(lower).with_pac_upper(upper)
         };
         ModeKey(key.0 | cpu.header.mode_key & 3)
             .with_el(u32::from(cpu.el))

@@ -146,12 +146,12 @@ impl Analysis {
         }
         // Uses come before what they are of, this way, so that what nobody uses does not use anything either.
         for (i, op) in ops.iter().enumerate().rev() {
-            if self.is_dead(op) {
+            if op.code == INSN_START || self.is_dead(op) {
                 continue;
             }
             for s in operands(op) {
-                if s != NONE {
-                    let v = &mut self.facts[s as usize];
+                // Absent ones are out of range.
+                if let Some(v) = self.facts.get_mut(s as usize) {
                     v.uses += 1;
                     v.last = v.last.max(i as u32);
                 }
@@ -159,6 +159,9 @@ impl Analysis {
         }
         let mut pairs = false;
         for (i, op) in ops.iter().enumerate() {
+            if op.code == INSN_START {
+                continue;
+            }
             let i = i as u32;
             let mut own = NO_KEY;
             if op.dst != NONE {
@@ -488,10 +491,7 @@ impl Analysis {
             return;
         }
         for s in operands(op) {
-            if s == NONE {
-                continue;
-            }
-            let k = self.facts[s as usize].key;
+            let Some(Facts { key: k, .. }) = self.facts.get(s as usize).copied() else { continue };
             if k != NO_KEY && k != own {
                 let key = &mut self.keys[k as usize];
                 key.first = key.first.min(i);
@@ -581,11 +581,14 @@ impl Analysis {
                     if pins == 0 {
                         continue;
                     }
-                    for (p, touched) in touched.iter_mut().enumerate().filter(|(p, _)| pins >> p & 1 != 0) {
+                    let mut left = pins;
+                    while left != 0 {
+                        let p = left.trailing_zeros() as usize;
+                        left &= left - 1;
                         if op.code == SET && op.imm == u64::from(f.pins[p]) && op.ty == Ty::I64 && op.shape == Shape::SCALAR {
-                            self.want(ops, op.a, p as u8, barrier.max(*touched));
+                            self.want(ops, op.a, p as u8, barrier.max(touched[p]));
                         }
-                        *touched = i;
+                        touched[p] = i;
                     }
                 }
                 INSN_START => {}

@@ -161,6 +161,21 @@ pub struct Asm {
     pub outside: Vec<Outside>,
 }
 
+/// The bytes of an instruction up to its displacement while they are put together: at most eight, in a register.
+#[derive(Clone, Copy, Default)]
+struct Head {
+    bytes: u64,
+    bits: u32,
+}
+
+impl Head {
+    #[inline]
+    fn u8(&mut self, b: u8) {
+        self.bytes |= u64::from(b) << self.bits;
+        self.bits += 8;
+    }
+}
+
 enum Rm {
     R(u8),
     M(Mem),
@@ -195,7 +210,7 @@ impl Asm {
     }
     /// Fills in the displacements of jumps to labels. All labels used must be bound.
     pub fn resolve(&mut self) {
-        for (at, label) in std::mem::take(&mut self.fixups) {
+        for (at, label) in self.fixups.drain(..) {
             let target = self.labels[label.0 as usize];
             debug_assert_ne!(target, UNBOUND, "label {} is not bound", label.0);
             let place = &mut self.code[at as usize..at as usize + 4];
@@ -223,14 +238,26 @@ impl Asm {
         self.bytes(&v.to_le_bytes());
     }
 
-    /// ModRM, SIB and displacement.
+    /// Appends the head of an instruction: a store of eight bytes, of which the first stay.
     #[inline]
-    fn modrm(&mut self, reg: u8, rm: &Rm) {
+    fn put(&mut self, head: Head) {
+        let end = self.code.len() + head.bits as usize / 8;
+        self.code.extend_from_slice(&head.bytes.to_le_bytes());
+        self.code.truncate(end);
+    }
+
+    /// What there is of an instruction, ModRM, SIB and displacement.
+    #[inline]
+    fn modrm(&mut self, mut head: Head, reg: u8, rm: &Rm) {
         let reg = (reg & 7) << 3;
         match *rm {
-            Rm::R(r) => self.u8(0xc0 | reg | r & 7),
+            Rm::R(r) => {
+                head.u8(0xc0 | reg | r & 7);
+                self.put(head);
+            }
             Rm::L(label, rest) => {
-                self.u8(reg | 5);
+                head.u8(reg | 5);
+                self.put(head);
                 self.fixups.push((self.here(), label));
                 self.i32(rest.into());
             }
@@ -239,13 +266,18 @@ impl Asm {
                 let no_disp = m.disp == 0 && m.base & 7 != 5;
                 let mode = if no_disp { 0 } else if small { 0x40 } else { 0x80 };
                 match m.index {
-                    None if m.base & 7 != 4 => self.u8(mode | reg | m.base & 7),
-                    None => self.bytes(&[mode | reg | 4, 0x24]),
+                    None if m.base & 7 != 4 => head.u8(mode | reg | m.base & 7),
+                    None => {
+                        head.u8(mode | reg | 4);
+                        head.u8(0x24);
+                    }
                     Some((index, scale)) => {
                         debug_assert_ne!(index, reg::RSP);
-                        self.bytes(&[mode | reg | 4, scale << 6 | (index & 7) << 3 | m.base & 7]);
+                        head.u8(mode | reg | 4);
+                        head.u8(scale << 6 | (index & 7) << 3 | m.base & 7);
                     }
                 }
+                self.put(head);
                 if !no_disp {
                     if small { self.u8(m.disp as u8) } else { self.i32(m.disp) }
                 }
@@ -255,8 +287,9 @@ impl Asm {
     /// Legacy prefixes, REX, opcode bytes, ModRM.
     #[inline]
     fn form(&mut self, prefix: u8, wide: bool, byte_regs: bool, opcode: &[u8], reg: u8, rm: Rm) {
+        let mut head = Head::default();
         if prefix != 0 {
-            self.u8(prefix);
+            head.u8(prefix);
         }
         let (x, b) = match &rm {
             Rm::R(r) => (0, r >> 3),
@@ -266,10 +299,10 @@ impl Asm {
         let rex = u8::from(wide) << 3 | (reg >> 3) << 2 | x << 1 | b;
         let low_byte = byte_regs && (reg >= 4 || matches!(rm, Rm::R(r) if r >= 4));
         if rex != 0 || low_byte {
-            self.u8(0x40 | rex);
+            head.u8(0x40 | rex);
         }
-        self.bytes(opcode);
-        self.modrm(reg, &rm);
+        opcode.iter().for_each(|b| head.u8(*b));
+        self.modrm(head, reg, &rm);
     }
     #[inline]
     fn sized(&mut self, size: Size, opcode: u8, reg: u8, rm: Rm) {
@@ -709,13 +742,14 @@ impl Asm {
         };
         let r = reg >> 3;
         let low = (v ^ 15) << 3 | u8::from(long) << 2 | pp;
+        let mut head = Head::default();
         if map == 1 && !wide && x == 0 && b == 0 {
-            self.bytes(&[0xc5, (r ^ 1) << 7 | low]);
+            [0xc5, (r ^ 1) << 7 | low].into_iter().for_each(|b| head.u8(b));
         } else {
-            self.bytes(&[0xc4, (r ^ 1) << 7 | (x ^ 1) << 6 | (b ^ 1) << 5 | map, u8::from(wide) << 7 | low]);
+            [0xc4, (r ^ 1) << 7 | (x ^ 1) << 6 | (b ^ 1) << 5 | map, u8::from(wide) << 7 | low].into_iter().for_each(|b| head.u8(b));
         }
-        self.u8(opcode);
-        self.modrm(reg, &rm);
+        head.u8(opcode);
+        self.modrm(head, reg, &rm);
     }
     fn pp(prefix: u8) -> u8 {
         match prefix {
@@ -790,8 +824,9 @@ impl Asm {
     }
     fn evex(&mut self, prefix: u8, map: u8, wide: bool, opcode: u8, dst: Xmm, a: Xmm, b: Xmm) {
         let second = u8::from(wide) << 7 | (a ^ 15) << 3 | 4 | Self::pp(prefix);
-        self.bytes(&[0x62, (dst >> 3 ^ 1) << 7 | 0x40 | (b >> 3 ^ 1) << 5 | 0x10 | map, second, 8, opcode]);
-        self.modrm(dst, &Rm::R(b));
+        let mut head = Head::default();
+        [0x62, (dst >> 3 ^ 1) << 7 | 0x40 | (b >> 3 ^ 1) << 5 | 0x10 | map, second, 8, opcode].into_iter().for_each(|b| head.u8(b));
+        self.modrm(head, dst, &Rm::R(b));
     }
     /// EVEX.128.66 `op dst, a, b, imm` without a mask, on the first sixteen registers.
     pub fn evex_rrri(&mut self, map: u8, wide: bool, opcode: u8, dst: Xmm, a: Xmm, b: Xmm, imm: u8) {

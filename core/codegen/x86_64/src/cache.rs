@@ -18,6 +18,8 @@ const UNPATCHED_MAX: u32 = 10_000;
 
 /// No region's code is longer.
 const REGION_MAX: usize = 256 << 10;
+/// Memory that is asked for ahead of the code.
+const READY: usize = 128 << 10;
 
 /// The memory.
 pub struct CodeCache {
@@ -31,6 +33,8 @@ pub struct CodeCache {
     /// The chunk being filled, and how far.
     current: u32,
     used: usize,
+    /// How far memory has been asked for; a multiple of the host's pages.
+    ready: usize,
     /// Chunks in use, oldest first, the current one last.
     order: std::collections::VecDeque<u32>,
     /// Addresses of code that others call by number.
@@ -87,7 +91,7 @@ impl CodeCache {
         let free = (1..(len / chunk) as u32).rev().collect();
         let chunks = len / chunk;
         let (links, releases) = (vec![Vec::new(); chunks], vec![0; chunks]);
-        Ok(CodeCache { write, execute, len, chunk, free, current: 0, used: 0, order: [0].into(), targets: Vec::new(), borrowed: false, lent: false, unpatched: 0, links, releases })
+        Ok(CodeCache { write, execute, len, chunk, free, current: 0, used: 0, ready: 0, order: [0].into(), targets: Vec::new(), borrowed: false, lent: false, unpatched: 0, links, releases })
     }
     /// Makes an address known under the next number.
     pub fn add_target(&mut self, address: usize) -> u32 {
@@ -128,6 +132,15 @@ impl CodeCache {
         (self.borrowed, self.lent) = (false, false);
         Ok(())
     }
+    /// Asks for memory up to `end` in the current chunk and some beyond, in one piece in place of a fault for each page. It may be refused: then
+    /// there are the faults.
+    fn make_ready(&mut self, end: usize) {
+        let to = (end + READY).next_multiple_of(4096).min(self.chunk);
+        let from = self.current as usize * self.chunk + self.ready;
+        // SAFETY: inside the mapping for writing, whose contents stay.
+        let _ = unsafe { rustix::mm::madvise(self.write.add(from).cast(), to - self.ready, rustix::mm::Advice::LinuxPopulateWrite) };
+        self.ready = to;
+    }
     /// Copies resolved code to its place, 16-byte aligned, and fills in the displacements to numbered targets. `None` when all chunks are
     /// in use.
     pub fn place(&mut self, asm: &Asm) -> Option<Placed> {
@@ -141,6 +154,12 @@ impl CodeCache {
             self.current = self.free.pop()?;
             self.order.push_back(self.current);
             at = 0;
+        }
+        if at == 0 {
+            self.ready = 0;
+        }
+        if at + len > self.ready {
+            self.make_ready(at + len);
         }
         let offset = self.current as usize * self.chunk + at;
         self.used = at + len;

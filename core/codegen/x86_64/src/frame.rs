@@ -318,7 +318,11 @@ pub struct Frame {
 
 /// By 8 bytes of state: the pinned fields that lie in them, a bit each.
 #[derive(Clone, Debug, Default)]
-pub struct PinMap(Vec<u16>);
+pub struct PinMap {
+    words: Vec<u16>,
+    /// Each pinned field is one of the words.
+    aligned: bool,
+}
 
 impl PinMap {
     /// The map for fields at these offsets.
@@ -328,7 +332,7 @@ impl PinMap {
             map[*p as usize / 8] |= 1 << i;
             map[(*p as usize + 7) / 8] |= 1 << i;
         }
-        PinMap(map)
+        PinMap { words: map, aligned: pins.iter().all(|p| p % 8 == 0) }
     }
 }
 
@@ -337,13 +341,13 @@ impl Frame {
     #[inline]
     pub fn pins_at(&self, offset: u32, bytes: u32) -> u16 {
         let (first, last) = (offset as usize / 8, (offset + bytes.max(1) - 1) as usize / 8);
-        let map = &self.pin_map.0;
+        let map = &self.pin_map.words;
         if first >= map.len() {
             return 0;
         }
-        let near = map[first..map.len().min(last + 1)].iter().fold(0, |all, p| all | p);
-        if near == 0 {
-            return 0;
+        let near = if first == last { map[first] } else { map[first..map.len().min(last + 1)].iter().fold(0, |all, p| all | p) };
+        if near == 0 || self.pin_map.aligned {
+            return near;
         }
         let overlaps = |p: &u32| *p < offset + bytes && offset < *p + 8;
         self.pins.iter().enumerate().filter(|(i, p)| near >> i & 1 != 0 && overlaps(p)).fold(0, |all, (i, _)| all | 1 << i)
@@ -351,8 +355,11 @@ impl Frame {
     /// The pinned field that begins at an offset.
     #[inline]
     pub fn pin(&self, offset: u32) -> Option<usize> {
-        let near = *self.pin_map.0.get(offset as usize / 8)?;
-        if near == 0 { None } else { self.pins.iter().position(|at| *at == offset) }
+        let near = *self.pin_map.words.get(offset as usize / 8)?;
+        if near == 0 || self.pin_map.aligned {
+            return (near != 0 && offset % 8 == 0).then_some(near.trailing_zeros() as usize);
+        }
+        self.pins.iter().position(|at| *at == offset)
     }
     /// Displacement, from the CPU register, of an offset from the CPU.
     pub const fn disp(&self, offset: i32) -> i32 {

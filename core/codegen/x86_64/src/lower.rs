@@ -376,7 +376,7 @@ impl<'f> Lowering<'f> {
         self.cold_code();
         self.flag_routines();
         self.link_bases();
-        for (bytes, label) in std::mem::take(&mut self.pool) {
+        for (bytes, label) in self.pool.drain(..) {
             self.asm.data(label, &bytes.to_le_bytes());
         }
         entries.clear();
@@ -464,13 +464,12 @@ impl<'f> Lowering<'f> {
         if op.dst == NONE {
             return true;
         }
-        let f = self.fact(op.dst);
-        let effects = op.flags() & (STICKY | WRITES | FAULTS | EFFECT | EXITS);
+        let f = &self.an.facts[op.dst as usize];
         if matches!(code(op), Code::Lo64 | Code::Hi64 | Code::CmpEq | Code::CmpNe | Code::Add) && self.loc(op.dst) != Loc::None {
             // The load before has made both halves; a floating-point comparison its conditions; a shift the sum that it is for.
             return false;
         }
-        f.key == NO_KEY && (f.uses != 0 || f.makes != NO_KEY || effects != 0)
+        f.key == NO_KEY && (f.uses != 0 || f.makes != NO_KEY || op.flags() & (STICKY | WRITES | FAULTS | EFFECT | EXITS) != 0)
     }
 
     fn lower(&mut self, op: &Op, c: Code, ops: &[Op]) {
@@ -721,13 +720,12 @@ impl<'f> Lowering<'f> {
     }
     /// Values that end with the op give their registers back.
     fn release_operands(&mut self, op: &Op) {
-        for s in operands(op) {
-            if s != NONE && self.fact(s).last <= self.at {
-                self.release(s);
+        let [a, b, c] = operands(op);
+        for v in [a, b, c, op.dst] {
+            // Absent ones are out of range.
+            if self.an.facts.get(v as usize).is_some_and(|f| f.last <= self.at) {
+                self.release(v);
             }
-        }
-        if op.dst != NONE && self.fact(op.dst).last <= self.at {
-            self.release(op.dst);
         }
     }
     fn release(&mut self, v: u32) {

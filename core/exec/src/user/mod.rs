@@ -4,7 +4,8 @@
 //!   that every negative guest address leads nowhere, and what is emu's own begins tens of terabytes beyond it.
 //!   Guest addresses are offsets in it.
 //! * `pages` has a byte for each guest page: what the guest may do there, and whether code was made from it. Such a page is not writable on
-//!   the host. A store to it faults, takes the slow way, and there the page's code is thrown away and the page becomes writable again.
+//!   the host. A store to it faults, takes the slow way, and there the page's code is thrown away and the page becomes writable again. Only
+//!   where the guest has shown that it asks for code to be forgotten by address after it has written does a page stay writable ([`Rewritten`]).
 //! * Core alone handles SIGSEGV and SIGBUS. Where the instruction pointer is says what it means: an access of generated code goes on in
 //!   the way beside it; one of `access` returns an answer; what came from elsewhere is the kernel's; all else is a mistake of emu's.
 
@@ -47,7 +48,7 @@ pub struct User {
     /// The target's addresses have tags.
     tagged: bool,
     /// Orders changes of the code bits and of the host's protection that goes with them.
-    changing: Mutex<()>,
+    changing: Mutex<Rewritten>,
     /// CPUs whose threads have ended.
     idle: Mutex<Vec<u32>>,
     /// Where the program's auxiliary vector lies, for debuggers.
@@ -58,6 +59,39 @@ pub struct User {
 unsafe impl Send for User {}
 // SAFETY: as above.
 unsafe impl Sync for User {}
+
+/// Pages that the guest has written after code was made from them.
+///
+/// An architecture with instructions that forget code by address lets code be stale until then. A guest that has kept to that on a page a few
+/// times (a compiler at run time, mostly) need not fault for each of its stores there: the page stays writable, its bit says that there is code,
+/// and the guest's instruction throws that away. An architecture without such instructions never comes to it.
+#[derive(Default)]
+struct Rewritten(std::collections::HashMap<u64, (u32, u32)>);
+
+impl Rewritten {
+    /// Pages that are remembered.
+    const MAX: usize = 1024;
+    /// Stores that are seen before the guest's word is taken.
+    const OFTEN: u32 = 3;
+
+    /// A store to a page with code was seen.
+    fn written(&mut self, page: u64) {
+        if self.0.len() >= Self::MAX && !self.0.contains_key(&page) {
+            self.0.clear();
+        }
+        self.0.entry(page).or_default().0 += 1;
+    }
+    /// The guest asks that code of a page be forgotten.
+    fn maintained(&mut self, page: u64) {
+        if let Some(counts) = self.0.get_mut(&page) {
+            counts.1 = counts.1.saturating_add(1);
+        }
+    }
+    /// The guest asks whenever it has written.
+    fn trusted(&self, page: u64) -> bool {
+        self.0.get(&page).is_some_and(|(written, maintained)| *written >= Self::OFTEN && maintained >= written)
+    }
+}
 
 /// Reserves address space without memory behind it.
 fn reserve(len: usize, prot: i32) -> Option<usize> {
@@ -101,7 +135,7 @@ impl User {
             kernel: OnceLock::new(),
             direct: Box::leak(Box::default()),
             tagged: abi.is_some_and(|a| a.flags & LinuxAbi::TAGGED != 0),
-            changing: Mutex::new(()),
+            changing: Mutex::default(),
             idle: Mutex::default(),
             auxv: AtomicU64::new(0),
         })
@@ -159,9 +193,9 @@ impl User {
         if p.load(Ordering::SeqCst) & page::CODE != 0 {
             return;
         }
-        let _turn = lock(&self.changing);
+        let turn = lock(&self.changing);
         let before = p.fetch_or(page::CODE, Ordering::SeqCst);
-        if before & page::WRITE != 0 {
+        if before & page::WRITE != 0 && !turn.trusted(va & !(PAGE_SIZE - 1)) {
             self.protect(va & !(PAGE_SIZE - 1), before | page::CODE);
         }
     }
@@ -189,14 +223,27 @@ impl User {
     }
     /// The guest asks that code be forgotten (IC IVAU): it is, also what others are about to forget.
     pub fn synchronise_code(&self, machine: &Machine, first: u64, bytes: u64) {
+        {
+            // Nobody reads old bytes and notes that there is code behind this: what the guest has written is in memory first.
+            let mut turn = lock(&self.changing);
+            std::sync::atomic::fence(Ordering::SeqCst);
+            let end = first.saturating_add(bytes).min(self.size);
+            (first & !(PAGE_SIZE - 1)..end).step_by(PAGE_SIZE as usize).take(Rewritten::MAX).for_each(|page| turn.maintained(page));
+        }
         self.clear_code(machine, first, bytes);
         drop(lock(&self.changing));
+    }
+    /// A store comes to a page with code.
+    fn clear_for_store(&self, machine: &Machine, va: u64) {
+        lock(&self.changing).written(va & !(PAGE_SIZE - 1));
+        self.clear_code(machine, va, 1);
     }
     /// The kernel has changed pages.
     pub fn set_pages(&self, machine: &Machine, first: u64, bytes: u64, bits: u8) {
         let end = first.saturating_add(bytes).min(self.size);
         let mut had_code = false;
-        let _turn = lock(&self.changing);
+        let mut turn = lock(&self.changing);
+        turn.0.retain(|page, _| !(first..end).contains(page));
         {
             let (from, to) = ((first / PAGE_SIZE) as usize, end.div_ceil(PAGE_SIZE) as usize);
             const MANY: usize = 1 << 22;
@@ -272,7 +319,7 @@ impl User {
                 return Err((if at == va { va } else { at & !(PAGE_SIZE - 1) }, fault::PROTECTED));
             }
             if write && bits & page::CODE != 0 {
-                self.clear_code(machine, at, 1);
+                self.clear_for_store(machine, at);
                 return Ok(());
             }
         }
@@ -288,10 +335,23 @@ impl User {
         }
         Ok(())
     }
+    /// A store comes that code was made from, for all that is known: it is forgotten first, or the store would fault to say so.
+    #[inline]
+    fn clear_before(&self, machine: &Machine, va: u64, size: u32) {
+        let va = self.untagged(va);
+        for at in [va, va.wrapping_add(u64::from(size.max(1) - 1))] {
+            if self.bits(at) & (page::CODE | page::WRITE) == page::CODE | page::WRITE {
+                self.clear_for_store(machine, at);
+            }
+        }
+    }
     /// Repeats an access until it has an answer. The fault comes with its address.
     #[inline]
     pub fn with<T>(&self, machine: &Machine, va: u64, size: u32, write: bool, f: impl Fn(*mut u8) -> Result<T, u64>) -> Result<T, (u64, u64)> {
         let mut tries = 0;
+        if write {
+            self.clear_before(machine, va, size);
+        }
         loop {
             match f(self.host(va)) {
                 Ok(v) => return Ok(v),

@@ -42,8 +42,14 @@ fn pac(cpu: &State, key: PauthKey, pointer: u64, modifier: u64) -> u64 {
     pauth::compute_pac(algorithm, pointer, modifier, sysreg::pauth_key(cpu, key))
 }
 
+/// Argument of [`pac_add`] and [`pac_auth`]: SCTLR_ELx says whether the key is enabled; else it is.
+const ASKS: u64 = 1 << 9;
+
 pub(crate) fn pac_add(cpu: &mut State, pointer: u64, modifier: u64, _: u64, imm: u64) -> HelperReturn {
     let key = key_of(imm);
+    if imm & ASKS != 0 && cpu.sctlr() & pauth::enable_bit(key) == 0 {
+        return HelperReturn::value(pointer);
+    }
     let bit55 = pointer >> 55 & 1 == 1;
     // AddPAC: bit 55 selects the half when either half ignores its top byte, else bit 63 does.
     let either_tbi = layout(cpu, pointer, false, pauth::is_data(key)).tbi || layout(cpu, pointer, true, pauth::is_data(key)).tbi;
@@ -55,6 +61,9 @@ pub(crate) fn pac_add(cpu: &mut State, pointer: u64, modifier: u64, _: u64, imm:
 }
 
 fn pac_auth(cpu: &mut State, pointer: u64, modifier: u64, _: u64, imm: u64) -> HelperReturn {
+    if imm & ASKS != 0 && cpu.sctlr() & pauth::enable_bit(key_of(imm)) == 0 {
+        return HelperReturn::value(pointer);
+    }
     match authenticate(cpu, key_of(imm), imm & 0x100 != 0, pointer, modifier) {
         Some(result) => HelperReturn::value(result),
         None => HelperReturn::exit(),

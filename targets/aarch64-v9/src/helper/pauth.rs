@@ -19,6 +19,18 @@ pub const fn key(data: bool, b: bool) -> PauthKey {
 pub const fn is_data(key: PauthKey) -> bool {
     matches!(key, PauthKey::DA | PauthKey::DB)
 }
+/// The bit of SCTLR_ELx that enables the key.
+pub const fn enable_bit(key: PauthKey) -> u64 {
+    use crate::mode::sctlr;
+    match key {
+        PauthKey::IA => sctlr::EN_IA,
+        PauthKey::IB => sctlr::EN_IB,
+        PauthKey::DA => sctlr::EN_DA,
+        PauthKey::DB => sctlr::EN_DB,
+        // Nothing disables the generic key.
+        PauthKey::GA => u64::MAX,
+    }
+}
 /// True for the B keys.
 pub const fn is_b(key: PauthKey) -> bool {
     matches!(key, PauthKey::IB | PauthKey::DB)

@@ -260,7 +260,7 @@ fn mode_follows_registers() {
     set(&mut m, "TCR_EL1", 3 << 37 | 1 << 52);
     assert_eq!(k(&m).tbi_insn(), 1);
     set(&mut m, "SCTLR_EL1", u64::MAX);
-    assert_eq!((k(&m).align_check(), k(&m).pauth(), k(&m).big_endian(), k(&m).bt()), (1, 0xf, 1, 1));
+    assert_eq!((k(&m).align_check(), k(&m).pauth_ia(), k(&m).big_endian(), k(&m).bt()), (1, 1, 1, 1));
 }
 
 /// No model says that it has what is not implemented, and the ID registers say what the gates answer.

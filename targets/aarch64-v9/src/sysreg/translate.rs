@@ -1,7 +1,7 @@
 //! Translation of MRS, MSR, SYS and SYSL.
 //!
-//! Which EL may access what is known from the mode key, so UNDEFINED and plain storage need no call. What changes the mode key or the
-//! interrupt masks ends the block.
+//! Which EL may access what is known from the mode key, so UNDEFINED and plain storage need no call. What changes the mode key ends the block,
+//! and what changes the interrupt masks if there is an interrupt.
 
 use super::{Check, NO_WORD, ROWS, Read, Row, Write, find, key, word_offset};
 use crate::decode;
@@ -10,7 +10,8 @@ use crate::feature::Feature;
 use crate::helper::system;
 use crate::state::offset;
 use crate::translate::Translator;
-use emu_plugins_api::ir::{Shape, Ty, Val};
+use emu_plugins_api::CpuHeader;
+use emu_plugins_api::ir::{Shape, Ty, Val, exit};
 
 /// The encodings whose reads at EL0 trap with FEAT_IDST instead of being UNDEFINED: the feature ID space.
 fn is_id_space(k: u16) -> bool {
@@ -149,6 +150,11 @@ pub fn msr(t: &mut Translator<'_>, i: &decode::MsrReg) {
                 t.set_flag(flag, f);
             }
         }
+        (DAIF, _) => {
+            let value = t.ir.trunc(Ty::I32, Ty::I64, value);
+            let new = t.ir.extract(Ty::I32, value, 6, 4);
+            write_daif(t, new, true);
+        }
         (SP_EL0, _) if t.key.spsel() == 0 => t.undefined(),
         (SP_EL0, _) => t.ir.set(Ty::I64, Shape::SCALAR, offset::SP_EL0, value),
         (_, Write::Word) if row.word != NO_WORD && !has_dynamic_check(t, row) => {
@@ -202,20 +208,53 @@ pub fn msr_imm(t: &mut Translator<'_>, i: &decode::MsrImm) {
                 // The trap's ISS describes the encoding in the MSR (immediate) space, Rt being 31.
                 return trap(t, key(0, i.op1, 4, imm, i.op2), 31, false);
             }
-            let old = t.ir.get(Ty::I8, Shape::SCALAR, offset::DAIF);
-            let bits = t.ir.iconst(Ty::I8, u64::from(imm));
-            let new = if clear { t.ir.andn(Ty::I8, old, bits) } else { t.ir.or(Ty::I8, old, bits) };
-            t.ir.set(Ty::I8, Shape::SCALAR, offset::DAIF, new);
-            if imm & 8 != 0 {
-                // PSTATE.D takes part in whether software step is active.
-                t.call(system::REFRESH_MODE, &[], 0);
-            }
+            let old = daif(t);
+            let bits = t.ir.iconst(Ty::I32, u64::from(if clear { imm ^ 15 } else { imm }));
+            let new = if clear { t.ir.and(Ty::I32, old, bits) } else { t.ir.or(Ty::I32, old, bits) };
             if clear || imm & 8 != 0 {
-                t.end_and_look();
+                write_daif(t, new, imm & 8 != 0);
+            } else {
+                set_daif(t, new);
             }
         }
         _ => t.undefined(),
     }
+}
+
+/// PSTATE.DAIF in 32 bits.
+fn daif(t: &mut Translator<'_>) -> Val {
+    let old = t.ir.get(Ty::I8, Shape::SCALAR, offset::DAIF);
+    t.ir.zext(Ty::I32, Ty::I8, old)
+}
+fn set_daif(t: &mut Translator<'_>, new: Val) {
+    let new = t.ir.trunc(Ty::I8, Ty::I32, new);
+    t.ir.set(Ty::I8, Shape::SCALAR, offset::DAIF, new);
+}
+/// Writes PSTATE.DAIF. Kernels do so around every lock, with nothing pending most times: then there is nothing to look at. `debug`: PSTATE.D
+/// may change, which takes part in whether software step is active.
+fn write_daif(t: &mut Translator<'_>, new: Val, debug: bool) {
+    let changed = debug.then(|| {
+        let old = daif(t);
+        let (changed, d) = (t.ir.xor(Ty::I32, old, new), t.ir.iconst(Ty::I32, 8));
+        t.ir.and(Ty::I32, changed, d)
+    });
+    set_daif(t, new);
+    // A line that changes from here on comes with a request.
+    let lines = t.ir.get(Ty::I32, Shape::SCALAR, core::mem::offset_of!(CpuHeader, lines) as u32);
+    let reasons = changed.map_or(lines, |changed| t.ir.or(Ty::I32, lines, changed));
+    let zero = t.ir.iconst(Ty::I32, 0);
+    let nothing = t.ir.eq(Ty::I32, reasons, zero);
+    let label = t.ir.new_label();
+    t.ir.brif(nothing, label);
+    if debug {
+        t.call(system::REFRESH_MODE, &[], 0);
+    }
+    let next = t.next_pc();
+    t.ir.exit(next, exit::LOOKUP);
+    // Instructions are counted by straight runs, so that one ends here.
+    t.ir.label(label);
+    t.ir.goto(next, false);
+    t.end();
 }
 
 /// Writes a PSTATE field through its register's row.
@@ -242,7 +281,7 @@ fn write_pan(t: &mut Translator<'_>, pan: u32) {
     }
     let k = t.ir.c64(new.0);
     t.ir.set(Ty::I64, Shape::SCALAR, offset::MODE_KEY, k);
-    t.end_and_look();
+    t.end_and_find();
 }
 
 /// SYS.

@@ -246,7 +246,8 @@ impl BaseBranchSys for Translator<'_> {
         self.barrier(i.crm, 0);
     }
     fn isb(&mut self, _: &Isb) {
-        self.end_and_look();
+        // What an instruction changes holds from it on here, and what another CPU does to code comes with a request, which a jump looks for.
+        self.end_and_find();
     }
     fn sb(&mut self, _: &Sb) {}
     fn dsb_nxs(&mut self, _: &DsbNxs) {

@@ -163,6 +163,14 @@ impl Translator<'_> {
         self.ir.exit(next, exit::LOOKUP);
         self.end();
     }
+    /// Ends the block with a jump to the following instruction: it is found by its address and the mode as it is then, and requests are looked
+    /// for. That is less than [`end_and_look`](Self::end_and_look), which also looks for interrupts that have just been unmasked.
+    pub fn end_and_find(&mut self) {
+        let next = self.next_pc();
+        let next = self.ir.address(next);
+        self.ir.jump(next, 0);
+        self.end();
+    }
     /// True if the model implements a feature.
     pub fn feature(&self, feature: Feature) -> bool {
         self.arch.has(feature)

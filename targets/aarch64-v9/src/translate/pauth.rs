@@ -8,7 +8,7 @@ use crate::PauthAlgorithm;
 use crate::feature::Feature;
 use crate::helper::pauth::{self, HASH_FACTOR, HASH_MODIFIER, PacLayout};
 use crate::helper::{base, system};
-use crate::sysreg::{self, PauthKey};
+use crate::sysreg::{self, PauthKey, word};
 use crate::translate::Translator;
 use emu_plugins_api::ir::{Code, Shape, Ty, Val};
 
@@ -17,22 +17,43 @@ const X: Ty = Ty::I64;
 impl Translator<'_> {
     /// AddPAC() or Auth() with the key, or the value itself when SCTLR_ELx disables the key.
     pub(crate) fn pointer_auth(&mut self, key: PauthKey, authenticate: bool, combined: bool, pointer: Val, modifier: Val) -> Val {
-        if self.key.pauth() >> key as u32 & 1 == 0 {
-            return pointer;
-        }
+        let asks = match key {
+            PauthKey::IA if self.key.pauth_ia() == 0 => return pointer,
+            _ if !self.key.pauth() => return pointer,
+            PauthKey::IA => false,
+            _ => true,
+        };
         let inline = self.arch.pauth_algorithm() == PauthAlgorithm::ImpDef && self.feature(Feature::PAuth2);
         match (authenticate, inline) {
-            (true, true) => self.auth(key, combined, pointer, modifier),
-            (true, false) => self.call(base::PAC_AUTH, &[pointer, modifier], key as u64 | u64::from(combined) << 8),
-            (false, true) => self.add_pac(key, pointer, modifier),
-            (false, false) => self.call(base::PAC_ADD, &[pointer, modifier], key as u64),
+            (true, true) => {
+                let off = asks.then(|| self.key_is_off(key));
+                self.auth(key, combined, pointer, modifier, off)
+            }
+            (true, false) => self.call(base::PAC_AUTH, &[pointer, modifier], key as u64 | u64::from(combined) << 8 | u64::from(asks) << 9),
+            (false, true) => {
+                let signed = self.add_pac(key, pointer, modifier);
+                if !asks {
+                    return signed;
+                }
+                let off = self.key_is_off(key);
+                self.ir.select(X, off, pointer, signed)
+            }
+            (false, false) => self.call(base::PAC_ADD, &[pointer, modifier], key as u64 | u64::from(asks) << 9),
         }
+    }
+
+    /// SCTLR_ELx disables the key, which the mode key does not say.
+    fn key_is_off(&mut self, key: PauthKey) -> Val {
+        let sctlr = self.ir.get(X, Shape::SCALAR, crate::state::offset::sysreg(word::SCTLR_EL1 as u32));
+        let (enable, zero) = (self.ir.c64(pauth::enable_bit(key)), self.ir.c64(0));
+        let enabled = self.ir.and(X, sctlr, enable);
+        self.ir.eq(X, enabled, zero)
     }
 
     /// Strip().
     pub(crate) fn strip(&mut self, data: bool, pointer: Val) -> Val {
         // The key says where the code lies only where one of the keys is enabled.
-        if self.key.pauth() == 0 {
+        if !self.key.pauth() {
             return self.call(base::PAC_STRIP, &[pointer], u64::from(data));
         }
         let sign = self.ir.sextract(X, pointer, 55, 1);
@@ -106,7 +127,8 @@ impl Translator<'_> {
         self.ir.xor(X, pointer, pac)
     }
 
-    fn auth(&mut self, key: PauthKey, combined: bool, pointer: Val, modifier: Val) -> Val {
+    /// `off`: the key is disabled, which is known at run time.
+    fn auth(&mut self, key: PauthKey, combined: bool, pointer: Val, modifier: Val, off: Option<Val>) -> Val {
         let data = pauth::is_data(key);
         let sign = self.ir.sextract(X, pointer, 55, 1);
         let field = self.field(data, sign);
@@ -115,15 +137,20 @@ impl Translator<'_> {
         let pac = self.pac(key, canonical, modifier);
         let pac = self.ir.and(X, pac, field);
         if !self.feature(Feature::FPACCOMBINE) && (combined || !self.feature(Feature::FPAC)) {
-            return self.ir.xor(X, pointer, pac);
+            let result = self.ir.xor(X, pointer, pac);
+            return off.map_or(result, |off| self.ir.select(X, off, pointer, result));
         }
         // A wrong code is an exception: what goes on has the canonical pointer.
         let right = self.ir.eq(X, pac, extra);
+        let (right, result) = match off {
+            Some(off) => (self.ir.or(Ty::I1, right, off), self.ir.select(X, off, pointer, canonical)),
+            None => (right, canonical),
+        };
         let label = self.ir.new_label();
         self.ir.brif(right, label);
         self.call(system::PAC_FAIL, &[], u64::from(data) << 1 | u64::from(pauth::is_b(key)));
         self.ir.label(label);
-        canonical
+        result
     }
 }
 
@@ -131,7 +158,6 @@ impl Translator<'_> {
 mod tests {
     use super::*;
     use crate::mode::{ModeKey, sctlr};
-    use crate::sysreg::word;
     use crate::testing::Machine;
     use emu_plugins_api::HelperReturn;
     use emu_plugins_api::ir::{Op, OwnedIrBuf};
@@ -146,7 +172,7 @@ mod tests {
                 skip = skip.filter(|label| code != Code::Label || op.imm != *label);
                 continue;
             }
-            let [a, b] = [op.a, op.b].map(|s| v.get(s as usize).copied().unwrap_or(0));
+            let [a, b, c] = [op.a, op.b, op.c].map(|s| v.get(s as usize).copied().unwrap_or(0));
             let value = match code {
                 Code::InsnStart | Code::Label => continue,
                 Code::Const => op.imm,
@@ -158,6 +184,8 @@ mod tests {
                     let p = u128::from(a) * u128::from(b);
                     p as u64 ^ (p >> 64) as u64
                 }
+                Code::Or => a | b,
+                Code::Select => if c != 0 { a } else { b },
                 Code::CmpEq => u64::from(a == b),
                 Code::BrIf => {
                     skip = (a != 0).then_some(op.imm);
@@ -204,10 +232,19 @@ mod tests {
                     _ => raw | 0xffff << 48,
                 };
                 let combined = next() % 2 == 0;
+                let all = sctlr::EN_IA | sctlr::EN_IB | sctlr::EN_DA | sctlr::EN_DB;
+                // The key may be disabled, alone or with the others.
+                let off = round % 7 == 0;
+                m.sysreg[word::SCTLR_EL1] &= !all;
+                m.sysreg[word::SCTLR_EL1] |= if !off { all } else { all & !pauth::enable_bit(key) & if round % 2 == 0 { 0 } else { all } };
                 for what in 0..3 {
                     let mut buf = OwnedIrBuf::new(32);
                     let mode = ModeKey::compute(&m);
                     let (arch, data) = (m.arch, pauth::is_data(key));
+                    if what == 2 && !mode.pauth() {
+                        // That is the helper itself.
+                        continue;
+                    }
                     let mut t = Translator::for_tests(arch, mode, &mut buf);
                     let (p, c) = (t.ir.c64(pointer), t.ir.c64(modifier));
                     let result = match what {
@@ -216,6 +253,7 @@ mod tests {
                     };
                     let got = run(&m, buf.ops(), result);
                     let want = match what {
+                        0 | 1 if off => Some(pointer),
                         0 => Some(base::pac_add(&mut m, pointer, modifier, 0, key as u64).value),
                         1 => {
                             let elr = m.header.pc;
