@@ -14,6 +14,17 @@ use crate::memory::StoreValue;
 use emu_ir::{Code, MemFlags, Op, rmw};
 use std::mem::offset_of;
 
+/// The instruction of a read-modify-write that is one of arithmetic.
+fn alu(kind: u64) -> Option<Alu> {
+    match kind {
+        rmw::ADD => Some(Alu::Add),
+        rmw::SET => Some(Alu::Or),
+        rmw::XOR => Some(Alu::Xor),
+        rmw::AND | rmw::CLR => Some(Alu::And),
+        _ => None,
+    }
+}
+
 impl Lowering<'_> {
     fn released(&self) -> Mem {
         self.exchange(offset_of!(Exchange, released))
@@ -214,13 +225,7 @@ impl Lowering<'_> {
         let (slow, back) = (self.asm.label(), self.asm.label());
         self.look_up(address, size, flags.view_index(), true, size, [t1, t2], slow);
         let host = self.host_address(address, t2);
-        let alu = match op.imm {
-            rmw::ADD => Some(Alu::Add),
-            rmw::SET => Some(Alu::Or),
-            rmw::XOR => Some(Alu::Xor),
-            rmw::AND | rmw::CLR => Some(Alu::And),
-            _ => None,
-        };
+        let alu = alu(op.imm);
         let dead = self.fact(op.dst).uses == 0;
         match (op.imm, alu) {
             (kind, Some(alu)) if dead => {
@@ -247,11 +252,11 @@ impl Lowering<'_> {
                 self.asm.movzx_rm(width, RAX, host);
                 self.asm.mov_mr(width, host, v);
             }
-            (kind, alu) => {
+            (kind, _) => {
                 self.asm.movzx_rm(width, RAX, host);
                 let again = self.asm.label();
                 self.asm.bind(again);
-                self.combine(kind, alu, width, t1, v);
+                self.combine(kind, width, t1, v);
                 if alone {
                     self.asm.mov_mr(width, host, t1);
                 } else {
@@ -265,14 +270,14 @@ impl Lowering<'_> {
     }
 
     /// The new value of a read-modify-write, of the old one in rax.
-    fn combine(&mut self, kind: u64, alu: Option<Alu>, width: Size, to: Gpr, v: Gpr) {
+    pub(crate) fn combine(&mut self, kind: u64, width: Size, to: Gpr, v: Gpr) {
         let compared = match kind {
             rmw::SMAX => Cc::L,
             rmw::SMIN => Cc::G,
             rmw::UMAX => Cc::B,
             _ => Cc::A,
         };
-        match alu {
+        match alu(kind) {
             Some(alu) => {
                 self.asm.mov_rr(Size::Q, to, v);
                 if kind == rmw::CLR {
