@@ -115,7 +115,10 @@ impl<'a> Running<'a> {
         match self.machine.space.find(pa) {
             Some(hit) => {
                 match hit.window.readable() {
-                    Some(ram) => addend = (ram.pointer(hit.offset & !PAGE_MASK) as usize).wrapping_sub(page as usize),
+                    Some(ram) => {
+                        ram.back(hit.offset);
+                        addend = (ram.pointer(hit.offset & !PAGE_MASK) as usize).wrapping_sub(page as usize);
+                    }
                     None => low |= slow::MMIO,
                 }
                 match hit.window.writable() {

@@ -16,7 +16,7 @@ use crate::vcpu::{Vcpu, count};
 use emu_interp::{Env, Fault};
 use emu_ir::{MemFlags, Op};
 use emu_mem::{PAGE_SIZE, TLB_ENTRIES};
-use emu_opt::{Dead, Forward, StateInfo, UnitOps};
+use emu_opt::{Dead, Forward, Overwritten, StateInfo, UnitOps};
 use emu_plugins_api::{ArchitectureHandle, CpuHeader, FieldClass, StateLayout, effect, layout_flag};
 use emu_x86_64::asm::{Asm, Mem, Size, reg::RAX};
 use emu_x86_64::direct::Direct;
@@ -145,6 +145,7 @@ pub struct Generator {
     replaced: Replaced,
     forward: Forward,
     dead: Dead,
+    overwritten: Overwritten,
     /// Where code under icount may leave.
     looks: Vec<usize>,
     units: Vec<UnitOps>,
@@ -236,6 +237,7 @@ impl Cluster {
             state: StateInfo {
                 flags: flags(layout),
                 own: size_of::<CpuHeader>() as u32,
+                kept: frame.pins.clone(),
                 helper_writes: layout.helpers.get().iter().map(|h| has(h, effect::WRITES_STATE)).collect(),
             },
         })
@@ -310,6 +312,7 @@ impl Native {
             replaced: Replaced::new(),
             forward: Forward::default(),
             dead: Dead::default(),
+            overwritten: Overwritten::default(),
             looks: Vec::new(),
             units: Vec::new(),
             mistakes: 0,
@@ -623,7 +626,11 @@ impl Generator {
                 self.looks.extend(f.counts[u.counts.0..u.counts.1].iter().map(|c| u.ops.0 + c.0 as usize));
             }
         }
-        self.dead.run(&mut f.ops, &self.units, &self.looks, &native.clusters[self.cluster].state);
+        let state = &native.clusters[self.cluster].state;
+        self.dead.run(&mut f.ops, &self.units, &self.looks, state);
+        for u in &self.units {
+            self.overwritten.run(&mut f.ops, u, &self.looks, state);
+        }
         let (units, counts) = (&f.units, &mut f.counts);
         let mut owner = 0;
         let marks = counts.iter_mut().enumerate().map(|(i, c)| {

@@ -238,8 +238,7 @@ impl Vcpu {
         let part = |offset: u32| cpu.cast::<u8>().wrapping_add(offset as usize);
         // SAFETY: the parts lie in the allocation, which is zero and lives as long as the CPU; nobody else uses them yet.
         let tlbs = unsafe {
-            let jumps = core::slice::from_raw_parts_mut(part(at.jumps).cast::<JumpEntry>(), JUMPS);
-            jumps.fill(JumpEntry::EMPTY);
+            part(at.jumps).cast::<JumpEntry>().write(JumpEntry::EMPTY);
             (0..at.views).map(|v| Tlb::at(part(at.tlb + v * TLB_ENTRIES as u32 * TLB_ENTRY).cast())).collect()
         };
         let empty = || Jump { pc: 0, mode: 0, epoch: 0, block: None };
@@ -432,8 +431,11 @@ impl Vcpu {
         }
         let entry = JumpEntry { pc, mode, code: code as u64, reserved: pa | if local { LOCAL } else { 0 } };
         // SAFETY: the line lies in the CPU's memory, which only this thread uses.
-        unsafe { self.line(line).write(entry) };
-        self.caches().lines[usize::from(local)].push(line as u16);
+        let old = unsafe { self.line(line).replace(entry) };
+        // One that had code is in a list already.
+        if old.code == 0 || (old.reserved & LOCAL != 0) != local {
+            self.caches().lines[usize::from(local)].push(line as u16);
+        }
     }
     fn forget_line(&self, i: usize) {
         // SAFETY: the line lies in the CPU's memory, which only this thread uses.

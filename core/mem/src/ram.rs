@@ -1,7 +1,7 @@
 //! A block of guest RAM: an anonymous host mapping and a byte of flags for each page.
 #![allow(unsafe_code)]
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// log2 of the size of the pages that RAM is tracked in.
 pub const PAGE_BITS: u32 = 12;
@@ -12,18 +12,17 @@ pub const PAGE_SIZE: u64 = 1 << PAGE_BITS;
 const CODE: u8 = 1;
 /// The page was written since the flag was last cleared.
 const DIRTY: u8 = 2;
-/// The host was asked for the page's memory.
-const READY: u8 = 4;
-/// Pages that the host is asked for at once where the guest goes through its memory.
-const AHEAD: usize = 16;
-/// Bytes written at once that the host is asked for memory for before.
-const LARGE: usize = 1 << 20;
+
+/// log2 of the size in bytes of what the host is asked for at once.
+const UNIT_BITS: u32 = 16;
 
 /// A block of RAM.
 pub struct Ram {
     map: memmap2::MmapMut,
     base: *mut u8,
     pages: Box<[AtomicU8]>,
+    /// By unit: the host was asked for its memory.
+    backed: Box<[AtomicBool]>,
 }
 
 // SAFETY: guest RAM is shared memory on purpose. It is only touched through the raw pointer, by volatile or atomic accesses and copies whose
@@ -40,7 +39,20 @@ impl Ram {
         let mut map = map;
         let base = map.as_mut_ptr();
         let pages = (0..size.div_ceil(PAGE_SIZE)).map(|_| AtomicU8::new(0)).collect();
-        Ok(Ram { map, base, pages })
+        let backed = (0..size.div_ceil(1 << UNIT_BITS)).map(|_| AtomicBool::new(false)).collect();
+        Ok(Ram { map, base, pages, backed })
+    }
+    /// A CPU is about to get at the page of a byte: has the host give memory to it and its neighbours, which costs half of what it costs
+    /// to fault them in one by one, and less where they are read before they are written. What the host does not do now it does later.
+    #[inline]
+    pub fn back(&self, offset: u64) {
+        let unit = &self.backed[(offset >> UNIT_BITS) as usize];
+        if !unit.load(Ordering::Relaxed) {
+            unit.store(true, Ordering::Relaxed);
+            let at = (offset >> UNIT_BITS << UNIT_BITS) as usize;
+            let len = (self.map.len() - at).min(1 << UNIT_BITS);
+            let _ = self.map.advise_range(memmap2::Advice::PopulateWrite, at, len);
+        }
     }
     /// Size in bytes.
     pub fn size(&self) -> u64 {
@@ -70,9 +82,8 @@ impl Ram {
     /// Writes bytes without looking at flags; the range must lie inside.
     pub fn write(&self, offset: u64, data: &[u8]) {
         assert!(offset <= self.size() && data.len() as u64 <= self.size() - offset);
-        if data.len() >= LARGE {
-            let first = offset as usize & !(PAGE_SIZE as usize - 1);
-            let _ = self.map.advise_range(memmap2::Advice::PopulateWrite, first, offset as usize + data.len() - first);
+        if data.len() >= 1 << UNIT_BITS {
+            (offset..offset + data.len() as u64).step_by(1 << UNIT_BITS).for_each(|at| self.back(at));
         }
         // SAFETY: as in `read`.
         unsafe { std::ptr::copy(data.as_ptr(), self.pointer_at(offset), data.len()) }
@@ -97,30 +108,7 @@ impl Ram {
     }
     /// Marks a page as written.
     pub fn set_dirty(&self, offset: u64) {
-        if self.page(offset).fetch_or(DIRTY, Ordering::SeqCst) & (DIRTY | READY) == 0 {
-            self.make_ready((offset >> PAGE_BITS) as usize);
-        }
-    }
-    /// A page is written for the first time. If one beside it was, the guest is probably on its way through memory, up or down: the host is
-    /// asked for some pages at once, in place of a fault for each. It may refuse.
-    #[cold]
-    fn make_ready(&self, page: usize) {
-        let untouched = |p: &&AtomicU8| p.load(Ordering::Relaxed) & (DIRTY | READY) == 0;
-        let written = |page: usize| self.pages.get(page).is_some_and(|p| p.load(Ordering::Relaxed) & DIRTY != 0);
-        let up = page > 0 && written(page - 1);
-        if !up && !written(page + 1) {
-            return;
-        }
-        let more = if up {
-            self.pages[page + 1..].iter().take(AHEAD - 1).take_while(untouched).count()
-        } else {
-            self.pages[..page].iter().rev().take(AHEAD - 1).take_while(untouched).count()
-        };
-        let first = if up { page } else { page - more };
-        for p in &self.pages[first..=first + more] {
-            p.fetch_or(READY, Ordering::Relaxed);
-        }
-        let _ = self.map.advise_range(memmap2::Advice::PopulateWrite, first << PAGE_BITS, (more + 1) << PAGE_BITS);
+        self.page(offset).fetch_or(DIRTY, Ordering::SeqCst);
     }
     /// True if the page is marked as written and no code was made from it: stores to it need not be seen.
     pub fn is_plain(&self, offset: u64) -> bool {
@@ -150,5 +138,19 @@ mod tests {
         let mut back = [0; 6];
         ram.read(0x1ffd, &mut back);
         assert_eq!(back, [0, 1, 2, 3, 4, 0]);
+    }
+
+    #[test]
+    fn backing_changes_nothing() {
+        // The last unit is not whole.
+        let size = (2 << UNIT_BITS) + PAGE_SIZE;
+        let ram = Ram::new(size).unwrap();
+        ram.write(size - 2, &[8, 9]);
+        (0..size).step_by(PAGE_SIZE as usize).for_each(|at| ram.back(at));
+        ram.write(1, &vec![7; 1 << UNIT_BITS]);
+        let mut back = vec![1; size as usize];
+        ram.read(0, &mut back);
+        assert_eq!((back[0], back[1], back[1 << UNIT_BITS], back[(1 << UNIT_BITS) + 1]), (0, 7, 7, 0));
+        assert_eq!(back[size as usize - 3..], [0, 8, 9]);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! * [`forward`]: what was written to a state field, or read from it, is used instead of reading it again; constants are folded.
 //! * [`dead`]: condition flags that are written again before anything can see them are not written.
+//! * [`overwritten`]: nor are other fields, within a unit.
 //!
 //! A pass keeps the invariant that state is precise: whatever may fault, leave or look at state sees exactly what the ops before it made. Ops
 //! are removed by [`compact`], which also moves what refers to ops by their position. What nobody uses is left to the code generator, which
@@ -9,9 +10,11 @@
 
 mod dead;
 mod forward;
+mod overwritten;
 
 pub use dead::Dead;
 pub use forward::Forward;
+pub use overwritten::Overwritten;
 
 use emu_ir::{NONE, Op};
 
@@ -37,6 +40,8 @@ pub struct StateInfo {
     pub flags: Vec<u32>,
     /// Fields below this offset may change behind the ops' back: what comes before the target's own state.
     pub own: u32,
+    /// Offsets of the fields that code has in registers.
+    pub kept: Vec<u32>,
     /// By helper: it writes state.
     pub helper_writes: Vec<bool>,
 }

@@ -6,17 +6,17 @@
 //! * `unit 0x1000 observed counts 0:1 2:3`: a unit begins; `observed` and `counts` (op and number of instructions) may be missing.
 //!
 //! State as these units see it: condition flags at 0x80 to 0x83, nothing below 0x20 is the ops' own, helper 0 leaves state alone, helper 1
-//! does not.
+//! does not, and the field at 0x40 is kept in a register.
 
 use emu_ir::{NONE, Op, parse, print, result_width, verify};
-use emu_opt::{Dead, Forward, StateInfo, UnitOps, compact};
+use emu_opt::{Dead, Forward, Overwritten, StateInfo, UnitOps, compact};
 use std::path::Path;
 
 const STATE_BYTES: u64 = 4096;
 const VL: u32 = 16;
 
 fn info() -> StateInfo {
-    StateInfo { flags: vec![0x80, 0x81, 0x82, 0x83], own: 0x20, helper_writes: vec![false, true] }
+    StateInfo { flags: vec![0x80, 0x81, 0x82, 0x83], own: 0x20, kept: vec![0x40], helper_writes: vec![false, true] }
 }
 
 /// One file's upper half.
@@ -91,6 +91,7 @@ impl Case {
             match pass.as_str() {
                 "forward" => self.units.iter().for_each(|u| Forward::default().run(&mut self.ops, u, &info)),
                 "dead" => Dead::default().run(&mut self.ops, &self.units, &[], &info),
+                "overwritten" => self.units.iter().for_each(|u| Overwritten::default().run(&mut self.ops, u, &[], &info)),
                 _ => panic!("there is no pass `{pass}`"),
             }
         }

@@ -3,7 +3,7 @@
 
 use emu_interp::{End, Env, Fault, prepare, run};
 use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty, print, verify};
-use emu_opt::{Dead, Forward, StateInfo, UnitOps, compact};
+use emu_opt::{Dead, Forward, Overwritten, StateInfo, UnitOps, compact};
 use emu_test_kit::Rng;
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,7 +19,7 @@ const UNITS: u64 = 4;
 const STEPS: usize = 8;
 
 fn info() -> StateInfo {
-    StateInfo { flags: FLAGS.map(|f| f as u32).collect(), own: OWN as u32, helper_writes: vec![false, true] }
+    StateInfo { flags: FLAGS.map(|f| f as u32).collect(), own: OWN as u32, kept: vec![0x78], helper_writes: vec![false, true] }
 }
 
 fn pc(unit: u64) -> u64 {
@@ -303,7 +303,7 @@ fn trace(ops: &[Op], units: &[UnitOps], state: &[u8]) -> (Vec<(End, u32)>, Vec<u
 #[test]
 fn passes_keep_the_meaning() {
     let mut random = Rng::announced("passes_keep_the_meaning");
-    let (mut removed, mut ways_out, mut flags_gone) = (0usize, 0usize, 0usize);
+    let (mut removed, mut ways_out, mut flags_gone, mut fields_gone) = (0usize, 0usize, 0usize, 0usize);
     for case in 0..20_000 {
         let (mut ops, mut units) = (Vec::new(), Vec::new());
         for n in 0..UNITS {
@@ -327,7 +327,11 @@ fn passes_keep_the_meaning() {
         let gone = |ops: &[Op]| ops.iter().filter(|o| o.code == emu_opt::REMOVED).count();
         let by_forward = gone(&ops);
         Dead::default().run(&mut ops, &units, &[], &info);
-        flags_gone += gone(&ops) - by_forward;
+        let by_dead = gone(&ops);
+        flags_gone += by_dead - by_forward;
+        let mut overwritten = Overwritten::default();
+        units.iter().for_each(|u| overwritten.run(&mut ops, u, &[], &info));
+        fields_gone += gone(&ops) - by_dead;
         compact(&mut ops, &mut units, std::iter::empty());
         check(&ops, &units);
         removed += before.len() - ops.len();
@@ -351,6 +355,6 @@ fn passes_keep_the_meaning() {
         }
     }
     // The passes had something to do, of each kind, and control went from unit to unit.
-    let enough = removed > 10_000 && flags_gone > 2_000 && ways_out > 20_000;
-    assert!(enough, "{removed} removed, {flags_gone} flags of them, {ways_out} went on");
+    let enough = removed > 10_000 && flags_gone > 2_000 && fields_gone > 2_000 && ways_out > 20_000;
+    assert!(enough, "{removed} removed, {flags_gone} flags and {fields_gone} other fields of them, {ways_out} went on");
 }

@@ -93,6 +93,19 @@ fn a_fault_in_a_pair_shows_the_flags_before_it() {
 }
 
 #[test]
+fn atomics_of_each_size() {
+    let _ran = Ran::begin("atomics of each size, on pages that may be written and that may not");
+    let (program, root) = compiled("lse", &[]).unwrap();
+    let names = ["ldaddal", "ldclr", "ldseta", "ldeorl", "ldsmaxal", "ldsmin", "ldumaxa", "lduminl", "swpal"];
+    let want = format!("{}cas: 0 wrong, 80 faults\n", names.map(|n| format!("{n}: 0 wrong\n")).concat());
+    for (engine, mode, atomics) in [(ENGINES[0], "", ""), (ENGINES[0], "hot", ""), (ENGINES[0], "", "locked"), (ENGINES[0], "hot", "locked"), (ENGINES[1], "", "")] {
+        let mut command = emu_test_user::command(engine, Some(&root), &program, &[] as &[&str]).unwrap();
+        let done = emu_test_kit::process::run(command.env("EMU_JIT", mode).env("EMU_ATOMICS", atomics), Duration::from_secs(120)).unwrap();
+        assert_eq!((done.text().as_str(), done.code), (want.as_str(), Some(0)), "{engine:?} EMU_JIT={mode} EMU_ATOMICS={atomics} {}", done.errors());
+    }
+}
+
+#[test]
 fn a_store_release_comes_before_a_load_acquire() {
     let rounds = if full() { "5000" } else { "200" };
     let _ran = Ran::begin(format!("store buffering between threads, {rounds} rounds of 1024"));

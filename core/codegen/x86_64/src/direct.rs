@@ -35,7 +35,7 @@ impl Lowering<'_> {
             Code::Store => self.direct_store(op, size, flags),
             Code::LoadEx if size <= 8 => self.direct_load_exclusive(op, size),
             Code::StoreEx if size <= 8 => self.direct_store_exclusive(op, size),
-            Code::Rmw | Code::Cas if matches!(size, 4 | 8) => return self.direct_atomic(op, c, size),
+            Code::Rmw | Code::Cas if size <= 8 => self.direct_atomic(op, c, size),
             _ => return false,
         }
         true
@@ -241,17 +241,14 @@ impl Lowering<'_> {
     }
 
     /// See `inline_atomic`.
-    fn direct_atomic(&mut self, op: &Op, c: Code, size: u32) -> bool {
+    fn direct_atomic(&mut self, op: &Op, c: Code, size: u32) {
         let width = Size::bits(size * 8);
-        if c == Code::Rmw && !matches!(op.imm, rmw::ADD | rmw::SWAP | rmw::CLR | rmw::SET | rmw::XOR | rmw::AND) {
-            return false;
-        }
         // rax is the instruction's own.
         self.take(RAX);
         let value = if c == Code::Cas { op.c } else { op.b };
         if c == Code::Cas {
-            let e = self.arg(op.b);
-            self.mov_arg(width, RAX, e);
+            let e = self.gpr(op.b);
+            self.asm.movzx_rr(width, RAX, e);
             self.locked = 1 << RAX;
         }
         let v = self.gpr(value);
@@ -260,43 +257,46 @@ impl Lowering<'_> {
         let (slow, back, cold) = (self.asm.label(), self.asm.label(), self.asm.label());
         self.direct_align(address, size, t, slow);
         match (c, op.imm) {
+            (Code::Cas, _) if self.alone => {
+                // What is written if it differs is what was there; rax is wanted until nothing can fault any more.
+                let new = self.temp();
+                self.touch(slow);
+                self.asm.movzx_rm(width, t, address);
+                self.asm.alu_rr(Alu::Cmp, width, t, RAX);
+                self.asm.mov_rr(Size::Q, new, t);
+                self.asm.cmov_rr(Cc::E, Size::Q, new, v);
+                self.touch(slow);
+                self.asm.mov_mr(width, address, new);
+                self.asm.mov_rr(Size::Q, RAX, t);
+            }
             (Code::Cas, _) => {
                 self.touch(slow);
-                self.lock_prefix();
+                self.asm.lock();
                 self.asm.cmpxchg(width, address, v);
-            }
-            (_, rmw::ADD) => {
-                self.asm.mov_rr(width, RAX, v);
-                self.touch(slow);
-                self.lock_prefix();
-                self.asm.xadd(width, address, RAX);
             }
             (_, rmw::SWAP) if self.alone => {
                 self.touch(slow);
-                self.asm.mov_rm(width, RAX, address);
+                self.asm.movzx_rm(width, RAX, address);
                 self.touch(slow);
                 self.asm.mov_mr(width, address, v);
             }
             (_, rmw::SWAP) => {
-                self.asm.mov_rr(width, RAX, v);
+                self.asm.movzx_rr(width, RAX, v);
                 self.touch(slow);
                 self.asm.xchg_mr(width, address, RAX);
             }
-            (_, kind) => {
-                let again = self.asm.label();
+            (_, rmw::ADD) if !self.alone => {
+                self.asm.movzx_rr(width, RAX, v);
                 self.touch(slow);
-                self.asm.mov_rm(width, RAX, address);
+                self.asm.lock();
+                self.asm.xadd(width, address, RAX);
+            }
+            (_, kind) => {
+                self.touch(slow);
+                self.asm.movzx_rm(width, RAX, address);
+                let again = self.asm.label();
                 self.asm.bind(again);
-                self.asm.mov_rr(width, t, v);
-                match kind {
-                    rmw::CLR => {
-                        self.asm.not(width, t);
-                        self.asm.alu_rr(Alu::And, width, t, RAX);
-                    }
-                    rmw::SET => self.asm.alu_rr(Alu::Or, width, t, RAX),
-                    rmw::XOR => self.asm.alu_rr(Alu::Xor, width, t, RAX),
-                    _ => self.asm.alu_rr(Alu::And, width, t, RAX),
-                }
+                self.combine(kind, width, t, v);
                 self.touch(slow);
                 if self.alone {
                     self.asm.mov_mr(width, address, t);
@@ -322,6 +322,5 @@ impl Lowering<'_> {
         self.beside((cold, back), address, site, AccessResult::Gpr(RAX), t);
         self.asm.bind(back);
         self.done(op.dst, RAX, true);
-        true
     }
 }

@@ -126,12 +126,13 @@ pub struct JumpEntry {
 }
 
 impl JumpEntry {
-    /// A line that matches nothing: no code is made for odd mode of all ones.
+    /// A line that matches nothing: no code is made for a mode of all ones. Zeroes do as well but in the first line, since address 0 has its
+    /// place there: the memory of lines that are not used is the host's.
     pub const EMPTY: JumpEntry = JumpEntry { pc: u64::MAX, mode: u64::MAX, code: 0, reserved: 0 };
 }
 
-/// Number of lines in a jump cache.
-pub const JUMPS: usize = 16384;
+/// Number of lines in a jump cache. With 16384 a compiler's code of 20 MiB missed 940,000 times in three seconds, which took a seventh of them.
+pub const JUMPS: usize = 65536;
 
 /// Geometry of the inline translation caches, one a view, one behind the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

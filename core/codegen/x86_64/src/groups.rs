@@ -8,8 +8,11 @@
 //! A distance stays valid for as long as nobody can be answered that a translation, a permission or the tracking of a page has changed: until
 //! the CPU looks for requests, calls a helper or waits for others. None of that lies within a group: units have no such look inside, and
 //! whatever calls out gives registers up. A slow access is the one thing that may come in between. It can do anything, so behind it no group
-//! has a distance any more. Loads and stores have groups of their own, since a page that may be read may be written only if its tag for stores
-//! says so; a store's group serves the loads that follow, and looks up as for a store whoever begins it again.
+//! has a distance any more. A group with
+//! a store in it looks up as for a store, whoever begins it, unless that comes much later: a page whose stores are fast is one whose loads are, and most of what is written
+//! was read before. On a page that may only be read its loads look for themselves.
+//!
+//! Addresses are numbered by how they are made, so that an element of an array that is loaded, and stored by the same base and index, is one.
 
 use crate::asm::{Gpr, Size};
 use crate::frame::TEMPS;
@@ -26,6 +29,9 @@ const SPAN: i64 = 512;
 const LIVE: usize = 2;
 /// Bases that are looked out for at the same time.
 const OPEN: usize = 6;
+/// Ops that may lie between the accesses of a group and a store that makes it look up as for one: to keep a register for longer costs more
+/// than another look-up.
+const NEAR: usize = 24;
 /// No group.
 const ALONE: u16 = u16::MAX;
 /// In place of a base: none, a constant address; and the address of the page of code that moves.
@@ -38,10 +44,12 @@ struct Group {
     /// From the base to the lowest byte, and to the one behind the highest.
     low: i64,
     high: i64,
-    /// It begins with a store: pages must be such that stores are fast.
+    /// It has a store in it: pages must be such that stores are fast.
     writes: bool,
     /// Accesses that are still to come.
     left: u32,
+    /// The last op so far.
+    last: usize,
 }
 
 /// A base whose accesses come together.
@@ -52,6 +60,19 @@ struct Open {
     group: u16,
 }
 
+/// How a value was made, and the value.
+#[derive(Clone, Copy, PartialEq)]
+struct Made {
+    code: u16,
+    ty: Ty,
+    aux: u32,
+    imm: u64,
+    operands: [(u32, i64); 2],
+    value: u32,
+}
+/// How many are remembered.
+const MADE: usize = 8;
+
 /// The groups of a unit, in vectors that are used again.
 #[derive(Default)]
 pub(crate) struct Groups {
@@ -61,6 +82,8 @@ pub(crate) struct Groups {
     /// By value: the base that it is a constant distance from, and the distance.
     from: Vec<(u32, i64)>,
     open: Vec<Open>,
+    /// What values were made of that are no constant distance from others, the last few: to find one that is made again.
+    made: Vec<Made>,
     /// Those that have a register.
     live: Vec<(u16, Gpr)>,
 }
@@ -97,6 +120,7 @@ impl Groups {
         self.clear();
         self.list.clear();
         self.open.clear();
+        self.made.clear();
         self.from.clear();
         self.from.resize(slots as usize, (CONSTANT, 0));
         let mut after = 0;
@@ -109,7 +133,8 @@ impl Groups {
                 _ => {}
             }
             if op.dst != NONE {
-                self.from[op.dst as usize] = self.distance(op, c);
+                let (base, distance) = self.distance(op, c);
+                self.from[op.dst as usize] = if base == op.dst { (self.number(op, c), 0) } else { (base, distance) };
             }
         }
     }
@@ -135,6 +160,24 @@ impl Groups {
         }
     }
 
+    /// The number of a value: its own, or that of another that was made in the same way.
+    fn number(&mut self, op: &Op, c: Code) -> u32 {
+        let pure = matches!(c, Code::Add | Code::Sub | Code::Shl | Code::LShr | Code::And | Code::ZExt | Code::SExt | Code::Trunc | Code::Extract);
+        if !pure || op.shape != Shape::SCALAR {
+            return op.dst;
+        }
+        let from = |v: u32| if v == NONE { (NONE, 0) } else { self.from[v as usize] };
+        let made = Made { code: op.code, ty: op.ty, aux: op.aux, imm: op.imm, operands: [from(op.a), from(op.b)], value: op.dst };
+        if let Some(m) = self.made.iter().find(|m| Made { value: op.dst, ..**m } == made) {
+            return m.value;
+        }
+        if self.made.len() == MADE {
+            self.made.remove(0);
+        }
+        self.made.push(made);
+        op.dst
+    }
+
     fn access(&mut self, ops: usize, i: usize, op: &Op, writes: bool, vl: u32) {
         let Some(size) = grouped(op, vl) else {
             // It is always slow.
@@ -148,11 +191,13 @@ impl Groups {
             return;
         }
         let known = self.open.iter().position(|o| o.base == base && o.view == view);
-        if let Some(n) = known.filter(|n| !writes || self.list[usize::from(self.open[*n].group)].writes) {
+        let near = |g: &Group| !writes || g.writes || i - g.last <= NEAR;
+        if let Some(n) = known.filter(|n| near(&self.list[usize::from(self.open[*n].group)])) {
             let g = &mut self.list[usize::from(self.open[n].group)];
             let (l, h) = (g.low.min(low), g.high.max(high));
             if h.checked_sub(l).is_some_and(|span| span <= SPAN) {
                 (g.low, g.high, g.left) = (l, h, g.left + 1);
+                (g.writes, g.last) = (g.writes || writes, i);
                 self.of[i] = (self.open[n].group, low);
                 return;
             }
@@ -167,7 +212,7 @@ impl Groups {
             return;
         }
         self.of.resize(ops, (ALONE, 0));
-        self.list.push(Group { low, high, writes, left: 1 });
+        self.list.push(Group { low, high, writes, left: 1, last: i });
         self.of[i] = (group, low);
         self.open.push(Open { base, view, group });
     }

@@ -163,6 +163,7 @@ fn model(block: &Block, cpu: &mut Cpu, memory: &mut [u8]) {
             Code::Mul => bits(value(op.a).wrapping_mul(value(op.b)), bytes),
             Code::MulHiU => value(op.a) * value(op.b) >> 64,
             Code::Shl => bits(value(op.a) << (value(op.b) & 63), 8),
+            Code::And => value(op.a) & value(op.b),
             Code::Lo64 => bits(value(op.a), 8),
             Code::Hi64 => value(op.a) >> 64,
             Code::ZExt => value(op.a),
@@ -193,12 +194,24 @@ fn random_block(rng: &mut Rng) -> Block {
     let bases = [PINNED, PINNED + 8, PINNED + 16, FIELDS + FIELD];
     let mut b = Block::new();
     let mut known: Vec<u32> = bases.map(|at| b.get(WORD, at)).to_vec();
+    let indices = [b.get(WORD, PINNED + 64), b.get(WORD, FIELDS + 3 * FIELD)];
     let mut live: Vec<u32> = Vec::new();
     for n in 0..4 + rng.below(24) {
         b.push(Op { imm: 0x1000 + 4 * n, aux: 0, ..blank(Code::InsnStart, Ty::I64, Shape::SCALAR) });
         let i = rng.below(4) as usize;
         // Mostly small and close together, sometimes far.
         let imm = if rng.below(8) == 0 { rng.below(2000) } else { rng.below(96) }.wrapping_sub(32);
+        // An element of an array in place of the base, found anew each time.
+        let element = |b: &mut Block, rng: &mut Rng, base: u32| {
+            if rng.below(4) != 0 {
+                return base;
+            }
+            let constant = |b: &mut Block, imm| b.push(Op { imm, ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
+            let (mask, by) = (constant(b, 0x1ff), constant(b, 3));
+            let index = b.push(Op { a: rng.pick(&indices), b: mask, ..blank(Code::And, Ty::I64, Shape::SCALAR) });
+            let offset = b.push(Op { a: index, b: by, ..blank(Code::Shl, Ty::I64, Shape::SCALAR) });
+            b.push(Op { a: base, b: offset, ..blank(Code::Add, Ty::I64, Shape::SCALAR) })
+        };
         match rng.below(12) {
             0 => {
                 // The base goes on.
@@ -218,7 +231,8 @@ fn random_block(rng: &mut Rng) -> Block {
             2..=6 => {
                 let ty = rng.pick(&[Ty::I8, Ty::I16, Ty::I32, Ty::I64, Ty::I64, Ty::I128, Ty::I128]);
                 let shape = if ty == Ty::I128 || rng.below(6) != 0 { Shape::SCALAR } else { Shape::V128 };
-                let v = b.push(Op { a: known[i], imm, ..blank(Code::Load, ty, shape) });
+                let at = element(&mut b, rng, known[i]);
+                let v = b.push(Op { a: at, imm, ..blank(Code::Load, ty, shape) });
                 let to = rng.below(20) as usize;
                 if ty == Ty::I128 && rng.below(3) != 0 {
                     let low = b.push(Op { a: v, ..blank(Code::Lo64, Ty::I128, Shape::SCALAR) });
@@ -241,7 +255,8 @@ fn random_block(rng: &mut Rng) -> Block {
                 let bits = rng.pick(&[8u32, 16, 32, 64, 64, 128, 128]);
                 let v = if bits == 64 { b.get(WORD, word(rng)) } else { b.get(Width::Bits(bits), FIELDS + FIELD * (2 + rng.below(6) as usize)) };
                 let flags = if rng.below(8) == 0 { MemFlags::ALIGNED.0 } else { 0 };
-                b.push(Op { a: known[i], b: v, imm, aux: flags, ..blank(Code::Store, Ty::int(bits).expect("a width"), Shape::SCALAR) });
+                let at = element(&mut b, rng, known[i]);
+                b.push(Op { a: at, b: v, imm, aux: flags, ..blank(Code::Store, Ty::int(bits).expect("a width"), Shape::SCALAR) });
             }
         }
     }
@@ -355,11 +370,11 @@ type Golden = (&'static str, usize, usize, fn(&mut Block, u32, u32));
 const GOLDENS: &[Golden] = &[
     ("one access", 1, 0, |b, x, _| load(b, x, 0)),
     ("loads", 1, 3, |b, x, _| [0, 8, -16, 24].into_iter().for_each(|d| load(b, x, d))),
-    ("loads, then stores", 2, 2, |b, x, _| {
+    ("loads, then stores", 1, 3, |b, x, _| {
         [0, 8].into_iter().for_each(|d| load(b, x, d));
         [0, 8].into_iter().for_each(|d| store(b, x, d));
     }),
-    ("each loaded and stored: the first load is alone", 2, 2, |b, x, _| {
+    ("each loaded and stored", 1, 3, |b, x, _| {
         for d in [0, 8] {
             load(b, x, d);
             store(b, x, d);
@@ -397,6 +412,23 @@ const GOLDENS: &[Golden] = &[
         b.push(Op { imm: 1, ..blank(Code::Label, Ty::I64, Shape::SCALAR) });
         load(b, x, 16);
         load(b, y, 16);
+    }),
+    ("elements of arrays, found anew each time", 3, 2, |b, x, y| {
+        let element = |b: &mut Block| {
+            let by = b.push(Op { imm: 3, ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
+            let offset = b.push(Op { a: y, b: by, ..blank(Code::Shl, Ty::I64, Shape::SCALAR) });
+            b.push(Op { a: x, b: offset, ..blank(Code::Add, Ty::I64, Shape::SCALAR) })
+        };
+        let at = element(b);
+        load(b, at, 0);
+        let at = element(b);
+        store(b, at, 0);
+        let at = b.push(Op { a: y, b: y, ..blank(Code::Add, Ty::I64, Shape::SCALAR) });
+        load(b, at, 0);
+        let at = b.push(Op { a: y, b: y, ..blank(Code::Add, Ty::I64, Shape::SCALAR) });
+        load(b, at, 8);
+        let at = b.push(Op { a: y, b: y, ..blank(Code::Sub, Ty::I64, Shape::SCALAR) });
+        load(b, at, 8);
     }),
     ("two views", 2, 0, |b, x, _| {
         load(b, x, 0);
