@@ -528,3 +528,27 @@ fn own_tid() -> i32 {
     // SAFETY: touches no memory.
     unsafe { libc::gettid() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_is_trusted_when_it_has_asked_after_each_store() {
+        let mut r = Rewritten::default();
+        r.maintained(0x1000);
+        for n in 1..=Rewritten::OFTEN {
+            assert!(!r.trusted(0x1000), "{n}");
+            r.written(0x1000);
+            assert!(!r.trusted(0x1000), "{n} not asked yet");
+            r.maintained(0x1000);
+        }
+        assert!(r.trusted(0x1000) && !r.trusted(0x2000));
+        r.written(0x1000);
+        assert!(!r.trusted(0x1000), "a store that nothing was asked after");
+        for page in 0..Rewritten::MAX as u64 + 10 {
+            r.written(page << 12);
+        }
+        assert!(r.0.len() <= Rewritten::MAX);
+    }
+}
