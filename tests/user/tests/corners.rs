@@ -3,31 +3,39 @@
 use emu_test_user::{ENGINES, Ran, compiled, full, riscv64_compiled, run_for};
 use std::path::PathBuf;
 
-/// A program of each architecture, in a place that everybody may look into.
-fn programs(name: &str) -> Vec<PathBuf> {
+/// A program of each architecture, in a place that everybody may look into, which goes with this.
+struct Programs(Vec<PathBuf>);
+
+impl Drop for Programs {
+    fn drop(&mut self) {
+        let _ = self.0[0].parent().map(std::fs::remove_dir_all);
+    }
+}
+
+fn programs(name: &str) -> Programs {
     let dir = emu_test_user::suites::folder(&format!("corners-{name}"));
     let made = [("arm64", compiled(name, &["-static"])), ("riscv64", riscv64_compiled(name, &["-static"]))];
-    made.map(|(architecture, made)| {
+    Programs(made.map(|(architecture, made)| {
         let to = dir.join(format!("{name}-{architecture}"));
         std::fs::copy(made.unwrap().0, &to).unwrap();
         to
     })
-    .into()
+    .into())
 }
 
 #[test]
 fn corners() {
     let _ran = Ran::begin("corners of the kernel");
-    for program in programs("corners") {
+    for program in &programs("corners").0 {
         for engine in ENGINES {
-            let done = run_for(300, engine, None, &program, &[] as &[&str]).unwrap();
+            let done = run_for(300, engine, None, program, &[] as &[&str]).unwrap();
             let text = done.text();
             let wrong: Vec<&str> = text.lines().filter(|l| !l.ends_with(": ok")).collect();
             assert!(wrong.is_empty() && text.lines().count() == 15 && done.code == Some(0), "{engine:?} {}: {:?}\n{text}\n{}", program.display(), done.code, done.errors());
         }
         // A signal for a thread that has only just begun.
         for n in 0..if full() { 500 } else { 20 } {
-            let done = run_for(60, &[], None, &program, &["a timer's thread"]).unwrap();
+            let done = run_for(60, &[], None, program, &["a timer's thread"]).unwrap();
             assert_eq!((done.text().as_str(), done.code), ("a timer's thread: ok\n", Some(0)), "run {n} {}", program.display());
         }
     }
@@ -49,11 +57,11 @@ killed -31, trap without handler -31
 thread dies 6
 inherited by fork and exec 4
 ";
-    for program in programs("seccomp") {
+    for program in &programs("seccomp").0 {
         for engine in ENGINES {
-            let done = run_for(120, engine, None, &program, &[] as &[&str]).unwrap();
+            let done = run_for(120, engine, None, program, &[] as &[&str]).unwrap();
             assert_eq!((done.text().as_str(), done.code), (want, Some(0)), "{engine:?} {}: {}", program.display(), done.errors());
-            let done = run_for(120, engine, None, &program, &["strict"]).unwrap();
+            let done = run_for(120, engine, None, program, &["strict"]).unwrap();
             assert_eq!((done.text().as_str(), done.code), ("strict\nends -9, exits 5\n", Some(0)), "{engine:?} {}: {}", program.display(), done.errors());
         }
     }
