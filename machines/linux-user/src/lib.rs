@@ -138,6 +138,8 @@ impl Kernel {
         const RUNNING: [&str; 6] = ["proc", "sys", "dev", "run", "tmp", "var/tmp"];
         if let Some(prefix) = &self.options.prefix
             && let Ok(rest) = path.strip_prefix("/")
+            // The root itself is the host's, where `chdir` goes too.
+            && !rest.as_os_str().is_empty()
             && !RUNNING.iter().any(|d| rest.starts_with(d))
         {
             let inside = prefix.join(rest);
