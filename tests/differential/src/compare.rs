@@ -187,9 +187,13 @@ pub fn judge(
     let a = oracle.states(&again, pools)?;
     let b = tested.states(&again, pools)?;
     for ((case, a), b) in again.iter().zip(&a).zip(&b) {
-        if let (Some(a), Some(b)) = (a, b)
-            && let Some(kind) = deviation::of(a, b)
-        {
+        let mut kind = a.as_ref().zip(b.as_ref()).and_then(|(a, b)| deviation::of(a, b));
+        if kind.is_none() && !report.deviations.is_empty() {
+            let alone = std::slice::from_ref(case);
+            let (a, b) = (oracle.states(alone, pools)?, tested.states(alone, pools)?);
+            kind = (a[0].is_some() && a == b).then_some(deviation::Deviation::LeftOver);
+        }
+        if let Some(kind) = kind {
             *report.deviations.entry(kind).or_default() += 1;
             if let Some(count) = report.names.get_mut(case.name) {
                 count.mismatches -= 1;

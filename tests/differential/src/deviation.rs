@@ -23,6 +23,9 @@ pub enum Deviation {
     /// In a program: a branch to a misaligned address where nothing is. The alignment has priority (SIGBUS); the oracle of the stable suite
     /// has it the other way around.
     MisalignedPc,
+    /// Both sides do the same with the case alone: it read, outside of what is set up for each, what a case with another of these differences
+    /// had left.
+    LeftOver,
 }
 
 impl fmt::Display for Deviation {
@@ -31,6 +34,7 @@ impl fmt::Display for Deviation {
             Self::PartialStore => "aborted stores that had done different parts",
             Self::PartialLoad => "aborted loads whose registers are UNKNOWN",
             Self::StackPointer => "accesses by a misaligned stack pointer, which the oracle's user mode lets pass",
+            Self::LeftOver => "reads of what another allowed difference had left in memory",
             Self::MisalignedPc => "branches to misaligned addresses where nothing is",
             Self::ElementsOfDevice => "misaligned elements in Device memory, which the oracle lets pass",
         })
