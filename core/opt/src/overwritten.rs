@@ -2,7 +2,8 @@
 //!
 //! One walk over a unit from its end. The written fields are a table by byte offset; one generation number empties it where somebody may look:
 //! at ops that may fault, have an effect or leave, and where instructions are counted and may be too many. Fields that code has in registers
-//! ([`StateInfo::kept`]) are left alone: writing them costs nothing, and tells in which register a value is wanted. Condition flags are
+//! ([`StateInfo::kept`]) are left alone as long as somebody else uses the value: writing them costs nothing, and tells in which register a value
+//! is wanted. Condition flags are
 //! [`crate::Dead`]'s, which knows what comes behind a unit.
 
 use crate::{StateInfo, UnitOps, remove};
@@ -25,11 +26,13 @@ pub struct Overwritten {
     generation: u32,
     /// There is something in the table.
     any: bool,
+    /// By value: how many operands it is, counted when that is first asked in a unit.
+    uses: Vec<u32>,
 }
 
 impl Default for Overwritten {
     fn default() -> Self {
-        Overwritten { written: vec![Written::default(); TRACKED], generation: 1, any: false }
+        Overwritten { written: vec![Written::default(); TRACKED], generation: 1, any: false, uses: Vec::new() }
     }
 }
 
@@ -45,17 +48,18 @@ impl Overwritten {
     /// Runs over one unit. `looks`: see [`crate::Dead::run`].
     pub fn run(&mut self, ops: &mut [Op], unit: &UnitOps, looks: &[usize], info: &StateInfo) {
         self.forget();
+        self.uses.clear();
         for i in (unit.first..unit.last).rev() {
-            let op = &mut ops[i];
+            let op = &ops[i];
             match op.opcode() {
                 Some(Code::Set) => {
                     if let Some((at, bytes)) = field(op)
                         && at >= info.own as usize
                         && at < TRACKED
                         && self.set(at, bytes)
-                        && !info.kept.contains(&(at as u32))
+                        && (!info.kept.contains(&(at as u32)) || self.only_use(&ops[unit.first..unit.last], unit, op.a))
                     {
-                        remove(op);
+                        remove(&mut ops[i]);
                     }
                 }
                 Some(Code::Get) => match field(op) {
@@ -68,6 +72,21 @@ impl Overwritten {
                 _ => {}
             }
         }
+    }
+
+    /// Whether a value of the unit is no more than one operand.
+    fn only_use(&mut self, ops: &[Op], unit: &UnitOps, value: u32) -> bool {
+        if self.uses.is_empty() {
+            self.uses.resize(unit.slots as usize, 0);
+            for op in ops.iter().filter(|op| op.code != Code::Const128 as u16) {
+                for v in [op.a, op.b, op.c] {
+                    if let Some(n) = self.uses.get_mut(v as usize) {
+                        *n += 1;
+                    }
+                }
+            }
+        }
+        self.uses.get(value as usize).is_some_and(|n| *n <= 1)
     }
 
     fn forget(&mut self) {
