@@ -1,13 +1,16 @@
 //! Forwarding: a state field that was read or written before, and not been written since, is not read again.
 //!
 //! The known contents of fields are a table by byte offset; one generation number empties it where ways meet or a helper may have written
-//! state. Constants are folded on the way, as far as that turns conditions and addresses into constants.
+//! state. Constants are folded on the way, as far as that turns conditions and addresses into constants, and shifts of one value that are an extension
+//! or a rotation together become that.
 
 use crate::{StateInfo, UnitOps, remove};
 use emu_ir::{Code, NONE, Op, Shape, Ty, Width, result_bits};
 
 /// Fields at offsets below this are tracked.
 const TRACKED: usize = 2048;
+/// See [`Fact::shift`].
+const RIGHT: u8 = 1 << 7;
 /// Size in bytes of the largest field that is.
 const FIELD_MAX: usize = 16;
 
@@ -25,6 +28,9 @@ struct Fact {
     rename: u32,
     /// It is the constant `value`.
     constant: bool,
+    /// It is a value shifted left by so many bits, or, with [`RIGHT`], right with zeroes; 0: neither. `value` then has the value in its lower half,
+    /// and that of the number of bits in its upper half.
+    shift: u8,
     value: u64,
 }
 
@@ -72,7 +78,7 @@ impl Forward {
             }
             let dst = op.dst;
             if let Some(f) = self.facts.get_mut(dst as usize) {
-                *f = Fact { rename: dst, constant: false, value: 0 };
+                *f = Fact { rename: dst, constant: false, shift: 0, value: 0 };
             }
             match code {
                 Code::Get if op.imm >= u64::from(info.own) => self.get(op),
@@ -80,7 +86,11 @@ impl Forward {
                 Code::Set => self.set(op),
                 Code::Label => self.forget(),
                 Code::Call if info.helper_writes.get(op.aux as usize).copied().unwrap_or(true) => self.forget(),
-                _ if constants != 0 => self.fold(op, code),
+                _ if constants != 0 => {
+                    self.fold(op, code);
+                    self.shift(op);
+                }
+                Code::Or | Code::Xor | Code::Add => self.rotation(op),
                 _ => {}
             }
             if op.code == Code::Const as u16
@@ -226,6 +236,38 @@ impl Forward {
         if let Some(v) = folded {
             let ty = op.ty;
             self.becomes(op, ty, v & mask);
+        }
+    }
+
+    /// Notes a shift by a constant. One to the right by as much as another to the left is an extension, where the host has that.
+    fn shift(&mut self, op: &mut Op) {
+        let code = op.opcode();
+        if !matches!(code, Some(Code::Shl | Code::LShr | Code::AShr)) || !matches!(op.ty.bits(), 32 | 64) {
+            return;
+        }
+        let bits = op.ty.bits();
+        let Some(by) = self.value(op.b).map(|b| b as u32 & (bits - 1)).filter(|b| *b != 0) else { return };
+        let before = self.facts.get(op.a as usize).map_or((0, 0), |f| (f.shift, f.value as u32));
+        if code != Some(Code::Shl) && u32::from(before.0) == by && matches!(bits - by, 8 | 16 | 32) {
+            op.code = if code == Some(Code::LShr) { Code::Extract } else { Code::SExtract } as u16;
+            (op.a, op.b, op.aux, op.imm) = (before.1, NONE, (bits - by) << 8, 0);
+            return;
+        }
+        let (a, b) = (op.a, op.b);
+        if let (Some(Code::Shl | Code::LShr), Some(f)) = (code, self.facts.get_mut(op.dst as usize)) {
+            f.shift = by as u8 | if code == Some(Code::LShr) { RIGHT } else { 0 };
+            f.value = u64::from(a) | u64::from(b) << 32;
+        }
+    }
+
+    /// Two shifts of one value, which have no bit in common and together all, put together.
+    fn rotation(&mut self, op: &mut Op) {
+        let shifts = |v: u32| self.facts.get(v as usize).filter(|f| f.shift != 0).map(|f| (f.shift, f.value));
+        let (Some(a), Some(b)) = (shifts(op.a), shifts(op.b)) else { return };
+        let (left, right) = if a.0 & RIGHT == 0 { (a, b) } else { (b, a) };
+        let one = left.1 as u32 == right.1 as u32 && left.0 & RIGHT == 0 && right.0 & RIGHT != 0;
+        if op.shape == Shape::SCALAR && one && u32::from(left.0) + u32::from(right.0 & !RIGHT) == op.ty.bits() {
+            (op.code, op.a, op.b) = (Code::RotR as u16, right.1 as u32, (right.1 >> 32) as u32);
         }
     }
 

@@ -94,7 +94,21 @@ impl Builder<'_> {
     }
     fn compute(&mut self) {
         let ty = self.arithmetic_type();
-        match self.random.below(6) {
+        match self.random.below(7) {
+            // Shifts that are a rotation or an extension together, or nearly.
+            4 => {
+                let (v, bits) = (self.value(ty), u64::from(ty.bits()));
+                let by = [8, 16, 32, 48, self.random.below(64)][self.random.below(5) as usize] % bits;
+                let other = (bits - by + u64::from(self.random.below(8) == 0)) % bits;
+                let [by, other] = [by, other].map(|n| self.make(Code::Const, ty, ty, [NONE; 3], 0, n));
+                let left = self.make(Code::Shl, ty, ty, [v, by, NONE], 0, 0);
+                let right = self.make(Code::LShr, ty, ty, [v, other, NONE], 0, 0);
+                let code = [Code::Or, Code::Xor, Code::Add][self.random.below(3) as usize];
+                let parts = if self.random.below(2) == 0 { [left, right, NONE] } else { [right, left, NONE] };
+                self.make(code, ty, ty, parts, 0, 0);
+                let back = [Code::LShr, Code::AShr][self.random.below(2) as usize];
+                self.make(back, ty, ty, [left, by, NONE], 0, 0);
+            }
             3 => {
                 let (a, b) = (self.value(ty), self.value(ty));
                 let lsb = self.random.below(u64::from(ty.bits())) as u32;
