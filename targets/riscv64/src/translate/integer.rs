@@ -5,20 +5,12 @@ use crate::decode::*;
 use emu_plugins_api::ir::{Ty, Val, exit, fence};
 
 impl Translator<'_> {
-    /// The operation that `op` names, on 64 or 32 bits.
+    /// The operation that `op` names, on 64 or 32 bits; not a comparison.
     fn arithmetic(&mut self, ty: Ty, op: u32, a: Val, b: Val) -> Val {
         match op {
             0 => self.ir.add(ty, a, b),
             8 => self.ir.sub(ty, a, b),
             1 => self.ir.shl(ty, a, b),
-            2 => {
-                let less = self.ir.slt(ty, a, b);
-                self.ir.zext(D, Ty::I1, less)
-            }
-            3 => {
-                let less = self.ir.ult(ty, a, b);
-                self.ir.zext(D, Ty::I1, less)
-            }
             4 => self.ir.xor(ty, a, b),
             5 => self.ir.lshr(ty, a, b),
             13 => self.ir.ashr(ty, a, b),
@@ -26,13 +18,10 @@ impl Translator<'_> {
             _ => self.ir.and(ty, a, b),
         }
     }
-    fn shift(&mut self, ty: Ty, op: u32, a: Val, amount: u32) -> Val {
-        let amount = self.ir.iconst(ty, amount.into());
-        match op {
-            0 => self.ir.shl(ty, a, amount),
-            1 => self.ir.lshr(ty, a, amount),
-            _ => self.ir.ashr(ty, a, amount),
-        }
+    /// Writes a condition to x[rd].
+    fn set_bool(&mut self, rd: u32, holds: Val) {
+        let v = self.ir.zext(D, Ty::I1, holds);
+        self.set_x(rd, v);
     }
     /// The type of a load or store by its funct3, and whether a load extends the sign.
     fn width(op: u32) -> (Ty, bool) {
@@ -122,13 +111,30 @@ impl Rv64i for Translator<'_> {
     fn store(&mut self, i: &Store) {
         let (ty, _) = Self::width(i.op);
         let base = self.x(i.rs1);
-        let v = self.x(i.rs2);
-        let v = self.ir.trunc(ty, D, v);
+        let v = if ty == W {
+            self.w(i.rs2)
+        } else {
+            let v = self.x(i.rs2);
+            self.ir.trunc(ty, D, v)
+        };
         let flags = self.mem();
         self.ir.store(ty, base, i.imm.into(), v, flags);
     }
     fn alu_imm(&mut self, i: &AluImm) {
         let b = i64::from(i.imm) as u64;
+        if matches!(i.op, 2 | 3) {
+            let (a, b) = (self.x(i.rs1), self.ir.c64(b));
+            let holds = match (i.op, i.imm) {
+                (2, _) => self.ir.slt(D, a, b),
+                // SEQZ.
+                (_, 1) => {
+                    let zero = self.ir.c64(0);
+                    self.ir.eq(D, a, zero)
+                }
+                _ => self.ir.ult(D, a, b),
+            };
+            return self.set_bool(i.rd, holds);
+        }
         let v = match (i.op, i.rs1, b) {
             (0, 0, _) => self.ir.c64(b),
             (0, n, 0) => self.x(n),
@@ -154,16 +160,27 @@ impl Rv64i for Translator<'_> {
         self.set_w(i.rd, v);
     }
     fn shift_imm(&mut self, i: &ShiftImm) {
-        let a = self.x(i.rs1);
-        let v = self.shift(D, i.op, a, i.shamt);
-        self.set_x(i.rd, v);
+        self.shift(D, i.op, i.rd, i.rs1, i.shamt);
     }
     fn shift_imm_w(&mut self, i: &ShiftImmW) {
-        let a = self.w(i.rs1);
-        let v = self.shift(W, i.op, a, i.shamt);
-        self.set_w(i.rd, v);
+        self.shift(W, i.op, i.rd, i.rs1, i.shamt);
     }
     fn alu(&mut self, i: &Alu) {
+        if matches!(i.op, 2 | 3) {
+            let (a, b) = (self.x(i.rs1), self.x(i.rs2));
+            let holds = match (i.op, i.rs1) {
+                (2, _) => self.ir.slt(D, a, b),
+                // SNEZ.
+                (_, 0) => self.ir.ne(D, b, a),
+                _ => self.ir.ult(D, a, b),
+            };
+            return self.set_bool(i.rd, holds);
+        }
+        if matches!(i.op, 0 | 4 | 6)
+            && let Some(v) = self.rotation(i.rs1, i.rs2)
+        {
+            return self.set_w(i.rd, v);
+        }
         let v = match (i.op, i.rs1, i.rs2) {
             // Moves.
             (0, 0, n) | (0, n, 0) => self.x(n),
@@ -175,6 +192,11 @@ impl Rv64i for Translator<'_> {
         self.set_x(i.rd, v);
     }
     fn alu_w(&mut self, i: &AluW) {
+        if i.op == 0
+            && let Some(v) = self.rotation(i.rs1, i.rs2)
+        {
+            return self.set_w(i.rd, v);
+        }
         let (a, b) = (self.w(i.rs1), self.w(i.rs2));
         let v = self.arithmetic(W, i.op, a, b);
         self.set_w(i.rd, v);

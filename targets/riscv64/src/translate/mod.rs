@@ -8,6 +8,7 @@ mod bits;
 mod crypto;
 mod float;
 mod integer;
+mod known;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub struct Translator<'a> {
     /// The current instruction.
     pub insn: u32,
     ended: bool,
+    known: known::Known,
 }
 
 /// 64 bits.
@@ -44,7 +46,7 @@ pub const W: Ty = Ty::I32;
 
 /// Translates a block into `buf`.
 pub fn translate(arch: &Riscv64, request: &BlockRequest<'_>, buf: &mut IrBuf) -> BlockInfo {
-    let mut t = Translator { ir: Ir::new(buf), arch, key: ModeKey(request.mode_key), pc: request.pc, insn: 0, ended: false };
+    let mut t = Translator { ir: Ir::new(buf), arch, key: ModeKey(request.mode_key), pc: request.pc, insn: 0, ended: false, known: known::Known::default() };
     let code = request.code.get();
     let mut info = BlockInfo::default();
     if t.key.straddle() != 0 {
@@ -186,6 +188,7 @@ impl Translator<'_> {
     }
     /// Calls a helper.
     pub fn call(&mut self, helper: HelperId, args: &[Val], imm: u64) -> Val {
+        self.forget();
         self.ir.call(helper.0, args, imm)
     }
     /// Calls a helper that always leaves the block, and ends it.
@@ -214,27 +217,6 @@ impl Translator<'_> {
         let next = self.next_pc();
         self.ir.exit(next, exit::LOOKUP);
         self.end();
-    }
-    /// x[n].
-    pub fn x(&mut self, n: u32) -> Val {
-        if n == 0 { self.ir.c64(0) } else { self.ir.get(D, Shape::SCALAR, offset::x(n)) }
-    }
-    /// The low 32 bits of x[n].
-    pub fn w(&mut self, n: u32) -> Val {
-        if n == 0 { self.ir.iconst(W, 0) } else { self.ir.get(W, Shape::SCALAR, offset::x(n)) }
-    }
-    /// Writes x[n]; x0 is discarded.
-    pub fn set_x(&mut self, n: u32, v: Val) {
-        if n != 0 {
-            self.ir.set(D, Shape::SCALAR, offset::x(n), v);
-        }
-    }
-    /// Writes x[n] from 32 bits, sign-extended.
-    pub fn set_w(&mut self, n: u32, v: Val) {
-        if n != 0 {
-            let v = self.ir.sext(D, W, v);
-            self.set_x(n, v);
-        }
     }
     /// Flags of an ordinary data access at the current privilege.
     pub fn mem(&self) -> MemFlags {

@@ -71,3 +71,22 @@ fn coverage_is_a_number() {
     println!("{implemented} of {} rows are implemented", decode::ROWS.len());
     assert!(implemented >= 300);
 }
+
+/// The shifts of a rotated word become a rotation, the parts being left as they are.
+#[test]
+fn words_are_rotated() {
+    let arch = max();
+    let key = ModeKey(0).with_privilege(3).with_view(3);
+    let block = |words: &[u32]| {
+        let code: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        let (buf, _) = translate_bytes(&arch, key, &code, words.len() as u32);
+        emu_plugins_api::ir::print(buf.ops()).contains("rotr.i32")
+    };
+    // slliw t0, a3, 13; srliw t2, a3, 19; or t0, t0, t2.
+    let (slliw, srliw, or) = (0x00d6_929b, 0x0136_d39b, 0x0072_e2b3);
+    assert!(block(&[slliw, srliw, or]) && block(&[srliw, slliw, or]));
+    assert!(!block(&[slliw, 0x0126_d39b, or]), "srliw by 18");
+    assert!(!block(&[slliw, 0x0016_8693, srliw, or]), "addi a3, a3, 1 between");
+    assert!(!block(&[slliw, srliw, 0x0016_8293, or]), "addi t0, a3, 1 between");
+    assert!(!block(&[slliw, srliw, 0x0016_8393, or]), "addi t2, a3, 1 between");
+}
