@@ -155,7 +155,7 @@ pub const REAL: &[Real] = &[
     Real { name: "gmac", class: "openssl mac: AES-128-GCM's GMAC, 64 MiB", package: "openssl", file: "usr/bin/openssl",
            arguments: &["mac", "-cipher", "AES-128-GCM", "-macopt", "hexkey:000102030405060708090a0b0c0d0e0f", "-macopt", "hexiv:000102030405060708090a0b", "-in", "{bytes}", "GMAC"] },
     Real { name: "chacha", class: "openssl enc -chacha20, 64 MiB", package: "openssl", file: "usr/bin/openssl",
-           arguments: &["enc", "-chacha20", "-K", "000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f", "-iv", "000102030405060708090a0b0c0d0e0f", "-p", "-in", "{bytes}", "-out", "/dev/null"] },
+           arguments: &["enc", "-chacha20", "-nosalt", "-K", "000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f", "-iv", "000102030405060708090a0b0c0d0e0f", "-p", "-in", "{bytes}", "-out", "/dev/null"] },
     Real { name: "modexp", class: "openssl prime: RSA's arithmetic, 2048 bits", package: "openssl", file: "usr/bin/openssl", arguments: &["prime", "-hex", PRIME] },
     Real { name: "start", class: "start of a dynamically linked program", package: "coreutils", file: "bin/true", arguments: &["--version"] },
     Real { name: "sortfile", class: "sort", package: "coreutils", file: "usr/bin/sort", arguments: &["-S", "64M", "--parallel=1", "-k", "2,2n", "-k", "1", "{text}"] },
