@@ -278,16 +278,27 @@ impl<'a> Running<'a> {
     }
 
     /// Copies between two places of virtual memory for a helper, or sets one, where both are RAM and lie in one page each; false, with nothing
-    /// done, if it has to be done by [`Running::bytes`].
+    /// done that matters, if it has to be done by [`Running::bytes`].
     pub fn move_bytes(&self, from: Option<&Access>, value: u8, to: &Access) -> bool {
         let n = to.size as usize;
         let in_page = |va: u64| (va & PAGE_MASK) as usize + n <= PAGE_SIZE as usize;
         if !in_page(to.va) || from.is_some_and(|f| !in_page(f.va) || f.size != to.size) {
             return false;
         }
-        if let Some(user) = &self.machine.user {
-            return user.move_bytes(from.map(|f| f.va), value, to.va, n);
+        let done = match &self.machine.user {
+            Some(user) => user.move_bytes(from.map(|f| f.va), value, to.va, n),
+            None => self.move_ram(from, value, to),
+        };
+        if done {
+            for (access, kind) in from.map(|f| (f, AccessKind::READ)).into_iter().chain([(to, AccessKind::WRITE)]) {
+                self.note_watchpoints(&Access { kind, ..*access }, access.va, n);
+            }
         }
+        done
+    }
+
+    /// The same for a machine's CPU, once it is known that no page is crossed.
+    fn move_ram(&self, from: Option<&Access>, value: u8, to: &Access) -> bool {
         let place = |a: &Access, kind| {
             let flags = MemFlags(a.mem_flags & !15 | u32::from(a.view) & 15);
             match self.translate_run(a.va, 1, a.size, kind, flags) {
@@ -295,22 +306,14 @@ impl<'a> Running<'a> {
                 _ => None,
             }
         };
-        let from_place = match from {
-            Some(f) => match place(f, AccessKind::READ) {
-                Some(p) => Some(p),
-                None => return false,
-            },
-            None => None,
-        };
-        let Some(to_place) = place(to, AccessKind::WRITE) else { return false };
-        for (access, kind) in from.map(|f| (f, AccessKind::READ)).into_iter().chain([(to, AccessKind::WRITE)]) {
-            self.note_watchpoints(&Access { kind, ..*access }, access.va, n);
-        }
-        match from_place {
+        let from = from.map(|f| place(f, AccessKind::READ));
+        let (None | Some(Some(_)), n) = (from, to.size as usize) else { return false };
+        let Some(to) = place(to, AccessKind::WRITE) else { return false };
+        match from.flatten() {
             // SAFETY: the n bytes lie in the pages that `translate_run` answered for.
-            Some(p) => unsafe { std::ptr::copy(p, to_place, n) },
+            Some(from) => unsafe { std::ptr::copy(from, to, n) },
             // SAFETY: as above.
-            None => unsafe { std::ptr::write_bytes(to_place, value, n) },
+            None => unsafe { std::ptr::write_bytes(to, value, n) },
         }
         true
     }

@@ -84,6 +84,16 @@ pub(crate) unsafe fn of<'a>(cpu: *mut CpuHeader) -> (&'a Machine, &'a Arc<Vcpu>)
     }
 }
 
+/// What helpers' accesses to memory go by.
+///
+/// # Safety
+/// See `of`.
+unsafe fn running<'a>(cpu: *mut CpuHeader) -> Running<'a> {
+    // SAFETY: the caller says so.
+    let ((machine, vcpu), insns) = unsafe { (of(cpu), (*cpu).insns) };
+    Running { machine, vcpu, cpu, insns, block_insns: 1 }
+}
+
 unsafe extern "C" fn log(level: u32, target: Str<'_>, message: Str<'_>) {
     let level = match level {
         1 => log::Level::Error,
@@ -154,18 +164,11 @@ unsafe extern "C" fn physical_cas(ctx: *mut c_void, pa: u64, expected: u64, new:
 }
 unsafe extern "C" fn virtual_access(cpu: *mut CpuHeader, access: *mut Access, data: *mut u8, len: usize) -> u64 {
     // SAFETY: see above.
-    let ((m, v), access) = unsafe { (of(cpu), &mut *access) };
-    // SAFETY: see above.
-    let insns = unsafe { (*cpu).insns };
-    Running { machine: m, vcpu: v, cpu, insns, block_insns: 1 }.bytes(access, data, len)
+    unsafe { running(cpu).bytes(&mut *access, data, len) }
 }
 unsafe extern "C" fn virtual_move(cpu: *mut CpuHeader, write: *const Access, read: *const Access, value: u32) -> u32 {
     // SAFETY: see above; `read` may be null.
-    let ((m, v), write, read) = unsafe { (of(cpu), &*write, read.as_ref()) };
-    // SAFETY: see above.
-    let insns = unsafe { (*cpu).insns };
-    let running = Running { machine: m, vcpu: v, cpu, insns, block_insns: 1 };
-    u32::from(!running.move_bytes(read, value as u8, write))
+    unsafe { u32::from(!running(cpu).move_bytes(read.as_ref(), value as u8, &*write)) }
 }
 unsafe extern "C" fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, is_physical: u32) {
     // SAFETY: see above.

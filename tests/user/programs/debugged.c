@@ -11,6 +11,7 @@
 
 volatile int result, go, handled, watched;
 volatile long spins;
+unsigned char block[300], copy[300];
 static int pipe_of_reader[2];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -54,6 +55,11 @@ int main(int argc, char **argv) {
         for (int i = 0; i < 3; i++) s = add(s, 14);
         watched = s;
         return s == 42 ? 7 : 1;
+    }
+    if (!strcmp(what, "memory")) {
+        memset(block, 7, sizeof block - handled);
+        memcpy(copy, block, sizeof block - handled);
+        return copy[100];
     }
     if (!strcmp(what, "signals")) {
         raise(SIGUSR1);

@@ -99,6 +99,21 @@ fn breakpoints_steps_registers_memory_and_the_exit_code() {
     }
 }
 
+/// The C library's memset and memcpy, by the CPU's own instructions for them where there are such (arm64).
+#[test]
+fn watchpoints_in_the_middle_of_blocks() {
+    for architecture in ["arm64", "riscv64"] {
+        let program = static_of(architecture);
+        for (n, engine) in ENGINES.into_iter().enumerate() {
+            let name = format!("blocks-{architecture}-{n}");
+            let commands = ["watch block[100]", "continue", "delete", "watch copy[100]", "continue", "delete", "continue"];
+            let (text, _, code) = debugged(&name, engine, &program, None, &["memory"]).run(&commands);
+            let news = text.matches("New value = 7 '\\a'").count();
+            assert_eq!((news, code), (2, Some(7)), "{name}\n{text}");
+        }
+    }
+}
+
 #[test]
 fn symbols_of_a_position_independent_program_and_its_libraries() {
     let (program, root) = (program("dynamic"), emu_test_user::root("user-compilers").unwrap());
