@@ -590,27 +590,21 @@ impl CpuHeader {
     }
     /// Reads or writes guest virtual memory, whole or not at all; the fault, with `access.va` where it happened, is for the caller to raise.
     pub fn virtual_read(&mut self, access: &mut Access, data: &mut [u8]) -> Result<(), u64> {
-        access.kind = crate::AccessKind::READ;
-        // SAFETY: see `clock`; `data` is writable.
-        match unsafe { (self.table().virtual_access)(self, access, data.as_mut_ptr(), data.len()) } {
-            0 => Ok(()),
-            fault => Err(fault),
-        }
+        self.virtual_bytes(access, crate::AccessKind::READ, data.as_mut_ptr(), data.len())
     }
     /// Reads guest virtual memory that is about to be executed; see `virtual_read`.
     pub fn virtual_fetch(&mut self, access: &mut Access, data: &mut [u8]) -> Result<(), u64> {
-        access.kind = crate::AccessKind::FETCH;
-        // SAFETY: see `clock`; `data` is writable.
-        match unsafe { (self.table().virtual_access)(self, access, data.as_mut_ptr(), data.len()) } {
-            0 => Ok(()),
-            fault => Err(fault),
-        }
+        self.virtual_bytes(access, crate::AccessKind::FETCH, data.as_mut_ptr(), data.len())
     }
     /// Writes guest virtual memory; see `virtual_read`.
     pub fn virtual_write(&mut self, access: &mut Access, data: &[u8]) -> Result<(), u64> {
-        access.kind = crate::AccessKind::WRITE;
-        // SAFETY: see `clock`; a write only reads `data`.
-        match unsafe { (self.table().virtual_access)(self, access, data.as_ptr().cast_mut(), data.len()) } {
+        self.virtual_bytes(access, crate::AccessKind::WRITE, data.as_ptr().cast_mut(), data.len())
+    }
+    /// `data` has `len` bytes, which may be written but for a write.
+    fn virtual_bytes(&mut self, access: &mut Access, kind: crate::AccessKind, data: *mut u8, len: usize) -> Result<(), u64> {
+        access.kind = kind;
+        // SAFETY: see `clock`; the three callers above have slices of `len` bytes, and a write only reads its own.
+        match unsafe { (self.table().virtual_access)(self, access, data, len) } {
             0 => Ok(()),
             fault => Err(fault),
         }

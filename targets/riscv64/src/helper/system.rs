@@ -8,6 +8,8 @@ use crate::state::{State, mstatus, privilege};
 use crate::trap::{self, cause};
 use emu_plugins_api::{Access, AccessKind, FlushKind, HelperReturn, TlbFlush, Translation, effect, fault};
 
+/// No half of an instruction.
+pub const NO_HALF: u64 = u64::MAX;
 const TRAPS: u32 = effect::READS_STATE | effect::WRITES_STATE | effect::MAY_EXIT | effect::NEEDS_PC;
 const LEAVES: u32 = TRAPS | effect::ALWAYS_EXITS;
 /// Bytes of a cache block.
@@ -32,10 +34,10 @@ crate::helper::helpers! { 0;
     SFENCE_INVAL: sfence_inval, TRAPS;
     /// The first floating-point instruction since mstatus.FS was not Dirty: marks it; the instruction begins anew.
     MARK_DIRTY: mark_dirty, LEAVES;
-    /// Fetches the second half of an instruction at the end of a page, into the mode key.
+    /// Fetches the second half of an instruction at the end of a page, into the mode key; the constant is [`NO_HALF`].
     STRADDLE: straddle, LEAVES | effect::IO;
     /// Fetches the second half of an instruction at the end of a page. If it is not the constant, it goes into the mode key.
-    STRADDLE_IF_NOT: straddle_if_not, TRAPS | effect::IO;
+    STRADDLE_IF_NOT: straddle, TRAPS | effect::IO;
     /// Cache block operation at address `a`; the constant is the instruction.
     CBO: cbo, effect::ANY;
     /// CBO.ZERO at address `a`; the constant is the instruction.
@@ -143,8 +145,7 @@ fn mark_dirty(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
     HelperReturn::exit()
 }
 
-/// The second half of the instruction at the end of a page; `None` if an exception was taken in its place.
-fn second_half(cpu: &mut State) -> Option<u16> {
+fn straddle(cpu: &mut State, _: u64, _: u64, _: u64, expected: u64) -> HelperReturn {
     let va = cpu.header.pc.wrapping_add(2);
     let mut access = Access { va, size: 2, kind: AccessKind::FETCH, view: 0, reserved: 0, mem_flags: 0, insn_info: 0 };
     let mut bytes = [0; 2];
@@ -157,29 +158,15 @@ fn second_half(cpu: &mut State) -> Option<u16> {
             failed => failed,
         }
     };
-    if failed == fault::NONE {
-        return Some(u16::from_le_bytes(bytes));
-    }
-    trap::raise_access(cpu, &access, failed);
-    None
-}
-
-fn straddle(cpu: &mut State, _: u64, _: u64, _: u64, _: u64) -> HelperReturn {
-    if let Some(half) = second_half(cpu) {
+    let half = u16::from_le_bytes(bytes);
+    if failed != fault::NONE {
+        trap::raise_access(cpu, &access, failed);
+    } else if u64::from(half) == expected {
+        return HelperReturn::value(0);
+    } else {
         cpu.header.mode_key = ModeKey(cpu.header.mode_key).with_straddle(1).with_upper_half(half.into()).0;
     }
     HelperReturn::exit()
-}
-
-fn straddle_if_not(cpu: &mut State, _: u64, _: u64, _: u64, expected: u64) -> HelperReturn {
-    match second_half(cpu) {
-        Some(half) if u64::from(half) == expected => HelperReturn::value(0),
-        Some(half) => {
-            cpu.header.mode_key = ModeKey(cpu.header.mode_key).with_straddle(1).with_upper_half(half.into()).0;
-            HelperReturn::exit()
-        }
-        None => HelperReturn::exit(),
-    }
 }
 
 /// Whether an envcfg bit set lets the current level execute a cache block instruction: menvcfg below M, senvcfg too in U.

@@ -77,7 +77,7 @@ pub fn translate(arch: &Riscv64, request: &BlockRequest<'_>, buf: &mut IrBuf) ->
             }
             (true, None) => {
                 t.ir.insn_start(t.pc, 0);
-                t.call_and_end(helper::STRADDLE, &[], 0);
+                t.call_and_end(helper::STRADDLE, &[], helper::NO_HALF);
                 return BlockInfo { bytes: 2, insns: 1, ..info };
             }
         };
