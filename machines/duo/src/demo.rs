@@ -5,6 +5,7 @@ use crate::board::{FINISHER, MAILBOX, PL011};
 use emu_a64_asm::{Addr, Asm, Cond, W1, W2, X0, X1, X3, X4};
 use emu_machine_devices::mailbox::spec::{DATA, STATUS, WINDOW};
 use emu_machine_devices::sifive_test::PASS;
+use emu_machine_firmware::rv64::{A0, T0, T1, T2, i_type, lui};
 
 const ARM_TEXT: &str = "emu: duo, an AArch64 CPU here.\r\n";
 const HART_TEXT: &str = "emu: duo, a RISC-V hart here. Nothing was given to run: add -M duo,aarch64=FILE,riscv64=FILE.\r\n";
@@ -36,18 +37,6 @@ pub fn aarch64() -> Result<Vec<u8>, String> {
     a.bind(text);
     a.asciz(ARM_TEXT);
     a.finish().map_err(|e| e.to_string())
-}
-
-const T0: u32 = 5;
-const T1: u32 = 6;
-const T2: u32 = 7;
-const A0: u32 = 10;
-
-fn lui(rd: u32, address: u64) -> u32 {
-    (address as u32 & 0xffff_f000) | rd << 7 | 0x37
-}
-fn i_type(imm: i32, rs1: u32, funct3: u32, rd: u32, opcode: u32) -> u32 {
-    (imm as u32) << 20 | rs1 << 15 | funct3 << 12 | rd << 7 | opcode
 }
 
 /// The harts' program.

@@ -5,6 +5,7 @@
 //! - [`sbi`]: firmware, kernels and the rest on boards whose harts start in machine mode.
 //! - [`bare`]: programs for boards that only load and start them.
 //! - [`images`], [`options`]: what the user gives, as every board reads it.
+//! - [`rv64`]: instructions of demo guests.
 //! - [`psci`]: the Power State Coordination Interface as a board answers it.
 
 pub mod bare;
@@ -15,4 +16,5 @@ mod image;
 pub mod images;
 pub mod options;
 pub mod psci;
+pub mod rv64;
 pub mod sbi;

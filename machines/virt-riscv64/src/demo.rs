@@ -1,19 +1,7 @@
 //! The demo guest: what runs when the user names neither kernel nor firmware. Machine-mode code that says where it runs and powers off.
 
 use crate::board::{Kind, Map};
-
-/// Registers by number.
-const T0: u32 = 5;
-const T1: u32 = 6;
-const T2: u32 = 7;
-const A0: u32 = 10;
-
-fn lui(rd: u32, address: u64) -> u32 {
-    (address as u32 & 0xffff_f000) | rd << 7 | 0x37
-}
-fn i_type(imm: i32, rs1: u32, funct3: u32, rd: u32, opcode: u32) -> u32 {
-    (imm as u32) << 20 | rs1 << 15 | funct3 << 12 | rd << 7 | opcode
-}
+use emu_machine_firmware::rv64::{A0, T0, T1, T2, i_type, lui};
 
 /// The guest's code and text.
 pub fn image(map: &Map) -> Vec<u8> {

@@ -28,6 +28,20 @@ pub fn gdb() -> Command {
     command
 }
 
+/// Starts an emu that waits for a debugger; it listens when this returns.
+///
+/// # Panics
+/// When it does not come to that.
+pub fn listening(command: &mut Command) -> Console {
+    let console = Console::start(command).unwrap_or_else(|e| panic!("{e}"));
+    let started = Instant::now();
+    while !console.errors().contains("waiting for a debugger") {
+        assert!(started.elapsed() < LIMIT, "emu does not listen: {}", console.errors());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    console
+}
+
 /// An emu with a debugger's socket.
 pub struct Debuggee {
     /// Its console.
@@ -48,12 +62,7 @@ impl Debuggee {
         let mut command = emu::command().unwrap_or_else(|e| panic!("{e}"));
         command.args(["-M", "virt", "-m", "64", "-serial", "stdio", "--timeout", "120s", "-kernel", &kernel, "-gdb"]);
         command.arg(format!("unix:{}", socket.display())).args(more);
-        let console = Console::start(&mut command).unwrap_or_else(|e| panic!("{e}"));
-        let started = Instant::now();
-        while !console.errors().contains("waiting for a debugger") {
-            assert!(started.elapsed() < LIMIT, "emu does not listen: {}", console.errors());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let console = listening(&mut command);
         Debuggee { console, socket, scratch }
     }
     /// Where it listens.

@@ -1,10 +1,9 @@
 //! gdb on a board with two architectures: it sees the CPUs of the one that it is told, which have registers and breakpoints; the others stop and go
 //! on with them.
 
-use emu_test_debug::{LIMIT, gdb, show, values};
-use emu_test_kit::{Console, emu, process};
+use emu_test_debug::{LIMIT, gdb, listening, show, values};
+use emu_test_kit::{emu, process};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 /// Where both sides' programs of the demo begin.
 const ARM: u64 = 0x8000_0000;
@@ -15,12 +14,7 @@ fn debug(target: &str, architecture: &str, commands: &[String]) -> (String, Stri
     let socket = std::env::temp_dir().join(format!("emu-debug-duo-{target}-{}", std::process::id()));
     let mut command = Command::new(emu::binary().unwrap_or_else(|e| panic!("{e}")));
     command.args(["-M", "duo", "-smp", "2", "-m", "4", "-nographic", "--timeout", "120s", "-S", "-gdb"]);
-    let console = Console::start(command.arg(format!("unix:{},target={target}", socket.display()))).unwrap();
-    let started = Instant::now();
-    while !console.errors().contains("waiting for a debugger") {
-        assert!(started.elapsed() < LIMIT, "emu does not listen: {}", console.errors());
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let console = listening(command.arg(format!("unix:{},target={target}", socket.display())));
     let mut gdb = gdb();
     gdb.arg("-batch");
     let first = ["set pagination off".to_owned(), "set confirm off".into(), format!("set architecture {architecture}"), format!("target remote {}", socket.display())];

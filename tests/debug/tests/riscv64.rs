@@ -1,20 +1,14 @@
 //! gdb on RISC-V: registers of all classes, stepping, breakpoints, CSRs; the guest is the board's demo.
 
-use emu_test_debug::{LIMIT, gdb, show, values};
-use emu_test_kit::{Console, emu, process};
-use std::time::{Duration, Instant};
+use emu_test_debug::{LIMIT, gdb, listening, show, values};
+use emu_test_kit::{emu, process};
 
 #[test]
 fn registers_steps_and_breakpoints() {
     let socket = std::env::temp_dir().join(format!("emu-debug-riscv64-{}", std::process::id()));
     let mut command = emu::command_for("riscv64").unwrap_or_else(|e| panic!("{e}"));
     command.args(["-M", "virt", "-cpu", "max", "-smp", "2", "-m", "64", "-serial", "stdio", "--timeout", "120s", "-S", "-gdb"]);
-    let console = Console::start(command.arg(format!("unix:{}", socket.display()))).unwrap();
-    let started = Instant::now();
-    while !console.errors().contains("waiting for a debugger") {
-        assert!(started.elapsed() < LIMIT, "emu does not listen: {}", console.errors());
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let console = listening(command.arg(format!("unix:{}", socket.display())));
     let mut gdb = gdb();
     gdb.arg("-batch");
     let remote = format!("target remote {}", socket.display());

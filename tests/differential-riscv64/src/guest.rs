@@ -4,7 +4,7 @@
 //! goes to the case's slot by MRET; the trap that ends every case (slots are full of breakpoints) saves everything and hashes it. A line is
 //! the hash of a group of cases, or in detail all that is hashed of each.
 
-use crate::asm::{Asm, reg::*};
+use crate::asm::{Asm, Label, reg::*};
 use crate::generate::{Case, register_offset};
 
 /// Start of RAM.
@@ -67,10 +67,47 @@ mod csr {
 }
 
 /// Offsets in the state.
-const CURRENT: i32 = 0;
-const END: i32 = 8;
-const HASH: i32 = 16;
-const LEFT: i32 = 24;
+pub(crate) const CURRENT: i32 = 0;
+pub(crate) const END: i32 = 8;
+pub(crate) const HASH: i32 = 16;
+pub(crate) const LEFT: i32 = 24;
+
+/// The end of a case, whose registers are in the hash in a2: its memory too, and on to the next, unless a line of `group` cases is full (0: each
+/// case has one), of which the hash is put out by `hex`.
+pub(crate) fn end_case(a: &mut Asm, group: u64, next: Label, (hash, hex): (Label, Label)) {
+    a.li(S1, CENTRE);
+    for n in 0..(2 * AROUND / 8) as i32 {
+        a.ld(A0, 8 * n - AROUND as i32, S1);
+        a.call(hash);
+    }
+    a.ld(T0, CURRENT, S0);
+    a.addi(T0, T0, RECORD_BYTES as i32);
+    a.sd(T0, CURRENT, S0);
+    a.sd(A2, HASH, S0);
+    let line = a.label();
+    a.ld(T1, END, S0);
+    a.beq(T0, T1, line);
+    a.ld(T0, LEFT, S0);
+    a.addi(T0, T0, -1);
+    a.sd(T0, LEFT, S0);
+    a.bne(T0, ZERO, next);
+    a.place(line);
+    a.li(T0, group.max(1));
+    a.sd(T0, LEFT, S0);
+    a.addi(A0, A2, 0);
+    a.call(hex);
+}
+
+/// Adds a0 to the hash in a2 (a3 is the factor), and returns unless it is to be put out in detail.
+pub(crate) fn add_to_hash(a: &mut Asm, group: u64) {
+    a.xor(A2, A2, A0);
+    a.mul(A2, A2, A3);
+    a.srli(A4, A2, 29);
+    a.xor(A2, A2, A4);
+    if group != 0 {
+        a.ret();
+    }
+}
 
 /// The runner's code. `group`: cases a line; 0: in detail.
 fn runner(group: u64, first: usize, last: usize) -> Vec<u32> {
@@ -184,27 +221,7 @@ fn runner(group: u64, first: usize, last: usize) -> Vec<u32> {
         a.csrr(A0, csr::SSCRATCH + n);
         a.call(hash);
     }
-    a.li(S1, CENTRE);
-    for n in 0..(2 * AROUND / 8) as i32 {
-        a.ld(A0, 8 * n - AROUND as i32, S1);
-        a.call(hash);
-    }
-    a.ld(T0, CURRENT, S0);
-    a.addi(T0, T0, RECORD_BYTES as i32);
-    a.sd(T0, CURRENT, S0);
-    a.sd(A2, HASH, S0);
-    let line = a.label();
-    a.ld(T1, END, S0);
-    a.beq(T0, T1, line);
-    a.ld(T0, LEFT, S0);
-    a.addi(T0, T0, -1);
-    a.sd(T0, LEFT, S0);
-    a.bne(T0, ZERO, next);
-    a.place(line);
-    a.li(T0, group.max(1));
-    a.sd(T0, LEFT, S0);
-    a.addi(A0, A2, 0);
-    a.call(hex);
+    end_case(&mut a, group, next, (hash, hex));
     a.li(T1, UART);
     a.addi(T0, ZERO, 10);
     a.sb(T0, 0, T1);
@@ -223,13 +240,7 @@ fn runner(group: u64, first: usize, last: usize) -> Vec<u32> {
 
     // Adds a0 to the hash in a2 (a3 is the factor), and prints it in detail. Changes t0 to t2, a4, a5.
     a.place(hash);
-    a.xor(A2, A2, A0);
-    a.mul(A2, A2, A3);
-    a.srli(A4, A2, 29);
-    a.xor(A2, A2, A4);
-    if group != 0 {
-        a.ret();
-    }
+    add_to_hash(&mut a, group);
     // Prints a0 and a space.
     a.place(hex);
     a.li(T1, UART);

@@ -7,7 +7,7 @@
 use crate::asm::{Asm, reg::*};
 use crate::encoding::{decode, method, operand, row};
 use crate::generate::Case;
-use crate::guest::{AROUND, BASE, CENTRE, FACTOR, POOL, RECORDS, RECORD_BYTES, REGISTER_FILE, STATE, image_of};
+use crate::guest::{AROUND, BASE, CENTRE, CURRENT, END, FACTOR, HASH, LEFT, POOL, RECORDS, RECORD_BYTES, REGISTER_FILE, STATE, add_to_hash, end_case, image_of};
 
 /// Offsets in struct ucontext of riscv64 (asm/ucontext.h, asm/sigcontext.h, asm/ptrace.h).
 mod frame {
@@ -31,11 +31,7 @@ mod call {
 /// Signals that end a case.
 const SIGNALS: [u64; 4] = [5, 4, 11, 7];
 
-/// Offsets in the state.
-const CURRENT: i32 = 0;
-const END: i32 = 8;
-const HASH: i32 = 16;
-const LEFT: i32 = 24;
+/// Offsets in the state, behind the runner's.
 const STARTED: i32 = 32;
 const LINE_END: i32 = 40;
 /// Where the line is, and the handler's stack.
@@ -123,27 +119,7 @@ fn code(group: u64, first: usize, last: usize) -> Vec<u32> {
         a.addi(A0, ZERO, 0);
         a.call(hash);
     }
-    a.li(S1, CENTRE);
-    for n in 0..(2 * AROUND / 8) as i32 {
-        a.ld(A0, 8 * n - AROUND as i32, S1);
-        a.call(hash);
-    }
-    a.ld(T0, CURRENT, S0);
-    a.addi(T0, T0, RECORD_BYTES as i32);
-    a.sd(T0, CURRENT, S0);
-    a.sd(A2, HASH, S0);
-    let line = a.label();
-    a.ld(T1, END, S0);
-    a.beq(T0, T1, line);
-    a.ld(T0, LEFT, S0);
-    a.addi(T0, T0, -1);
-    a.sd(T0, LEFT, S0);
-    a.bne(T0, ZERO, next);
-    a.place(line);
-    a.li(T0, group.max(1));
-    a.sd(T0, LEFT, S0);
-    a.addi(A0, A2, 0);
-    a.call(hex);
+    end_case(&mut a, group, next, (hash, hex));
     a.ld(A2, LINE_END, S0);
     a.addi(T0, ZERO, 10);
     a.sb(T0, 0, A2);
@@ -202,13 +178,7 @@ fn code(group: u64, first: usize, last: usize) -> Vec<u32> {
 
     // Adds a0 to the hash in a2 (a3 is the factor), and puts it into the line in detail. Changes t0 to t2, a4, a5.
     a.place(hash);
-    a.xor(A2, A2, A0);
-    a.mul(A2, A2, A3);
-    a.srli(A4, A2, 29);
-    a.xor(A2, A2, A4);
-    if group != 0 {
-        a.ret();
-    }
+    add_to_hash(&mut a, group);
     // Puts a0 and a space into the line.
     a.place(hex);
     a.ld(T1, LINE_END, S0);

@@ -84,23 +84,12 @@ pub fn alias(a: &mut Asm) {
     const AF: u64 = 1 << 10;
     const GIB: u64 = 1 << 30;
     a.mov_imm(X0, TABLE);
-    // Attribute 0 is Device-nGnRnE, 1 Normal write-back.
+    // Attributes as `mmu_on` has them.
     for (at, descriptor) in [(0, 1 | AF), (PAGE, PAGE | 1 | AF | 1 << 2), (ALIAS, PAGE | 1 | AF | 1 << 2)] {
         a.mov_imm(X1, descriptor);
         a.str(X1, Addr::Off(X0, (at / GIB * 8) as i32));
     }
-    a.msr(SysReg::TTBR0_EL1, X0);
-    a.mov_imm(X1, 0xff00);
-    a.msr(SysReg::MAIR_EL1, X1);
-    // T0SZ 25 (one table of 1 GiB entries), EPD1, IPS 40 bits.
-    a.mov_imm(X1, 25 | 1 << 23 | 2 << 32);
-    a.msr(SysReg::TCR_EL1, X1);
-    a.isb();
-    a.tlbi_vmalle1();
-    a.dsb(Barrier::Sy);
-    a.mov_imm(X1, 0x30d0_0800 | 0x1005);
-    a.msr(SysReg::SCTLR_EL1, X1);
-    a.isb();
+    a.mmu_on();
     let there = a.label();
     a.adr(X0, there);
     a.mov_imm(X1, ALIAS - PAGE);

@@ -144,22 +144,11 @@ pub fn mmu_on(a: &mut Asm, at: u64) {
     const AF: u64 = 1 << 10;
     const EL0: u64 = 1 << 6;
     a.mov_imm(X0, at);
-    // Attribute 0 is Device-nGnRnE, 1 Normal write-back. No shareability: with TCR_EL1.DS its place belongs to the address.
+    // Attributes as `mmu_on` has them. No shareability: with TCR_EL1.DS its place belongs to the address.
     let entries = [(0, 1 | AF), (1, RAM | 1 | AF | 1 << 2), (4, EL0 | 1 | AF), (5, RAM | EL0 | 1 | AF | 1 << 2)];
     for (index, descriptor) in entries {
         a.mov_imm(X1, descriptor);
         a.str(X1, Addr::Off(X0, index * 8));
     }
-    a.msr(SysReg::TTBR0_EL1, X0);
-    a.mov_imm(X1, 0xff00);
-    a.msr(SysReg::MAIR_EL1, X1);
-    // T0SZ 25 (one table of 1 GiB entries), EPD1, IPS 40 bits.
-    a.mov_imm(X1, 25 | 1 << 23 | 2 << 32);
-    a.msr(SysReg::TCR_EL1, X1);
-    a.isb();
-    a.tlbi_vmalle1();
-    a.dsb(Barrier::Sy);
-    a.mov_imm(X1, 0x30d0_0800 | 0x1005);
-    a.msr(SysReg::SCTLR_EL1, X1);
-    a.isb();
+    a.mmu_on();
 }

@@ -45,17 +45,7 @@ fn mmu_on_at_x0(a: &mut Asm) {
         a.mov_imm(X1, descriptor);
         a.str(X1, Addr::Off(X0, index * 8));
     }
-    a.msr(SysReg::TTBR0_EL1, X0);
-    a.mov_imm(X1, 0xff00);
-    a.msr(SysReg::MAIR_EL1, X1);
-    a.mov_imm(X1, 25 | 1 << 23 | 2 << 32);
-    a.msr(SysReg::TCR_EL1, X1);
-    a.isb();
-    a.tlbi_vmalle1();
-    a.dsb(Barrier::Sy);
-    a.mov_imm(X1, 0x30d0_0800 | 0x1005);
-    a.msr(SysReg::SCTLR_EL1, X1);
-    a.isb();
+    a.mmu_on();
 }
 
 fn both(name: &str, image: &[u8]) {

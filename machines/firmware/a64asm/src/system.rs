@@ -1,7 +1,7 @@
 //! System registers, exception generation and return, barriers, cache, TLB and address translation
 //! instructions.
 
-use crate::{Asm, Reg};
+use crate::{Asm, Reg, X0, X1};
 
 /// A system register by its encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -293,5 +293,21 @@ impl Asm {
     /// DSB.
     pub fn dsb(&mut self, what: Barrier) {
         self.word(0xd503_309f | (what as u32) << 8);
+    }
+
+    /// Turns the MMU on at EL1 by one table of 1 GiB entries at X0. Attribute 0 is Device-nGnRnE, 1 Normal write-back. Changes X1.
+    pub fn mmu_on(&mut self) {
+        self.msr(SysReg::TTBR0_EL1, X0);
+        self.mov_imm(X1, 0xff00);
+        self.msr(SysReg::MAIR_EL1, X1);
+        // T0SZ 25 (one such table), EPD1, IPS 40 bits.
+        self.mov_imm(X1, 25 | 1 << 23 | 2 << 32);
+        self.msr(SysReg::TCR_EL1, X1);
+        self.isb();
+        self.tlbi_vmalle1();
+        self.dsb(Barrier::Sy);
+        self.mov_imm(X1, 0x30d0_0800 | 0x1005);
+        self.msr(SysReg::SCTLR_EL1, X1);
+        self.isb();
     }
 }
