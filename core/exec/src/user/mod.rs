@@ -1,8 +1,8 @@
 //! User mode: the guest's memory is a window of the host's, a kernel answers its calls, and CPUs are threads that come and go.
 //!
-//! * The window is reserved once, with guards around it, at the bottom of the host's address space: below it is nothing and nothing comes, so
-//!   that every negative guest address leads nowhere, and what is emu's own begins tens of terabytes beyond it.
-//!   Guest addresses are offsets in it.
+//! * The window is reserved once, with a guard behind it, at the very bottom of the host's address space: guest addresses are the host's own.
+//!   Negative ones are those of the host's kernel, which nobody may use, and what is emu's begins tens of terabytes beyond the window. Where the
+//!   host has no room there the window lies where the host wants it, and guest addresses are offsets in it.
 //! * `pages` has a byte for each guest page: what the guest may do there, and whether code was made from it. Such a page is not writable on
 //!   the host. A store to it faults, takes the slow way, and there the page's code is thrown away and the page becomes writable again. Only
 //!   where the guest has shown that it asks for code to be forgotten by address after it has written does a page stay writable ([`Rewritten`]).
@@ -29,10 +29,9 @@ const BITS_MAX: u32 = 46;
 const BITS_MIN: u32 = 32;
 /// Room before and behind it where nothing is.
 const GUARD: usize = 1 << 30;
-/// Host addresses that are nobody's but the window's and its guards', where the host lets them be had: from what it keeps free at the bottom
-/// (vm.mmap_min_addr) to where it puts programs at the lowest. Windows below this size lie where the host wants them if there is no room there.
+/// What a window at the bottom does not reserve: the host keeps it free for everybody (vm.mmap_min_addr), and so does the kernel that programs see.
 const LOWEST: usize = 1 << 16;
-const LOW_BASE: usize = 1 << 32;
+/// The smallest window there: from address 0 to where the host puts programs at the lowest there is room for more.
 const LOW_BITS_MIN: u32 = 44;
 /// CPUs, and so threads, that there can be at a time.
 pub const CPUS_MAX: usize = 1 << 14;
@@ -119,7 +118,8 @@ fn reserve_at(at: usize, len: usize) -> bool {
 impl User {
     /// Reserves the window; the error is a sentence.
     pub fn new(abi: Option<LinuxAbi>) -> Result<User, String> {
-        let low = |bits: u32| reserve_at(LOWEST, LOW_BASE - LOWEST + (1usize << bits) + GUARD).then_some((LOW_BASE, 1u64 << bits));
+        let elsewhere = std::env::var_os("EMU_WINDOW").is_some_and(|v| v == "elsewhere");
+        let low = |bits: u32| (!elsewhere && reserve_at(LOWEST, (1usize << bits) + GUARD - LOWEST)).then_some((0, 1u64 << bits));
         let anywhere = |bits: u32| Some((reserve((1usize << bits) + 2 * GUARD, libc::PROT_NONE)? + GUARD, 1u64 << bits));
         let window = (LOW_BITS_MIN..=BITS_MAX).rev().find_map(low).or_else(|| (BITS_MIN..=BITS_MAX).rev().find_map(anywhere));
         let Some((base, size)) = window else {
@@ -133,7 +133,7 @@ impl User {
             size,
             pages: pages as *const AtomicU8,
             kernel: OnceLock::new(),
-            direct: Box::leak(Box::default()),
+            direct: Box::leak(Box::new(Direct { segment: base != 0, ..Direct::default() })),
             tagged: abi.is_some_and(|a| a.flags & LinuxAbi::TAGGED != 0),
             changing: Mutex::default(),
             idle: Mutex::default(),
