@@ -856,7 +856,8 @@ impl Vcpu {
             }
             return Some((block, kept && seen));
         }
-        if !(native.can_move(self.cluster) && machine.code.elsewhere(pa, pc)) {
+        let expected = emu_x86_64::returns_expected(pc & !(PAGE_SIZE - 1), PAGE_SIZE.trailing_zeros());
+        if !(expected && native.can_move(self.cluster) && machine.code.elsewhere(pa, pc)) {
             return self.generate(machine, native, wanted, false);
         }
         let known = if hot { None } else { machine.code.find_native(pa, moving(pc), key) };

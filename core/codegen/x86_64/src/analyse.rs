@@ -227,6 +227,40 @@ impl Analysis {
         }
     }
 
+    /// Where a unit that ends with a return makes of `raw` the address that it goes to, and `raw`: a sign extension from bit 55 (perhaps of one half
+    /// of the addresses only) or a bit 0 made zero, neither of which changes an address that a return is expected at
+    /// ([`returns_expected`](crate::returns_expected)). If `raw` is what is expected, so is the address.
+    pub fn early_return(&self, ops: &[Op], f: &Frame) -> Option<(u32, u32)> {
+        let (jump, before) = ops.split_last()?;
+        if jump.code != Code::Jump as u16 || jump.aux != crate::control::RETURN {
+            return None;
+        }
+        let last = before.last().filter(|o| o.dst == jump.a && o.shape == Shape::SCALAR && o.ty == Ty::I64)?;
+        let extends = |o: &Op| o.code == Code::SExtract as u16 && o.ty == Ty::I64 && o.aux == 56 << 8;
+        let end = before.len() as u32 - 1;
+        match code(last) {
+            Code::SExtract if extends(last) => Some((end, last.a)),
+            Code::And if f.jump_shift > 0 => {
+                let mask = self.def(ops, last.b);
+                (mask.code == Code::Const as u16 && mask.imm == !1).then_some((end, last.a))
+            }
+            Code::Select => {
+                let upper = self.def(ops, last.c);
+                let extended = self.def(ops, upper.a);
+                let (first, raw) = (self.facts[upper.a as usize].def, extended.a);
+                let between = &before[first as usize..];
+                let fits = upper.code == Code::CmpSlt as u16
+                    && upper.ty == Ty::I64
+                    && is_zero(self.def(ops, upper.b))
+                    && extends(extended)
+                    && ([last.a, last.b] == [upper.a, raw] || [last.a, last.b] == [raw, upper.a])
+                    && between.iter().all(|o| matches!(code(o), Code::SExtract | Code::Const | Code::CmpSlt | Code::Select));
+                fits.then_some((first, raw))
+            }
+            _ => None,
+        }
+    }
+
     /// True if an op is of no effect: nobody uses its result.
     #[inline]
     pub fn is_dead(&self, op: &Op) -> bool {

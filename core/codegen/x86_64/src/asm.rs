@@ -466,8 +466,13 @@ impl Asm {
     pub fn test_rr(&mut self, size: Size, a: Gpr, b: Gpr) {
         self.sized(size, 0x85, b, Rm::R(a));
     }
-    /// `test a, imm`, sign-extended.
+    /// `test a, imm`, sign-extended; of what is only its lowest bits the shortest instruction with these flags.
     pub fn test_ri(&mut self, size: Size, a: Gpr, imm: i32) {
+        let size = match (size, imm) {
+            (_, 0..0x80) => Size::B,
+            (Size::Q, 0x80..) => Size::D,
+            _ => size,
+        };
         self.sized(size, 0xf7, 0, Rm::R(a));
         match size {
             Size::B => self.u8(imm as u8),

@@ -13,7 +13,7 @@ const SATURATED: i32 = 1 << 8;
 
 /// `aux` of `goto` and `jump`.
 const CALL: u32 = 1;
-const RETURN: u32 = 2;
+pub(crate) const RETURN: u32 = 2;
 
 impl Lowering<'_> {
     fn request(&self) -> Mem {
@@ -350,6 +350,9 @@ impl Lowering<'_> {
                 None => self.link(pc, mode),
             };
         }
+        if !self.expects {
+            return self.link(pc, mode);
+        }
         let (behind, back) = (self.behind_call(), self.asm.label());
         self.may_call(Target::Const(pc));
         if let Some(unit) = unit {
@@ -379,6 +382,7 @@ impl Lowering<'_> {
 
     /// Goes to an address in a register, perhaps to come back.
     fn indirect(&mut self, target: u32, call: bool) {
+        let call = call && self.expects;
         let r = self.gpr(target);
         if self.f.unlinked {
             let pc = self.header(self.f.header.pc);
@@ -429,6 +433,20 @@ impl Lowering<'_> {
         self.compare_mode(entry, free);
         self.asm.jcc(Cc::NE, miss);
         entry
+    }
+
+    /// Returns to an address before it is made of `raw`, if that is the one that is expected: see
+    /// [`early_return`](crate::analyse::Analysis::early_return).
+    pub(crate) fn return_early(&mut self, raw: u32) {
+        self.make_all();
+        let r = self.gpr(raw);
+        let other = self.asm.label();
+        self.asm.alu_rm(Alu::Cmp, Size::Q, r, Mem::at(RSP, 8));
+        self.asm.jcc(Cc::NE, other);
+        self.asm.ret();
+        self.asm.bind(other);
+        self.flags = NO_KEY;
+        self.locked = 0;
     }
 
     /// Returns to an address in a register: to behind the last call, if that is it. No request is looked for: see the README.

@@ -32,5 +32,5 @@ mod widen;
 
 pub use disassemble::disassemble;
 pub use cache::{CHUNK, CodeCache, Placed};
-pub use lower::{Lowering, Options, Region, Unit};
+pub use lower::{Lowering, Options, Region, Unit, returns_expected};
 pub use thunks::Thunks;

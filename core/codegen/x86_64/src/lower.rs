@@ -228,6 +228,8 @@ pub struct Lowering<'f> {
     /// See [`Region::moves`], and the address of the region's page.
     pub(crate) moves: bool,
     pub(crate) page: u64,
+    /// See [`returns_expected`].
+    pub(crate) expects: bool,
     /// The address of the unit being emitted, for telling backward jumps.
     pub(crate) unit_pc: u64,
     /// Number of ops of the unit.
@@ -271,6 +273,13 @@ pub struct Lowering<'f> {
     failure: Option<&'static str>,
 }
 
+/// True if calls from a page may have their returns expected: the addresses there, and of the page behind it, are sign-extended from bit 55.
+/// (Others are nowhere executed; code that moves must not come to them.)
+pub fn returns_expected(page: u64, page_bits: u32) -> bool {
+    let extended = |a: u64| (a << 8) as i64 >> 8 == a as i64;
+    extended(page) && extended(page.wrapping_add((2 << page_bits) - 1))
+}
+
 impl<'f> Lowering<'f> {
     /// A generator.
     pub fn new(f: &'f Frame, thunks: Thunks, options: Options) -> Lowering<'f> {
@@ -308,6 +317,7 @@ impl<'f> Lowering<'f> {
             vl: 0,
             moves: false,
             page: 0,
+            expects: true,
             unit_pc: 0,
             unit_len: 0,
             next_unit: None,
@@ -348,6 +358,7 @@ impl<'f> Lowering<'f> {
         self.counts_loops = self.f.counts_loops && !region.hot;
         self.alone = self.f.alone || self.f.direct.is_some_and(|d| d.alone.load(std::sync::atomic::Ordering::SeqCst));
         self.page = region.units[0].pc & !((1u64 << self.f.tlb.page_bits) - 1);
+        self.expects = self.moves || returns_expected(self.page, self.f.tlb.page_bits.into());
         for u in region.units {
             let label = self.asm.label();
             self.unit_labels.push((u.pc, label));
@@ -399,6 +410,7 @@ impl<'f> Lowering<'f> {
         // The interpreter leaves no flags.
         let counts = if self.f.count { u.counts } else { &[] };
         an.run(u.ops, u.slots, counts, self.f, self.options.fuse && self.options.native, self.defers);
+        let early = if self.options.fuse && self.options.native && !self.f.unlinked { an.early_return(u.ops, self.f) } else { None };
         self.an = an;
         self.begin_groups(u.ops, u.slots);
         self.vals.clear();
@@ -444,6 +456,9 @@ impl<'f> Lowering<'f> {
                 self.local.clear();
                 self.left = self.left.saturating_sub(1);
                 continue;
+            }
+            if let Some((_, raw)) = early.filter(|e| e.0 == self.at) {
+                self.return_early(raw);
             }
             if self.needs_code(op) {
                 if self.defers {

@@ -201,7 +201,12 @@ fn arithmetic() {
             check(Mnemonic::Imul, &[g(s, r)], |x| x.imul1(s, r));
             check(Mnemonic::Div, &[g(s, r)], |x| x.div(s, r));
             check(Mnemonic::Idiv, &[g(s, r)], |x| x.idiv(s, r));
-            check(Mnemonic::Test, &[g(s, r), E::I(0x55)], |x| x.test_ri(s, r, 0x55));
+            check(Mnemonic::Test, &[g(Size::B, r), E::I(0x55)], |x| x.test_ri(s, r, 0x55));
+            if s != Size::B {
+                let positive = if s == Size::Q { Size::D } else { s };
+                check(Mnemonic::Test, &[g(positive, r), E::I(0x1234)], |x| x.test_ri(s, r, 0x1234));
+            }
+            check(Mnemonic::Test, &[g(s, r), E::I(-5)], |x| x.test_ri(s, r, -5));
             for (op, what) in [
                 (Shift::Rol, Mnemonic::Rol),
                 (Shift::Ror, Mnemonic::Ror),

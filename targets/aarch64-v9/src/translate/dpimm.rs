@@ -100,7 +100,11 @@ impl BaseDpimm for Translator<'_> {
         }
         let b = self.ir.iconst(ty, imm);
         let result = self.add_sub(ty, i.op == 1, i.s == 1, a, b);
-        if i.s == 1 { self.set_r(i.sf, i.rd, result) } else { self.set_r_sp(i.sf, i.rd, result) }
+        match (i.s, i.sf) {
+            (1, _) => self.set_r(i.sf, i.rd, result),
+            (_, 1) if i.rd == i.rn => self.set_base(i.rd, result, imm),
+            _ => self.set_r_sp(i.sf, i.rd, result),
+        }
     }
 
     fn minmax_imm(&mut self, i: &MinmaxImm) {

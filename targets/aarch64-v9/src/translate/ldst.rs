@@ -65,10 +65,10 @@ impl Translator<'_> {
     }
     /// The base register's new value, once the access can no longer fault.
     fn write_back(&mut self, address: &Address) {
-        if let Some((n, offset)) = address.writeback {
-            let offset = self.ir.c64(offset as u64);
+        if let Some((n, change)) = address.writeback {
+            let offset = self.ir.c64(change as u64);
             let value = self.ir.add(Ty::I64, address.base, offset);
-            self.set_x_sp(n, value);
+            self.set_base(n, value, change as u64);
         }
     }
 

@@ -48,6 +48,8 @@ pub struct Translator<'a> {
     pub insn: u32,
     /// `attr::` bits of the page.
     pub page_attrs: u32,
+    /// SP is known to be a multiple of 16 on every way to here, so that CheckSPAlignment has nothing to find.
+    sp_aligned: bool,
     ended: bool,
 }
 
@@ -60,6 +62,7 @@ pub fn translate(arch: &Aarch64, request: &BlockRequest<'_>, buf: &mut IrBuf) ->
         pc: request.pc,
         insn: 0,
         page_attrs: request.page_attrs,
+        sp_aligned: false,
         ended: false,
     };
     let code = request.code.get();
@@ -116,7 +119,7 @@ impl Decode for Translator<'_> {
 impl<'a> Translator<'a> {
     /// A translator of single instructions for unit tests.
     pub(crate) fn for_tests(arch: &'a Aarch64, key: ModeKey, buf: &'a mut IrBuf) -> Translator<'a> {
-        let mut t = Translator { ir: Ir::new(buf), arch, key, pc: 0x1000, insn: 0, page_attrs: 0, ended: false };
+        let mut t = Translator { ir: Ir::new(buf), arch, key, pc: 0x1000, insn: 0, page_attrs: 0, sp_aligned: false, ended: false };
         t.ir.insn_start(0x1000, 0);
         t
     }
@@ -207,7 +210,14 @@ impl Translator<'_> {
     }
     /// Writes X[n], or the stack pointer for 31.
     pub fn set_x_sp(&mut self, n: u32, v: Val) {
+        self.sp_aligned &= n != 31;
         self.ir.set(Ty::I64, Shape::SCALAR, offset::x(n), v);
+    }
+    /// Writes X[n], or the stack pointer for 31, which has been changed by so many bytes.
+    pub fn set_base(&mut self, n: u32, v: Val, change: u64) {
+        let aligned = self.sp_aligned && change & 15 == 0;
+        self.set_x_sp(n, v);
+        self.sp_aligned |= aligned;
     }
     /// The integer type of `sf`.
     pub fn ty(sf: u32) -> Ty {
@@ -337,9 +347,10 @@ impl Translator<'_> {
     /// CheckSPAlignment if n is 31 and the mode asks for it; then the base address X[n] or SP.
     pub fn base_address(&mut self, n: u32) -> Val {
         let base = self.x_sp(n);
-        if n == 31 && self.key.sp_check() != 0 {
-            let low = self.ir.extract(Ty::I64, base, 0, 4);
-            let zero = self.ir.c64(0);
+        if n == 31 && self.key.sp_check() != 0 && !self.sp_aligned {
+            self.sp_aligned = true;
+            let (low, zero) = (self.ir.c64(15), self.ir.c64(0));
+            let low = self.ir.and(Ty::I64, base, low);
             let ok = self.ir.eq(Ty::I64, low, zero);
             let label = self.ir.new_label();
             self.ir.brif(ok, label);
