@@ -82,20 +82,34 @@ impl Sampler {
 impl Vcpu {
     /// The CPU has left generated code because of a sample: counts where it is.
     pub(crate) fn note_sample(&self, machine: &Machine, native: &Native) {
-        // SAFETY: this is the CPU's thread.
-        let (pc, mode) = unsafe { ((*self.header()).pc, (*self.header()).mode_key) };
         if machine.debugging() || native.frame.unlinked {
             return;
         }
-        let Ok((pa, attrs)) = self.fetch(machine, pc, mode) else { return };
+        // SAFETY: this is the CPU's thread.
+        let (pc, mode, [last, first]) = unsafe { ((*self.header()).pc, (*self.header()).mode_key, (*self.exchange()).callers) };
+        if self.count_sample(machine, native, pc, mode) {
+            // What is hot was come to by what there was before, and will be for as long as that calls it: a call inside of a region asks nobody. So
+            // those who called are next, the last of them and the first, in which recursions end.
+            for caller in [last, first] {
+                if caller != u64::MAX {
+                    self.count_sample(machine, native, caller, mode);
+                }
+            }
+        }
+    }
+
+    /// Counts a place, and makes its region again if it has been seen often enough. True if it was hot before.
+    fn count_sample(&self, machine: &Machine, native: &Native, pc: u64, mode: u64) -> bool {
+        let Ok((pa, attrs)) = self.fetch(machine, pc, mode) else { return false };
         let key = self.block_key(mode, attrs);
-        let Some(block) = machine.code.find_native(pa, fixed(pc), key) else { return };
+        let Some(block) = machine.code.find_native(pa, fixed(pc), key) else { return false };
         if block.hot {
             // The CPU may have come here by what there was before. A program's has, and will again while its jump cache knows the way.
             if machine.user.is_some() {
                 self.forget_code_of(pa);
             }
-            return self.enter_line(native, pc, mode, block.code);
+            self.enter_line(native, pc, mode, block.code);
+            return true;
         }
         let samples = self.samples();
         if samples.len() >= PLACES {
@@ -114,6 +128,7 @@ impl Vcpu {
                 self.forget_code_of(pa);
             }
         }
+        false
     }
 
     /// Makes the region at `pc` as a hot one, unless there is one already.

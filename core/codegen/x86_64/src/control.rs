@@ -356,6 +356,10 @@ impl Lowering<'_> {
         let (behind, back) = (self.behind_call(), self.asm.label());
         self.may_call(Target::Const(pc));
         if let Some(unit) = unit {
+            if unit <= self.unit_index {
+                // A recursion is a loop too.
+                self.count_round(pc);
+            }
             self.expect_return(behind, RCX);
             self.asm.call(self.inner_labels[unit]);
             return self.returned(behind, self.mode, back);

@@ -104,6 +104,9 @@ pub struct Exchange {
     pub released: u64,
     /// Room for a register while flags are made, and for operands that they are made from.
     pub deferred: [u64; 1 + DEFERRED_ROOMS],
+    /// Where the last call and the first of those that were to be returned from when generated code was last left for a request come back to:
+    /// guest addresses, or the maximum.
+    pub callers: [u64; 2],
     /// See [`Frame::counts_loops`]: rounds before generated code is left for a sample, then negative.
     pub rounds: i64,
 }

@@ -164,10 +164,28 @@ impl Thunks {
             SAVED.iter().rev().for_each(|r| a.pop(*r));
             a.ret();
         })?;
-        let (_, leave) = make(&|a| {
+        let (_, left) = make(&|a| {
             spill(a, f, all);
             merge(a, f, false);
             a.jmp_outside(unspilled);
+        })?;
+        // rax and rcx hold nothing where these two are jumped to.
+        let note_callers = |a: &mut Asm| {
+            let callers = exchange(offset_of!(Exchange, callers));
+            let none = a.label();
+            a.mov_rm(Size::Q, RAX, Mem::at(RSP, 8));
+            a.mov_mr(Size::Q, callers, RAX);
+            a.mov_ri(RAX, u64::MAX);
+            a.mov_rm(Size::Q, RCX, stack);
+            a.alu_rr(Alu::Cmp, Size::Q, RCX, RSP);
+            a.jcc(Cc::E, none);
+            a.mov_rm(Size::Q, RAX, Mem::at(RCX, -8));
+            a.bind(none);
+            a.mov_mr(Size::Q, callers.plus(8), RAX);
+        };
+        let (_, leave) = make(&|a| {
+            note_callers(a);
+            a.jmp_outside(left);
         })?;
         // rax: code to run, or 0.
         let (_, go) = make(&|a| {
@@ -230,10 +248,11 @@ impl Thunks {
         })?;
         let (_, no_call) = make(&|a| {
             let request = Mem::at(CPU, f.disp(f.header.exit_request));
+            note_callers(a);
             a.mov_rm(Size::Q, RSP, stack);
             a.alu_mi(Alu::Cmp, Size::D, request, 0);
             a.jcc_outside(Cc::E, next);
-            a.jmp_outside(leave);
+            a.jmp_outside(left);
         })?;
         let (_, exit) = make(&|a| {
             spill(a, f, all);
