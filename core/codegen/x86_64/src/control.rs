@@ -2,6 +2,7 @@
 
 use crate::analyse::NO_KEY;
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, reg::*};
+use crate::deferred::Snapshot;
 use crate::frame::{CPU, Exchange, JUMPS, JumpEntry, LinkBase, Site, TEMPS};
 use crate::lower::{AccessResult, Cold, Loc, Lowering, Target, Value};
 use crate::memory::StoreValue;
@@ -30,13 +31,13 @@ impl Lowering<'_> {
         self.flags = NO_KEY;
     }
     /// Counts a round of a loop, and leaves when there have been many.
-    pub(crate) fn count_round(&mut self, pc: u64) {
+    pub(crate) fn count_round(&mut self, pc: u64, flags: Snapshot) {
         if !self.counts_loops {
             return;
         }
         let rounds = self.exchange(offset_of!(Exchange, rounds));
         self.asm.alu_mi(Alu::Sub, Size::Q, rounds, 1);
-        let (at, flags) = (self.asm.label(), self.snapshot());
+        let at = self.asm.label();
         self.asm.jcc(Cc::S, at);
         self.cold.push(Cold::Leave { at, pc, flags });
         self.flags = NO_KEY;
@@ -69,7 +70,8 @@ impl Lowering<'_> {
 
     /// What ends a unit, or may.
     pub(crate) fn control(&mut self, op: &Op, c: Code) {
-        if op.aux == CALL || !matches!(c, Code::Goto | Code::Branch) {
+        let inside = c == Code::Goto && self.unit_labels.iter().any(|u| u.0 == op.imm);
+        if op.aux == CALL && !inside || !matches!(c, Code::Goto | Code::Branch) {
             self.make_all();
         }
         match c {
@@ -293,12 +295,12 @@ impl Lowering<'_> {
     }
 
     /// Before a call: makes sure that another return can be expected, and looks for requests.
-    fn may_call(&mut self, target: Target) {
+    fn may_call(&mut self, target: Target, flags: Snapshot) {
         let at = self.asm.label();
         let limit = self.exchange(offset_of!(Exchange, stack_limit));
         self.asm.alu_rm(Alu::Cmp, Size::Q, RSP, limit);
         self.asm.jcc(Cc::B, at);
-        self.cold.push(Cold::NoCall { at, target });
+        self.cold.push(Cold::NoCall { at, target, flags });
     }
 
     /// Puts the address that a call comes back to on the stack. What follows calls; `free` may be changed.
@@ -345,25 +347,31 @@ impl Lowering<'_> {
     fn call_constant(&mut self, pc: u64, mode: Option<u64>, inside: bool) {
         let unit = self.unit_labels.iter().position(|u| inside && u.0 == pc);
         if self.f.unlinked {
+            self.make_all();
             return match unit {
                 Some(unit) => self.asm.jmp(self.unit_labels[unit].1),
                 None => self.link(pc, mode),
             };
         }
         if !self.expects {
+            self.make_all();
             return self.link(pc, mode);
         }
         let (behind, back) = (self.behind_call(), self.asm.label());
-        self.may_call(Target::Const(pc));
         if let Some(unit) = unit {
+            let version = self.goes_inside(unit);
+            let flags = if version.is_some() { self.wanted_by(unit) } else { (0, 0) };
+            self.deferred.clear();
+            self.may_call(Target::Const(pc), flags);
             if unit <= self.unit_index {
                 // A recursion is a loop too.
-                self.count_round(pc);
+                self.count_round(pc, flags);
             }
             self.expect_return(behind, RCX);
-            self.asm.call(self.inner_labels[unit]);
+            self.asm.call(version.unwrap_or(self.inner_labels[unit]));
             return self.returned(behind, self.mode, back);
         }
+        self.may_call(Target::Const(pc), (0, 0));
         let at = self.asm.label();
         if let Some(key) = self.link_key(pc, mode) {
             self.expect_return(behind, RCX);
@@ -396,7 +404,7 @@ impl Lowering<'_> {
         }
         let (at, miss) = (self.asm.label(), self.asm.label());
         if call {
-            self.may_call(Target::Reg(r));
+            self.may_call(Target::Reg(r), (0, 0));
         } else {
             let m = self.request();
             self.asm.alu_mi(Alu::Cmp, Size::D, m, 0);
@@ -659,8 +667,9 @@ impl Lowering<'_> {
                     self.asm.jmp(to);
                 }
                 Cold::Link { at, site, pc, key } => self.unlinked(at, site, pc, key),
-                Cold::NoCall { at, target } => {
+                Cold::NoCall { at, target, flags } => {
                     self.asm.bind(at);
+                    self.make_snapshot(flags);
                     self.set_pc_to(target);
                     self.asm.jmp_outside(self.thunks.no_call);
                 }

@@ -537,7 +537,7 @@ impl Lowering<'_> {
 
     // -- ways to other units -------------------------------------------------------------------------------------------------------------
     /// What is put off and may be looked at in a unit.
-    fn wanted_by(&mut self, unit: usize) -> Snapshot {
+    pub(crate) fn wanted_by(&mut self, unit: usize) -> Snapshot {
         let live = self.units[unit].flags;
         let wanted = self.deferred.iter().filter(|d| self.bits_of(d) & live != 0).count();
         if wanted == self.deferred.len() {

@@ -122,7 +122,7 @@ pub(crate) enum Cold {
     /// A jump that can be patched, before it is: where its displacement is, where it goes, the key of code that it may go to.
     Link { at: Label, site: u32, pc: u64, key: u64 },
     /// A call that cannot expect to come back just now, or may not be made at all.
-    NoCall { at: Label, target: Target },
+    NoCall { at: Label, target: Target, flags: Snapshot },
     /// An address in a register: by a thunk.
     Indirect { at: Label, target: Gpr, thunk: u32 },
     /// A return to an address in a register that was not expected.
@@ -433,7 +433,8 @@ impl<'f> Lowering<'f> {
         (self.mode_now, self.mode_before) = (Some(self.mode), self.mode);
         if u.loops {
             self.check_requests(u.pc);
-            self.count_round(u.pc);
+            let flags = self.snapshot();
+            self.count_round(u.pc, flags);
         }
         self.asm.bind(inner);
         let mut counts = u.counts.iter().peekable();
