@@ -216,6 +216,35 @@ impl Bench {
         Ok(row)
     }
 
+    /// How many times the work of one CPU two do in the same time, in QEMU and here: recursion on each. Wall time, so the host must have two
+    /// idle CPUs; the best of `rounds`.
+    pub fn scaling(&self, cpu: &str, scale: f64, rounds: usize) -> Result<[f64; 2]> {
+        let repeats = ((2000.0 * scale) as u64).max(1);
+        let mut images = Vec::new();
+        for cpus in [1, 2] {
+            let image = guest::assemble_for(cpus, |a, f| crate::kernels::fib(a, f, repeats)).map_err(|e| Error(e.to_string()))?;
+            images.push(self.write("scaling", &image)?);
+        }
+        let mut best = [[f64::INFINITY; 2]; 2];
+        for _ in 0..rounds {
+            for (n, image) in images.iter().enumerate() {
+                for which in [Emulator::Qemu, Emulator::Emu] {
+                    let start = std::time::Instant::now();
+                    let mut command = self.command(which, cpu)?;
+                    let done = process::run(command.args(["-smp", "2", "-kernel"]).arg(image), LIMIT)?;
+                    let time = start.elapsed().as_secs_f64();
+                    if done.code != Some(0) || !done.text().contains(MARK) || done.text().contains("exception") {
+                        return Err(failure(&format!("{which:?} with {} CPUs at work on {cpu}", n + 1), &done));
+                    }
+                    let best = &mut best[which as usize][n];
+                    *best = best.min(time);
+                }
+            }
+        }
+        images.iter().for_each(|image| drop(std::fs::remove_file(image)));
+        Ok(best.map(|[one, two]| 2.0 * one / two))
+    }
+
     fn boot_once(&self, boot: Boot, which: Emulator, cpu: &str) -> Result<f64> {
         let (kernel, initrd) = installer()?;
         let mut command = self.command(which, cpu)?;

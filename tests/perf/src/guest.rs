@@ -38,6 +38,10 @@ pub const FOR_EL0: u64 = 1 << 6;
 pub const NOT_GLOBAL: u64 = 1 << 11;
 
 const PSCI_SYSTEM_OFF: u64 = 0x8400_0008;
+const PSCI_CPU_ON: u64 = 0xc400_0003;
+/// Where the stack of the second CPU ends, if there is one, and what it leaves: 1 in the first doubleword once its checksum is in the second.
+const SECOND_STACK: u64 = STACK - 0x10_0000;
+const SECOND: u64 = DATA - 0x1000;
 /// SCTLR_EL1: RES1 of ARMv8.0, SPAN, EnIA, I, C, M.
 const SCTLR: u64 = 0x30d0_0800 | 1 << 31 | 0x1005;
 
@@ -50,6 +54,48 @@ pub struct Frame {
     pub from_el1: Label,
     /// Synchronous exceptions from EL0. A kernel that expects some binds it.
     pub from_el0: Label,
+}
+
+/// Assembles a guest in which each of `cpus` CPUs, one or two, does what is in `body`: code that touches nothing but registers and its stack.
+/// The checksum is that of the first; the second's must be the same.
+pub fn assemble_for(cpus: usize, body: impl Fn(&mut Asm, Frame)) -> Result<Vec<u8>, AsmError> {
+    assemble(|a, f| {
+        if cpus == 1 {
+            return body(a, f);
+        }
+        let (second, work, wait, wrong) = (a.label(), a.label(), a.label(), a.label());
+        a.mov_imm(X0, PSCI_CPU_ON);
+        a.mov_imm(X1, 1);
+        a.load_address(X2, second);
+        a.mov(X3, XZR);
+        a.hvc(0);
+        a.b(work);
+        a.bind(second);
+        a.mov_imm(X0, SECOND_STACK);
+        a.mov_sp(SP, X0);
+        registers(a);
+        body(a, f);
+        a.mov_imm(X1, SECOND);
+        a.str(X0, Addr::Off(X1, 8));
+        a.movz(X2, 1, 0);
+        a.stlr(X2, X1);
+        a.sev();
+        let forever = a.here();
+        a.wfi();
+        a.b(forever);
+        a.bind(work);
+        body(a, f);
+        a.mov_imm(X1, SECOND);
+        a.bind(wait);
+        a.ldar(X2, X1);
+        a.cbz(X2, wait);
+        a.ldr(X2, Addr::Off(X1, 8));
+        a.cmp(X0, X2);
+        a.b_cond(Cond::Ne, wrong);
+        a.b(f.end);
+        a.bind(wrong);
+        say(a, "exception: the CPUs have other results ");
+    })
 }
 
 /// Assembles a guest around `body`, which leaves its checksum in x0.
@@ -104,6 +150,11 @@ fn mmu_and_fp_on(a: &mut Asm) {
     store_entry(a, TABLES, device);
     store_entry(a, TABLES + 8, blocks | TABLE);
     store_entry(a, TABLES + 5 * 8, RAM | NORMAL | FOR_EL0 | 1);
+    registers(a);
+}
+
+/// What each CPU does once the tables are there; x0 is lost.
+fn registers(a: &mut Asm) {
     // Attribute 0 is Device-nGnRE, 1 Normal write-back.
     for (register, value) in [
         (SysReg::MAIR_EL1, 0xff04),

@@ -2,6 +2,7 @@
 
 use emu_test_kit::qemu::{self, Qemu};
 use emu_test_perf::bench::{Bench, Boot, CPUS, Row};
+use emu_test_perf::classes;
 use emu_test_perf::kernels::{self, Kernel};
 use emu_test_perf::report::{self, Conditions};
 use emu_test_perf::programs::{self, Guest, Program};
@@ -14,7 +15,7 @@ usage: cargo xtask bench [FLAG...]
   --quick             3 rounds of 0.3 of the work, in place of 5 rounds of all
   --rounds N          so many rounds
   --scale X           so much of the work
-  --filter TEXT       only guests whose name or class contains TEXT
+  --filter TEXT,...   only guests whose name or class contains one of these
   --cpu MODEL         only that CPU: max or cortex-a72
   --qemu PATH         that qemu-system-aarch64
   --no-boot           without the boots of a Linux kernel
@@ -104,7 +105,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
 
 impl Options {
     fn wanted(&self, name: &str, class: &str) -> bool {
-        name.contains(&self.filter) || class.to_lowercase().contains(&self.filter)
+        self.filter.split(',').any(|text| name.contains(text) || class.to_lowercase().contains(text))
     }
 
     /// The chosen kernels.
@@ -163,8 +164,9 @@ fn run_programs(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>)
             keep(bench.program(&files, program, options.scale, options.rounds).map_err(text), rows, wrong);
         }
         if options.filter.is_empty() {
-            let [qemu, emu, native] = bench.scaling(&files, options.scale, options.rounds).map_err(text)?;
-            println!("two threads do the work of one: QEMU {qemu:.2} times, emu {emu:.2} times, the host itself {native:.2} times (wall time)");
+            let [qemu, emu] = bench.scaling(&files, options.scale, options.rounds).map_err(text)?;
+            let native = user::native_scaling(options.scale, options.rounds).map_err(text)?;
+            println!("{}", report::scaling("threads", [qemu, emu, native]));
         }
     }
     if !options.kernels().is_empty() {
@@ -199,6 +201,11 @@ fn run_machines(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>)
         for kernel in chosen.iter().filter(|k| k.runs_on(cpu)) {
             keep(bench.kernel(kernel, cpu, options.scale, options.rounds, empty).map_err(text), rows, wrong);
         }
+        if options.filter.is_empty() {
+            let [qemu, emu] = bench.scaling(cpu, options.scale, options.rounds).map_err(text)?;
+            let native = user::native_scaling(options.scale, options.rounds).map_err(text)?;
+            println!("{}", report::scaling("CPUs", [qemu, emu, native]));
+        }
         println!("an empty guest on {cpu}: QEMU {:.3} s, emu {:.3} s (taken off above)", empty[0], empty[1]);
     }
     Ok(conditions)
@@ -211,6 +218,8 @@ fn run(options: &Options) -> Result<(), String> {
     let conditions = measure(options, &mut rows, &mut wrong)?;
     for (cpu, kernels, mean) in report::means(&rows) {
         println!("geometric mean of {kernels} kernels on {cpu}: {mean:.3}");
+        let of_cpu: Vec<&Row> = rows.iter().filter(|r| r.cpu == cpu).collect();
+        print!("{}", classes::table(&classes::classes(&of_cpu, options.user)));
     }
     if let Some(path) = &options.json {
         let text = serde_json::to_string_pretty(&report::to_json(&conditions, &rows)).map_err(|e| e.to_string())?;
@@ -304,10 +313,10 @@ mod tests {
 
     #[test]
     fn arguments() {
-        let options = parse(&words("--quick --cpu max --filter NEON --no-boot --json a.json")).unwrap();
+        let options = parse(&words("--quick --cpu max --filter NEON,crc --no-boot --json a.json")).unwrap();
         assert_eq!((options.rounds, options.scale, options.cpus.len(), options.boot), (3, 0.3, 1, false));
-        assert_eq!(options.filter, "neon");
-        for bad in ["--cpu cortex-a53", "--rounds 0", "--scale x", "--filter", "--filter nothing-like-it", "--fast"] {
+        assert_eq!(options.kernels().iter().map(|k| k.name).collect::<Vec<_>>(), ["neonint", "matmul", "vecfp", "crc"]);
+        for bad in ["--cpu cortex-a53", "--rounds 0", "--scale x", "--filter", "--filter nothing-like-it,nor-this", "--fast"] {
             assert!(parse(&words(bad)).is_err(), "{bad}");
         }
     }

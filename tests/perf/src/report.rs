@@ -54,6 +54,11 @@ pub fn means(rows: &[Row]) -> Vec<(String, usize, f64)> {
         .collect()
 }
 
+/// The sentence about two threads or CPUs: how many times the work of one they do in QEMU, here, and on the host itself.
+pub fn scaling(what: &str, [qemu, emu, native]: [f64; 3]) -> String {
+    format!("two {what} do the work of one: QEMU {qemu:.2} times, emu {emu:.2} times, the host itself {native:.2} times (wall time)")
+}
+
 /// Everything that was measured.
 pub fn to_json(conditions: &Conditions, rows: &[Row]) -> Value {
     let row = |r: &Row| {

@@ -233,6 +233,29 @@ impl Programs {
     }
 }
 
+/// How many times the work of one thread two threads of the host's own code do in the same time: see [`UserBench::scaling`].
+pub fn native_scaling(scale: f64, rounds: usize) -> Result<f64> {
+    let native = programs::native()?;
+    // It is many times as fast, and a run of milliseconds measures the start of a thread.
+    scaling(((300_000.0 * scale) as u64).max(1), rounds, || Ok(Command::new(&native)))
+}
+
+/// The same of what `command` makes, to which the work and the number of threads are appended.
+fn scaling(repeats: u64, rounds: usize, command: impl Fn() -> Result<Command>) -> Result<f64> {
+    let mut best = [f64::INFINITY; 2];
+    for _ in 0..rounds {
+        for (best, threads) in best.iter_mut().zip(["1", "2"]) {
+            let start = std::time::Instant::now();
+            let done = process::run(command()?.args(["fib", &repeats.to_string(), threads]), LIMIT)?;
+            if done.code != Some(0) {
+                return Err(Error(format!("two threads: {:?} {}", done.code, done.errors())));
+            }
+            *best = best.min(start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(2.0 * best[0] / best[1])
+}
+
 /// Running programs under both.
 pub struct UserBench {
     qemu: Qemu,
@@ -338,35 +361,18 @@ impl UserBench {
         Ok(row)
     }
 
-    /// How many times the work of one thread two threads do in the same time: in QEMU, here, and on the host. Wall time, so the host must have
-    /// two idle CPUs; the best of `rounds`.
-    pub fn scaling(&self, files: &Programs, scale: f64, rounds: usize) -> Result<[f64; 3]> {
-        let repeats = ((30_000.0 * scale) as u64).max(1).to_string();
-        let mut best = [[f64::INFINITY; 2]; 3];
-        for _ in 0..rounds {
-            for threads in [1, 2] {
-                for (which, best) in best.iter_mut().enumerate() {
-                    let mut command = match which {
-                        0 => self.command(Emulator::Qemu)?,
-                        1 => self.command(Emulator::Emu)?,
-                        _ => Command::new(&files.native),
-                    };
-                    if which < 2 {
-                        command.arg(&files.guest);
-                    }
-                    // Native code is many times as fast, and a run of milliseconds measures the start of a thread.
-                    let repeats = if which == 2 { format!("{repeats}0") } else { repeats.clone() };
-                    let start = std::time::Instant::now();
-                    let done = process::run(command.args(["fib", &repeats, &threads.to_string()]), LIMIT)?;
-                    if done.code != Some(0) {
-                        return Err(Error(format!("two threads: {:?} {}", done.code, done.errors())));
-                    }
-                    let time = &mut best[threads - 1];
-                    *time = time.min(start.elapsed().as_secs_f64());
-                }
-            }
-        }
-        Ok(best.map(|[one, two]| 2.0 * one / two))
+    /// How many times the work of one thread two threads do in the same time, in QEMU and here. Wall time, so the host must have two idle CPUs;
+    /// the best of `rounds`.
+    pub fn scaling(&self, files: &Programs, scale: f64, rounds: usize) -> Result<[f64; 2]> {
+        let repeats = ((30_000.0 * scale) as u64).max(1);
+        let with = |which| -> Result<f64> {
+            scaling(repeats, rounds, || {
+                let mut command = self.command(which)?;
+                command.arg(&files.guest);
+                Ok(command)
+            })
+        };
+        Ok([with(Emulator::Qemu)?, with(Emulator::Emu)?])
     }
 
     /// Measures a program of a package: the whole process, translation of its code with it.

@@ -41,6 +41,14 @@ fn kernels_agree_on_cortex_a72() {
     agree("cortex-a72");
 }
 
+/// Two CPUs come to one result under both. How fast is for a host that does nothing else.
+#[test]
+fn two_cpus_work() {
+    let found = bench().scaling("max", 0.02, 1).unwrap();
+    println!("{}", report::scaling("CPUs", [found[0], found[1], f64::NAN]));
+    assert!(found.iter().all(|x| x.is_finite() && *x > 0.0), "{found:?}");
+}
+
 /// The frame says what happened, and a run that says so is an error.
 #[test]
 fn an_unexpected_exception_is_no_checksum() {

@@ -459,6 +459,7 @@ impl Lowering<'_> {
         self.asm.bind(other);
         self.flags = NO_KEY;
         self.locked = 0;
+        self.returned_early = true;
     }
 
     /// Returns to an address in a register: to behind the last call, if that is it. No request is looked for: see the README.
@@ -466,11 +467,14 @@ impl Lowering<'_> {
         if self.f.unlinked {
             return self.indirect(target, false);
         }
-        let r = self.gpr(target);
-        self.asm.alu_rm(Alu::Cmp, Size::Q, r, Mem::at(RSP, 8));
-        let at = self.asm.label();
-        self.asm.jcc(Cc::NE, at);
-        self.asm.ret();
+        let (r, at) = (self.gpr(target), self.asm.label());
+        if self.returned_early {
+            self.asm.jmp(at);
+        } else {
+            self.asm.alu_rm(Alu::Cmp, Size::Q, r, Mem::at(RSP, 8));
+            self.asm.jcc(Cc::NE, at);
+            self.asm.ret();
+        }
         self.cold.push(Cold::Unexpected { at, target: r });
     }
 

@@ -230,6 +230,8 @@ pub struct Lowering<'f> {
     pub(crate) page: u64,
     /// See [`returns_expected`].
     pub(crate) expects: bool,
+    /// The unit being emitted has gone back already if the return is expected.
+    pub(crate) returned_early: bool,
     /// The address of the unit being emitted, for telling backward jumps.
     pub(crate) unit_pc: u64,
     /// Number of ops of the unit.
@@ -318,6 +320,7 @@ impl<'f> Lowering<'f> {
             moves: false,
             page: 0,
             expects: true,
+            returned_early: false,
             unit_pc: 0,
             unit_len: 0,
             next_unit: None,
@@ -423,6 +426,7 @@ impl<'f> Lowering<'f> {
         self.local.clear();
         self.flags = NO_KEY;
         self.made_flags = None;
+        self.returned_early = false;
         self.unit_pc = u.pc;
         self.unit_len = u.ops.len() as u32;
         self.next_unit = next;

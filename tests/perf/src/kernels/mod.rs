@@ -10,6 +10,8 @@ mod memory;
 mod system;
 mod vector;
 
+pub use calls::fib;
+
 use crate::guest::{self, Frame};
 use emu_a64_asm::{Asm, AsmError};
 
