@@ -5,7 +5,7 @@ use emu_test_kit::qemu;
 use emu_test_perf::bench::{BOOT_RATIO_MIN, Bench, Boot, Emulator};
 use emu_test_perf::programs::{self, Guest};
 use emu_test_perf::user::{self, Programs, UserBench};
-use emu_test_perf::{kernels, report};
+use emu_test_perf::{bench, kernels, report};
 use std::path::Path;
 
 /// The part of a full run's work: checksums need little, and the ratios are for information only.
@@ -39,6 +39,22 @@ fn kernels_agree_on_max() {
 #[test]
 fn kernels_agree_on_cortex_a72() {
     agree("cortex-a72");
+}
+
+/// A loop that calls a recursion, all of it in one region: the code is left within the recursion, and nothing leads from the loop to what is made
+/// of it then but the way back.
+#[test]
+fn a_loop_around_a_recursion_is_made_again() {
+    let bench = bench();
+    let kernel = kernels::ALL.iter().find(|k| k.name == "fib").unwrap();
+    let image = bench.write("recursion", &kernel.image(kernel.repeats_at(0.3)).unwrap()).unwrap();
+    for cpu in bench::CPUS {
+        let mut command = bench.command(Emulator::Emu, cpu).unwrap();
+        let out = command.arg("--stats").arg("-kernel").arg(&image).output().unwrap();
+        let text = String::from_utf8_lossy(&out.stderr);
+        let hot = text.lines().find_map(|l| l.strip_prefix("hot regions: ")?.trim().parse::<u64>().ok());
+        assert!(hot.is_some_and(|n| n > 1), "{cpu}: {text}");
+    }
 }
 
 /// Two CPUs come to one result under both. How fast is for a host that does nothing else.

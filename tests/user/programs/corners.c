@@ -470,6 +470,20 @@ static const char *limits(void) {
     return 0;
 }
 
+// A return address with bits that do not reach the program counter, often enough that the code is made again.
+static const char *returns_with_tags(void) {
+    long back = 0;
+    for (long n = 0; n < 200000; n++) {
+#if defined(__aarch64__)
+        __asm__ volatile("bl 1f\n\tadd %0, %0, #1\n\tb 2f\n1:\tbfi x30, %1, #56, #8\n\tret\n2:" : "+r"(back) : "r"(n & 3 ? n : 0) : "x30");
+#else
+        __asm__ volatile("jal ra, 1f\n\taddi %0, %0, 1\n\tj 2f\n1:\tor ra, ra, %1\n\tret\n2:" : "+r"(back) : "r"(n & 1) : "ra");
+#endif
+    }
+    CHECK(back == 200000);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     if (argc > 1 && !strcmp(argv[1], "code21")) return strcmp(argv[0], "zero") ? 1 : 21;
     if (argc > 1 && !strcmp(argv[1], "count")) return argc == 15002 && strlen(argv[15001]) == 99 ? 33 : 1;
@@ -487,6 +501,7 @@ int main(int argc, char **argv) {
         { "a timer's thread", timer_in_a_thread }, { "owners that die", owner_death }, { "mappings", mappings },
         { "a handler that jumps", handler_that_jumps }, { "misaligned atomics", misaligned_atomics }, { "code that changes", code_that_changes }, { "stacks of signals", stacks_of_signals },
         { "privileges", privileges }, { "limits", limits },
+        { "returns with tags", returns_with_tags },
     };
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
         // One of them alone, by its name.

@@ -136,6 +136,32 @@ fn ops_of_common_instructions() {
     }
 }
 
+/// SP is looked at where it may be misaligned: once, and again when it has been changed by anything but multiples of 16.
+#[test]
+fn the_stack_pointer_is_looked_at_once() {
+    let (load, push, store, move_x29) = (0xf940_03e0, 0xa9bf_7bfd, 0x3d80_03e0, 0x9100_03bf);
+    let (add_16, sub_8, sub_w, and_16) = (0x9100_43ff, 0xd100_23ff, 0x5100_43ff, 0x927c_edff);
+    let post_8 = 0xf840_87e0;
+    let arch = model();
+    for (words, looks) in [
+        // ldr x0, [sp]; stp x29, x30, [sp, #-16]!; str q0, [sp]; add sp, sp, #16
+        (&[load, push, store, add_16, load] as &[u32], 1),
+        // sub sp, sp, #8; sub wsp, wsp, #16; mov sp, x29; and sp, x15, #~15
+        (&[load, sub_8, load, load], 2),
+        (&[load, sub_w, load], 2),
+        (&[load, move_x29, load], 2),
+        (&[load, and_16, load], 2),
+        // ldr x0, [sp], #8
+        (&[post_8, load], 2),
+    ] {
+        for checks in [0, 1] {
+            let buf = block(&arch, words, ModeKey::default().with_el(1).with_sp_check(checks), 0);
+            let found = buf.ops().iter().filter(|op| op.opcode() == Some(Code::Call) && op.aux == system::SP_ALIGNMENT.0).count();
+            assert_eq!(found, looks * checks as usize, "{words:08x?}\n{}", print(buf.ops()));
+        }
+    }
+}
+
 /// BTYPE is written by indirect branches only, by the rule of the page that they are in.
 #[test]
 fn btype_of_indirect_branches() {
