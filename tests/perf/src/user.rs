@@ -217,6 +217,26 @@ impl Real {
             None => Err(Error(format!("package {package} for {} has no {file}", guest.target()))),
         }
     }
+
+    /// The same program of the same release for the host: a command that runs it by its own loader and libraries. The compiler is the one that
+    /// makes the guest's code.
+    fn native(&self, guest: Guest) -> Result<Command> {
+        let (suite, package, file) = match (guest, self.name) {
+            (Guest::Aarch64, "cc1") => ("bookworm", "cpp-12-aarch64-linux-gnu", "usr/lib/gcc-cross/aarch64-linux-gnu/12/cc1"),
+            (Guest::Riscv64, "cc1") => ("trixie", "cpp-14-riscv64-linux-gnu", "usr/libexec/gcc-cross/riscv64-linux-gnu/14/cc1"),
+            (Guest::Aarch64, _) => ("bookworm", self.package, self.file),
+            (Guest::Riscv64, _) => ("trixie", self.package, self.file),
+        };
+        let root = packages::debian_together(suite, "amd64", &format!("perf-{package}"), &["base-files", package])?;
+        let found = |file: &str| [root.join(file), root.join("usr").join(file)].into_iter().find(|p| p.exists());
+        let (Some(program), Some(loader)) = (found(file), found("lib64/ld-linux-x86-64.so.2")) else {
+            return Err(Error(format!("package {package} for the host has no {file}, or no loader came with it")));
+        };
+        let mut command = Command::new(loader);
+        let libraries = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"].map(|l| root.join(l).display().to_string()).join(":");
+        command.arg("--library-path").arg(libraries).arg(program).env("PYTHONHOME", root.join("usr"));
+        Ok(command)
+    }
 }
 
 /// The kernels in C, made.
@@ -375,12 +395,12 @@ impl UserBench {
         Ok([with(Emulator::Qemu)?, with(Emulator::Emu)?])
     }
 
-    /// Measures a program of a package: the whole process, translation of its code with it.
+    /// Measures a program of a package: the whole process, translation of its code with it; and beside it the host's own such program, which
+    /// must write the same.
     pub fn real(&self, real: &Real, rounds: usize) -> Result<Row> {
         let (root, program) = real.place(self.guest)?;
         let mut row = self.row(real.name, real.class, String::new());
-        let make = |c: &mut Command| {
-            c.arg("-L").arg(&root).arg(&program);
+        let arguments = |c: &mut Command| {
             for word in real.arguments {
                 match *word {
                     "{text}" => c.arg(&self.inputs.text),
@@ -390,11 +410,26 @@ impl UserBench {
                 };
             }
         };
+        let make = |c: &mut Command| {
+            c.arg("-L").arg(&root).arg(&program);
+            arguments(c);
+        };
         let output = |done: &Finished| {
-            let sum = done.stdout.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3));
+            // A compiler writes the version of its package.
+            let lines = done.stdout.split(|b| *b == b'\n').filter(|l| !l.starts_with(b"\t.ident"));
+            let sum = lines.flatten().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3));
             (!done.stdout.is_empty()).then(|| format!("{sum:016x}"))
         };
         self.pairs(&mut row, rounds, [0.0; 2], make, output)?;
+        for _ in 0..rounds {
+            let mut command = real.native(self.guest)?;
+            arguments(command.env("LC_ALL", "C").env("PYTHONHASHSEED", "0").stdin(std::process::Stdio::null()));
+            let done = process::run(&mut command, LIMIT)?;
+            match output(&done).filter(|_| done.code == Some(0)) {
+                Some(sum) if sum == row.checksum => row.native_s.push(done.cpu.as_secs_f64()),
+                _ => return Err(Error(format!("{}: the host's own writes something else: {:?} {}", row.name, done.code, done.errors()))),
+            }
+        }
         Ok(row)
     }
 }
