@@ -685,6 +685,7 @@ impl Machine {
     /// Blocks of a physical page are thrown away, whatever its bytes.
     pub fn drop_code(&self, pa: u64) {
         if self.code.invalidate(pa) {
+            self.unlink_page(pa);
             for cpu in &self.cpus {
                 cpu.post(Request::ForgetCode(pa & !4095));
             }
@@ -702,11 +703,18 @@ impl Machine {
             return false;
         }
         let page = pa & !4095;
+        self.unlink_page(page);
         by.forget_code_of(page);
         for other in self.cpus.iter().filter(|o| o.index != by.index) {
             other.post(Request::ForgetCode(page));
         }
         by.executes(page)
+    }
+    /// A program's code of a page is in the index no more.
+    fn unlink_page(&self, pa: u64) {
+        if let Some(native) = self.native.as_ref().filter(|_| self.user.is_some()) {
+            native.unlink_page(self, pa);
+        }
     }
     /// All code may have changed.
     pub fn forget_all_code(&self) {

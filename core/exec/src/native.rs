@@ -379,13 +379,21 @@ impl Native {
 
     /// Patches a jump to go to the code at a place, if there is any. The CPU that asks has come from the jump, and not been seen at the dispatcher
     /// since.
-    pub fn link(&self, m: &Machine, link: &Link, pa: u64, view: u64, key: u64) {
+    pub fn link(&self, m: &Machine, link: &Link, pa: u64, view: u64, key: u64, elsewhere: bool) {
         let mut cache = self.cache.lock().unwrap_or_else(|e| e.into_inner());
         // Whoever throws a chunk away holds the lock: the links into it are undone later, or its blocks are out of the index already.
         if let Some(block) = m.code.find_native(pa, view, key) {
             let site = core::ptr::from_ref(link).addr().wrapping_add_signed(link.site as isize);
-            cache.link(site, link.unlinked, block.code, block.into);
+            cache.link(site, link.unlinked, block.code, block.into, elsewhere.then_some(pa / PAGE_SIZE));
             self.links.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    /// Code of a page, which is in the index no more, is not come to from other pages either.
+    pub(crate) fn unlink_page(&self, m: &Machine, pa: u64) {
+        let unlinked = self.cache.lock().unwrap_or_else(|e| e.into_inner()).unlink_page(pa / PAGE_SIZE);
+        if unlinked.is_err() {
+            // What the jumps are in is not come to then.
+            m.forget_all_code();
         }
     }
 
@@ -661,7 +669,7 @@ unsafe extern "C" fn link(cpu: *mut CpuHeader, link: *const Link) -> usize {
             LinkBase::MOVES => (*cpu.cast::<u8>().add(v.layout_of().exchange as usize).cast::<Exchange>()).page,
             va => va,
         };
-        (*cpu).pc = page | u64::from((*link).offset);
+        (*cpu).pc = page.wrapping_add((*link).offset as u64);
         ((m, v), &*link, &*base)
     };
     v.link(m, link, base);

@@ -804,12 +804,13 @@ impl Vcpu {
         // SAFETY: this is the CPU's thread.
         let (pc, mode) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key) };
         let Ok((pa, attrs)) = self.fetch(machine, pc, mode) else { return };
-        // The page may be another one by now than that from which the code was made that this CPU is leaving.
+        // The page may be another one by now than that from which the code was made that this CPU is leaving. A program's are what they are.
         let key = self.block_key(mode, attrs);
-        if pa & !(PAGE_SIZE - 1) == base.origin && key == base.key {
+        if (machine.user.is_some() || pa & !(PAGE_SIZE - 1) == base.origin) && key == base.key {
             // Code that moves is where it is already.
             let view = if base.va == LinkBase::MOVES { moving(pc) } else { fixed(pc) };
-            native.link(machine, link, pa, view, key);
+            let elsewhere = pa & !(PAGE_SIZE - 1) != base.origin;
+            native.link(machine, link, pa, view, key, elsewhere);
         }
     }
 

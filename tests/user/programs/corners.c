@@ -377,6 +377,68 @@ static const char *code_that_changes(void) {
     return 0;
 }
 
+static sigjmp_buf out;
+static void back_out(int s) {
+    siglongjmp(out, s);
+}
+// Code of one page calls that of another, many times with the same instruction, and the other changes, goes, and changes in a child only.
+static const char *code_of_another_page(void) {
+#if defined(__aarch64__)
+    // mov w0, #n; ret, and a page before: b .+4096
+    uint32_t code[3] = { 0x52800000, 0xd65f03c0, 0x14000400 };
+    const int shift = 5;
+#else
+    // li a0, n; ret, and a page before: j .+4096
+    uint32_t code[3] = { 0x00000513, 0x00008067, 0x0000106f };
+    const int shift = 20;
+#endif
+    uint32_t *pages = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *other = pages + 1024;
+    pages[0] = code[2];
+    other[0] = code[0] | 1 << shift;
+    other[1] = code[1];
+    CHECK(mprotect(pages, 8192, PROT_READ | PROT_EXEC) == 0);
+    __builtin___clear_cache((char *)pages, (char *)(pages + 2048));
+    function *call = (function *)pages;
+    for (int n = 0; n < 100000; n++) CHECK(call() == 1);
+    for (int n = 2; n < 100; n++) {
+        CHECK(mprotect(other, 4096, PROT_READ | PROT_WRITE) == 0);
+        other[0] = code[0] | n << shift;
+        CHECK(mprotect(other, 4096, PROT_READ | PROT_EXEC) == 0);
+        __builtin___clear_cache((char *)other, (char *)(other + 2));
+        CHECK(call() == n && call() == n);
+    }
+    for (int child = 0; child < 2; child++) {
+        pid_t p = fork();
+        if (p == 0) {
+            for (int n = 200; n < 210; n++) {
+                mprotect(other, 4096, PROT_READ | PROT_WRITE);
+                other[0] = code[0] | n << shift;
+                mprotect(other, 4096, PROT_READ | PROT_EXEC);
+                __builtin___clear_cache((char *)other, (char *)(other + 2));
+                if (call() != n) _exit(1);
+            }
+            _exit(23);
+        }
+        CHECK(call() == 99);
+        CHECK(wait_for(p) == 23 && call() == 99);
+    }
+    struct sigaction a = { .sa_handler = back_out, .sa_flags = SA_NODEFER }, old;
+    sigaction(SIGSEGV, &a, &old);
+    mprotect(other, 4096, PROT_READ);
+    int seen = sigsetjmp(out, 1);
+    if (!seen) call();
+    CHECK(seen == SIGSEGV);
+    mprotect(other, 4096, PROT_READ | PROT_EXEC);
+    CHECK(call() == 99);
+    munmap(other, 4096);
+    seen = sigsetjmp(out, 1);
+    if (!seen) call();
+    CHECK(seen == SIGSEGV);
+    sigaction(SIGSEGV, &old, 0);
+    munmap(pages, 4096);
+    return 0;
+}
+
 static char alternate[65536];
 static volatile int depth, on_alternate;
 static void deep(int s) {
@@ -392,7 +454,6 @@ __attribute__((noinline)) static int recurse(int n) {
     return endless ? recurse(n + 1) + room[n & 4095] : 0;
 }
 static volatile int overflow_seen;
-static sigjmp_buf out;
 static void overflowed(int s) {
     overflow_seen = s;
     siglongjmp(out, 1);
@@ -499,7 +560,8 @@ int main(int argc, char **argv) {
         { "programs by descriptors", exec_descriptor }, { "many arguments", many_arguments }, { "scripts", script_with_a_relative_interpreter },
         { "refused", refused_cleanly }, { "descriptors", descriptors }, { "descriptors of processes", process_descriptors },
         { "a timer's thread", timer_in_a_thread }, { "owners that die", owner_death }, { "mappings", mappings },
-        { "a handler that jumps", handler_that_jumps }, { "misaligned atomics", misaligned_atomics }, { "code that changes", code_that_changes }, { "stacks of signals", stacks_of_signals },
+        { "a handler that jumps", handler_that_jumps }, { "misaligned atomics", misaligned_atomics }, { "code that changes", code_that_changes },
+        { "code of another page", code_of_another_page }, { "stacks of signals", stacks_of_signals },
         { "privileges", privileges }, { "limits", limits },
         { "returns with tags", returns_with_tags },
     };

@@ -31,7 +31,7 @@ fn corners() {
             let done = run_for(300, engine, None, program, &[] as &[&str]).unwrap();
             let text = done.text();
             let wrong: Vec<&str> = text.lines().filter(|l| !l.ends_with(": ok")).collect();
-            assert!(wrong.is_empty() && text.lines().count() == 16 && done.code == Some(0), "{engine:?} {}: {:?}\n{text}\n{}", program.display(), done.code, done.errors());
+            assert!(wrong.is_empty() && text.lines().count() == 17 && done.code == Some(0), "{engine:?} {}: {:?}\n{text}\n{}", program.display(), done.code, done.errors());
         }
         // A signal for a thread that has only just begun.
         for n in 0..if full() { 500 } else { 20 } {

@@ -7,6 +7,7 @@
 use crate::asm::Asm;
 use rustix::fs::MemfdFlags;
 use rustix::mm::{MapFlags, ProtFlags};
+use std::collections::HashMap;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -47,6 +48,8 @@ pub struct CodeCache {
     unpatched: u32,
     /// Jumps into each chunk that were patched.
     links: Vec<Vec<Patched>>,
+    /// Those of them that lie in another guest page than the code that they go to, by the number of that.
+    from_elsewhere: HashMap<u64, Vec<Patched>>,
     /// How often each chunk was given back.
     releases: Vec<u32>,
 }
@@ -91,7 +94,7 @@ impl CodeCache {
         let free = (1..(len / chunk) as u32).rev().collect();
         let chunks = len / chunk;
         let (links, releases) = (vec![Vec::new(); chunks], vec![0; chunks]);
-        Ok(CodeCache { write, execute, len, chunk, free, current: 0, used: 0, ready: 0, order: [0].into(), targets: Vec::new(), borrowed: false, lent: false, unpatched: 0, links, releases })
+        Ok(CodeCache { write, execute, len, chunk, free, current: 0, used: 0, ready: 0, order: [0].into(), targets: Vec::new(), borrowed: false, lent: false, unpatched: 0, links, from_elsewhere: HashMap::new(), releases })
     }
     /// Makes an address known under the next number.
     pub fn add_target(&mut self, address: usize) -> u32 {
@@ -195,12 +198,18 @@ impl CodeCache {
         self.free.push(chunk);
         self.releases[chunk as usize] += 1;
         self.links[chunk as usize] = Vec::new();
+        let (releases, size) = (&self.releases, self.chunk);
+        self.from_elsewhere.retain(|_, jumps| {
+            jumps.retain(|p| releases[p.site as usize / size] == p.releases);
+            !jumps.is_empty()
+        });
     }
-    /// Patches a jump, by the address of its displacement, to go to `target`, which goes on in the chunk `into`; `unlinked` is what `unlink` makes of it. They lie in chunks that
-    /// nobody has condemned, or the jump in one that a CPU, the caller's, is still in.
+    /// Patches a jump, by the address of its displacement, to go to `target`, which goes on in the chunk `into`; `unlinked` is what `unlink` makes
+    /// of it. They lie in chunks that nobody has condemned, or the jump in one that a CPU, the caller's, is still in. `page`: the number of the
+    /// target's guest page, if `unlink_page` shall know the jump.
     /// Nothing is patched in memory that another process executes as well: what is valid here need not be there. A process that lives on long
     /// enough to ask often gets memory of its own for it.
-    pub fn link(&mut self, site: usize, unlinked: i32, target: usize, into: u32) {
+    pub fn link(&mut self, site: usize, unlinked: i32, target: usize, into: u32, page: Option<u64>) {
         if self.borrowed || self.lent {
             self.unpatched += 1;
             if self.unpatched < UNPATCHED_MAX || self.own().is_err() {
@@ -213,6 +222,9 @@ impl CodeCache {
         self.links[chunk].push(patched);
         if into as usize != chunk {
             self.links[into as usize].push(patched);
+        }
+        if let Some(page) = page {
+            self.from_elsewhere.entry(page).or_default().push(patched);
         }
         self.patch(site_at, (target as isize - (site + 4) as isize) as i32);
     }
@@ -258,6 +270,20 @@ impl CodeCache {
                 self.patch(p.site as usize, p.unlinked);
             }
         }
+    }
+    /// Patches the jumps from other guest pages to code of a page back, by its number, for that code holds no longer. CPUs may be on their way
+    /// still. An error: the memory is another process's too, and there is no other to be had.
+    pub fn unlink_page(&mut self, page: u64) -> Result<(), rustix::io::Errno> {
+        let Some(jumps) = self.from_elsewhere.remove(&page) else { return Ok(()) };
+        if self.borrowed || self.lent {
+            self.own()?;
+        }
+        for p in jumps {
+            if self.releases[p.site as usize / self.chunk] == p.releases {
+                self.patch(p.site as usize, p.unlinked);
+            }
+        }
+        Ok(())
     }
     fn patch(&mut self, site: usize, displacement: i32) {
         assert!(site + 4 <= self.len && site.is_multiple_of(4), "a displacement to patch at offset {site:#x}");
@@ -309,13 +335,34 @@ mod tests {
         let before = cache.bytes(placed.address, 64).to_vec();
         cache.forked(false);
         for _ in 1..UNPATCHED_MAX {
-            cache.link(site, 0, target, placed.chunk);
+            cache.link(site, 0, target, placed.chunk, None);
         }
         assert_eq!(cache.bytes(placed.address, 64), before);
-        cache.link(site, 0, target, placed.chunk);
+        cache.link(site, 0, target, placed.chunk, None);
         assert_eq!(cache.bytes(site, 4), 28i32.to_le_bytes());
         assert_eq!(cache.bytes(placed.address, 16), &before[..16], "the rest was copied");
         cache.unlink(placed.chunk);
         assert_eq!(cache.bytes(site, 4), [0; 4]);
+    }
+
+    /// Jumps to code of a page from elsewhere are patched back with it, in a forked process in memory of its own.
+    #[test]
+    fn jumps_from_other_pages_are_patched_back() {
+        let mut cache = CodeCache::new(4 * CHUNK).expect("executable memory");
+        let mut asm = Asm::default();
+        asm.code.resize(64, 0x90);
+        let placed = cache.place(&asm).expect("room");
+        let sites = [0, 16, 32].map(|o| placed.address + o);
+        let now = |cache: &CodeCache| sites.map(|s| i32::from_le_bytes(cache.bytes(s, 4).try_into().unwrap()));
+        for (site, page) in sites.into_iter().zip([None, Some(7), Some(8)]) {
+            cache.link(site, 1, placed.address + 48, placed.chunk, page);
+        }
+        assert_eq!(now(&cache), [44, 28, 12]);
+        cache.unlink_page(7).expect("memory is its own");
+        assert_eq!(now(&cache), [44, 1, 12]);
+        cache.forked(true);
+        cache.unlink_page(7).expect("nothing to do");
+        cache.unlink_page(8).expect("memory");
+        assert_eq!(now(&cache), [44, 1, 1]);
     }
 }

@@ -134,7 +134,7 @@ impl Lowering<'_> {
         self.asm.lea_label(RAX, data);
         self.asm.jmp_outside(self.thunks.link);
         let here = self.asm.here().next_multiple_of(4);
-        let offset = pc as u32 & ((1 << self.f.tlb.page_bits) - 1);
+        let offset = pc.wrapping_sub(self.page) as u32;
         self.asm.words(data, base, [site.wrapping_sub(here), unlinked, offset]);
     }
 
@@ -254,10 +254,12 @@ impl Lowering<'_> {
         entry
     }
 
-    /// The key of a link to `pc` in a mode: `None` if it lies in another page, whose translation may change alone.
+    /// The key of a link to `pc` in a mode: `None` if it lies in another page, whose translation may change alone. A program's pages have none: who
+    /// throws code away there takes back the jumps to it from other pages.
     fn link_key(&self, pc: u64, mode: Option<u64>) -> Option<u64> {
         let same_page = (pc ^ self.page) >> self.f.tlb.page_bits == 0;
-        mode.filter(|_| same_page).map(|mode| mode ^ self.mode ^ self.key)
+        let near = i32::try_from(pc.wrapping_sub(self.page) as i64).is_ok();
+        mode.filter(|_| same_page || near && self.f.direct.is_some()).map(|mode| mode ^ self.mode ^ self.key)
     }
 
     /// Goes to a constant address outside of the region, in a mode if that is known: by a jump that is patched once the target is known, if it

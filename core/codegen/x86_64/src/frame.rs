@@ -240,8 +240,8 @@ pub struct Link {
     pub site: i32,
     /// The displacement while it is not patched.
     pub unlinked: i32,
-    /// Address of the target within its page, that of the jump.
-    pub offset: u32,
+    /// From the page of the jump to the target, which lies in the same one but in programs.
+    pub offset: i32,
 }
 
 /// What links of a region have in common.
