@@ -115,6 +115,8 @@ struct Page {
     from: Places,
     /// Stores beside those bytes.
     beside: u32,
+    /// Some of it is right only while nobody else sees the guest's memory.
+    alone: bool,
 }
 
 /// A page that was written after code had been made from it.
@@ -263,13 +265,15 @@ impl CodeIndex {
         }
     }
     /// Adds generated code made from the bytes `from` of the page of `pa` for a view; what is there already stays, unless what comes is hot and
-    /// it is not, which `replaced` is told of. False if code was invalidated since `generation` was asked for: it may be of old bytes that nobody watches any more, and is not kept.
+    /// it is not, which `replaced` is told of. With `alone` it is right only while nobody else sees the guest's memory: see `drop_alone`. False if
+    /// code was invalidated since `generation` was asked for: it may be of old bytes that nobody watches any more, and is not kept.
+    #[allow(clippy::too_many_arguments)]
     pub fn insert_native(
         &self,
         pa: u64,
         view: u64,
         mode: u64,
-        from: &Places,
+        (from, alone): (&Places, bool),
         made: impl Iterator<Item = NativeBlock>,
         generation: u64,
         replaced: &mut Replaced,
@@ -280,6 +284,7 @@ impl CodeIndex {
         }
         let page = shard.pages.entry(pa >> 12).or_insert_with(|| Page { at: view, ..Page::default() });
         page.from.add_all(from);
+        page.alone |= alone;
         page.beside = 0;
         let count = page.add(view, mode, made, replaced);
         self.translated.fetch_add(count, Ordering::Relaxed);
@@ -421,6 +426,21 @@ impl CodeIndex {
             });
         }
     }
+    /// Invalidates the pages with code that is right only while nobody else sees the guest's memory; their addresses. What is kept may have
+    /// patched jumps to them.
+    pub fn drop_alone(&self) -> Vec<u64> {
+        let mut pages = Vec::new();
+        for (shard, generation) in self.shards.iter().zip(&self.generations) {
+            let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
+            // What is being made may be such code.
+            generation.fetch_add(1, Ordering::SeqCst);
+            for (number, page) in shard.pages.extract_if(|_, page| page.alone) {
+                self.drop_page(page);
+                pages.push(number << 12);
+            }
+        }
+        pages
+    }
     /// Invalidates everything.
     pub fn clear(&self) {
         for (shard, generation) in self.shards.iter().zip(&self.generations) {
@@ -477,24 +497,24 @@ mod tests {
         let block = |offset, chunk| NativeBlock { code: 0x10_0000 + usize::from(offset), chunk, into: chunk, insns: 1, offset, entry: offset, hot: false };
         let (from, mut none) = (Places::default(), Replaced::new());
         let made = [block(0x20, 1), block(0x10, 1), block(0x18, 2), block(0x20, 3)];
-        assert!(index.insert_native(0x1010, 0x8000, 1, &from, made.into_iter(), 0, &mut none));
+        assert!(index.insert_native(0x1010, 0x8000, 1, (&from, false), made.into_iter(), 0, &mut none));
         assert_eq!(index.find_native(0x1018, 0x8000, 1), Some(block(0x18, 2)));
         assert_eq!(index.find_native(0x1020, 0x8000, 1), Some(block(0x20, 1)), "the first one stays");
         assert_eq!([(0x1018, 0x8000, 2), (0x1018, 0x9000, 1), (0x101c, 0x8000, 1)].map(|(pa, view, mode)| index.find_native(pa, view, mode)), [None; 3]);
         let (mut replaced, hot) = (Replaced::new(), NativeBlock { hot: true, code: 1, ..block(0x18, 2) });
         let also = NativeBlock { hot: true, ..block(0x28, 2) };
-        assert!(index.insert_native(0x1018, 0x8000, 1, &from, [hot, also].into_iter(), 0, &mut replaced));
+        assert!(index.insert_native(0x1018, 0x8000, 1, (&from, false), [hot, also].into_iter(), 0, &mut replaced));
         assert_eq!(replaced, [(block(0x18, 2).code, hot)], "hot code comes in the place of other code");
         assert_eq!(index.find_native(0x1018, 0x8000, 1), Some(hot));
         let again = NativeBlock { code: 2, ..hot };
-        assert!(index.insert_native(0x1018, 0x8000, 1, &from, [again].into_iter(), 0, &mut none));
+        assert!(index.insert_native(0x1018, 0x8000, 1, (&from, false), [again].into_iter(), 0, &mut none));
         assert_eq!(index.find_native(0x1018, 0x8000, 1), Some(hot), "but once");
         let mut places = Places::default();
         index.places(0x1000, 0x8000, 1, &mut places);
         assert_eq!([0x10, 0x18, 0x20, 0x1c].map(|at| places.has(at)), [true, true, true, false]);
         assert!(!index.elsewhere(0x1000, 0x8fff) && index.elsewhere(0x1000, 0x9000) && index.elsewhere(0x1000, 0x8000));
         let code = block(0x30, 5);
-        assert!(index.insert_native(0x1030, moving(0x9030), 1, &from, [code].into_iter(), 0, &mut none));
+        assert!(index.insert_native(0x1030, moving(0x9030), 1, (&from, false), [code].into_iter(), 0, &mut none));
         let entry = NativeBlock { chunk: 4, ..code };
         assert!(index.insert_entry(0x1030, 0x9030, 1, entry, 0, code, &mut none));
         assert_eq!(index.find_native(0x1030, fixed(0x9030), 1), Some(entry));
@@ -507,7 +527,7 @@ mod tests {
         assert!(none.is_empty());
         let before = index.generation(0x1000);
         assert!(index.invalidate(0x1000) && !index.invalidate(0x1000));
-        assert!(!index.insert_native(0x1010, 0x8000, 1, &from, made.into_iter(), before, &mut none));
+        assert!(!index.insert_native(0x1010, 0x8000, 1, (&from, false), made.into_iter(), before, &mut none));
         assert_eq!(index.find_native(0x1018, 0x8000, 1), None);
     }
 
@@ -518,7 +538,7 @@ mod tests {
         from.add_range(0x100, 0x20);
         let make = || {
             let block = NativeBlock { code: 1, chunk: 0, into: 0, insns: 1, offset: 0x100, entry: 0x100, hot: false };
-            assert!(index.insert_native(0x1100, 0x8000, 0, &from, [block].into_iter(), index.generation(0x1100), &mut Replaced::new()));
+            assert!(index.insert_native(0x1100, 0x8000, 0, (&from, false), [block].into_iter(), index.generation(0x1100), &mut Replaced::new()));
         };
         let change = |pa, len| {
             let mut cleared = false;

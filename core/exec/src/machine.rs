@@ -719,6 +719,17 @@ impl Machine {
     /// All code may have changed.
     pub fn forget_all_code(&self) {
         self.code.clear();
+        self.code_forgotten();
+    }
+    /// Takes back the code that was made for a program that is alone.
+    pub(crate) fn forget_code_of_one(&self) {
+        for page in self.code.drop_alone() {
+            self.unlink_page(page);
+        }
+        self.code_forgotten();
+    }
+    /// Code has left the index: CPUs forget the ways that they know.
+    fn code_forgotten(&self) {
         if let Some(native) = &self.native {
             native.epoch.fetch_add(1, Ordering::SeqCst);
         }

@@ -31,7 +31,7 @@ impl Lowering<'_> {
     }
     /// Before a load-acquire: what store-releases have written is visible.
     pub(crate) fn wait_for_releases(&mut self) {
-        if self.alone || self.fenced {
+        if self.fenced || self.alone() {
             return;
         }
         let released = self.released();
@@ -43,21 +43,21 @@ impl Lowering<'_> {
     }
     /// Behind a store-release.
     pub(crate) fn note_release(&mut self) {
-        if !self.alone {
+        if !self.alone() {
             let released = self.released();
             self.asm.mov_mi(Size::B, released, 1);
         }
     }
     /// Behind a fence.
     pub(crate) fn releases_done(&mut self) {
-        if !self.alone {
+        if !self.alone() {
             let released = self.released();
             self.asm.mov_mi(Size::B, released, 0);
         }
         self.fenced = true;
     }
     pub(crate) fn lock_prefix(&mut self) {
-        if !self.alone {
+        if !self.alone() {
             self.asm.lock();
         }
     }
@@ -149,7 +149,7 @@ impl Lowering<'_> {
         let (expected, bytes) = (self.header(self.f.header.monitor_value), self.header(self.f.header.monitor_size));
         self.asm.mov_rm(Size::Q, RAX, expected);
         self.asm.mov_mi(Size::D, bytes, 0);
-        if self.alone {
+        if self.alone() {
             let differs = self.asm.label();
             self.asm.alu_mr(Alu::Cmp, width, host, RAX);
             self.asm.jcc(Cc::NE, differs);
@@ -201,7 +201,7 @@ impl Lowering<'_> {
         let (slow, back) = (self.asm.label(), self.asm.label());
         self.look_up(address, size, flags.view_index(), true, size, [t1, t2], slow);
         let host = self.host_address(address, t2);
-        if self.alone {
+        if self.alone() {
             // `cmpxchg` takes three times as long even without a lock. Like that, this stores what was there if it differs.
             self.asm.movzx_rm(width, t1, host);
             self.asm.alu_rr(Alu::Cmp, width, t1, RAX);
@@ -217,7 +217,7 @@ impl Lowering<'_> {
 
     fn read_modify_write(&mut self, op: &Op, size: u32, flags: MemFlags) {
         let width = Size::bits(size * 8);
-        let alone = self.alone;
+        let alone = self.alone();
         self.take(RAX);
         let v = self.gpr(op.b);
         let address = self.address(op, 0);

@@ -630,7 +630,7 @@ impl Lowering<'_> {
             self.asm.mov_ri(RSI, op.aux.into());
             self.asm.call_outside(self.thunks.fence);
             self.raises = false;
-        } else if op.aux & fence::ST_LD != 0 && !self.fenced && !(self.alone && self.f.direct.is_some()) {
+        } else if op.aux & fence::ST_LD != 0 && !self.fenced && !(self.f.direct.is_some() && self.alone()) {
             // All else the host orders by itself. (A program has no devices that could see what it does when.)
             self.asm.full_fence();
             self.releases_done();

@@ -101,7 +101,7 @@ impl Lowering<'_> {
             let a = self.load_dst(wl).unwrap_or_else(|| self.temp());
             let b = self.load_dst(if wh == wl { NO_PIN } else { wh }).unwrap_or(t);
             self.direct_align(address, align, t, slow);
-            if !self.alone && flags.has(MemFlags::ATOMIC16) {
+            if flags.has(MemFlags::ATOMIC16) && !self.alone() {
                 self.touch(slow);
                 self.asm.movups_rm(15, address);
                 self.asm.mov_rx(Size::Q, a, 15);
@@ -220,7 +220,7 @@ impl Lowering<'_> {
         self.asm.alu_rm(Alu::Cmp, Size::Q, t, at);
         self.asm.jcc(Cc::NE, slow);
         self.asm.mov_rm(Size::Q, RAX, expected);
-        if self.alone {
+        if self.alone() {
             // What it may not do if memory has changed it does not even try.
             let differs = self.asm.label();
             self.touch(slow);
@@ -262,7 +262,7 @@ impl Lowering<'_> {
         let (slow, back, cold) = (self.asm.label(), self.asm.label(), self.asm.label());
         self.direct_align(address, size, t, slow);
         match (c, op.imm) {
-            (Code::Cas, _) if self.alone => {
+            (Code::Cas, _) if self.alone() => {
                 // What is written if it differs is what was there; rax is wanted until nothing can fault any more.
                 let new = self.temp();
                 self.touch(slow);
@@ -279,7 +279,7 @@ impl Lowering<'_> {
                 self.asm.lock();
                 self.asm.cmpxchg(width, address, v);
             }
-            (_, rmw::SWAP) if self.alone => {
+            (_, rmw::SWAP) if self.alone() => {
                 self.touch(slow);
                 self.asm.movzx_rm(width, RAX, address);
                 self.touch(slow);
@@ -290,7 +290,7 @@ impl Lowering<'_> {
                 self.touch(slow);
                 self.asm.xchg_mr(width, address, RAX);
             }
-            (_, rmw::ADD) if !self.alone => {
+            (_, rmw::ADD) if !self.alone() => {
                 self.asm.movzx_rr(width, RAX, v);
                 self.touch(slow);
                 self.asm.lock();
@@ -303,7 +303,7 @@ impl Lowering<'_> {
                 self.asm.bind(again);
                 self.combine(kind, width, t, v);
                 self.touch(slow);
-                if self.alone {
+                if self.alone() {
                     self.asm.mov_mr(width, address, t);
                 } else {
                     self.asm.lock();

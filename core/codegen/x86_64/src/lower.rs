@@ -268,7 +268,9 @@ pub struct Lowering<'f> {
     pub(crate) unit_index: usize,
     pub(crate) loops: Option<(usize, usize)>,
     /// Nothing else touches guest memory, see [`Frame::alone`] and [`Direct::alone`](crate::direct::Direct::alone).
-    pub(crate) alone: bool,
+    alone: bool,
+    /// Code was made that is right only because of that.
+    relied: bool,
     /// See [`Frame::counts_loops`].
     pub(crate) counts_loops: bool,
     /// What went wrong in making the region, a mistake of the generator's.
@@ -340,6 +342,7 @@ impl<'f> Lowering<'f> {
             unit_index: 0,
             loops: None,
             alone: false,
+            relied: false,
             counts_loops: false,
             failure: None,
         }
@@ -360,6 +363,7 @@ impl<'f> Lowering<'f> {
         (self.origin, self.key) = (region.origin, region.key);
         self.counts_loops = self.f.counts_loops && !region.hot;
         self.alone = self.f.alone || self.f.direct.is_some_and(|d| d.alone.load(std::sync::atomic::Ordering::SeqCst));
+        self.relied = false;
         self.page = region.units[0].pc & !((1u64 << self.f.tlb.page_bits) - 1);
         self.expects = self.moves || returns_expected(self.page, self.f.tlb.page_bits.into());
         for u in region.units {
@@ -403,6 +407,15 @@ impl<'f> Lowering<'f> {
         self.failure.map_or(Ok(()), Err)
     }
 
+    /// Nobody else sees the guest's memory now. Code that asks is made for that.
+    pub(crate) fn alone(&mut self) -> bool {
+        self.relied |= self.alone;
+        self.alone
+    }
+    /// The region is right only as long as nobody else sees the guest's memory.
+    pub fn relies_on_being_alone(&self) -> bool {
+        self.relied
+    }
     /// Notes that the code that is being made is wrong: nothing that a guest does may end the emulator, and wrong code may not run either.
     pub(crate) fn fail(&mut self, what: &'static str) {
         self.failure = self.failure.or(Some(what));

@@ -405,11 +405,11 @@ impl User {
             self.direct.alone.store(true, Ordering::SeqCst);
         }
     }
-    /// Another thread or process will see the guest's memory: code whose accesses are plain is forgotten. The one thread that there is has
+    /// Another thread or process will see the guest's memory: code whose accesses are plain for that is forgotten, with its page. The one thread that there is has
     /// asked its kernel for that; it comes back by the dispatcher, and finds none of that code and no way back into it.
     pub fn share(&self, machine: &Machine) {
         if self.direct.alone.swap(false, Ordering::SeqCst) {
-            machine.forget_all_code();
+            machine.forget_code_of_one();
         }
     }
 
