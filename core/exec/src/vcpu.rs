@@ -834,6 +834,14 @@ impl Vcpu {
         }
     }
 
+    /// Makes generated code for a place of a program, if there is none and it is one to run. The CPU's own thread, outside of code.
+    pub(crate) fn make_ready(&self, machine: &Machine, pc: u64, mode: u64) {
+        if let Some(native) = machine.native.as_ref().filter(|n| !n.frame.unlinked && !machine.debugging()) {
+            // What cannot be fetched is of the child's memory alone.
+            let _ = self.find_code(machine, native, pc, mode);
+        }
+    }
+
     /// What to ask for; `None` if stores to the page are not seen.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn wanted(&self, machine: &Machine, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8, hot: bool) -> Option<Wanted> {
@@ -874,6 +882,9 @@ impl Vcpu {
         let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator(self.cluster));
         let made = generator.make(machine, self, native, wanted, moves);
         self.caches().generator = Some(generator);
+        if let Some(user) = &machine.user {
+            user.reports.note(wanted.pc, wanted.mode);
+        }
         made.unwrap_or_else(|e| {
             machine.crash(format!("the target plugin made an invalid block at {:#x}: {e}", wanted.pc));
             None

@@ -124,6 +124,22 @@ fn both_halves_of_a_fork_make_code() {
     assert_eq!(succeed(1800, Some(&root), &program, &[times, insns]), format!("{times} forks\n"));
 }
 
+/// What a child had to make code for is there for the next: their parent, which never does what they do, makes it before it forks again.
+#[test]
+fn children_inherit_what_their_siblings_made() {
+    let _ran = Ran::begin("four children that do the same");
+    let (program, root) = compiled("heirs", &[]).unwrap();
+    let done = run_for(120, &["--stats"], Some(&root), &program, &[] as &[&str]).unwrap();
+    assert_eq!(done.code, Some(0), "{}", done.errors());
+    let errors = done.errors();
+    let regions: Vec<u64> = errors.lines().filter_map(|l| l.strip_prefix("regions: ")?.trim().parse().ok()).collect();
+    let [first, .., parent] = regions[..] else { panic!("{errors}") };
+    println!("{regions:?} regions, the parent's last");
+    assert!(regions.len() == 5 && parent + 10 >= first, "{regions:?}");
+    // The interpreter has no part in it.
+    assert_eq!(run_for(300, ENGINES[1], Some(&root), &program, &[] as &[&str]).unwrap().code, Some(0));
+}
+
 #[test]
 fn threads_survive() {
     let times = if full() { 1000 } else { 20 };

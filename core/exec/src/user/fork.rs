@@ -1,7 +1,8 @@
 //! Forking: parent and child each go on with all of core in order.
 //!
 //! The calling thread holds every lock of core while the process forks, so that the child has none that a thread left behind which it does
-//! not have. Generated code is in shared memory: the child runs what is there, and moves to memory of its own before it makes more.
+//! not have. Generated code is in shared memory: the child runs what is there, and moves to memory of its own before it makes more. What it had
+//! to make is there for the next child: see [`reports`](super::reports).
 //!
 //! A vfork is a process of the host in the same memory. The thread that asks for one waits in the host's kernel, so the child has its CPU
 //! and what the host's C library keeps of a thread; only its stack is another.
@@ -17,6 +18,10 @@ use std::sync::atomic::Ordering;
 impl User {
     /// Forks. 0 in the child; else its process id, or an error number, negative.
     pub fn fork(&self, machine: &Machine, by: &Vcpu) -> i64 {
+        for (pc, mode) in self.reports.take() {
+            by.make_ready(machine, pc, mode);
+        }
+        self.reports.before_fork();
         let turn = lock(&self.changing);
         let mut idle = lock(&self.idle);
         let mut debug = machine.debug.state();
@@ -32,6 +37,7 @@ impl User {
         }
         drop(native);
         if pid == 0 {
+            self.reports.forked();
             idle.clear();
             machine.debug.forked(&mut debug);
             by.tid.store(super::own_tid(), Ordering::SeqCst);

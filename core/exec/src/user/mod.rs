@@ -12,6 +12,7 @@
 pub mod access;
 pub mod debug;
 mod fork;
+mod reports;
 mod signal;
 
 use crate::machine::{Machine, lock};
@@ -52,6 +53,8 @@ pub struct User {
     idle: Mutex<Vec<u32>>,
     /// Where the program's auxiliary vector lies, for debuggers.
     pub auxv: AtomicU64,
+    /// What forked children make code for.
+    pub(crate) reports: reports::Reports,
 }
 
 // SAFETY: `pages` points to atomics that live as long as the process.
@@ -137,6 +140,7 @@ impl User {
             tagged: abi.is_some_and(|a| a.flags & LinuxAbi::TAGGED != 0),
             changing: Mutex::default(),
             idle: Mutex::default(),
+            reports: reports::Reports::default(),
             auxv: AtomicU64::new(0),
         })
     }
