@@ -37,7 +37,7 @@ classes! {
     "acquire, release, barriers" Some(4.0), Some(4.0), "acqrel";
     "system calls, system registers" None, Some(8.0), "svc" "sysreg";
     "TLB" None, Some(6.0), "tlb" "asid";
-    "page faults" None, Some(5.0), "fault";
+    "page faults, forks" Some(1.2), Some(5.0), "fault" "forks";
     "self-modifying code" Some(5.0), Some(5.0), "smc";
     "translation of fresh code" Some(3.0), Some(3.0), "fresh";
     "start of a program" Some(2.0), None, "start";
@@ -82,7 +82,7 @@ pub fn classes(rows: &[&Row], user: bool) -> Vec<Found> {
             class(c.name, aim, &|r| c.members.contains(&r.name.trim_start_matches("c.")));
         }
     }
-    class("real programs", 2.5, &|r| r.name != "start" && REAL.iter().any(|p| p.name == r.name));
+    class("real programs", 2.5, &|r| !["start", "forks"].contains(&r.name.as_str()) && REAL.iter().any(|p| p.name == r.name));
     class("boots of Debian", 2.5, &|r| Boot::ALL.iter().any(|b| b.name() == r.name));
     found
 }

@@ -127,6 +127,7 @@ print(sum(p.step() & 15 for _ in range(200000)))
 ";
 const PERL: &str = "my %c; my $s = 1; for (1..300000) { $s = ($s * 1103515245 + 12345) & 0x7fffffff; $c{$s % 1009} .= 'x' if $s & 1; } my $n = 0; \
                     for (sort keys %c) { $n += length $c{$_}; $n++ if /(\\d)\\1/ } print \"$n\\n\";";
+const FORKS: &str = "for ((i = 0; i < 100; i++)); do (exit 0); x=$(echo $i); done; for ((i = 0; i < 30; i++)); do echo $i | while read a; do :; done; done; echo $x";
 const LUA: &str = "local t = {} for i = 1, 200000 do t[i] = (i * 7919) % 100003 end table.sort(t) local s = 0 for i = 1, #t do s = s + t[i] * (i % 7) end \
                    local q = {} for i = 1, 60000 do q[#q + 1] = string.format('%d:%s', i, tostring(i * 2)) end print(s, #table.concat(q))";
 const SQL: &str = "create table t(a integer primary key, b integer, c text); with recursive n(i) as (select 1 union all select i + 1 from n where i < 60000) \
@@ -161,6 +162,7 @@ pub const REAL: &[Real] = &[
     Real { name: "sortfile", class: "sort", package: "coreutils", file: "usr/bin/sort", arguments: &["-S", "64M", "--parallel=1", "-k", "2,2n", "-k", "1", "{text}"] },
     Real { name: "cc1", class: "gcc's cc1 -O2", package: "cpp-12", file: "usr/lib/gcc/aarch64-linux-gnu/12/cc1", arguments: &["-quiet", "-O2", "{c}", "-o", "-"] },
     Real { name: "bash", class: "bash: arithmetic, arrays", package: "bash", file: "bin/bash", arguments: &["-c", BASH] },
+    Real { name: "forks", class: "bash: subshells, substitutions, pipes", package: "bash", file: "bin/bash", arguments: &["-c", FORKS] },
 ];
 
 /// Input files, made once.
