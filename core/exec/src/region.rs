@@ -165,13 +165,13 @@ pub struct Source<'a> {
 pub const NEXT_PAGE_BYTES: usize = 14;
 
 impl Machine {
-    /// What probably follows a page of code: for a program what does, else the next physical page.
+    /// What probably follows a page of code: for a program what does, if it may be executed, else the next physical page.
     pub(crate) fn guess_next_page<'a>(&self, cpu: &Vcpu, page: u64, bytes: &'a mut [u8; NEXT_PAGE_BYTES]) -> &'a [u8] {
         // Instructions of one size, at multiples of it, lie in one page.
         let next = page.wrapping_add(PAGE_SIZE);
         let known = cpu.arch.layout().insn_bytes < 4
             && match &self.user {
-                Some(user) => user.read_page(next, bytes),
+                Some(user) => user.fetch(next).is_ok() && user.read_page(next, bytes),
                 None => self.space.find(next).is_some_and(|h| h.window.readable().is_some()) && self.space.read(next, bytes) == 0,
             };
         if known { bytes } else { &[] }

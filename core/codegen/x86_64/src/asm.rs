@@ -377,6 +377,15 @@ impl Asm {
             _ => self.form(0, wide, false, &[0x63], dst, Rm::R(src)),
         }
     }
+    /// The same from memory; nothing is extended from 32 bits to 32.
+    pub fn movsx_rm(&mut self, from: Size, wide: bool, dst: Gpr, m: Mem) {
+        match from {
+            Size::B => self.form(0, wide, false, &[0x0f, 0xbe], dst, Rm::M(m)),
+            Size::W => self.form(0, wide, false, &[0x0f, 0xbf], dst, Rm::M(m)),
+            _ if wide => self.form(0, true, false, &[0x63], dst, Rm::M(m)),
+            _ => self.mov_rm(Size::D, dst, m),
+        }
+    }
     /// `lea dst, [m]`.
     pub fn lea(&mut self, size: Size, dst: Gpr, m: Mem) {
         self.form(0, size == Size::Q, false, &[0x8d], dst, Rm::M(m));

@@ -780,6 +780,7 @@ impl Lowering<'_> {
                     match result {
                         AccessResult::Nothing => {}
                         AccessResult::Gpr(r) => self.asm.mov_rm(Size::Q, r, from),
+                        AccessResult::Signed { r, size, wide } => self.asm.movsx_rm(Size::bits(size * 8), wide, r, from),
                         AccessResult::Two(a, b) => {
                             self.asm.mov_rm(Size::Q, a, from);
                             self.asm.mov_rm(Size::Q, b, from.plus(8));

@@ -143,14 +143,24 @@ impl Lowering<'_> {
             self.xown(op.dst, x);
             return;
         }
-        let want = self.fact(op.dst).want;
+        let (dst, signed) = self.extended(op, ops);
+        let want = self.fact(dst).want;
         let d = self.load_dst(want).unwrap_or(t);
         self.direct_align(address, align, t, slow);
         self.touch(slow);
-        self.asm.movzx_rm(Size::bits(size * 8), d, address);
-        self.beside((slow, back), address, site, AccessResult::Gpr(d), t);
+        let result = match signed {
+            Some(wide) => {
+                self.asm.movsx_rm(Size::bits(size * 8), wide, d, address);
+                AccessResult::Signed { r: d, size, wide }
+            }
+            None => {
+                self.asm.movzx_rm(Size::bits(size * 8), d, address);
+                AccessResult::Gpr(d)
+            }
+        };
+        self.beside((slow, back), address, site, result, t);
         self.asm.bind(back);
-        self.done(op.dst, d, true);
+        self.done(dst, d, true);
     }
 
     fn direct_store(&mut self, op: &Op, size: u32, flags: MemFlags) {

@@ -300,6 +300,7 @@ impl Lowering<'_> {
         match result {
             AccessResult::Nothing => {}
             AccessResult::Gpr(r) => self.asm.mov_rm(Size::Q, r, slot),
+            AccessResult::Signed { r, size, wide } => self.asm.movsx_rm(Size::bits(size * 8), wide, r, slot),
             AccessResult::Two(a, b) => {
                 self.asm.mov_rm(Size::Q, a, slot);
                 self.asm.mov_rm(Size::Q, b, slot.plus(8));

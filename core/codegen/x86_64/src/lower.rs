@@ -170,6 +170,8 @@ pub(crate) enum Saved {
 pub(crate) enum AccessResult {
     Nothing,
     Gpr(Gpr),
+    /// Extended from `size` bytes with the sign, to 64 bits if `wide`, else to 32.
+    Signed { r: Gpr, size: u32, wide: bool },
     Two(Gpr, Gpr),
     Xmm(Xmm),
 }
@@ -498,8 +500,8 @@ impl<'f> Lowering<'f> {
             return true;
         }
         let f = &self.an.facts[op.dst as usize];
-        if matches!(code(op), Code::Lo64 | Code::Hi64 | Code::CmpEq | Code::CmpNe | Code::Add) && self.loc(op.dst) != Loc::None {
-            // The load before has made both halves; a floating-point comparison its conditions; a shift the sum that it is for.
+        if matches!(code(op), Code::Lo64 | Code::Hi64 | Code::SExt | Code::ZExt | Code::CmpEq | Code::CmpNe | Code::Add) && self.loc(op.dst) != Loc::None {
+            // The load before has made both halves, or the extended value; a floating-point comparison its conditions; a shift the sum that it is for.
             return false;
         }
         f.key == NO_KEY && (f.uses != 0 || f.makes != NO_KEY || op.flags() & (STICKY | WRITES | FAULTS | EFFECT | EXITS) != 0)

@@ -3,7 +3,7 @@
 //! An entry's tag is compared with the page of the access's *last* byte while the entry is chosen by its first, so that one comparison
 //! finds a missing translation, a missing permission, a slow page and an access that leaves its page.
 
-use crate::analyse::{NO_KEY, NO_PIN};
+use crate::analyse::{NO_KEY, NO_PIN, code};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Shift, Size, reg::*};
 use crate::groups::Member;
 use crate::frame::{CPU, Exchange, PINS, Site, TLB_ENTRY, TLB_ENTRY_BITS};
@@ -155,6 +155,7 @@ impl Lowering<'_> {
                 _ => self.asm.movd_rm(x, host),
             },
             Move::Scalar(d) => self.asm.movzx_rm(width, d, host),
+            Move::Signed(d, wide) => self.asm.movsx_rm(width, wide, d, host),
             Move::Store(StoreValue::Gpr(r)) => self.asm.mov_mr(width, host, r),
             Move::Store(StoreValue::Imm(i)) => self.asm.mov_mi(width, host, i),
             Move::Store(StoreValue::Two(a, b)) => {
@@ -253,6 +254,7 @@ impl Lowering<'_> {
         let spare = if member.is_some() { t1 } else { t2 };
         let both = self.halves_follow(op, ops).filter(|_| size == 16);
         let vector = size == 16 || op.shape != Shape::SCALAR || (op.ty.is_float() && size >= 4);
+        let (dst, signed) = self.extended(op, ops);
         let (what, result) = if let Some((low, high)) = both {
             let (wl, wh) = (self.fact(low).want, self.fact(high).want);
             let a = self.load_dst(wl).unwrap_or_else(|| self.temp());
@@ -262,9 +264,12 @@ impl Lowering<'_> {
             let x = self.xtemp();
             (Move::Vector(x), AccessResult::Xmm(x))
         } else {
-            let want = self.fact(op.dst).want;
+            let want = self.fact(dst).want;
             let d = self.load_dst(want).unwrap_or(spare);
-            (Move::Scalar(d), AccessResult::Gpr(d))
+            match signed {
+                Some(wide) => (Move::Signed(d, wide), AccessResult::Signed { r: d, size, wide }),
+                None => (Move::Scalar(d), AccessResult::Gpr(d)),
+            }
         };
         self.access(op, size, flags, address, member, [t1, t2], what, result);
         match (result, both) {
@@ -278,8 +283,27 @@ impl Lowering<'_> {
                 }
             }
             (AccessResult::Xmm(x), _) => self.xown(op.dst, x),
-            (AccessResult::Gpr(d), _) => self.done(op.dst, d, true),
+            (AccessResult::Gpr(d) | AccessResult::Signed { r: d, .. }, _) => self.done(dst, d, true),
             _ => {}
+        }
+    }
+
+    /// The value that a load of a scalar makes: what is loaded, or the extension behind it that is all it is for. If that has the sign: whether
+    /// it is one to 64 bits.
+    pub(crate) fn extended(&self, op: &Op, ops: &[Op]) -> (u32, Option<bool>) {
+        let fact = self.fact(op.dst);
+        let next = ops.get(self.at as usize + 1).filter(|next| {
+            matches!(code(next), Code::SExt | Code::ZExt)
+                && (next.a, next.aux) == (op.dst, u32::from(op.ty.0))
+                && matches!(op.ty, Ty::I8 | Ty::I16 | Ty::I32)
+                && matches!(next.ty, Ty::I32 | Ty::I64)
+                && (op.shape, next.shape) == (Shape::SCALAR, Shape::SCALAR)
+                && (fact.uses, fact.last) == (1, self.at + 1)
+                && self.fact(next.dst).uses != 0
+        });
+        match next.filter(|_| self.options.native) {
+            Some(next) => (next.dst, (code(next) == Code::SExt).then_some(next.ty == Ty::I64)),
+            None => (op.dst, None),
         }
     }
 
@@ -455,5 +479,7 @@ pub(crate) enum Move {
     Halves { a: Gpr, b: Gpr, whole: bool },
     Vector(u8),
     Scalar(Gpr),
+    /// With the sign, to 64 bits if that is set, else to 32.
+    Signed(Gpr, bool),
     Store(StoreValue),
 }

@@ -159,6 +159,11 @@ fn moves() {
         for r in [0, 5, 7, 8, 15] {
             accesses(check(Mnemonic::Movzx, &[g(Size::D, r), E::M(m)], |x| x.movzx_rm(Size::B, r, m)), Size::B);
             accesses(check(Mnemonic::Movzx, &[g(Size::D, r), E::M(m)], |x| x.movzx_rm(Size::W, r, m)), Size::W);
+            for (wide, to) in [(false, Size::D), (true, Size::Q)] {
+                accesses(check(Mnemonic::Movsx, &[g(to, r), E::M(m)], |x| x.movsx_rm(Size::B, wide, r, m)), Size::B);
+                accesses(check(Mnemonic::Movsx, &[g(to, r), E::M(m)], |x| x.movsx_rm(Size::W, wide, r, m)), Size::W);
+            }
+            accesses(check(Mnemonic::Movsxd, &[g(Size::Q, r), E::M(m)], |x| x.movsx_rm(Size::D, true, r, m)), Size::D);
             check(Mnemonic::Mov, &[g(Size::Q, r), E::M(m)], |x| x.movzx_rm(Size::Q, r, m));
             for s in WIDE {
                 check(Mnemonic::Lea, &[g(s, r), E::M(m)], |x| x.lea(s, r, m));

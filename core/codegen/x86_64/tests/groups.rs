@@ -167,6 +167,10 @@ fn model(block: &Block, cpu: &mut Cpu, memory: &mut [u8]) {
             Code::Lo64 => bits(value(op.a), 8),
             Code::Hi64 => value(op.a) >> 64,
             Code::ZExt => value(op.a),
+            Code::SExt => {
+                let shift = 128 - Ty(op.aux as u8).bits();
+                bits(((value(op.a) << shift) as i128 >> shift) as u128, bytes)
+            }
             Code::Load => (0..bytes as usize).fold(0, |v, i| v | u128::from(memory[(va(op.a) + i) % BYTES]) << (8 * i)),
             Code::Store => {
                 let raw = value(op.b).to_le_bytes();
@@ -242,6 +246,19 @@ fn random_block(rng: &mut Rng) -> Block {
                 } else if ty == Ty::I64 && shape == Shape::SCALAR {
                     b.set(WORD, PINNED + 8 * (3 + rng.below(6) as usize), v);
                     live.push(v);
+                } else if shape == Shape::SCALAR && matches!(ty, Ty::I8 | Ty::I16 | Ty::I32) && rng.below(4) != 0 {
+                    // Extended, sometimes with another use of what was loaded.
+                    let (code, wide) = (rng.pick(&[Code::SExt, Code::ZExt]), if ty == Ty::I32 { Ty::I64 } else { rng.pick(&[Ty::I32, Ty::I64]) });
+                    let e = b.push(Op { a: v, aux: ty.0.into(), ..blank(code, wide, Shape::SCALAR) });
+                    if rng.below(4) == 0 {
+                        b.set(Width::Bits(ty.bits()), RESULTS + FIELD * to, v);
+                    }
+                    if wide == Ty::I64 && rng.below(2) == 0 {
+                        b.set(WORD, PINNED + 8 * (3 + rng.below(6) as usize), e);
+                        live.push(e);
+                    } else {
+                        b.set(Width::Bits(wide.bits()), RESULTS + FIELD * (20 + rng.below(10) as usize), e);
+                    }
                 } else {
                     let width = if shape == Shape::SCALAR { ty.bits() } else { 128 };
                     b.set(Width::Bits(width), RESULTS + FIELD * to, v);

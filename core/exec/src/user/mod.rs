@@ -245,7 +245,7 @@ impl User {
     /// The kernel has changed pages.
     pub fn set_pages(&self, machine: &Machine, first: u64, bytes: u64, bits: u8) {
         let end = first.saturating_add(bytes).min(self.size);
-        let mut had_code = false;
+        let (mut had_code, mut lost) = (false, false);
         let mut turn = lock(&self.changing);
         turn.0.retain(|page, _| !(first..end).contains(page));
         {
@@ -265,6 +265,7 @@ impl User {
                 for i in from..to {
                     // SAFETY: there is a byte for each page of the window, and `to` is not beyond it.
                     let before = unsafe { (*self.pages.add(i)).swap(bits, Ordering::SeqCst) };
+                    lost |= i == from && before & !bits & page::EXEC != 0;
                     if before & page::CODE != 0 {
                         had_code = true;
                         // Whoever noted the code may have been between the kernel's change on the host and this.
@@ -272,6 +273,13 @@ impl User {
                     }
                 }
             }
+        }
+        // An instruction that begins in the page before may end in this one; code of it looks at the bytes, not at whether they may be executed.
+        if let Some(before) = first.checked_sub(PAGE_SIZE).filter(|before| lost && self.has_code(*before))
+            && machine.arch().layout().insn_bytes < 4
+        {
+            // Its bit stays: stores to it are looked at for nothing until the next one.
+            machine.drop_code(before & !(PAGE_SIZE - 1));
         }
         if had_code {
             if bytes / PAGE_SIZE <= 4096 {

@@ -67,7 +67,20 @@ pub fn translate(arch: &Riscv64, request: &BlockRequest<'_>, buf: &mut IrBuf) ->
                 let next = request.next_page.get();
                 let high = u16::from_le_bytes([next[0], next[1]]);
                 t.ir.insn_start(t.pc, 0);
-                t.call(helper::STRADDLE_IF_NOT, &[], high.into());
+                if arch.runs_linux_programs() {
+                    // Programs may read what they may execute; the page before one that may not be executed any more is translated again.
+                    let at = t.ir.address(t.pc.wrapping_add(2));
+                    let flags = t.mem();
+                    let found = t.ir.load(Ty::I16, at, 0, flags);
+                    let expected = t.ir.iconst(Ty::I16, high.into());
+                    let same = t.ir.eq(Ty::I16, found, expected);
+                    let on = t.ir.new_label();
+                    t.ir.brif(same, on);
+                    t.call(helper::STRADDLE, &[], helper::NO_HALF);
+                    t.ir.label(on);
+                } else {
+                    t.call(helper::STRADDLE_IF_NOT, &[], high.into());
+                }
                 t.begin(u32::from(low) | u32::from(high) << 16);
                 if !t.ended {
                     let next = t.next_pc();
