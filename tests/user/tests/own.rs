@@ -93,6 +93,25 @@ fn a_fault_in_a_pair_shows_the_flags_before_it() {
 }
 
 #[test]
+fn carries_go_over_accesses() {
+    let _ran = Ran::begin("carries over loads, stores and multiplications, with faults");
+    let (program, root) = compiled("carries", &["-O2"]).unwrap();
+    for (engine, mode, host, rounds) in [
+        (ENGINES[0], "", "", 4000u32),
+        (ENGINES[0], "hot", "", 4000),
+        (ENGINES[0], "cold", "", 4000),
+        (ENGINES[0], "hot", "x86-64-v2", 4000),
+        (ENGINES[0], "", "x86-64-v2", 4000),
+        (ENGINES[1], "", "", 512),
+    ] {
+        let mut command = emu_test_user::command(engine, Some(&root), &program, &[rounds.to_string()]).unwrap();
+        let done = emu_test_kit::process::run(command.env("EMU_JIT", mode).env("EMU_HOST", host), Duration::from_secs(120)).unwrap();
+        let want = format!("plain 0, closed 0, read-only 0, code 0, tags 0; {} faults\n", rounds / 16 * 2);
+        assert_eq!((done.text(), done.code), (want, Some(0)), "{engine:?} EMU_JIT={mode} EMU_HOST={host} {}", done.errors());
+    }
+}
+
+#[test]
 fn atomics_of_each_size() {
     let _ran = Ran::begin("atomics of each size, on pages that may be written and that may not");
     let (program, root) = compiled("lse", &[]).unwrap();

@@ -3,7 +3,7 @@
 
 use crate::asm::Cc;
 use crate::frame::Frame;
-use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, STICKY, Shape, Ty, WRITES, result_bits};
+use emu_ir::{Code, EFFECT, EXITS, FAULTS, MemFlags, NONE, Op, STICKY, Shape, Ty, WRITES, result_bits};
 
 /// No pin.
 pub const NO_PIN: u8 = 0xff;
@@ -119,19 +119,6 @@ fn is_zero(op: &Op) -> bool {
     op.code == Code::Const as u16 && op.imm == 0
 }
 
-/// True if the op's code leaves the host's flags alone.
-fn keeps_flags(op: &Op) -> bool {
-    match code(op) {
-        Code::InsnStart | Code::Const | Code::Address | Code::Branch => true,
-        Code::Get | Code::Set => op.shape == Shape::SCALAR && op.ty.bits() <= 64,
-        Code::Select => op.shape == Shape::SCALAR && matches!(op.ty, Ty::I32 | Ty::I64),
-        Code::Not => op.shape == Shape::SCALAR && matches!(op.ty, Ty::I32 | Ty::I64),
-        Code::ZExt => op.ty.bits() <= 64 && !op.ty.is_float(),
-        Code::Trunc => op.ty.bits() <= 64 && !op.ty.is_float() && op.ty != Ty::I1,
-        _ => false,
-    }
-}
-
 impl Analysis {
     /// Analyses a unit, whose instructions are counted at `counts`. `fuse` false: conditions are all computed into registers, values are
     /// written to fields where the `set` is. `live`: `live_after` is wanted.
@@ -193,7 +180,7 @@ impl Analysis {
             }
         }
         if fuse {
-            self.settle(ops, counts);
+            self.settle(ops, counts, f);
             self.wants(ops, f);
         }
     }
@@ -449,7 +436,7 @@ impl Analysis {
     }
 
     /// Decides which comparisons can stay in the flags, and takes back the rest.
-    fn settle(&mut self, ops: &[Op], counts: &[(u32, u32)]) {
+    fn settle(&mut self, ops: &[Op], counts: &[(u32, u32)], f: &Frame) {
         if self.keys.is_empty() {
             return;
         }
@@ -476,9 +463,12 @@ impl Analysis {
         let mut given_up = true;
         while std::mem::take(&mut given_up) {
             for k in 0..self.keys.len() {
-                if self.keys[k].lazy && !self.holds(ops, k, counts) {
-                    (self.keys[k].lazy, self.keys[k].producer) = (false, NONE);
+                if self.keys[k].lazy && !self.holds(ops, k, counts, f) {
                     given_up = true;
+                    if self.by_result(ops, k) {
+                        continue;
+                    }
+                    (self.keys[k].lazy, self.keys[k].producer) = (false, NONE);
                     if self.keys[k].kind == KeyKind::Adc {
                         self.spans(ops);
                     }
@@ -517,6 +507,24 @@ impl Analysis {
         }
     }
 
+    /// The flags of an operation do not last: those that its result has by itself can be made later by a look at that, if no others are asked for.
+    fn by_result(&mut self, ops: &[Op], k: usize) -> bool {
+        let key = self.keys[k];
+        if key.producer == NONE || !matches!(key.kind, KeyKind::Sub | KeyKind::Add | KeyKind::And) {
+            return false;
+        }
+        let simple = |i: &u32| {
+            let f = self.facts[ops[*i as usize].dst as usize];
+            usize::from(f.key) != k || matches!(f.cc, Cc::E | Cc::NE | Cc::S | Cc::NS)
+        };
+        if !self.conditions.iter().all(simple) {
+            return false;
+        }
+        let result = ops[key.producer as usize].dst;
+        self.keys[k] = Key { kind: KeyKind::And, a: result, b: result, producer: NONE, ..key };
+        true
+    }
+
     /// Notes where the flags of keys are needed: by ops that are not conditions of the same key themselves. `own` is the key of `op`, the `i`th.
     #[inline]
     fn needs(&mut self, op: &Op, i: u32, own: u16) {
@@ -544,7 +552,7 @@ impl Analysis {
     }
 
     /// True if the flags of a key, once made, stay until their last use.
-    fn holds(&self, ops: &[Op], k: usize, counts: &[(u32, u32)]) -> bool {
+    fn holds(&self, ops: &[Op], k: usize, counts: &[(u32, u32)], f: &Frame) -> bool {
         let key = self.keys[k];
         let from = if key.producer == NONE { key.first } else { key.producer + 1 };
         if from > key.first {
@@ -583,11 +591,40 @@ impl Analysis {
             };
             // What a floating-point comparison answers is there already.
             let answered = op.dst != NONE && self.facts[op.dst as usize].relation == key.a && key.kind == KeyKind::Float;
-            if condition != NONE && self.facts[condition as usize].key as usize != k || !(answered || keeps_flags(op)) {
+            if condition != NONE && self.facts[condition as usize].key as usize != k || !(answered || self.keeps_flags(ops, i, f)) {
                 return false;
             }
         }
         true
+    }
+
+    /// True if the code of the `i`th op leaves the host's flags alone, if somebody needs them ([`Lowering::flags_live`](crate::Lowering)).
+    fn keeps_flags(&self, ops: &[Op], i: u32, f: &Frame) -> bool {
+        let op = &ops[i as usize];
+        let word = op.shape == Shape::SCALAR && matches!(op.ty, Ty::I32 | Ty::I64);
+        match code(op) {
+            Code::InsnStart | Code::Const | Code::Address | Code::Branch => true,
+            Code::Get | Code::Set => op.shape == Shape::SCALAR && op.ty.bits() <= 64,
+            Code::Select | Code::Not => word,
+            Code::ZExt => op.ty.bits() <= 64 && !op.ty.is_float(),
+            Code::SExt => word && op.aux as u8 != Ty::I1.0 && Ty(op.aux as u8).bits() <= 32,
+            Code::Trunc => op.ty.bits() <= 64 && !op.ty.is_float() && op.ty != Ty::I1,
+            Code::Mul | Code::MulHiU => word && f.features.bmi2,
+            // As an address is computed, unless these flags are wanted.
+            Code::Add => word && !self.makes_flags(i),
+            Code::Sub => word && self.def(ops, op.b).code == Code::Const as u16 && !self.makes_flags(i),
+            Code::Load | Code::Store => {
+                let flags = MemFlags(op.aux);
+                let closer = [MemFlags::ALIGNED, MemFlags::WITHIN16, MemFlags::BIG_ENDIAN, MemFlags::TAG_CHECK, MemFlags::ACQUIRE, MemFlags::RELEASE];
+                let bits = if code(op) == Code::Store { self.facts[op.b as usize].bits } else { self.facts[op.dst as usize].bits };
+                f.direct.is_some() && f.features.bmi2 && matches!(bits, 1..=128) && !closer.iter().any(|c| flags.has(*c))
+            }
+            _ => false,
+        }
+    }
+    /// True if an op's own flags are wanted.
+    fn makes_flags(&self, i: u32) -> bool {
+        self.keys.iter().any(|k| k.lazy && k.producer == i)
     }
 
     /// Uses of a result that are conditions of the key and so need no value.

@@ -415,6 +415,10 @@ impl Asm {
         self.u8(0x58 | r & 7);
     }
 
+    /// `push qword [m]`.
+    pub fn push_m(&mut self, m: Mem) {
+        self.form(0, false, false, &[0xff], 6, Rm::M(m));
+    }
     /// `push imm`, sign-extended.
     pub fn push_i(&mut self, imm: i32) {
         match i8::try_from(imm) {
@@ -580,6 +584,14 @@ impl Asm {
     pub fn rorx(&mut self, size: Size, dst: Gpr, src: Gpr, by: u8) {
         self.vex(3, 3, size == Size::Q, false, 0xf0, dst, 0, Rm::R(src));
         self.u8(by);
+    }
+    /// BMI2's `mulx high, low, src`: rdx by `src`, both unsigned; the high half if both are one register. Flags stay.
+    pub fn mulx_rr(&mut self, size: Size, high: Gpr, low: Gpr, src: Gpr) {
+        self.vex(3, 2, size == Size::Q, false, 0xf6, high, low, Rm::R(src));
+    }
+    /// `mulx high, low, [m]`.
+    pub fn mulx_rm(&mut self, size: Size, high: Gpr, low: Gpr, m: Mem) {
+        self.vex(3, 2, size == Size::Q, false, 0xf6, high, low, Rm::M(m));
     }
     /// BMI1's `andn dst, a, b`: !a & b.
     pub fn andn(&mut self, size: Size, dst: Gpr, a: Gpr, b: Gpr) {

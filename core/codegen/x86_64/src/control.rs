@@ -763,8 +763,14 @@ impl Lowering<'_> {
                     self.forget_distances(1 << scratch[1]);
                     self.asm.jmp(back);
                 }
-                Cold::Access { at, back, address, site, result, scratch, rax, vectors, flags, distances } => {
+                Cold::Access { at, back, address, site, result, scratch, rax, vectors, flags, distances, keeps } => {
                     self.asm.bind(at);
+                    let host = self.exchange(offset_of!(Exchange, flags));
+                    if keeps {
+                        self.asm.pushf();
+                        self.asm.pop(scratch);
+                        self.asm.mov_mr(Size::Q, host, scratch);
+                    }
                     self.make_snapshot(flags);
                     let va = self.exchange_va();
                     self.asm.lea(Size::Q, scratch, address);
@@ -788,6 +794,10 @@ impl Lowering<'_> {
                         AccessResult::Xmm(x) => self.asm.movups_rm(x, from),
                     }
                     self.forget_distances(distances);
+                    if keeps {
+                        self.asm.push_m(host);
+                        self.asm.popf();
+                    }
                     self.asm.jmp(back);
                     self.asm.data(data, &site_bytes(&site));
                 }

@@ -58,9 +58,18 @@ impl Lowering<'_> {
             return address;
         }
         let t = self.temp();
-        self.asm.lea(Size::Q, t, address);
-        self.asm.shift_ri(Shift::Shl, Size::Q, t, 8);
-        self.asm.shift_ri(Shift::Shr, Size::Q, t, 8);
+        if self.flags_live() {
+            let by = self.temp();
+            self.asm.mov_ri(by, 8);
+            self.asm.lea(Size::Q, t, address);
+            self.asm.shiftx(Shift::Shl, Size::Q, t, t, by);
+            self.asm.shiftx(Shift::Shr, Size::Q, t, t, by);
+            self.locked &= !(1 << by);
+        } else {
+            self.asm.lea(Size::Q, t, address);
+            self.asm.shift_ri(Shift::Shl, Size::Q, t, 8);
+            self.asm.shift_ri(Shift::Shr, Size::Q, t, 8);
+        }
         if address.base != t && !crate::frame::PINS.contains(&address.base) {
             self.locked &= !(1 << address.base);
         }

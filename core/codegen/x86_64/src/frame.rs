@@ -109,6 +109,8 @@ pub struct Exchange {
     pub callers: [u64; 2],
     /// See [`Frame::counts_loops`]: rounds before generated code is left for a sample, then negative.
     pub rounds: i64,
+    /// The host's flags while a slow access is carried out in their way.
+    pub flags: u64,
 }
 
 /// Operands of comparisons that are kept in memory at the same time.

@@ -1,8 +1,8 @@
 //! Scalar integer ops.
 
-use crate::analyse::NO_KEY;
+use crate::analyse::{NO_KEY, NO_PIN};
 use crate::asm::{Alu, Cc, Gpr, Shift, Size, reg::*};
-use crate::lower::{Arg, Loc, Lowering};
+use crate::lower::{Arg, Loc, Lowering, Value};
 use emu_ir::{Code, NONE, Op, Shape, Ty};
 
 impl Lowering<'_> {
@@ -113,6 +113,13 @@ impl Lowering<'_> {
     fn commutative(&mut self, op: &Op, c: Code) {
         let size = self.size(op);
         let makes = self.fact(op.dst).makes;
+        if c == Code::Mul && self.flags_live() {
+            let other = self.multiplicand(op);
+            let high = self.spare_of_product(op);
+            let low = self.dst(op.dst, &[]);
+            self.mulx(size, high, low, other);
+            return self.done(op.dst, low, true);
+        }
         let (mut a, mut b) = (op.a, op.b);
         // A constant, or what is only in memory, is better on the right.
         if matches!(self.loc(a), Loc::Const(_)) || (matches!(self.loc(a), Loc::State(_) | Loc::Slot) && matches!(self.loc(b), Loc::Gpr(_) | Loc::Pin(_))) {
@@ -161,6 +168,18 @@ impl Lowering<'_> {
             let lea = match (left, right) {
                 (Arg::Reg(a), Arg::Imm(i)) if a != d => Some(crate::asm::Mem::at(a, i)),
                 (Arg::Reg(a), Arg::Reg(b)) if a != d => Some(crate::asm::Mem::indexed(a, b, 0, 0)),
+                _ if self.flags_live() => {
+                    self.mov_arg(size, d, left);
+                    match right {
+                        Arg::Imm(i) => Some(crate::asm::Mem::at(d, i)),
+                        Arg::Reg(b) => Some(crate::asm::Mem::indexed(d, b, 0, 0)),
+                        Arg::Mem(_) => {
+                            let t = self.temp();
+                            self.mov_arg(size, t, right);
+                            Some(crate::asm::Mem::indexed(d, t, 0, 0))
+                        }
+                    }
+                }
                 _ => None,
             };
             if let Some(m) = lea {
@@ -180,7 +199,6 @@ impl Lowering<'_> {
     }
     /// Register for a result: the wanted one, or that of an operand that ends here, or a new one.
     pub(crate) fn dst_or_reuse(&mut self, v: u32, a: u32, left: Arg) -> Gpr {
-        use crate::analyse::NO_PIN;
         if self.fact(v).want == NO_PIN
             && let (Arg::Reg(r), Loc::Gpr(own)) = (left, self.loc(a))
             && r == own
@@ -213,6 +231,15 @@ impl Lowering<'_> {
             && i != i32::MIN
         {
             self.asm.lea(size, d, crate::asm::Mem::at(a, -i));
+            return self.done(op.dst, d, true);
+        }
+        if makes == NO_KEY && self.flags_live() {
+            // Without flags: a + !b + 1.
+            let t = self.temp();
+            self.mov_arg(size, t, right);
+            self.asm.not(size, t);
+            self.mov_arg(size, d, left);
+            self.asm.lea(size, d, crate::asm::Mem { disp: 1, ..crate::asm::Mem::indexed(d, t, 0, 0) });
             return self.done(op.dst, d, true);
         }
         if right == Arg::Reg(d) && left != right {
@@ -298,6 +325,13 @@ impl Lowering<'_> {
 
     fn mul_high(&mut self, op: &Op, c: Code) {
         let size = self.size(op);
+        if c == Code::MulHiU && self.f.features.bmi2 {
+            let other = self.multiplicand(op);
+            let want = self.fact(op.dst).want != NO_PIN;
+            let d = if want { self.dst(op.dst, &[]) } else { self.spare_of_product(op) };
+            self.mulx(size, d, d, other);
+            return self.done(op.dst, d, true);
+        }
         self.take(RAX);
         self.take(RDX);
         let left = self.arg(op.a);
@@ -306,6 +340,67 @@ impl Lowering<'_> {
         if c == Code::MulHiU { self.asm.mul(size, b) } else { self.asm.imul1(size, b) }
         self.clobbered();
         self.done(op.dst, RDX, true);
+    }
+
+    /// For BMI2's multiplication: one operand in rdx, where it stays, and the other.
+    fn multiplicand(&mut self, op: &Op) -> Arg {
+        let (mut v, mut other) = (op.a, op.b);
+        let in_place = |s: &Self, v: u32| s.loc(v) == Loc::Gpr(RDX);
+        // What is used again later is in its place then.
+        if !in_place(self, v) && (in_place(self, other) || self.fact(other).last > self.fact(v).last) {
+            (v, other) = (other, v);
+        }
+        if in_place(self, v) {
+            self.lock(RDX);
+        } else {
+            self.take(RDX);
+            let size = Size::bits(self.fact(v).bits.into());
+            let Value { loc, backing, clean, .. } = self.vals[v as usize];
+            match loc {
+                Loc::State(off) => {
+                    let m = self.state(off);
+                    self.asm.mov_rm(size, RDX, m);
+                    self.own(v, RDX, true);
+                    self.vals[v as usize].backing = off;
+                }
+                Loc::Gpr(r) => {
+                    self.asm.mov_rr(Size::Q, RDX, r);
+                    self.owner[r as usize] = NONE;
+                    self.own(v, RDX, clean);
+                    self.vals[v as usize].backing = backing;
+                }
+                Loc::Const(c) => {
+                    self.asm.mov_ri(RDX, c);
+                    self.own(v, RDX, true);
+                }
+                _ => {
+                    let from = self.arg_there(v);
+                    self.mov_arg(size, RDX, from);
+                }
+            }
+        }
+        match self.arg_there(other) {
+            Arg::Imm(_) => Arg::Reg(self.gpr(other)),
+            arg => arg,
+        }
+    }
+    /// A register for half a product: rdx, if what is there ends with the op.
+    fn spare_of_product(&mut self, op: &Op) -> Gpr {
+        match self.owner[RDX as usize] {
+            NONE => RDX,
+            v if (v == op.a || v == op.b) && self.dies(v) => {
+                self.give_up(v);
+                RDX
+            }
+            _ => self.temp(),
+        }
+    }
+    fn mulx(&mut self, size: Size, high: Gpr, low: Gpr, by: Arg) {
+        match by {
+            Arg::Reg(r) => self.asm.mulx_rr(size, high, low, r),
+            Arg::Mem(m) => self.asm.mulx_rm(size, high, low, m),
+            Arg::Imm(_) => self.fail("a product by a constant"),
+        }
     }
 
     fn divide(&mut self, op: &Op, c: Code) {
@@ -458,7 +553,7 @@ impl Lowering<'_> {
             }
             _ => Some(self.gpr(op.c)),
         };
-        let (a, b) = (self.arg(op.a), self.arg(op.b));
+        let (a, b) = (self.arg_there(op.a), self.arg_there(op.b));
         let t = if c == Code::Adc { self.dst(op.dst, if let Arg::Reg(b) = &b { std::slice::from_ref(b) } else { &[] }) } else { self.temp() };
         self.mov_arg(size, t, a);
         match k {
@@ -500,6 +595,19 @@ impl Lowering<'_> {
             .map(|o| o.dst)
             .filter(|dst| self.fact(*dst).uses != 0);
         let Some(partner) = partner else { return false };
+        let (low, high) = if c == Code::Mul { (op.dst, partner) } else { (partner, op.dst) };
+        if self.f.features.bmi2 {
+            let other = self.multiplicand(op);
+            let spare = self.spare_of_product(op);
+            self.lock(spare);
+            // What is made early may not be where it is to be later.
+            let own = self.dst(op.dst, &[]);
+            let (l, h) = if c == Code::Mul { (own, spare) } else { (spare, own) };
+            self.mulx(Size::Q, h, l, other);
+            self.own(partner, spare, true);
+            self.done(op.dst, own, true);
+            return true;
+        }
         self.take(RAX);
         self.take(RDX);
         let left = self.arg(op.a);
@@ -507,9 +615,39 @@ impl Lowering<'_> {
         let b = self.gpr(op.b);
         self.asm.mul(Size::Q, b);
         self.clobbered();
-        let (low, high) = if c == Code::Mul { (op.dst, partner) } else { (partner, op.dst) };
         self.own(low, RAX, true);
         self.own(high, RDX, true);
+        true
+    }
+
+    /// A sum with a carry, and the carry that it makes where that does not stay in the flags.
+    pub(crate) fn sum(&mut self, op: &Op, c: Code, ops: &[Op]) -> bool {
+        /// Ops further down among which the carry is looked for.
+        const WITHIN: usize = 8;
+        if c != Code::Adc || op.shape != Shape::SCALAR || !matches!(op.ty, Ty::I32 | Ty::I64) {
+            return false;
+        }
+        self.carry(op, c);
+        // Its operands are used; the results are to stay.
+        self.locked = 0;
+        if let Loc::Gpr(r) = self.loc(op.dst) {
+            self.lock(r);
+        }
+        let rest = ops.get(self.at as usize + 1..).unwrap_or_default();
+        for o in rest.iter().take(WITHIN).take_while(|o| o.code != Code::Label as u16) {
+            let cc = match o.opcode() {
+                Some(Code::CarryOut) => Cc::B,
+                Some(Code::Overflow) => Cc::O,
+                _ => continue,
+            };
+            let f = self.fact(o.dst);
+            if o.ty == op.ty && o.shape == op.shape && [o.a, o.b, o.c] == [op.a, op.b, op.c] && f.uses != 0 && f.key == NO_KEY {
+                let t = self.temp();
+                self.asm.setcc(cc, t);
+                self.asm.movzx_rr(Size::B, t, t);
+                self.own(o.dst, t, true);
+            }
+        }
         true
     }
 

@@ -108,7 +108,7 @@ pub(crate) enum Arg {
 /// Code out of the way.
 pub(crate) enum Cold {
     /// A memory access that the inline look-up did not serve: where it is, a register free to be used, whether rax has a value.
-    Access { at: Label, back: Label, address: Mem, site: Site, result: AccessResult, scratch: Gpr, rax: bool, vectors: bool, flags: Snapshot, distances: u32 },
+    Access { at: Label, back: Label, address: Mem, site: Site, result: AccessResult, scratch: Gpr, rax: bool, vectors: bool, flags: Snapshot, distances: u32, keeps: bool },
     /// An access of a group that has no distance: it looks for its own, with a scratch register and that of the group.
     Alone { at: Label, back: Label, slow: Label, address: Mem, size: u32, view: usize, write: bool, scratch: [Gpr; 2], what: Move },
     /// Leaves for the dispatcher at a constant address.
@@ -500,8 +500,10 @@ impl<'f> Lowering<'f> {
             return true;
         }
         let f = &self.an.facts[op.dst as usize];
-        if matches!(code(op), Code::Lo64 | Code::Hi64 | Code::SExt | Code::ZExt | Code::CmpEq | Code::CmpNe | Code::Add) && self.loc(op.dst) != Loc::None {
-            // The load before has made both halves, or the extended value; a floating-point comparison its conditions; a shift the sum that it is for.
+        use Code::{Add, CarryOut, CmpEq, CmpNe, Hi64, Lo64, Overflow, SExt, ZExt};
+        if matches!(code(op), Lo64 | Hi64 | SExt | ZExt | CmpEq | CmpNe | Add | CarryOut | Overflow) && self.loc(op.dst) != Loc::None {
+            // The load before has made both halves, or the extended value; a floating-point comparison its conditions; a shift the sum that it is
+            // for; a sum its carry.
             return false;
         }
         f.key == NO_KEY && (f.uses != 0 || f.makes != NO_KEY || op.flags() & (STICKY | WRITES | FAULTS | EFFECT | EXITS) != 0)
@@ -530,7 +532,7 @@ impl<'f> Lowering<'f> {
             Code::Fence => self.fence(op),
             Code::Call => self.call(op),
             _ => {
-                let done = self.options.native && (self.scaled(op, c, ops) || self.product(op, c, ops) || self.float_bits(op, c) || self.integer(op, c) || self.vector(op, c) || self.hash(op, c, ops) || self.float(op, c, ops));
+                let done = self.options.native && (self.scaled(op, c, ops) || self.product(op, c, ops) || self.sum(op, c, ops) || self.float_bits(op, c) || self.integer(op, c) || self.vector(op, c) || self.hash(op, c, ops) || self.float(op, c, ops));
                 if !done {
                     self.interpret(op);
                 }
@@ -886,6 +888,14 @@ impl<'f> Lowering<'f> {
             _ => Arg::Reg(self.gpr(v)),
         }
     }
+    /// The same for an operand that another register for would be a waste: memory is read where it is used, however often.
+    pub(crate) fn arg_there(&mut self, v: u32) -> Arg {
+        match self.loc(v) {
+            Loc::State(off) if self.fact(v).bits >= 32 => Arg::Mem(self.state(off)),
+            Loc::Slot if self.fact(v).bits >= 32 => Arg::Mem(self.slot(v)),
+            _ => self.arg(v),
+        }
+    }
     /// A vector register that has the value, locked. What is above the value's width is not defined.
     pub(crate) fn xmm(&mut self, v: u32) -> Xmm {
         let bits = self.fact(v).bits;
@@ -1176,6 +1186,11 @@ impl<'f> Lowering<'f> {
             self.locked = locked;
         }
         f.cc
+    }
+    /// The host's flags are wanted behind the current op: its code must leave them alone, or that of what they are the flags of would be wrong.
+    /// `analyse` knows which ops can ([`Analysis::run`]).
+    pub(crate) fn flags_live(&self) -> bool {
+        self.an.keys.get(usize::from(self.flags)).is_some_and(|k| k.lazy && k.last > self.at)
     }
     /// The condition code of an i1 value, from its key or by a test.
     pub(crate) fn test(&mut self, v: u32) -> Cc {

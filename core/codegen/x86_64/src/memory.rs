@@ -33,6 +33,7 @@ impl Lowering<'_> {
         if flags.has(MemFlags::ACQUIRE) && matches!(c, Code::Load | Code::LoadEx) {
             self.wait_for_releases();
         }
+        let keeps = self.f.direct.is_some() && self.flags_live();
         match c {
             _ if inline && self.f.direct.is_some() => {
                 if !self.direct(op, c, size, flags, ops) {
@@ -54,7 +55,9 @@ impl Lowering<'_> {
             self.note_release();
         }
         self.was_accessed();
-        self.flags = NO_KEY;
+        if !keeps {
+            self.flags = NO_KEY;
+        }
     }
 
     pub(crate) fn site(&self, op: &Op, kind: u8, size: u32) -> Site {
@@ -230,7 +233,7 @@ impl Lowering<'_> {
             None => {
                 let t = self.temp();
                 self.asm.mov_ri(t, imm);
-                self.asm.alu_rr(Alu::Add, Size::Q, t, base);
+                self.asm.lea(Size::Q, t, Mem::indexed(t, base, 0, 0));
                 self.locked &= !(1 << base);
                 Mem::at(t, 0)
             }
@@ -241,8 +244,8 @@ impl Lowering<'_> {
     pub(crate) fn beside(&mut self, labels: (Label, Label), address: Mem, site: Site, result: AccessResult, scratch: Gpr) {
         let vectors = self.xowner.iter().any(|v| *v != NONE) || self.xlocked != 0;
         let rax = self.owner[RAX as usize] != NONE || self.locked & 1 != 0;
-        let (flags, distances) = (self.snapshot(), self.distances());
-        self.cold.push(Cold::Access { at: labels.0, back: labels.1, address, site, result, scratch, rax, vectors, flags, distances });
+        let (flags, distances, keeps) = (self.snapshot(), self.distances(), self.flags_live());
+        self.cold.push(Cold::Access { at: labels.0, back: labels.1, address, site, result, scratch, rax, vectors, flags, distances, keeps });
     }
 
     /// A load. All registers are chosen, and values moved out of the way, before the look-up: behind it the ways have parted.

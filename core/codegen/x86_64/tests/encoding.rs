@@ -143,6 +143,9 @@ fn moves() {
     for v in [0, 1, -1, 127, 128, -128, -129, 0x1234_5678, i32::MIN] {
         check(Mnemonic::Push, &[E::I(v.into())], |x| x.push_i(v));
     }
+    for m in memories() {
+        accesses(check(Mnemonic::Push, &[E::M(m)], |x| x.push_m(m)), Size::Q);
+    }
     check(Mnemonic::Pushfq, &[], Asm::pushf);
     check(Mnemonic::Popfq, &[], Asm::popf);
     pairs(|a, b| {
@@ -247,6 +250,7 @@ fn arithmetic() {
                     check(what, &[g(s, a), g(s, b), g(s, c)], |x| x.shiftx(op, s, a, b, c));
                 }
                 check(Mnemonic::Andn, &[g(s, a), g(s, b), g(s, c)], |x| x.andn(s, a, b, c));
+                check(Mnemonic::Mulx, &[g(s, a), g(s, b), g(s, c)], |x| x.mulx_rr(s, a, b, c));
             }
             check(Mnemonic::Rorx, &[g(s, a), g(s, b), E::I(21)], |x| x.rorx(s, a, b, 21));
         });
@@ -256,6 +260,9 @@ fn arithmetic() {
         }
         for m in memories() {
             check(Mnemonic::Imul, &[g(s, 12), E::M(m)], |x| x.imul_rm(s, 12, m));
+            pairs(|a, b| {
+                check(Mnemonic::Mulx, &[g(s, a), g(s, b), E::M(m)], |x| x.mulx_rm(s, a, b, m));
+            });
         }
     }
     all_sizes(|s| {

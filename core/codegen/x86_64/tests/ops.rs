@@ -348,6 +348,24 @@ fn chains_of_carries() {
             if rng.below(3) == 0 {
                 c = b.push(Op { a: c, ..blank(Code::Not, ty, Shape::SCALAR) });
             }
+            // What stands between sums in real code and need not change flags.
+            for _ in 0..rng.below(4) {
+                let other = if rng.below(3) == 0 && !results.is_empty() { rng.pick(&results) } else { from(&mut rng, &mut b) };
+                let code = rng.pick(&[Code::Mul, Code::MulHiU, Code::Add, Code::Sub, Code::MulHiU, Code::Mul, Code::Shl]);
+                let right = match code {
+                    Code::Sub | Code::Shl if rng.below(4) != 0 => b.push(Op { imm: rng.below(64), ..blank(Code::Const, ty, Shape::SCALAR) }),
+                    _ if rng.below(4) == 0 => other,
+                    _ => a,
+                };
+                let v = b.push(Op { a: other, b: right, ..blank(code, ty, Shape::SCALAR) });
+                results.push(v);
+                if ty == Ty::I64 && rng.below(3) == 0 {
+                    b.set(width, PINNED + 8 * rng.below(9) as usize, v);
+                }
+                if rng.below(2) == 0 {
+                    c = v;
+                }
+            }
             let operands = Op { a, b: c, c: carry, ..blank(Code::Adc, ty, Shape::SCALAR) };
             let sum = b.push(operands);
             let mut conditions = [Code::CarryOut, Code::Overflow, Code::CmpSlt, Code::CmpEq].to_vec();
