@@ -726,8 +726,9 @@ impl Lowering<'_> {
                     self.forget_distances(1 << scratch[1]);
                     self.asm.jmp(back);
                 }
-                Cold::Access { at, back, address, site, result, scratch, rax, vectors, flags, distances } => {
+                Cold::Access { at, back, address, site, result, scratch, rax, vectors, flags, distances, late } => {
                     self.asm.bind(at);
+                    self.write_late(&late);
                     self.make_snapshot(flags);
                     let va = self.exchange_va();
                     self.asm.lea(Size::Q, scratch, address);

@@ -13,6 +13,7 @@ use crate::asm::{Alu, Asm, Cc, Gpr, Label, Mem, Size, Xmm};
 use crate::deferred::{Deferred, Made, Operand, Snapshot, Version};
 use crate::groups::{GROUP, Groups};
 use crate::memory::{Move, StoreValue};
+use crate::overwritten::{Late, Waiting};
 use crate::frame::{CPU, Exchange, Frame, PINS, Site, TEMPS};
 use crate::thunks::Thunks;
 use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, STICKY, Shape, Ty, WRITES};
@@ -108,7 +109,7 @@ pub(crate) enum Arg {
 /// Code out of the way.
 pub(crate) enum Cold {
     /// A memory access that the inline look-up did not serve: where it is, a register free to be used, whether rax has a value.
-    Access { at: Label, back: Label, address: Mem, site: Site, result: AccessResult, scratch: Gpr, rax: bool, vectors: bool, flags: Snapshot, distances: u32 },
+    Access { at: Label, back: Label, address: Mem, site: Site, result: AccessResult, scratch: Gpr, rax: bool, vectors: bool, flags: Snapshot, distances: u32, late: Late },
     /// An access of a group that has no distance: it looks for its own, with a scratch register and that of the group.
     Alone { at: Label, back: Label, slow: Label, address: Mem, size: u32, view: usize, write: bool, scratch: [Gpr; 2], what: Move },
     /// Leaves for the dispatcher at a constant address.
@@ -254,6 +255,8 @@ pub struct Lowering<'f> {
     pub(crate) defers: bool,
     /// See [`Region::hot`].
     pub(crate) careful: bool,
+    /// Fields that are written again before anybody is likely to look: see `overwritten`.
+    pub(crate) waiting: Vec<Waiting>,
     /// Accesses that share a look-up.
     pub(crate) groups: Groups,
     /// The region's units.
@@ -322,6 +325,7 @@ impl<'f> Lowering<'f> {
             routines: Vec::new(),
             defers: false,
             careful: false,
+            waiting: Vec::new(),
             groups: Groups::default(),
             units: Vec::new(),
             versions: Vec::new(),
@@ -401,7 +405,11 @@ impl<'f> Lowering<'f> {
         // The interpreter leaves no flags.
         let counts = if self.f.count { u.counts } else { &[] };
         an.run(u.ops, u.slots, counts, self.f, self.options.fuse && self.options.native, self.defers);
+        if self.careful && self.options.fuse && self.options.native && !self.f.count {
+            an.find_covered(u.ops, self.f);
+        }
         self.an = an;
+        self.waiting.clear();
         self.begin_groups(u.ops, u.slots);
         self.vals.clear();
         self.vals.resize(u.slots as usize, NOWHERE);
@@ -488,7 +496,7 @@ impl<'f> Lowering<'f> {
                         _ => None,
                     };
                 }
-                if !(self.defers && self.defer(op)) {
+                if !(self.defers && self.defer(op)) && !self.wait(op) {
                     self.set_and_zero(op, ops);
                 }
             }
@@ -567,7 +575,7 @@ impl<'f> Lowering<'f> {
                     // To look up again is dearer than to load a value.
                     return (0, 0);
                 }
-                let cheap = self.vals[v as usize].slotted || self.vals[v as usize].backing != NONE;
+                let cheap = self.vals[v as usize].slotted || self.vals[v as usize].backing != NONE || self.only_waits(v);
                 (1 + u8::from(cheap), self.fact(v).last)
             });
             if victim.is_none() {
@@ -636,6 +644,9 @@ impl<'f> Lowering<'f> {
     }
     /// Gives a value's register up.
     pub(crate) fn to_memory(&mut self, v: u32) {
+        if self.write_waiting(v) {
+            return;
+        }
         let value = self.vals[v as usize];
         if value.backing == NONE {
             self.store_slot(v);
@@ -730,7 +741,7 @@ impl<'f> Lowering<'f> {
             }
         }
     }
-    fn release(&mut self, v: u32) {
+    pub(crate) fn release(&mut self, v: u32) {
         if let Loc::Pair(a, b) = self.loc(v) {
             self.vals[v as usize].loc = Loc::None;
             for part in [a, b] {
@@ -996,6 +1007,9 @@ impl<'f> Lowering<'f> {
                 self.own(v, r, false);
             }
             None => {
+                if self.write_waiting(v) {
+                    return;
+                }
                 self.store_slot(v);
                 self.vals[v as usize].loc = Loc::Slot;
             }
@@ -1336,6 +1350,7 @@ impl<'f> Lowering<'f> {
             return self.set(op);
         }
         self.xlock(x);
+        self.cover(offset + 8, NONE);
         self.displace_state(offset, 16);
         let m = self.state(offset);
         if self.vals[v as usize].clean {

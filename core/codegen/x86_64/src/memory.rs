@@ -241,8 +241,8 @@ impl Lowering<'_> {
     pub(crate) fn beside(&mut self, labels: (Label, Label), address: Mem, site: Site, result: AccessResult, scratch: Gpr) {
         let vectors = self.xowner.iter().any(|v| *v != NONE) || self.xlocked != 0;
         let rax = self.owner[RAX as usize] != NONE || self.locked & 1 != 0;
-        let (flags, distances) = (self.snapshot(), self.distances());
-        self.cold.push(Cold::Access { at: labels.0, back: labels.1, address, site, result, scratch, rax, vectors, flags, distances });
+        let (flags, distances, late) = (self.snapshot(), self.distances(), self.late());
+        self.cold.push(Cold::Access { at: labels.0, back: labels.1, address, site, result, scratch, rax, vectors, flags, distances, late });
     }
 
     /// A load. All registers are chosen, and values moved out of the way, before the look-up: behind it the ways have parted.
@@ -379,6 +379,7 @@ impl Lowering<'_> {
 
     /// An access that is always carried out by the embedder. The address and operands go through memory.
     fn slow_only(&mut self, op: &Op, c: Code, size: u32) {
+        self.write_all_waiting();
         let kind = match c {
             Code::Load => Site::LOAD,
             Code::Store => Site::STORE,
@@ -430,6 +431,7 @@ impl Lowering<'_> {
 
     /// Vectors of run-time length, in pieces of 8 bytes as the interpreter moves them, through their slots.
     fn long_vector(&mut self, op: &Op, c: Code) {
+        self.write_all_waiting();
         let (v, load) = if c == Code::Load { (op.dst, true) } else { (op.b, false) };
         let pieces = self.vl.div_ceil(8);
         for i in 0..pieces {
