@@ -97,6 +97,8 @@ pub struct Analysis {
     conditions: Vec<u32>,
     /// Behind each op: the flags of [`Frame::flags`], a bit each, that somebody may look at before they are written again.
     pub live_after: Vec<u8>,
+    /// `set`s that are covered by others: see `overwritten`.
+    pub covered: Vec<(u32, u32)>,
 }
 
 const GET: u16 = Code::Get as u16;
@@ -128,6 +130,7 @@ impl Analysis {
         self.keys.clear();
         self.conditions.clear();
         self.live_after.clear();
+        self.covered.clear();
         if live {
             self.find_live(ops, f);
         }
@@ -183,6 +186,11 @@ impl Analysis {
             self.settle(ops, counts, f);
             self.wants(ops, f);
         }
+    }
+
+    /// Finds `covered`.
+    pub fn find_covered(&mut self, ops: &[Op], f: &Frame) {
+        crate::overwritten::find(ops, &mut self.facts, f, &mut self.covered);
     }
 
     /// Finds the flags that somebody may look at, behind each op.

@@ -763,8 +763,9 @@ impl Lowering<'_> {
                     self.forget_distances(1 << scratch[1]);
                     self.asm.jmp(back);
                 }
-                Cold::Access { at, back, address, site, result, scratch, rax, vectors, flags, distances, keeps } => {
+                Cold::Access { at, back, address, site, result, scratch, rax, vectors, flags, distances, keeps, late } => {
                     self.asm.bind(at);
+                    self.write_late(&late);
                     let host = self.exchange(offset_of!(Exchange, flags));
                     if keeps {
                         self.asm.pushf();

@@ -24,6 +24,7 @@ mod hash;
 mod integer;
 mod lower;
 mod memory;
+mod overwritten;
 mod permute;
 mod saturate;
 mod thunks;

@@ -13,6 +13,7 @@ use crate::asm::{Alu, Asm, Cc, Gpr, Label, Mem, Size, Xmm};
 use crate::deferred::{Deferred, Made, Operand, Snapshot, Version};
 use crate::groups::{GROUP, Groups};
 use crate::memory::{Move, StoreValue};
+use crate::overwritten::{Late, Waiting};
 use crate::frame::{CPU, Exchange, Frame, PINS, Site, TEMPS};
 use crate::thunks::Thunks;
 use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, STICKY, Shape, Ty, WRITES};
@@ -108,7 +109,21 @@ pub(crate) enum Arg {
 /// Code out of the way.
 pub(crate) enum Cold {
     /// A memory access that the inline look-up did not serve: where it is, a register free to be used, whether rax has a value.
-    Access { at: Label, back: Label, address: Mem, site: Site, result: AccessResult, scratch: Gpr, rax: bool, vectors: bool, flags: Snapshot, distances: u32, keeps: bool },
+    Access {
+        at: Label,
+        back: Label,
+        address: Mem,
+        site: Site,
+        result: AccessResult,
+        scratch: Gpr,
+        rax: bool,
+        vectors: bool,
+        flags: Snapshot,
+        distances: u32,
+        /// The host's flags are wanted behind it.
+        keeps: bool,
+        late: Late,
+    },
     /// An access of a group that has no distance: it looks for its own, with a scratch register and that of the group.
     Alone { at: Label, back: Label, slow: Label, address: Mem, size: u32, view: usize, write: bool, scratch: [Gpr; 2], what: Move },
     /// Leaves for the dispatcher at a constant address.
@@ -258,6 +273,8 @@ pub struct Lowering<'f> {
     pub(crate) defers: bool,
     /// See [`Region::hot`].
     pub(crate) careful: bool,
+    /// Fields that are written again before anybody is likely to look: see `overwritten`.
+    pub(crate) waiting: Vec<Waiting>,
     /// Accesses that share a look-up.
     pub(crate) groups: Groups,
     /// The region's units.
@@ -337,6 +354,7 @@ impl<'f> Lowering<'f> {
             routines: Vec::new(),
             defers: false,
             careful: false,
+            waiting: Vec::new(),
             groups: Groups::default(),
             units: Vec::new(),
             versions: Vec::new(),
@@ -429,7 +447,11 @@ impl<'f> Lowering<'f> {
         let counts = if self.f.count { u.counts } else { &[] };
         an.run(u.ops, u.slots, counts, self.f, self.options.fuse && self.options.native, self.defers);
         let early = if self.options.fuse && self.options.native && !self.f.unlinked { an.early_return(u.ops, self.f) } else { None };
+        if self.careful && self.options.fuse && self.options.native && !self.f.count {
+            an.find_covered(u.ops, self.f);
+        }
         self.an = an;
+        self.waiting.clear();
         self.begin_groups(u.ops, u.slots);
         self.vals.clear();
         self.vals.resize(u.slots as usize, NOWHERE);
@@ -523,7 +545,7 @@ impl<'f> Lowering<'f> {
                         _ => None,
                     };
                 }
-                if !(self.defers && self.defer(op)) {
+                if !(self.defers && self.defer(op)) && !self.wait(op) {
                     self.set_and_zero(op, ops);
                 }
             }
@@ -602,7 +624,7 @@ impl<'f> Lowering<'f> {
                     // To look up again is dearer than to load a value.
                     return (0, 0);
                 }
-                let cheap = self.vals[v as usize].slotted || self.vals[v as usize].backing != NONE;
+                let cheap = self.vals[v as usize].slotted || self.vals[v as usize].backing != NONE || self.only_waits(v);
                 (1 + u8::from(cheap), self.fact(v).last)
             });
             if victim.is_none() {
@@ -671,6 +693,9 @@ impl<'f> Lowering<'f> {
     }
     /// Gives a value's register up.
     pub(crate) fn to_memory(&mut self, v: u32) {
+        if self.write_waiting(v) {
+            return;
+        }
         let value = self.vals[v as usize];
         if value.backing == NONE {
             self.store_slot(v);
@@ -765,7 +790,7 @@ impl<'f> Lowering<'f> {
             }
         }
     }
-    fn release(&mut self, v: u32) {
+    pub(crate) fn release(&mut self, v: u32) {
         if let Loc::Pair(a, b) = self.loc(v) {
             self.vals[v as usize].loc = Loc::None;
             for part in [a, b] {
@@ -1039,6 +1064,9 @@ impl<'f> Lowering<'f> {
                 self.own(v, r, false);
             }
             None => {
+                if self.write_waiting(v) {
+                    return;
+                }
                 self.store_slot(v);
                 self.vals[v as usize].loc = Loc::Slot;
             }
@@ -1384,6 +1412,7 @@ impl<'f> Lowering<'f> {
             return self.set(op);
         }
         self.xlock(x);
+        self.cover(offset + 8, NONE);
         self.displace_state(offset, 16);
         let m = self.state(offset);
         if self.vals[v as usize].clean {

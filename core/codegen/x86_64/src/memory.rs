@@ -244,8 +244,8 @@ impl Lowering<'_> {
     pub(crate) fn beside(&mut self, labels: (Label, Label), address: Mem, site: Site, result: AccessResult, scratch: Gpr) {
         let vectors = self.xowner.iter().any(|v| *v != NONE) || self.xlocked != 0;
         let rax = self.owner[RAX as usize] != NONE || self.locked & 1 != 0;
-        let (flags, distances, keeps) = (self.snapshot(), self.distances(), self.flags_live());
-        self.cold.push(Cold::Access { at: labels.0, back: labels.1, address, site, result, scratch, rax, vectors, flags, distances, keeps });
+        let (flags, distances, keeps, late) = (self.snapshot(), self.distances(), self.flags_live(), self.late());
+        self.cold.push(Cold::Access { at: labels.0, back: labels.1, address, site, result, scratch, rax, vectors, flags, distances, keeps, late });
     }
 
     /// A load. All registers are chosen, and values moved out of the way, before the look-up: behind it the ways have parted.
@@ -382,6 +382,7 @@ impl Lowering<'_> {
 
     /// An access that is always carried out by the embedder. The address and operands go through memory.
     fn slow_only(&mut self, op: &Op, c: Code, size: u32) {
+        self.write_all_waiting();
         let kind = match c {
             Code::Load => Site::LOAD,
             Code::Store => Site::STORE,
@@ -433,6 +434,7 @@ impl Lowering<'_> {
 
     /// Vectors of run-time length, in pieces of 8 bytes as the interpreter moves them, through their slots.
     fn long_vector(&mut self, op: &Op, c: Code) {
+        self.write_all_waiting();
         let (v, load) = if c == Code::Load { (op.dst, true) } else { (op.b, false) };
         let pieces = self.vl.div_ceil(8);
         for i in 0..pieces {
