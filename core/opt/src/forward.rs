@@ -2,7 +2,7 @@
 //!
 //! The known contents of fields are a table by byte offset; one generation number empties it where ways meet or a helper may have written
 //! state. Constants are folded on the way, as far as that turns conditions and addresses into constants, and shifts of one value that are an extension
-//! or a rotation together become that.
+//! or a rotation together become that. A condition that was made a number is a condition again where somebody asks whether that is zero.
 
 use crate::{StateInfo, UnitOps, remove};
 use emu_ir::{Code, NONE, Op, Shape, Ty, Width, result_bits};
@@ -11,6 +11,7 @@ use emu_ir::{Code, NONE, Op, Shape, Ty, Width, result_bits};
 const TRACKED: usize = 2048;
 /// See [`Fact::shift`].
 const RIGHT: u8 = 1 << 7;
+const BIT: u8 = 64;
 /// Size in bytes of the largest field that is.
 const FIELD_MAX: usize = 16;
 
@@ -29,7 +30,7 @@ struct Fact {
     /// It is the constant `value`.
     constant: bool,
     /// It is a value shifted left by so many bits, or, with [`RIGHT`], right with zeroes; 0: neither. `value` then has the value in its lower half,
-    /// and that of the number of bits in its upper half.
+    /// and that of the number of bits in its upper half. [`BIT`]: it is 0 or 1, as the condition `value` says.
     shift: u8,
     value: u64,
 }
@@ -91,6 +92,12 @@ impl Forward {
                     self.shift(op);
                 }
                 Code::Or | Code::Xor | Code::Add => self.rotation(op),
+                Code::ZExt if op.aux == u32::from(Ty::I1.0) && op.shape == Shape::SCALAR && op.ty.bits() <= 64 => {
+                    let condition = op.a;
+                    if let Some(f) = self.facts.get_mut(dst as usize) {
+                        (f.shift, f.value) = (BIT, condition.into());
+                    }
+                }
                 _ => {}
             }
             if op.code == Code::Const as u16
@@ -220,7 +227,7 @@ impl Forward {
             }),
             // The operands of a comparison have the op's type, its result is a bit.
             Code::CmpEq | Code::CmpNe | Code::CmpUlt | Code::CmpUle | Code::CmpSlt | Code::CmpSle => {
-                let Some((a, b)) = both else { return };
+                let Some((a, b)) = both else { return self.question(op, code, b) };
                 let holds = match code {
                     Code::CmpEq => a == b,
                     Code::CmpNe => a != b,
@@ -268,6 +275,23 @@ impl Forward {
         let one = left.1 as u32 == right.1 as u32 && left.0 & RIGHT == 0 && right.0 & RIGHT != 0;
         if op.shape == Shape::SCALAR && one && u32::from(left.0) + u32::from(right.0 & !RIGHT) == op.ty.bits() {
             (op.code, op.a, op.b) = (Code::RotR as u16, right.1 as u32, (right.1 >> 32) as u32);
+        }
+    }
+
+    /// Whether a number that is 0 or 1 is zero, or is not: the condition that it was made from, or its opposite.
+    fn question(&mut self, op: &mut Op, code: Code, zero: Option<u64>) {
+        let Some(condition) = self.facts.get(op.a as usize).filter(|f| f.shift == BIT && zero == Some(0)).map(|f| f.value as u32) else { return };
+        match code {
+            Code::CmpNe => {
+                self.facts[op.dst as usize] = self.facts[condition as usize];
+                self.facts[op.dst as usize].rename = condition;
+                remove(op);
+            }
+            Code::CmpEq => {
+                (op.code, op.ty, op.shape) = (Code::Not as u16, Ty::I1, Shape::SCALAR);
+                (op.a, op.b, op.aux, op.imm) = (condition, NONE, 0, 0);
+            }
+            _ => {}
         }
     }
 
