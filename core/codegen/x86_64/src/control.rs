@@ -453,6 +453,7 @@ impl Lowering<'_> {
     /// [`early_return`](crate::analyse::Analysis::early_return).
     pub(crate) fn return_early(&mut self, raw: u32) {
         self.make_all();
+        self.write_all_waiting();
         let r = self.gpr(raw);
         let other = self.asm.label();
         self.asm.alu_rm(Alu::Cmp, Size::Q, r, Mem::at(RSP, 8));
