@@ -213,7 +213,7 @@ pub fn tlb_invalidate(cpu: &mut State, x: u64, k: u16) {
         FlushKind::VA_ALL_ASIDS if mmu::has_tagged(cpu, va) => FlushKind::ALL,
         kind => kind,
     };
-    cpu.header.tlb_flush(&TlbFlush { kind, asid, va, last, views: 0xf, broadcast });
+    cpu.header.tlb_flush(&TlbFlush { kind, asid, va, last, views: u32::MAX, broadcast });
 }
 
 /// VA<55:12> of a TLBI by address, and the last byte of the largest granule's page.
