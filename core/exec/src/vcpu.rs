@@ -511,7 +511,7 @@ impl Vcpu {
         }
         let c = self.caches();
         for (view, tlb) in c.tlbs.iter_mut().enumerate() {
-            if f.views >> view & 1 == 0 {
+            if f.views >> view & 1 == 0 || tlb.is_unused() {
                 continue;
             }
             match f.kind {

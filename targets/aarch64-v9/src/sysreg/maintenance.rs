@@ -119,7 +119,13 @@ pub(super) fn translate(t: &mut Translator<'_>, i: &decode::Sys) {
         }
         Kind::Tlbi => {
             t.call(system::TLBI, &[x], u64::from(k));
-            t.end_and_look();
+            if i.op2 & 1 != 0 {
+                // By address: if that may concern code the host has forgotten where all code is, so that what comes next is looked for; else
+                // there is nothing to look at.
+                t.end_and_find();
+            } else {
+                t.end_and_look();
+            }
         }
     }
 }
