@@ -193,6 +193,10 @@ services! {
     fn virtual_move(cpu: *mut CpuHeader, write: *const crate::Access, read: *const crate::Access, value: u32) -> u32;
     /// Tells a debugger what happens to a thread of a program, by a number of `user_event`, and waits for what it says of that.
     fn user_debug(cpu: *mut CpuHeader, event: u32, value: u64) -> u64;
+    /// As `address_space`, for a target that changes between two address spaces all the time (a kernel's and a program's): it has two groups of
+    /// views, one with view 0 in it, and uses those of one (`views`, a bit set) only until it says otherwise. The other group's translations and
+    /// code stay as they are, so that going back and forth costs nothing. The mode key must tell the groups apart.
+    fn address_space_in(cpu: *mut CpuHeader, asid: u32, views: u32);
 }
 
 /// Number of services.

@@ -566,6 +566,11 @@ impl CpuHeader {
         // SAFETY: see `clock`.
         unsafe { (self.table().address_space)(self, asid) }
     }
+    /// The address space identifier has changed, and which group of views is used in it: see `HostServices::address_space_in`.
+    pub fn address_space_in(&mut self, asid: u32, views: u32) {
+        // SAFETY: see `clock`.
+        unsafe { (self.table().address_space_in)(self, asid, views) }
+    }
     /// Reads physical memory; false on a bus error.
     #[must_use]
     pub fn physical_read(&self, pa: u64, data: &mut [u8]) -> bool {

@@ -30,6 +30,8 @@ pub struct Host {
     pub flushes: Vec<TlbFlush>,
     /// The last address space.
     pub asid: u32,
+    /// Views that it is used through, as last announced by `address_space_in`.
+    pub views: u32,
     /// Addresses and lengths of code that was said to have changed.
     pub code_changed: Vec<(u64, u64)>,
     /// Registers that the machine implements.
@@ -152,6 +154,9 @@ unsafe extern "C" fn tlb_flush(cpu: *mut CpuHeader, request: *const TlbFlush) {
 unsafe extern "C" fn address_space(cpu: *mut CpuHeader, asid: u32) {
     of(cpu).asid = asid;
 }
+unsafe extern "C" fn address_space_in(cpu: *mut CpuHeader, asid: u32, views: u32) {
+    (of(cpu).asid, of(cpu).views) = (asid, views);
+}
 unsafe extern "C" fn physical(ctx: *mut c_void, pa: u64, data: *mut u8, len: usize, write: u32) -> u64 {
     let host = at(ctx);
     let Some(o) = host.offset(pa, len) else { return crate::fault::BUS };
@@ -226,6 +231,7 @@ static SERVICES: HostServices = HostServices {
     cpu_timer,
     tlb_flush,
     address_space,
+    address_space_in,
     physical,
     physical_cas,
     virtual_access,

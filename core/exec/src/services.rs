@@ -61,6 +61,7 @@ static TABLE: HostServices = HostServices {
     user_alone,
     virtual_move,
     user_debug,
+    address_space_in,
 };
 
 /// The machine behind a context.
@@ -133,7 +134,11 @@ unsafe extern "C" fn tlb_flush(cpu: *mut CpuHeader, request: *const TlbFlush) {
 }
 unsafe extern "C" fn address_space(cpu: *mut CpuHeader, asid: u32) {
     // SAFETY: see above.
-    unsafe { of(cpu) }.1.set_asid(asid);
+    unsafe { of(cpu) }.1.set_asid(asid, u32::MAX);
+}
+unsafe extern "C" fn address_space_in(cpu: *mut CpuHeader, asid: u32, views: u32) {
+    // SAFETY: see above.
+    unsafe { of(cpu) }.1.set_asid(asid, views);
 }
 unsafe extern "C" fn physical(ctx: *mut c_void, pa: u64, data: *mut u8, len: usize, write: u32) -> u64 {
     // SAFETY: see above.
@@ -186,9 +191,9 @@ unsafe extern "C" fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, is_p
         let pa = if is_physical != 0 {
             Some(at)
         } else {
-            // Any view that can read the page will do: the tables are the same.
+            // Any view of this address space that can read the page will do: the tables are the same.
             let r = Running { machine: m, vcpu: v, cpu, insns: 0, block_insns: 0 };
-            (0..v.arch.layout().views).find_map(|view| r.physical_of(at.max(addr), view))
+            (0..v.arch.layout().views).filter(|view| v.uses_view(*view)).find_map(|view| r.physical_of(at.max(addr), view))
         };
         if let Some(pa) = pa {
             // What the CPU is in, it leaves by what makes the change take effect for it.

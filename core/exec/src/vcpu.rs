@@ -122,15 +122,18 @@ struct Caches {
     code_epoch: u64,
     /// Moves on when translations of fetches are.
     fetch_epoch: u64,
+    /// The address space in use.
     asid: u32,
+    /// The group of views that it is used through.
+    group: usize,
+    /// Both groups.
+    groups: [Group; GROUPS],
     buf: OwnedIrBuf,
     code: Vec<u8>,
     /// A block that is not in `jumps` while it runs.
     single: Option<Arc<Block>>,
-    /// Lines of the jump cache in use, those of code in global pages and those of the current address space.
-    lines: [Vec<u16>; 2],
-    /// Lines that other address spaces left.
-    lines_aside: Aside<(u16, JumpEntry)>,
+    /// Lines of the jump cache in use, those of code in global pages and those of each group's address space.
+    lines: [Vec<u16>; 1 + GROUPS],
     generator: Option<Box<Generator>>,
     /// Where the CPU was found.
     samples: crate::tier::Samples,
@@ -140,8 +143,23 @@ struct Caches {
     fetched_large: LargeMappings,
 }
 
-/// In `JumpEntry::reserved`, beside the physical page: the line holds in the current address space only.
-const LOCAL: u64 = 1;
+/// In `JumpEntry::reserved`, beside the physical page: which of `Caches::lines` has the line: 0 if it holds in every address space, else the
+/// number of the group whose address space it holds in, plus one.
+const CLASS: u64 = 3;
+
+/// Groups of views that targets may have: see `HostServices::address_space_in`.
+const GROUPS: usize = 2;
+
+/// A group of views, all of one address space.
+#[derive(Default)]
+struct Group {
+    /// A bit for each view.
+    views: u32,
+    /// The address space that their translations are of, and the group's lines of the jump cache.
+    asid: u32,
+    /// Lines that other address spaces left.
+    lines_aside: Aside<(u16, JumpEntry)>,
+}
 
 /// Pages that fetches are remembered of.
 const FETCH_PAGES: usize = 256;
@@ -250,11 +268,12 @@ impl Vcpu {
             code_epoch: 0,
             fetch_epoch: 1,
             asid: 0,
+            group: 0,
+            groups: [Group { views: u32::MAX, ..Group::default() }, Group::default()],
             buf: OwnedIrBuf::new(0),
             code: Vec::with_capacity(PAGE_SIZE as usize),
             single: None,
-            lines: [const { Vec::new() }; 2],
-            lines_aside: Aside::default(),
+            lines: [const { Vec::new() }; 1 + GROUPS],
             generator: None,
             samples: Default::default(),
             fetched: [0; 64],
@@ -358,7 +377,7 @@ impl Vcpu {
         count(&self.counters.forgotten);
         self.forget_returns();
         c.epoch += 1;
-        c.lines_aside.forget(None);
+        c.groups.iter_mut().for_each(|g| g.lines_aside.forget(None));
         for lines in &mut c.lines {
             lines.drain(..).for_each(|i| self.forget_line(i as usize));
         }
@@ -380,35 +399,37 @@ impl Vcpu {
                 !goes
             });
         }
-        c.lines_aside.retain(|e| !stale(&e.1));
+        c.groups.iter_mut().for_each(|g| g.lines_aside.retain(|e| !stale(&e.1)));
     }
     /// The same for code that holds in one address space only.
     fn forget_code_in(&self, asid: u32) {
         self.forget_returns();
         let c = self.caches();
-        c.lines_aside.forget(Some(asid));
         c.fetch.iter_mut().filter(|f| f.asid == Some(asid)).for_each(|f| f.epoch = 0);
-        if asid == c.asid {
-            c.epoch += 1;
-            for i in c.lines[1].drain(..) {
-                // SAFETY: as above.
-                if unsafe { self.line(usize::from(i)).read() }.reserved & LOCAL != 0 {
-                    self.forget_line(usize::from(i));
+        c.epoch += 1;
+        for (lines, (class, group)) in c.lines[1..].iter_mut().zip((1..).zip(&mut c.groups)) {
+            group.lines_aside.forget(Some(asid));
+            if asid == group.asid {
+                for i in lines.drain(..) {
+                    // SAFETY: as above.
+                    if unsafe { self.line(usize::from(i)).read() }.reserved & CLASS == class {
+                        self.forget_line(usize::from(i));
+                    }
                 }
             }
         }
     }
-    /// The address space changes: see `Tlb::switch`.
-    fn switch_code(&self, from: u32, to: u32) {
+    /// A group's address space changes: see `Tlb::switch`.
+    fn switch_code(&self, group: usize, from: u32, to: u32) {
         self.forget_returns();
         let c = self.caches();
-        let lines = &mut c.lines[1];
-        let back = c.lines_aside.switch(from, to, |room| {
+        let lines = &mut c.lines[1 + group];
+        let back = c.groups[group].lines_aside.switch(from, to, |room| {
             for i in lines.drain(..) {
                 // SAFETY: the line lies in the CPU's memory, which only this thread uses.
                 let entry = unsafe { self.line(i as usize).read() };
                 // A line that was overwritten since is in the list of what did it.
-                if entry.reserved & LOCAL != 0 {
+                if entry.reserved & CLASS == 1 + group as u64 {
                     room.push((i, entry));
                     self.forget_line(i as usize);
                 }
@@ -417,7 +438,7 @@ impl Vcpu {
         for (i, entry) in back {
             // SAFETY: as above.
             unsafe { self.line(i as usize).write(entry) };
-            c.lines[1].push(i);
+            c.lines[1 + group].push(i);
         }
     }
     /// Enters code for `pc`, which was fetched last, into the jump cache.
@@ -426,15 +447,16 @@ impl Vcpu {
         let page = &self.caches().fetch[fetch_slot(pc, mode)];
         // A program's addresses are their own physical ones.
         let (pa, local) = if native.frame.direct.is_some() { (pc & !(PAGE_SIZE - 1), false) } else { (page.pa, page.asid.is_some()) };
-        if self.caches().lines[usize::from(local)].len() >= 4 * JUMPS {
+        let class = if local { 1 + self.caches().group } else { 0 };
+        if self.caches().lines[class].len() >= 4 * JUMPS {
             self.forget_code();
         }
-        let entry = JumpEntry { pc, mode, code: code as u64, reserved: pa | if local { LOCAL } else { 0 } };
+        let entry = JumpEntry { pc, mode, code: code as u64, reserved: pa | class as u64 };
         // SAFETY: the line lies in the CPU's memory, which only this thread uses.
         let old = unsafe { self.line(line).replace(entry) };
         // One that had code is in a list already.
-        if old.code == 0 || (old.reserved & LOCAL != 0) != local {
-            self.caches().lines[usize::from(local)].push(line as u16);
+        if old.code == 0 || old.reserved & CLASS != class as u64 {
+            self.caches().lines[class].push(line as u16);
         }
     }
     fn forget_line(&self, i: usize) {
@@ -452,17 +474,31 @@ impl Vcpu {
     pub fn asid(&self) -> u32 {
         self.caches().asid
     }
-    /// The address space has changed.
-    pub fn set_asid(&self, asid: u32) {
+    /// The address space has changed, and is used through the group of `views`.
+    pub fn set_asid(&self, asid: u32, views: u32) {
         let c = self.caches();
         c.epoch += 1;
-        let old = c.asid;
-        if old != asid {
-            c.asid = asid;
-            count(&self.counters.switches);
-            c.tlbs.iter_mut().for_each(|t| t.switch(old, asid));
-            self.switch_code(old, asid);
+        c.asid = asid;
+        let group = usize::from(views & 1 == 0);
+        c.group = group;
+        if c.groups[group].views != views {
+            // Views that change sides have nothing in them that would be wrong there.
+            let moved = |view: usize| views >> view & 1 != 0 && c.groups[1 - group].views >> view & 1 != 0;
+            c.tlbs.iter_mut().enumerate().filter(|(view, _)| moved(*view)).for_each(|(_, t)| t.flush());
+            c.groups[1 - group].views &= !views;
+            c.groups[group].views = views;
         }
+        let old = std::mem::replace(&mut c.groups[group].asid, asid);
+        if old != asid {
+            count(&self.counters.switches);
+            c.tlbs.iter_mut().enumerate().filter(|(view, _)| views >> view & 1 != 0).for_each(|(_, t)| t.switch(old, asid));
+            self.switch_code(group, old, asid);
+        }
+    }
+    /// True if a view is one of those that the address space is used through.
+    pub fn uses_view(&self, view: u32) -> bool {
+        let c = self.caches();
+        c.groups[c.group].views >> view & 1 != 0
     }
     /// Forgets translations.
     pub fn flush(&self, f: &TlbFlush) {
@@ -474,13 +510,12 @@ impl Vcpu {
             self.forget_jumps();
         }
         let c = self.caches();
-        let asid = c.asid;
         for (view, tlb) in c.tlbs.iter_mut().enumerate() {
-            if f.views >> view & 1 == 0 {
+            if f.views >> view & 1 == 0 || tlb.is_unused() {
                 continue;
             }
             match f.kind {
-                K::ASID => tlb.flush_asid(f.asid, asid),
+                K::ASID => tlb.flush_asid(f.asid, c.groups[usize::from(c.groups[0].views >> view & 1 == 0)].asid),
                 K::VA => {
                     tlb.forget_aside(Some(f.asid));
                     tlb.flush_range(f.va, f.last);

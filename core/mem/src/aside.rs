@@ -37,6 +37,11 @@ impl<T> Aside<T> {
     pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
         self.0.iter_mut().for_each(|a| a.1.retain(&mut keep));
     }
+    /// True if there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
     /// All entries.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.iter_mut().flat_map(|a| a.1.iter_mut())

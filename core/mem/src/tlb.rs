@@ -208,6 +208,11 @@ impl Tlb {
             self.written[word] |= bit;
         }
     }
+    /// True if it has nothing to forget, as that of a view which nobody uses.
+    #[inline]
+    pub fn is_unused(&self) -> bool {
+        self.filled.list.is_empty() && self.aside.is_empty()
+    }
     /// Forgets everything.
     pub fn flush(&mut self) {
         if !self.filled.list.is_empty() {

@@ -14,6 +14,7 @@ unsafe extern "C" fn clock(_: *mut c_void) -> u64 {
 unsafe extern "C" fn cpu_timer(_: *mut CpuHeader, _: u32, _: u64) {}
 unsafe extern "C" fn tlb_flush(_: *mut CpuHeader, _: *const TlbFlush) {}
 unsafe extern "C" fn address_space(_: *mut CpuHeader, _: u32) {}
+unsafe extern "C" fn address_space_in(_: *mut CpuHeader, _: u32, _: u32) {}
 unsafe extern "C" fn physical(_: *mut c_void, _: u64, _: *mut u8, _: usize, _: u32) -> u64 {
     crate::fault::BUS
 }
@@ -144,4 +145,5 @@ pub const NOTHING: HostServices = HostServices {
     user_alone,
     virtual_move,
     user_debug,
+    address_space_in,
 };

@@ -231,7 +231,7 @@ impl Architecture for Aarch64 {
         static HELPERS: OnceLock<Vec<emu_plugins_api::Helper>> = OnceLock::new();
         StateLayout {
             size: size_of::<State>() as u32,
-            views: 4,
+            views: mode::view::COUNT,
             fields: Slice::new(FIELDS),
             helpers: Slice::new(HELPERS.get_or_init(helper::all)),
             inputs: Slice::new(INPUTS),
@@ -283,6 +283,8 @@ impl Architecture for Aarch64 {
         cpu.header.pc = 0;
         cpu.header.event.store(0, std::sync::atomic::Ordering::SeqCst);
         sysreg::reset(cpu);
+        (cpu.announced, cpu.pairs) = ((0, 0), 0);
+        sysreg::behaviour::announce_asid(cpu);
         sysreg::timer::restore(cpu);
         if self.linux {
             linux::reset(cpu);

@@ -138,6 +138,12 @@ pub mod view {
     pub const EL1: u32 = 1;
     /// EL1 with PAN: what EL0 can access is out of reach.
     pub const EL1_PAN: u32 = 2;
+    /// Added to these in odd ASIDs, once a kernel is seen to give each program a pair of ASIDs: the even one for itself, the odd one, with tables of
+    /// TTBR1_EL1 that have next to nothing, for EL0 (kernels do so for cores without FEAT_CSV3). The host keeps what belongs to one while the
+    /// other is in use, where each exception and each return would else be a change of address spaces.
+    pub const OTHER: u32 = 4;
+    /// Number of views.
+    pub const COUNT: u32 = 8;
 }
 
 impl ModeKey {
@@ -158,6 +164,7 @@ impl ModeKey {
             (_, 0) => view::EL1,
             _ => view::EL1_PAN,
         };
+        let other = u32::from(cpu.other_views & 1) * view::OTHER;
         let fpen = (cpu.sysreg[word::CPACR_EL1] >> 20) as u32 & 3;
         let fp_trap = match fpen {
             3 => 0,
@@ -177,8 +184,8 @@ impl ModeKey {
         };
         ModeKey(key.0 | cpu.header.mode_key & 3)
             .with_el(u32::from(cpu.el))
-            .with_view(view)
-            .with_unpriv_view(if !el0 && cpu.uao != 0 { view } else { view::EL0 })
+            .with_view(view | other)
+            .with_unpriv_view(if !el0 && cpu.uao != 0 { view } else { view::EL0 } | other)
             .with_fp_trap(fp_trap)
             .with_align_check(flag(sctlr::A))
             .with_sp_check(at(sctlr::SA0, sctlr::SA))

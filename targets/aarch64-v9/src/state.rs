@@ -48,8 +48,8 @@ pub struct State {
     pub il: u8,
     /// PSTATE.SS.
     pub ss: u8,
-    /// Not used; zero.
-    pub reserved: u8,
+    /// The group of privilege views in use: see [`crate::mode::view::OTHER`].
+    pub other_views: u8,
     /// V0 to V31: bits 0 to 127 of the vector registers.
     pub v: [[u64; 2]; 32],
     /// SP_EL0 to SP_EL3; the entry of the current stack pointer is stale while it is in `x[31]`.
@@ -60,6 +60,10 @@ pub struct State {
     pub fpsr: u64,
     /// Storage of system registers that are plain memory, by row of the register table.
     pub sysreg: [u64; SYSREG_WORDS],
+    /// TTBR1_EL1's tables and the ASID that were last announced to the host.
+    pub announced: (u64, u32),
+    /// How often a kernel changed to the other ASID of a pair together with its own tables, up to [`crate::sysreg::behaviour::PAIRED`].
+    pub pairs: u32,
 }
 
 // SAFETY: `#[repr(C)]`, the header comes first, and zeroes are valid in every member.

@@ -87,22 +87,28 @@ fn words(arguments: &[&str]) -> Vec<String> {
     arguments.iter().map(|a| (*a).to_owned()).collect()
 }
 
-fn debian(smp: &str) {
+fn debian(cpu: &str, smp: &str) {
     let (kernel, initrd) = installer().unwrap();
     let (kernel, initrd) = (kernel.display().to_string(), initrd.display().to_string());
-    let mut arguments = words(&["-M", "virt", "-cpu", "max", "-smp", smp, "-m", "512M", "-nographic", "-kernel", &kernel, "-initrd", &initrd]);
+    let mut arguments = words(&["-M", "virt", "-cpu", cpu, "-smp", smp, "-m", "512M", "-nographic", "-kernel", &kernel, "-initrd", &initrd]);
     arguments.extend(words(&["-append", "rdinit=/bin/sh console=ttyAMA0", "-icount", "shift=1,seed=5", "--expect", "~ # "]));
     all_agree(&arguments, true);
 }
 
 #[test]
 fn debian_1() {
-    debian("1");
+    debian("max", "1");
+}
+
+/// A kernel that changes address spaces at each exception and each return.
+#[test]
+fn debian_pairs() {
+    debian("cortex-a72", "1");
 }
 
 #[test]
 fn debian_2() {
-    debian("2");
+    debian("max", "2");
 }
 
 #[test]

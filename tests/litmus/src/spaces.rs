@@ -15,10 +15,19 @@ pub enum Switch {
     Remap,
     /// SVC from EL0; TTBR0_EL1 with another ASID.
     Svc,
+    /// The same with the ASID in TTBR1_EL1, whose tables change with it, and ASIDs that are a pair, as kernels have that keep their tables from
+    /// programs.
+    Pair,
+}
+
+impl Switch {
+    fn by_svc(self) -> bool {
+        matches!(self, Switch::Svc | Switch::Pair)
+    }
 }
 
 /// All of them.
-pub const SWITCHES: [Switch; 4] = [Switch::Asid, Switch::Invalidate, Switch::Remap, Switch::Svc];
+pub const SWITCHES: [Switch; 5] = [Switch::Asid, Switch::Invalidate, Switch::Remap, Switch::Svc, Switch::Pair];
 
 /// Where both programs run: the code, then their stack.
 const PROGRAM: u64 = 4 << 30;
@@ -54,7 +63,7 @@ pub fn assemble_spaces(how: Switch, rounds: u64) -> Vec<u8> {
         let programs = [0, 1].map(|n| program(g, how, n));
         switching(g, how, switch, programs);
         finishing(g, how, end);
-        if how == Switch::Svc {
+        if how.by_svc() {
             system_calls(g, switch, end);
         }
         g.a.bind(over);
@@ -79,7 +88,7 @@ fn program(g: &mut Guest, how: Switch, n: u64) -> Label {
     a.add_imm(X21, X21, top);
     a.subs_imm(X20, X20, 1);
     a.b_cond(Cond::Ne, start);
-    if how == Switch::Svc { a.svc(1) } else { a.br(X22) }
+    if how.by_svc() { a.svc(1) } else { a.br(X22) }
     a.bind(f);
     a.stp(X29, X30, Addr::Pre(SP, -16));
     a.str(X21, Addr::Pre(SP, -16));
@@ -97,7 +106,7 @@ fn program(g: &mut Guest, how: Switch, n: u64) -> Label {
     a.ret();
     a.bind(inner_f);
     a.stp(X29, X30, Addr::Pre(SP, -16));
-    if how == Switch::Svc { a.svc(0) } else { a.blr(X23) }
+    if how.by_svc() { a.svc(0) } else { a.blr(X23) }
     a.add_imm(X21, X21, inner);
     a.ldp(X29, X30, Addr::Post(SP, 16));
     a.ret();
@@ -110,7 +119,7 @@ fn save(g: &mut Guest, how: Switch) {
     let a = &mut g.a;
     a.stp(X20, X21, Addr::Off(X11, 0));
     a.stp(X29, X30, Addr::Off(X11, 16));
-    if how == Switch::Svc {
+    if how.by_svc() {
         a.mrs(X12, SysReg::SP_EL0);
         a.mrs(X13, SysReg::ELR_EL1);
         a.mrs(X14, SysReg::SPSR_EL1);
@@ -126,7 +135,7 @@ fn load(g: &mut Guest, how: Switch) {
     a.ldp(X20, X21, Addr::Off(X11, 0));
     a.ldp(X29, X30, Addr::Off(X11, 16));
     a.ldr(X12, Addr::Off(X11, 32));
-    if how == Switch::Svc {
+    if how.by_svc() {
         a.ldp(X13, X14, Addr::Off(X11, 40));
         a.msr(SysReg::SP_EL0, X12);
         a.msr(SysReg::ELR_EL1, X13);
@@ -161,6 +170,17 @@ fn go_to_other(g: &mut Guest, how: Switch, programs: [Label; 2]) {
             a.msr(SysReg::TTBR0_EL1, X12);
             a.isb();
         }
+        Switch::Pair => {
+            a.mov_imm(X12, table(0, 0));
+            a.add(X12, X12, X10, 14);
+            a.msr(SysReg::TTBR0_EL1, X12);
+            a.isb();
+            a.mov_imm(X12, TABLES | 4 << 48);
+            a.mov_imm(X13, 0x1000 | 1 << 48);
+            a.madd(X12, X10, X13, X12);
+            a.msr(SysReg::TTBR1_EL1, X12);
+            a.isb();
+        }
         Switch::Invalidate => {
             a.mov_imm(X12, table(0, 0) | 5 << 48);
             a.add(X12, X12, X10, 14);
@@ -188,7 +208,7 @@ fn go_to_other(g: &mut Guest, how: Switch, programs: [Label; 2]) {
     a.mov_imm(X11, context(0));
     a.add(X11, X11, X10, 7);
     load(g, how);
-    if how == Switch::Svc { g.a.eret() } else { g.a.ret() }
+    if how.by_svc() { g.a.eret() } else { g.a.ret() }
 }
 
 /// x13 and x14 become the entries of code and stack of program x10; changes x15.
@@ -253,7 +273,7 @@ fn system_calls(g: &mut Guest, switch: Label, end: Label) {
 }
 
 fn set_up(g: &mut Guest, how: Switch, rounds: u64, programs: [Label; 2]) {
-    let el0 = if how == Switch::Svc { d::EL0 | d::PXN } else { 0 };
+    let el0 = if how.by_svc() { d::EL0 | d::PXN } else { 0 };
     for n in [0, 1] {
         g.put(table(n, 0), d::BLOCK | d::DEVICE | d::PXN | d::UXN);
         g.put(table(n, 0) + 8, RAM | d::BLOCK | d::NORMAL);
@@ -277,6 +297,10 @@ fn set_up(g: &mut Guest, how: Switch, rounds: u64, programs: [Label; 2]) {
     a.dsb(Barrier::Sy);
     a.mov_imm(X12, table(0, 0) | 5 << 48);
     a.msr(SysReg::TTBR0_EL1, X12);
+    if how == Switch::Pair {
+        a.mov_imm(X12, TCR | 1 << 22);
+        a.msr(SysReg::TCR_EL1, X12);
+    }
     a.isb();
     a.tlbi_vmalle1();
     a.dsb(Barrier::Sy);

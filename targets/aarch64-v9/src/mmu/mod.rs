@@ -149,13 +149,14 @@ struct Want {
 impl Want {
     fn of(cpu: &State, access: &Access) -> Want {
         let fetch = access.kind == AccessKind::FETCH;
+        let data = u32::from(access.view) & !view::OTHER;
         Want {
             read: matches!(access.kind, AccessKind::READ | AccessKind::READ_WRITE),
             write: matches!(access.kind, AccessKind::WRITE | AccessKind::READ_WRITE),
             fetch,
             // Fetches have the privilege of the EL whatever view data accesses have.
-            el0: if fetch { cpu.el == 0 } else { u32::from(access.view) == view::EL0 },
-            pan: u32::from(access.view) == view::EL1_PAN,
+            el0: if fetch { cpu.el == 0 } else { data == view::EL0 },
+            pan: data == view::EL1_PAN,
         }
     }
     fn allowed_by(self, perms: u8) -> bool {

@@ -6,14 +6,19 @@ pub use super::timer::*;
 use crate::Aarch64;
 use crate::feature::Feature;
 use crate::mmu;
-use crate::mode::sctlr;
+use crate::mode::{sctlr, view};
 use crate::state::State;
 use emu_plugins_api::{FP_FLAG_SATURATED, FlushKind, TlbFlush};
 use std::sync::atomic::Ordering;
 
+/// The views of most address spaces.
+const VIEWS: u32 = (1 << view::OTHER) - 1;
+/// The views of odd ASIDs, where those are the second of a pair.
+const OTHER_VIEWS: u32 = VIEWS << view::OTHER;
+
 /// Every translation of this CPU is forgotten: the meaning of the tables has changed.
 fn flush_local(cpu: &mut State) {
-    cpu.header.tlb_flush(&TlbFlush { kind: FlushKind::ALL, asid: 0, va: 0, last: u64::MAX, views: 0xf, broadcast: 0 });
+    cpu.header.tlb_flush(&TlbFlush { kind: FlushKind::ALL, asid: 0, va: 0, last: u64::MAX, views: u32::MAX, broadcast: 0 });
 }
 
 fn store(cpu: &mut State, row: &Row, value: u64) -> bool {
@@ -99,10 +104,23 @@ pub(super) fn mair_el1(cpu: &mut State, row: &Row, value: u64) {
     }
 }
 
-/// Tells the host the ASID in use.
+/// So many changes between the ASIDs of a pair are waited for before the pairs have views of their own.
+pub const PAIRED: u32 = 8;
+
+/// Tells the host the ASID in use, and which views it is used through: see [`view::OTHER`].
 pub fn announce_asid(cpu: &mut State) {
     let asid = mmu::current_asid(cpu);
-    cpu.header.address_space(asid);
+    let tables = cpu.sysreg[word::TTBR1_EL1] & ((1 << 48) - 1);
+    let before = std::mem::replace(&mut cpu.announced, (tables, asid));
+    if before.0 != tables && before.1 ^ asid == 1 && cpu.pairs < PAIRED {
+        cpu.pairs += 1;
+    }
+    let other = cpu.pairs == PAIRED && asid & 1 != 0;
+    cpu.header.address_space_in(asid, if other { OTHER_VIEWS } else { VIEWS });
+    if cpu.other_views != u8::from(other) {
+        cpu.other_views = other.into();
+        cpu.refresh_mode();
+    }
 }
 
 pub(super) fn rvbar(_: &mut State, _: &Row) -> u64 {

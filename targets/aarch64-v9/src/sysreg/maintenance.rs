@@ -119,7 +119,13 @@ pub(super) fn translate(t: &mut Translator<'_>, i: &decode::Sys) {
         }
         Kind::Tlbi => {
             t.call(system::TLBI, &[x], u64::from(k));
-            t.end_and_look();
+            if i.op2 & 1 != 0 {
+                // By address: if that may concern code the host has forgotten where all code is, so that what comes next is looked for; else
+                // there is nothing to look at.
+                t.end_and_find();
+            } else {
+                t.end_and_look();
+            }
         }
     }
 }
@@ -213,7 +219,7 @@ pub fn tlb_invalidate(cpu: &mut State, x: u64, k: u16) {
         FlushKind::VA_ALL_ASIDS if mmu::has_tagged(cpu, va) => FlushKind::ALL,
         kind => kind,
     };
-    cpu.header.tlb_flush(&TlbFlush { kind, asid, va, last, views: 0xf, broadcast });
+    cpu.header.tlb_flush(&TlbFlush { kind, asid, va, last, views: u32::MAX, broadcast });
 }
 
 /// VA<55:12> of a TLBI by address, and the last byte of the largest granule's page.

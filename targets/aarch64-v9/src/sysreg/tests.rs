@@ -315,3 +315,33 @@ fn options() {
     let arch = create("cortex-a72", &[("lse", "on")]).unwrap();
     assert!(arch.has(Feature::LSE));
 }
+
+/// A kernel that has an ASID for itself and the next one, with other tables of its own half, for each program.
+#[test]
+fn pairs_of_asids_have_views_of_their_own() {
+    use crate::mode::view;
+    let mut m = Machine::new("max", &[]);
+    let k = |m: &Machine| ModeKey(m.header.mode_key);
+    set(&mut m, "TCR_EL1", 1 << 36 | 1 << 22);
+    let (own, program) = (0x4000_0000 | 6 << 48, 0x4000_1000 | 7 << 48);
+    // Another address space each time is no pair, nor is the next ASID with the same tables.
+    for n in 0..40u64 {
+        set(&mut m, "TTBR1_EL1", 0x4000_0000 + n % 2 * 0x1000 | n * 2 << 48);
+    }
+    for n in 0..40u64 {
+        set(&mut m, "TTBR1_EL1", 0x4000_0000 | n << 48);
+        assert_eq!((m.host().views, k(&m).view()), (0xf, view::EL1));
+    }
+    for _ in 0..40 {
+        set(&mut m, "TTBR1_EL1", own);
+        set(&mut m, "TTBR1_EL1", program);
+    }
+    assert_eq!((m.host().asid, m.host().views, k(&m).view(), k(&m).unpriv_view()), (7, 0xf0, view::EL1 | view::OTHER, view::EL0 | view::OTHER));
+    set(&mut m, "PAN", 1 << 22);
+    assert_eq!(k(&m).view(), view::EL1_PAN | view::OTHER);
+    set(&mut m, "TTBR1_EL1", own);
+    assert_eq!((m.host().asid, m.host().views, k(&m).view(), k(&m).unpriv_view()), (6, 0xf, view::EL1_PAN, view::EL0));
+    let arch = m.arch;
+    emu_plugins_api::Architecture::reset(arch, &mut m);
+    assert_eq!((m.host().views, k(&m).view()), (0xf, view::EL1));
+}

@@ -270,8 +270,8 @@ fn write_pan(t: &mut Translator<'_>, pan: u32) {
     use crate::mode::view;
     let v = t.ir.iconst(Ty::I8, u64::from(pan));
     t.ir.set(Ty::I8, Shape::SCALAR, offset::PAN, v);
-    let new_view = if pan == 0 { view::EL1 } else { view::EL1_PAN };
-    let unprivileged_follows = t.key.unpriv_view() != view::EL0;
+    let new_view = if pan == 0 { view::EL1 } else { view::EL1_PAN } | t.key.view() & view::OTHER;
+    let unprivileged_follows = t.key.unpriv_view() & !view::OTHER != view::EL0;
     let mut new = t.key.with_view(new_view);
     if unprivileged_follows {
         new = new.with_unpriv_view(new_view);
