@@ -144,13 +144,17 @@ pub fn run(matches: ArgMatches, program: &str, guest: Option<Program>) -> Result
     foreign(&args)?;
 
     let explicit: Vec<PathBuf> = args.raw("plugin-path").flat_map(std::env::split_paths).filter(|p| !p.as_os_str().is_empty()).collect();
-    let discovery = Discovery { explicit: &explicit, services: emu_exec::services(), log_level: log::max_level() };
+    let prefix = args.last("sysroot")?;
+    let guest_target = guest.as_ref().and_then(|g| g.target(prefix.as_deref()));
+    // A program's start is short: it does not wait for what it has no use for.
+    let all = args.last("target")?.is_some() || ["list-targets", "list-machines", "list-cpus", "list-devices"].iter().any(|list| args.on(list));
+    let names = guest_target.filter(|_| !all).map(|target| [MACHINE, target]);
+    let wanted: &[&str] = names.as_ref().map_or(&[], |n| n);
+    let discovery = Discovery { explicit: &explicit, services: emu_exec::services(), log_level: log::max_level(), wanted };
     let catalogue = Catalogue::discover(&discovery)?;
     catalogue.warnings().iter().for_each(|w| warn(w));
 
     let mut machines = args.all("machine")?;
-    let prefix = args.last("sysroot")?;
-    let guest_target = guest.as_ref().and_then(|g| g.target(prefix.as_deref()));
     if let Some(guest) = &guest {
         if machines.iter().any(|m| m != MACHINE) {
             return Err(one(format!("'{}' belongs to no option; an image to boot is given with -kernel FILE, and a program of the guest runs without -M", guest.word.display())));

@@ -55,8 +55,19 @@ pub struct NativeBlock {
     pub offset: u16,
     /// Where in its page the first of its region is.
     pub entry: u16,
-    /// It was made with care; else it makes way for what was.
-    pub hot: bool,
+    /// How it was made: it makes way for what was made with more care.
+    pub tier: Tier,
+}
+
+/// With how much care generated code is made.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Tier {
+    /// To be run a few times: little at a time, without most passes. It counts its runs.
+    Brief,
+    /// As ever.
+    Warm,
+    /// With all that can be done.
+    Hot,
 }
 
 /// Generated code that has made way: its address, and that of what came in its place.
@@ -171,7 +182,7 @@ impl Page {
         let offset = (pa & (PAGE_SIZE - 1)) as u16;
         blocks.binary_search_by_key(&offset, |b| b.offset).ok().map(|i| blocks[i])
     }
-    /// Adds generated code; what is there already stays, unless what comes is hot and it is not. The number of blocks.
+    /// Adds generated code; what is there already stays, unless what comes was made with more care. The number of blocks.
     fn add(&mut self, view: u64, mode: u64, made: impl Iterator<Item = NativeBlock>, replaced: &mut Replaced) -> u64 {
         let at = self.native.iter().position(|v| v.mode == mode && v.view == view).unwrap_or_else(|| {
             self.native.push(View { view, mode, blocks: Vec::new() });
@@ -184,7 +195,7 @@ impl Page {
             // Regions are mostly made in the order of their addresses.
             match blocks.last() {
                 Some(last) if last.offset >= block.offset => match blocks.binary_search_by_key(&block.offset, |b| b.offset) {
-                    Ok(i) if block.hot && !blocks[i].hot => {
+                    Ok(i) if block.tier > blocks[i].tier => {
                         replaced.push((blocks[i].code, block));
                         blocks[i] = block;
                     }
@@ -256,16 +267,16 @@ impl CodeIndex {
         page.several |= page.at != fixed(va);
         page.several
     }
-    /// Puts the places of a page into `places` where generated code begins for a view and mode.
-    pub fn places(&self, pa: u64, view: u64, mode: u64, places: &mut Places) {
+    /// Puts the places of a page into `places` where generated code of a tier or a better one begins for a view and mode.
+    pub fn places(&self, pa: u64, view: u64, mode: u64, tier: Tier, places: &mut Places) {
         places.clear();
         let shard = self.shard(pa);
         if let Some(view) = shard.pages.get(&(pa >> 12)).and_then(|p| p.view(view, mode)) {
-            view.blocks.iter().for_each(|b| places.add(b.offset.into()));
+            view.blocks.iter().filter(|b| b.tier >= tier).for_each(|b| places.add(b.offset.into()));
         }
     }
-    /// Adds generated code made from the bytes `from` of the page of `pa` for a view; what is there already stays, unless what comes is hot and
-    /// it is not, which `replaced` is told of. With `alone` it is right only while nobody else sees the guest's memory: see `drop_alone`. False if
+    /// Adds generated code made from the bytes `from` of the page of `pa` for a view; what is there already stays, unless what comes was
+    /// made with more care, which `replaced` is told of. With `alone` it is right only while nobody else sees the guest's memory: see `drop_alone`. False if
     /// code was invalidated since `generation` was asked for: it may be of old bytes that nobody watches any more, and is not kept.
     #[allow(clippy::too_many_arguments)]
     pub fn insert_native(
@@ -494,15 +505,15 @@ mod tests {
     #[test]
     fn generated_code_is_found_by_place_and_chunk() {
         let index = CodeIndex::new(1 << 20);
-        let block = |offset, chunk| NativeBlock { code: 0x10_0000 + usize::from(offset), chunk, into: chunk, insns: 1, offset, entry: offset, hot: false };
+        let block = |offset, chunk| NativeBlock { code: 0x10_0000 + usize::from(offset), chunk, into: chunk, insns: 1, offset, entry: offset, tier: Tier::Warm };
         let (from, mut none) = (Places::default(), Replaced::new());
         let made = [block(0x20, 1), block(0x10, 1), block(0x18, 2), block(0x20, 3)];
         assert!(index.insert_native(0x1010, 0x8000, 1, (&from, false), made.into_iter(), 0, &mut none));
         assert_eq!(index.find_native(0x1018, 0x8000, 1), Some(block(0x18, 2)));
         assert_eq!(index.find_native(0x1020, 0x8000, 1), Some(block(0x20, 1)), "the first one stays");
         assert_eq!([(0x1018, 0x8000, 2), (0x1018, 0x9000, 1), (0x101c, 0x8000, 1)].map(|(pa, view, mode)| index.find_native(pa, view, mode)), [None; 3]);
-        let (mut replaced, hot) = (Replaced::new(), NativeBlock { hot: true, code: 1, ..block(0x18, 2) });
-        let also = NativeBlock { hot: true, ..block(0x28, 2) };
+        let (mut replaced, hot) = (Replaced::new(), NativeBlock { tier: Tier::Hot, code: 1, ..block(0x18, 2) });
+        let also = NativeBlock { tier: Tier::Hot, ..block(0x28, 2) };
         assert!(index.insert_native(0x1018, 0x8000, 1, (&from, false), [hot, also].into_iter(), 0, &mut replaced));
         assert_eq!(replaced, [(block(0x18, 2).code, hot)], "hot code comes in the place of other code");
         assert_eq!(index.find_native(0x1018, 0x8000, 1), Some(hot));
@@ -510,8 +521,10 @@ mod tests {
         assert!(index.insert_native(0x1018, 0x8000, 1, (&from, false), [again].into_iter(), 0, &mut none));
         assert_eq!(index.find_native(0x1018, 0x8000, 1), Some(hot), "but once");
         let mut places = Places::default();
-        index.places(0x1000, 0x8000, 1, &mut places);
+        index.places(0x1000, 0x8000, 1, Tier::Warm, &mut places);
         assert_eq!([0x10, 0x18, 0x20, 0x1c].map(|at| places.has(at)), [true, true, true, false]);
+        index.places(0x1000, 0x8000, 1, Tier::Hot, &mut places);
+        assert_eq!([0x10, 0x18, 0x20, 0x28].map(|at| places.has(at)), [false, true, false, true], "those of the tier");
         assert!(!index.elsewhere(0x1000, 0x8fff) && index.elsewhere(0x1000, 0x9000) && index.elsewhere(0x1000, 0x8000));
         let code = block(0x30, 5);
         assert!(index.insert_native(0x1030, moving(0x9030), 1, (&from, false), [code].into_iter(), 0, &mut none));
@@ -537,7 +550,7 @@ mod tests {
         let mut from = Places::default();
         from.add_range(0x100, 0x20);
         let make = || {
-            let block = NativeBlock { code: 1, chunk: 0, into: 0, insns: 1, offset: 0x100, entry: 0x100, hot: false };
+            let block = NativeBlock { code: 1, chunk: 0, into: 0, insns: 1, offset: 0x100, entry: 0x100, tier: Tier::Warm };
             assert!(index.insert_native(0x1100, 0x8000, 0, (&from, false), [block].into_iter(), index.generation(0x1100), &mut Replaced::new()));
         };
         let change = |pa, len| {

@@ -969,8 +969,9 @@ impl Machine {
         let mut text = String::new();
         if let Some(n) = &self.native {
             text = format!(
-                "regions: {}\nhot regions: {}\nentries of code that moves: {}\nbytes of code: {}\njumps patched: {}\nchunks of code evicted: {}\ntime spent making code: {:.3} s\n",
+                "regions: {}\nwarm regions: {}\nhot regions: {}\nentries of code that moves: {}\nbytes of code: {}\njumps patched: {}\nchunks of code evicted: {}\ntime spent making code: {:.3} s\n",
                 load(&n.regions),
+                load(&n.warm),
                 load(&n.hot),
                 load(&n.entries),
                 load(&n.bytes),

@@ -7,7 +7,7 @@
 //! that comes to the dispatcher publishes the epoch, forgets its jump cache and expects no returns before it runs code again; a chunk is used
 //! again when every CPU has, or is outside of generated code.
 
-use crate::code::{NativeBlock, Replaced, fixed, moving};
+use crate::code::{NativeBlock, Replaced, Tier, fixed, moving};
 use crate::machine::Machine;
 use crate::memory::Running;
 use crate::region::{Former, NEXT_PAGE_BYTES, Places, Source};
@@ -21,7 +21,7 @@ use emu_plugins_api::{ArchitectureHandle, CpuHeader, FieldClass, StateLayout, ef
 use emu_x86_64::asm::{Asm, Mem, Size, reg::RAX};
 use emu_x86_64::direct::Direct;
 use emu_x86_64::frame::{
-    CPU, Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, Link, LinkBase, PINS, PinMap, Runtime, Site, TLB_ENTRY, TlbShape,
+    COUNTERS, CPU, Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, Link, LinkBase, PINS, PinMap, Runtime, Site, TLB_ENTRY, TlbShape,
 };
 use emu_x86_64::{CodeCache, Lowering, Options, Region, Thunks, Unit};
 use std::mem::offset_of;
@@ -45,6 +45,8 @@ pub struct CpuLayout {
     pub slots: u32,
     /// [`Exchange`].
     pub exchange: u32,
+    /// Counters of runs.
+    pub counters: u32,
     /// Jump cache.
     pub jumps: u32,
     /// Translation caches, one a view.
@@ -72,10 +74,11 @@ impl CpuLayout {
         let round = |n: u32| n.next_multiple_of(64);
         let slots_at = round(layout.size.max(size_of::<CpuHeader>() as u32));
         let exchange = round(slots_at + slots * 8);
-        let jumps = round(exchange + size_of::<Exchange>() as u32);
+        let counters = round(exchange + size_of::<Exchange>() as u32);
+        let jumps = round(counters + 2 * COUNTERS as u32);
         let tlb = round(jumps + (JUMPS * size_of::<JumpEntry>()) as u32);
         let views = layout.views.clamp(1, crate::vcpu::MAX_VIEWS as u32);
-        CpuLayout { slots: slots_at, exchange, jumps, tlb, views, size: tlb + views * TLB_ENTRIES as u32 * TLB_ENTRY }
+        CpuLayout { slots: slots_at, exchange, counters, jumps, tlb, views, size: tlb + views * TLB_ENTRIES as u32 * TLB_ENTRY }
     }
 }
 
@@ -99,13 +102,16 @@ pub struct Native {
     pub options: Options,
     /// The optimiser's passes run.
     optimise: bool,
-    /// All code is made as if it was hot.
-    all_hot: bool,
+    /// How code is made at first, but for a program's first regions.
+    first: Tier,
+    /// So many of them are made in a hurry.
+    briefs: u64,
     /// What is hot is found and made again.
     pub(crate) samples: bool,
     /// Finds what is hot.
     pub(crate) sampler: crate::tier::Sampler,
-    /// Hot regions made.
+    /// Regions made again because they were run some times, and because they are run a lot.
+    pub warm: AtomicU64,
     pub hot: AtomicU64,
     cache: Mutex<CodeCache>,
     /// Addresses that code can be at.
@@ -142,6 +148,8 @@ pub struct Generator {
     /// Where there is code of the page already.
     known: Places,
     entries: Vec<(u64, u32)>,
+    /// The counter that the next region has that counts its runs.
+    counter: u16,
     replaced: Replaced,
     forward: Forward,
     dead: Dead,
@@ -157,6 +165,9 @@ pub struct Generator {
 fn samples(mode: &str) -> bool {
     !matches!(mode, "cold" | "plain" | "interpret" | "noopt")
 }
+
+/// Regions that a program begins with that are made in a hurry: a start is mostly code that runs once.
+const BRIEFS: u64 = 8192;
 
 /// How generated code is entered.
 type Enter = unsafe extern "C" fn(*mut CpuHeader, usize);
@@ -213,6 +224,7 @@ impl Cluster {
             slots: at.slots as i32,
             slot_count: slots,
             exchange: at.exchange as i32,
+            counters: at.counters as i32,
             jumps: at.jumps as i32,
             jump_shift: jump_shift(layout),
             tlb: TlbShape { offset: at.tlb as i32, entries: TLB_ENTRIES as u32, page_bits: 12, views: at.views },
@@ -279,9 +291,16 @@ impl Native {
             clusters,
             options: Options { fuse: mode != "plain", native: mode != "interpret" },
             optimise: !matches!(mode, "plain" | "interpret" | "noopt"),
-            all_hot: mode == "hot",
+            first: if mode == "hot" { Tier::Hot } else { Tier::Warm },
+            briefs: match mode {
+                "hot" | "eager" => 0,
+                "brief" if !unlinked => u64::MAX,
+                _ if direct.is_some() && samples(mode) && !count && !unlinked => BRIEFS,
+                _ => 0,
+            },
             samples: samples(mode),
             sampler: Default::default(),
+            warm: AtomicU64::new(0),
             hot: AtomicU64::new(0),
             range: cache.range(),
             chunk: cache.chunk_bytes(),
@@ -309,6 +328,7 @@ impl Native {
             page: vec![0; PAGE_SIZE as usize],
             known: Places::default(),
             entries: Vec::new(),
+            counter: 0,
             replaced: Replaced::new(),
             forward: Forward::default(),
             dead: Dead::default(),
@@ -329,6 +349,11 @@ impl Native {
             let enter: Enter = std::mem::transmute::<usize, Enter>(self.clusters[cluster].thunks.enter);
             enter(cpu, code);
         }
+    }
+
+    /// How a region is made that there is none of yet.
+    pub fn first(&self) -> Tier {
+        if self.regions.load(Ordering::Relaxed) < self.briefs { Tier::Brief } else { self.first }
     }
 
     /// True if code for a cluster can be made that runs wherever its page is mapped.
@@ -456,8 +481,8 @@ pub struct Wanted {
     pub attrs: u8,
     /// The code index's, asked for before stores to the page were last known to be seen.
     pub generation: u64,
-    /// The region is run a lot.
-    pub hot: bool,
+    /// How it is made.
+    pub tier: Tier,
 }
 
 impl Generator {
@@ -465,8 +490,7 @@ impl Generator {
     /// the index (if not, its page has changed meanwhile and it is good for one run only); `None` when there is no room just now; an error is a
     /// mistake of the target's.
     pub fn make(&mut self, m: &Machine, cpu: &Vcpu, native: &Native, wanted: Wanted, moves: bool) -> Result<Option<(NativeBlock, bool)>, String> {
-        let Wanted { pc, mode, key, pa, attrs, generation, hot } = wanted;
-        let hot = hot || native.all_hot;
+        let Wanted { pc, mode, key, pa, attrs, generation, tier } = wanted;
         let started = m.trace.stats.then(std::time::Instant::now);
         let page = pa & !(PAGE_SIZE - 1);
         let readable = match &m.user {
@@ -483,10 +507,10 @@ impl Generator {
         let mut next = [0; NEXT_PAGE_BYTES];
         let next_page = m.guess_next_page(cpu, page, &mut next);
         let view = if moves { moving(pc) } else { fixed(pc) };
-        if hot {
+        if tier == Tier::Hot {
             self.known.clear();
         } else {
-            m.code.places(pa, view, key, &mut self.known);
+            m.code.places(pa, view, key, tier, &mut self.known);
         }
         self.former.form(&Source {
             arch: &cpu.arch,
@@ -499,7 +523,7 @@ impl Generator {
             single: native.frame.unlinked,
             slots_max: native.frame.slot_count,
             moves,
-            hot,
+            tier,
         })?;
         let f = &self.former;
         if m.trace.any_translation() {
@@ -511,7 +535,7 @@ impl Generator {
             }
         }
         if native.optimise {
-            self.optimise(native);
+            self.optimise(native, tier);
         }
         let f = &self.former;
         if m.trace.op_opt {
@@ -520,7 +544,7 @@ impl Generator {
             }
         }
         let vl = cpu.arch.vector_bytes(mode);
-        self.lower(mode, vl, moves, page, key, native.optimise, hot);
+        self.lower(mode, vl, moves, page, key, native.optimise, tier);
         let f = &self.former;
         // Nobody throws the chunk away before its blocks are in the index.
         let mut cache = native.cache.lock().unwrap_or_else(|e| e.into_inner());
@@ -547,7 +571,7 @@ impl Generator {
             insns: f.counts[f.units[i].counts.0].1.min(u16::MAX.into()) as u16,
             offset: (at & (PAGE_SIZE - 1)) as u16,
             entry: (pc & (PAGE_SIZE - 1)) as u16,
-            hot,
+            tier,
         };
         // An entry for each unit, in the order of the units.
         let blocks = self.entries.iter().enumerate().map(|(i, (at, offset))| block(i, *at, *offset));
@@ -567,7 +591,7 @@ impl Generator {
 impl Generator {
     /// Generates the code of the region that was formed.
     #[allow(clippy::too_many_arguments)]
-    fn lower(&mut self, mode: u64, vl: u32, moves: bool, origin: u64, key: u64, optimised: bool, hot: bool) {
+    fn lower(&mut self, mode: u64, vl: u32, moves: bool, origin: u64, key: u64, optimised: bool, tier: Tier) {
         let f = &self.former;
         let units: Vec<Unit<'_>> = f
             .units
@@ -576,13 +600,18 @@ impl Generator {
             .map(|(n, u)| Unit {
                 pc: u.pc,
                 ops: &f.ops[u.ops.0..u.ops.1],
+                end: u.end,
                 slots: u.slots,
                 counts: &f.counts[u.counts.0..u.counts.1],
                 loops: u.loops,
                 flags: if optimised { self.dead.seen_in(n) as u8 } else { u8::MAX },
             })
             .collect();
-        let region = Region { units: &units, mode, vl, moves, origin, key, hot };
+        let counter = (tier == Tier::Brief).then(|| {
+            self.counter = (self.counter + 1) % COUNTERS as u16;
+            self.counter
+        });
+        let region = Region { units: &units, mode, vl, moves, origin, key, hot: tier == Tier::Hot, counter };
         let Err(what) = self.lowering.region(&region, &mut self.entries) else { return };
         log::error!("the code generator has a bug: {what} in the region at {:#x}; it is generated with less care for speed", region.units[0].pc);
         self.mistakes += 1;
@@ -609,23 +638,24 @@ impl Generator {
         page: &[u8],
     ) -> Result<(Vec<u8>, u32), String> {
         let slots_max = native.frame.slot_count;
-        self.former.form(&Source { arch, pc, mode, attrs: 0, page, next_page: &[], known: &Places::default(), single: false, slots_max, moves: false, hot: false })?;
+        self.former.form(&Source { arch, pc, mode, attrs: 0, page, next_page: &[], known: &Places::default(), single: false, slots_max, moves: false, tier: Tier::Warm })?;
         if native.optimise {
-            self.optimise(native);
+            self.optimise(native, Tier::Warm);
         }
-        self.lower(mode, arch.vector_bytes(mode), false, 0, mode, native.optimise, false);
+        self.lower(mode, arch.vector_bytes(mode), false, 0, mode, native.optimise, Tier::Warm);
         if self.mistakes != 0 {
             return Err("the code generator has a bug".into());
         }
         Ok((self.lowering.asm.code[..self.lowering.hot].to_vec(), self.former.insns))
     }
 
-    /// Runs the passes over the region.
-    fn optimise(&mut self, native: &Native) {
+    /// Runs the passes over the region: one that may be run once gets only the one without which there is more to do than with it.
+    fn optimise(&mut self, native: &Native, tier: Tier) {
+        let brief = tier == Tier::Brief;
         let f = &mut self.former;
         self.units.clear();
         self.units.extend(f.units.iter().map(|u| UnitOps { pc: u.pc, first: u.ops.0, last: u.ops.1, slots: u.slots, observed: u.loops }));
-        for u in &self.units {
+        for u in self.units.iter().filter(|_| !brief) {
             self.forward.run(&mut f.ops, u, &native.clusters[self.cluster].state);
         }
         self.looks.clear();
@@ -636,7 +666,7 @@ impl Generator {
         }
         let state = &native.clusters[self.cluster].state;
         self.dead.run(&mut f.ops, &self.units, &self.looks, state);
-        for u in &self.units {
+        for u in self.units.iter().filter(|_| !brief) {
             self.overwritten.run(&mut f.ops, u, &self.looks, state);
         }
         let (units, counts) = (&f.units, &mut f.counts);

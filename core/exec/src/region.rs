@@ -6,6 +6,7 @@
 //!
 //! Everything is looked up by tables over the page's instructions, so that forming takes time in proportion to the ops.
 
+use crate::code::Tier;
 use crate::machine::Machine;
 use crate::vcpu::Vcpu;
 use emu_ir::{Code, InsnMark, NONE, Op, OwnedIrBuf, Shape, Ty, Verifier};
@@ -129,6 +130,8 @@ pub struct UnitRange {
     pub ops: (usize, usize),
     /// Its counts.
     pub counts: (usize, usize),
+    /// Address behind the last instruction.
+    pub end: u64,
     /// Value slots.
     pub slots: u32,
     /// Somebody jumps to it from below.
@@ -157,8 +160,8 @@ pub struct Source<'a> {
     pub slots_max: u32,
     /// The code shall run wherever its page is mapped.
     pub moves: bool,
-    /// It is run a lot: the region may be larger.
-    pub hot: bool,
+    /// How large it may be.
+    pub tier: Tier,
 }
 
 /// Bytes of the next page that an instruction across pages can have.
@@ -256,6 +259,7 @@ impl Former {
         self.starts.clone_from(s.known);
         self.from.clear();
         self.todo.push(s.pc);
+        let twice = u32::from(s.tier == Tier::Hot);
         while let Some(pc) = self.todo.pop() {
             if pc % self.insn_bytes != 0 && pc != s.pc {
                 continue;
@@ -264,7 +268,7 @@ impl Former {
                 Some((i, mark)) => self.cut(i, mark),
                 None if pc != s.pc && s.known.has(pc) => {}
                 // What there is may still have to be cut.
-                None if self.translated >= PIECES_MAX << u32::from(s.hot) || self.insns >= INSNS_MAX << u32::from(s.hot) => {}
+                None if self.translated >= PIECES_MAX << twice || self.insns >= INSNS_MAX << twice => {}
                 None => self.piece(s, pc)?,
             }
             if s.single {
@@ -354,7 +358,8 @@ impl Former {
             };
             self.ways.push(Way { op: first + i, to, returns });
             // The way that goes on is the last of them, and the first to be followed.
-            self.todo.extend(to.into_iter().chain(returns.then_some(end)).filter(|to| in_page(*to)));
+            let follow = |to: &u64| in_page(*to) && (s.tier != Tier::Brief || is_sure(s.pc, pc, end, op, *to));
+            self.todo.extend(to.into_iter().chain(returns.then_some(end)).filter(follow));
         }
         self.pieces.push(Piece {
             pc,
@@ -541,12 +546,19 @@ impl Former {
         }
         self.units.push(UnitRange {
             pc: self.pieces[start].pc,
+            end: self.pieces[at].pc.wrapping_add(self.pieces[at].bytes),
             ops: (ops, self.ops.len()),
             counts: (counts, self.counts.len()),
             slots,
             loops: false,
         });
     }
+}
+
+/// True if a way out of the piece from `pc` to `end` belongs into a region that may be run a few times only: what always comes next, and rounds
+/// through what there is of it.
+fn is_sure(entry: u64, pc: u64, end: u64, op: &Op, to: u64) -> bool {
+    (entry..=pc).contains(&to) || op.code == GOTO && op.aux == 0 && to != end
 }
 
 const GOTO: u16 = Code::Goto as u16;

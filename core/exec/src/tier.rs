@@ -8,9 +8,15 @@
 //! A program has no thread for that, which its kernel would show it, and a fork lose: there loops of code that is not hot count their rounds,
 //! and a CPU comes by after [`ROUNDS`] of them.
 //!
+//! A program begins with code that is made in more of a hurry still ([`Tier::Brief`]): most of a start is dynamic linking, of which each place is
+//! run once, and a process of a shell script does little else. A region is what is sure to come next, so that what is jumped over is not
+//! translated; no pass runs but the one without which flags would be stored; accesses of 16 bytes rely on nothing that ends. It counts its runs and
+//! after [`RUNS`](emu_x86_64::frame::RUNS) is made again as code of a machine is from the start. That pays for the first `BRIEFS` regions only:
+//! small regions lie scattered, and a compiler, which runs a hundred thousand of them, was 1.4 times as slow with all code made so.
+//!
 //! CPUs that wait are left alone, and while all wait nobody is sampled. Under `-icount` there are no samples.
 
-use crate::code::{Mix, NativeBlock, fixed};
+use crate::code::{Mix, NativeBlock, Tier, fixed};
 use crate::machine::Machine;
 use crate::native::Native;
 use crate::vcpu::Vcpu;
@@ -103,7 +109,7 @@ impl Vcpu {
         let Ok((pa, attrs)) = self.fetch(machine, pc, mode) else { return false };
         let key = self.block_key(mode, attrs);
         let Some(block) = machine.code.find_native(pa, fixed(pc), key) else { return false };
-        if block.hot {
+        if block.tier == Tier::Hot {
             // The CPU may have come here by what there was before. A program's has, and will again while its jump cache knows the way.
             if machine.user.is_some() {
                 self.forget_code_of(pa);
@@ -122,7 +128,7 @@ impl Vcpu {
             // A program's samples are loops only: what leads into the loop comes first, for it goes on in what there is now.
             let before = machine.user.is_some().then(|| fixed(pc) | u64::from(block.entry));
             for at in before.into_iter().chain([pc]) {
-                self.make_hot(machine, native, at, mode, key, fixed(pa) | at & !fixed(at), attrs);
+                self.make_again(machine, native, at, mode, key, fixed(pa) | at & !fixed(at), attrs, Tier::Hot);
             }
             if machine.user.is_some() {
                 self.forget_code_of(pa);
@@ -131,15 +137,30 @@ impl Vcpu {
         false
     }
 
-    /// Makes the region at `pc` as a hot one, unless there is one already.
-    #[allow(clippy::too_many_arguments)]
-    fn make_hot(&self, machine: &Machine, native: &Native, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8) {
-        if machine.code.find_native(pa, fixed(pc), key).is_some_and(|b| b.hot) {
+    /// The CPU has come to a region that has counted its runs: from here on it runs what was made with more care.
+    pub(crate) fn make_warm(&self, machine: &Machine, native: &Native, pc: u64, mode: u64) {
+        if machine.debugging() {
             return;
         }
-        let Some(wanted) = self.wanted(machine, pc, mode, key, pa, attrs, true) else { return };
+        let Ok((pa, attrs)) = self.fetch(machine, pc, mode) else { return };
+        let key = self.block_key(mode, attrs);
+        self.make_again(machine, native, pc, mode, key, pa, attrs, Tier::Warm);
+        // Others may have made it before; the way there may still be the old one.
+        if let Some(block) = machine.code.find_native(pa, fixed(pc), key) {
+            self.enter_line(native, pc, mode, block.code);
+        }
+    }
+
+    /// Makes the region at `pc` with more care, unless there is such a one already.
+    #[allow(clippy::too_many_arguments)]
+    fn make_again(&self, machine: &Machine, native: &Native, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8, tier: Tier) {
+        if machine.code.find_native(pa, fixed(pc), key).is_some_and(|b| b.tier >= tier) {
+            return;
+        }
+        let Some(wanted) = self.wanted(machine, pc, mode, key, pa, attrs, tier) else { return };
         let Some((NativeBlock { code, .. }, true)) = self.make_code(machine, native, wanted) else { return };
-        native.hot.fetch_add(1, Ordering::Relaxed);
+        let made = if tier == Tier::Hot { &native.hot } else { &native.warm };
+        made.fetch_add(1, Ordering::Relaxed);
         if machine.user.is_none() {
             self.enter_line(native, pc, mode, code);
         }

@@ -1,6 +1,6 @@
 //! One CPU: its loop, its caches, and how others reach it.
 
-use crate::code::{Block, Body, NativeBlock, fixed, moving};
+use crate::code::{Block, Body, NativeBlock, Tier, fixed, moving};
 use crate::debug::Minder;
 use crate::machine::Machine;
 use crate::region::NEXT_PAGE_BYTES;
@@ -798,6 +798,10 @@ impl Vcpu {
             }
             // SAFETY: this is the CPU's thread.
             let (pc, mode, insns) = unsafe { ((*self.cpu).pc, (*self.cpu).mode_key, (*self.cpu).insns) };
+            // SAFETY: as above.
+            if unsafe { std::mem::take(&mut (*self.exchange()).warm) } != 0 {
+                self.make_warm(machine, native, pc, mode);
+            }
             // SAFETY: the line lies in the CPU's memory, which only this thread uses.
             let line = unsafe { *self.line((pc >> self.jump_shift) as usize) };
             if line.pc == pc && line.mode == mode && !native.frame.count {
@@ -863,7 +867,7 @@ impl Vcpu {
                 return Ok(None);
             }
             // Somebody may have written to the page since it was last seen to be watched.
-            if let Some(wanted) = self.wanted(machine, pc, mode, key, pa, attrs, false) {
+            if let Some(wanted) = self.wanted(machine, pc, mode, key, pa, attrs, native.first()) {
                 return Ok(self.make_code(machine, native, wanted));
             }
         }
@@ -879,18 +883,18 @@ impl Vcpu {
 
     /// What to ask for; `None` if stores to the page are not seen.
     #[allow(clippy::too_many_arguments)]
-    pub(crate) fn wanted(&self, machine: &Machine, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8, hot: bool) -> Option<Wanted> {
+    pub(crate) fn wanted(&self, machine: &Machine, pc: u64, mode: u64, key: u64, pa: u64, attrs: u8, tier: Tier) -> Option<Wanted> {
         // Stores are seen from here on, or the generation goes on; else a change between the two would be missed. A program's are seen from when
         // its code is made.
         let generation = machine.code.generation(pa);
         let seen = machine.user.is_some() || machine.space.find(pa).is_some_and(|h| h.window.readable().is_some_and(|ram| ram.has_code(h.offset)));
-        seen.then_some(Wanted { pc, mode, key, pa, attrs, generation, hot })
+        seen.then_some(Wanted { pc, mode, key, pa, attrs, generation, tier })
     }
 
     /// Makes code, or if it can move and is there already an entry for it, and says whether the index keeps it; `None` when there is no room
     /// just now, or the target makes a mistake, which ends the machine.
     pub(crate) fn make_code(&self, machine: &Machine, native: &Native, wanted: Wanted) -> Option<(NativeBlock, bool)> {
-        let Wanted { pc, key, pa, hot, .. } = wanted;
+        let Wanted { pc, key, pa, tier, .. } = wanted;
         if let Some(user) = &machine.user {
             let (block, kept) = self.generate(machine, native, wanted, false)?;
             let seen = user.has_code(pc);
@@ -904,7 +908,7 @@ impl Vcpu {
         if !(expected && native.can_move(self.cluster) && machine.code.elsewhere(pa, pc)) {
             return self.generate(machine, native, wanted, false);
         }
-        let known = if hot { None } else { machine.code.find_native(pa, moving(pc), key) };
+        let known = machine.code.find_native(pa, moving(pc), key).filter(|b| b.tier >= tier);
         let block = match known {
             Some(block) => block,
             None => self.generate(machine, native, wanted, true)?.0,

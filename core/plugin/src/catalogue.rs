@@ -34,6 +34,18 @@ pub struct Discovery<'a> {
     pub services: &'static HostServices,
     /// The level from which plugins' log records are passed on.
     pub log_level: log::LevelFilter,
+    /// Targets and machines of these names are all that matters, if it is not empty: the search opens other files only when it has not found
+    /// them in those that have one of the names in their own.
+    pub wanted: &'a [&'a str],
+}
+
+impl Discovery<'_> {
+    /// True for a file that is opened only if the wanted ones are not elsewhere.
+    fn is_beside(&self, file: &Path) -> bool {
+        let plain = |text: &str| text.replace('-', "_");
+        let name = plain(&file.file_name().unwrap_or_default().to_string_lossy());
+        !self.wanted.is_empty() && !self.wanted.iter().any(|wanted| name.contains(&plain(wanted)))
+    }
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -58,6 +70,7 @@ impl Catalogue {
         }
         let mut files: HashSet<PathBuf> = HashSet::new();
         let mut names: HashSet<OsString> = HashSet::new();
+        let mut beside = Vec::new();
         for place in found.places.clone() {
             let list = match candidates(&place) {
                 Ok(list) => list,
@@ -78,31 +91,49 @@ impl Catalogue {
                     log::debug!("{} is hidden by an earlier place or loaded already", file.display());
                     continue;
                 }
-                let wrong = match load(&file, discovery.services, discovery.log_level) {
-                    Ok(opened) => {
-                        log::debug!(
-                            "{}: {} targets, {} machines, built with {:?}",
-                            file.display(),
-                            opened.targets.len(),
-                            opened.machines.len(),
-                            opened.requirements
-                        );
-                        found.add(Plugin { path: file, origin: place.origin }, opened.targets, opened.machines)
-                    }
-                    Err(refused) => {
-                        log::info!("{}: {}", file.display(), refused.detail);
-                        vec![refused.sentence]
-                    }
-                };
-                if place.origin == Origin::Searched && wrong.iter().all(|w| !w.starts_with(DUPLICATE)) {
-                    found.warnings.extend(wrong);
-                } else {
-                    errors.extend(wrong);
+                if place.origin == Origin::Searched && discovery.is_beside(&file) {
+                    beside.push((file, place.origin));
+                    continue;
                 }
+                found.open(file, place.origin, discovery, &mut errors);
             }
             names.extend(names_here);
         }
+        if !discovery.wanted.iter().all(|name| found.offers(name)) {
+            for (file, origin) in beside {
+                found.open(file, origin, discovery, &mut errors);
+            }
+        }
         if errors.is_empty() { Ok(found) } else { Err(errors) }
+    }
+
+    /// Opens a file and takes in what it offers.
+    fn open(&mut self, file: PathBuf, origin: Origin, discovery: &Discovery<'_>, errors: &mut Vec<String>) {
+        let wrong = match load(&file, discovery.services, discovery.log_level) {
+            Ok(opened) => {
+                log::debug!(
+                    "{}: {} targets, {} machines, built with {:?}",
+                    file.display(),
+                    opened.targets.len(),
+                    opened.machines.len(),
+                    opened.requirements
+                );
+                self.add(Plugin { path: file, origin }, opened.targets, opened.machines)
+            }
+            Err(refused) => {
+                log::info!("{}: {}", file.display(), refused.detail);
+                vec![refused.sentence]
+            }
+        };
+        if origin == Origin::Searched && wrong.iter().all(|w| !w.starts_with(DUPLICATE)) {
+            self.warnings.extend(wrong);
+        } else {
+            errors.extend(wrong);
+        }
+    }
+    /// True if there is a target or a machine of that name.
+    fn offers(&self, name: &str) -> bool {
+        self.targets.iter().any(|(_, t)| t.name == name) || self.machines.iter().any(|(_, m)| m.name == name)
     }
 
     /// Takes in what is linked into this program, if anything is.

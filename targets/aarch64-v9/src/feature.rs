@@ -312,7 +312,8 @@ const INCOMPLETE: &[Feature] = &[Feature::MTE, Feature::MTE2, Feature::GCS, Feat
 
 /// The features that `emu` implements: those of [`SYSTEM`], and those whose instructions are all implemented.
 pub fn implemented() -> FeatureSet {
-    let mut set: FeatureSet = SYSTEM.iter().copied().collect();
+    let system: FeatureSet = SYSTEM.iter().copied().collect();
+    let mut set = system;
     let gates = || ROWS.iter().filter_map(|r| r.gate.map(|g| (r, g)));
     for (_, gate) in gates().filter(|(r, _)| matches!(r.status, Status::Implemented(_))) {
         gate.features.iter().for_each(|f| set.insert(*f));
@@ -322,9 +323,9 @@ pub fn implemented() -> FeatureSet {
         // A row that is not implemented takes away the features that alone open it, but not those of `SYSTEM`: a row that FEAT_FP and a newer
         // feature open belongs to the newer one, and what is gated by FEAT_FP alone is newer than the names of features.
         let mut missing = FeatureSet::default();
-        for (row, gate) in gates().filter(|(r, _)| matches!(r.status, Status::Unimplemented(_))) {
-            let needed = |f: Feature| row.allowed(&|g| set.has(g)) && !row.allowed(&|g| g != f && set.has(g));
-            gate.features.iter().filter(|f| !SYSTEM.contains(f) && needed(**f)).for_each(|f| missing.insert(*f));
+        for (row, gate) in gates().filter(|(r, _)| matches!(r.status, Status::Unimplemented(_)) && r.allowed(&|g| set.has(g))) {
+            let needed = |f: Feature| !row.allowed(&|g| g != f && set.has(g));
+            gate.features.iter().filter(|f| !system.has(**f) && needed(**f)).for_each(|f| missing.insert(*f));
         }
         let before = set;
         missing.iter().for_each(|f| set.remove(f));

@@ -19,9 +19,10 @@ struct Engine {
     interprets: bool,
 }
 
-const ENGINES: [Engine; 8] = [
+const ENGINES: [Engine; 9] = [
     Engine { name: "generated code", variables: &[], interprets: false },
     Engine { name: "generated code, all of it made as if it was run a lot", variables: &[("EMU_JIT", "hot")], interprets: false },
+    Engine { name: "generated code, all of it made in a hurry at first", variables: &[("EMU_JIT", "brief")], interprets: false },
     Engine { name: "generated code, not optimised", variables: &[("EMU_JIT", "noopt")], interprets: false },
     Engine { name: "generated code, nothing fused", variables: &[("EMU_JIT", "plain")], interprets: false },
     Engine { name: "generated code for x86-64-v2", variables: &[("EMU_HOST", "x86-64-v2")], interprets: false },

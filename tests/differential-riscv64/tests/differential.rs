@@ -55,6 +55,12 @@ fn hot_code() {
     run("riscv64::hot_code", 20_000, &[("EMU_JIT", "hot")]);
 }
 
+/// The same, fewer, in code that is made in a hurry.
+#[test]
+fn brief_code() {
+    run("riscv64::brief_code", 20_000, &[("EMU_JIT", "brief")]);
+}
+
 /// The same, fewer, in code that uses nothing beyond x86-64-v2 and is not optimised.
 #[test]
 fn plain_code() {

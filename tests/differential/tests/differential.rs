@@ -159,8 +159,8 @@ fn random_sequences() {
 }
 
 /// The ways to run guest code that are not what `emu` chooses here by itself.
-const ENGINES: [(&str, &str); 6] =
-    [("EMU_JIT", "hot"), ("EMU_JIT", "noopt"), ("EMU_JIT", "plain"), ("EMU_JIT", "interpret"), ("EMU_HOST", "x86-64-v2"), ("EMU_JIT", "off")];
+const ENGINES: [(&str, &str); 7] =
+    [("EMU_JIT", "hot"), ("EMU_JIT", "brief"), ("EMU_JIT", "noopt"), ("EMU_JIT", "plain"), ("EMU_JIT", "interpret"), ("EMU_HOST", "x86-64-v2"), ("EMU_JIT", "off")];
 
 /// Every engine computes what the one computes that the other tests compare with the oracle.
 #[test]

@@ -83,7 +83,7 @@ fn a_fault_in_a_pair_shows_the_flags_before_it() {
     // 7 - 6, 7 - 7, 7 - 8.
     let each = [(6, "2"), (7, "6"), (8, "8")];
     let want: String = each.iter().flat_map(|(with, flags)| ["x3", "x9", "x20", "x27"].map(|r| format!("{r} with {with}: {flags}\n"))).collect();
-    for (engine, mode) in [(ENGINES[0], ""), (ENGINES[0], "hot"), (ENGINES[0], "cold"), (ENGINES[1], "")] {
+    for (engine, mode) in [(ENGINES[0], ""), (ENGINES[0], "hot"), (ENGINES[0], "cold"), (ENGINES[0], "eager"), (ENGINES[1], "")] {
         for cpu in ["max", "cortex-a72"] {
             let mut command = emu_test_user::command(&[engine, &["-cpu", cpu]].concat(), Some(&root), &program, &[] as &[&str]).unwrap();
             let done = emu_test_kit::process::run(command.env("EMU_JIT", mode), Duration::from_secs(120)).unwrap();
@@ -117,7 +117,7 @@ fn atomics_of_each_size() {
     let (program, root) = compiled("lse", &[]).unwrap();
     let names = ["ldaddal", "ldclr", "ldseta", "ldeorl", "ldsmaxal", "ldsmin", "ldumaxa", "lduminl", "swpal"];
     let want = format!("{}cas: 0 wrong, 80 faults\n", names.map(|n| format!("{n}: 0 wrong\n")).concat());
-    for (engine, mode, atomics) in [(ENGINES[0], "", ""), (ENGINES[0], "hot", ""), (ENGINES[0], "", "locked"), (ENGINES[0], "hot", "locked"), (ENGINES[1], "", "")] {
+    for (engine, mode, atomics) in [(ENGINES[0], "", ""), (ENGINES[0], "hot", ""), (ENGINES[0], "eager", ""), (ENGINES[0], "", "locked"), (ENGINES[0], "hot", "locked"), (ENGINES[1], "", "")] {
         let mut command = emu_test_user::command(engine, Some(&root), &program, &[] as &[&str]).unwrap();
         let done = emu_test_kit::process::run(command.env("EMU_JIT", mode).env("EMU_ATOMICS", atomics), Duration::from_secs(120)).unwrap();
         assert_eq!((done.text().as_str(), done.code), (want.as_str(), Some(0)), "{engine:?} EMU_JIT={mode} EMU_ATOMICS={atomics} {}", done.errors());

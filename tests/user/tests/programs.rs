@@ -68,14 +68,17 @@ fn what_a_program_runs_a_lot_is_made_again() {
     let busybox = busybox().unwrap();
     // Loops of a shell, of one program that writes much, and of one that computes.
     let script = "i=0; s=0; while [ $i -lt 3000 ]; do i=$((i + 1)); s=$((s + i * i % 7)); done; echo $s; seq 1 200000 | md5sum";
-    let mut found = Vec::new();
-    for mode in ["", "cold", "hot"] {
+    let (mut found, mut warm) = (Vec::new(), Vec::new());
+    for mode in ["", "cold", "hot", "eager", "brief"] {
         let mut command = emu_test_user::command(&["--stats"], None, &busybox, &["sh", "-c", script]).unwrap();
         let out = command.env("EMU_JIT", mode).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&out.stdout), "6001\n0e10426a1d5bddffcef02f1345787128  -\n", "EMU_JIT={mode}");
         let errors = String::from_utf8_lossy(&out.stderr);
-        found.push(errors.lines().filter_map(|l| l.strip_prefix("hot regions: ")?.trim().parse::<u64>().ok()).sum::<u64>());
+        let count = |name: &str| errors.lines().filter_map(|l| l.strip_prefix(name)?.trim().parse::<u64>().ok()).sum::<u64>();
+        found.push(count("hot regions: "));
+        warm.push(count("warm regions: "));
     }
-    println!("{found:?} regions were made again");
+    println!("{found:?} hot and {warm:?} warm regions were made again");
     assert!(found[0] > 0 && found[1] == 0, "{found:?}");
+    assert!(warm[0] > 0 && warm[3] == 0 && warm[4] > 0, "{warm:?}");
 }

@@ -7,7 +7,7 @@
 use crate::asm::Asm;
 use rustix::fs::MemfdFlags;
 use rustix::mm::{MapFlags, ProtFlags};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -16,6 +16,9 @@ pub const CHUNK: usize = 2 << 20;
 
 /// A jump that is not patched costs some 100 ns each time; a copy of the code costs about as much as this number of them.
 const UNPATCHED_MAX: u32 = 10_000;
+
+/// Jumps that were patched are kept by pages of this size in bytes.
+const LINK_PAGE: usize = 4096;
 
 /// No region's code is longer.
 const REGION_MAX: usize = 256 << 10;
@@ -40,14 +43,16 @@ pub struct CodeCache {
     order: std::collections::VecDeque<u32>,
     /// Addresses of code that others call by number.
     targets: Vec<usize>,
-    /// The memory is another process's too, who fills it: this one moves before it places anything.
+    /// The memory is another process's too, who fills it: this one takes memory of its own for what follows before it places anything.
     borrowed: bool,
-    /// The same, but it is this process that fills it: the other sees what is there now, so nothing of that may be overwritten.
-    lent: bool,
+    /// How many bytes from the start of each chunk other processes execute as well, since a fork: nothing there may be overwritten or patched.
+    shared: Vec<usize>,
     /// Jumps that were not patched since the process forked, because of that.
     unpatched: u32,
-    /// Jumps into each chunk that were patched.
-    links: Vec<Vec<Patched>>,
+    /// Jumps that were patched, by the page of the cache that they go to: those to a place are found quickly.
+    links: BTreeMap<u32, Vec<Patched>>,
+    /// Those that go on in another chunk than they go to, by that chunk.
+    through: Vec<Vec<Patched>>,
     /// Those of them that lie in another guest page than the code that they go to, by the number of that.
     from_elsewhere: HashMap<u64, Vec<Patched>>,
     /// How often each chunk was given back.
@@ -93,8 +98,8 @@ impl CodeCache {
         let execute = map(ProtFlags::READ | ProtFlags::EXEC).map_err(|e| failed("map executable", e))?.cast::<u8>();
         let free = (1..(len / chunk) as u32).rev().collect();
         let chunks = len / chunk;
-        let (links, releases) = (vec![Vec::new(); chunks], vec![0; chunks]);
-        Ok(CodeCache { write, execute, len, chunk, free, current: 0, used: 0, ready: 0, order: [0].into(), targets: Vec::new(), borrowed: false, lent: false, unpatched: 0, links, from_elsewhere: HashMap::new(), releases })
+        let (through, releases) = (vec![Vec::new(); chunks], vec![0; chunks]);
+        Ok(CodeCache { write, execute, len, chunk, free, current: 0, used: 0, ready: 0, order: [0].into(), targets: Vec::new(), borrowed: false, shared: vec![0; chunks], unpatched: 0, links: BTreeMap::new(), through, from_elsewhere: HashMap::new(), releases })
     }
     /// Makes an address known under the next number.
     pub fn add_target(&mut self, address: usize) -> u32 {
@@ -111,8 +116,45 @@ impl CodeCache {
     }
     /// The process has forked; the memory is shared with the other half.
     pub fn forked(&mut self, child: bool) {
-        (self.borrowed, self.lent) = (self.borrowed || child, self.lent || !child);
+        for chunk in &self.order {
+            self.shared[*chunk as usize] = if *chunk == self.current { self.used } else { self.chunk };
+        }
+        self.borrowed |= child;
         self.unpatched = 0;
+    }
+    /// True if other processes execute what is at an offset as well.
+    fn is_shared(&self, offset: usize) -> bool {
+        offset % self.chunk < self.shared[offset / self.chunk]
+    }
+    /// Takes memory of its own for what the current chunk has no code in yet, and for the chunks that have none: the rest is as it was, and
+    /// nobody writes there.
+    fn own_rest(&mut self) -> Result<(), rustix::io::Errno> {
+        let file = rustix::fs::memfd_create("emu-code", MemfdFlags::CLOEXEC)?;
+        rustix::fs::ftruncate(&file, self.len as u64)?;
+        let start = self.used.next_multiple_of(LINK_PAGE).min(self.chunk);
+        let current = self.current as usize * self.chunk;
+        // In order of their addresses, in pieces as large as they can be.
+        let mut free: Vec<(usize, usize)> = vec![(current + start, current + self.chunk)];
+        free.extend(self.free.iter().map(|c| *c as usize * self.chunk).map(|at| (at, at + self.chunk)));
+        free.sort_unstable();
+        free.dedup_by(|next, before| {
+            let adjacent = next.0 == before.1;
+            if adjacent {
+                before.1 = next.1;
+            }
+            adjacent
+        });
+        for (from, to) in free.into_iter().filter(|(from, to)| from < to) {
+            for (at, prot) in [(self.write, ProtFlags::READ | ProtFlags::WRITE), (self.execute, ProtFlags::READ | ProtFlags::EXEC)] {
+                // SAFETY: inside the mapping of this value; there is no code there that anybody could run.
+                unsafe { rustix::mm::mmap(at.add(from).cast(), to - from, prot, MapFlags::SHARED | MapFlags::FIXED, &file, from as u64) }?;
+            }
+        }
+        for chunk in &self.free {
+            self.shared[*chunk as usize] = 0;
+        }
+        (self.used, self.ready, self.borrowed) = (start, start, false);
+        Ok(())
     }
     /// Moves to memory of this process alone, at the same addresses. Other threads may be executing: they find the same there.
     fn own(&mut self) -> Result<(), rustix::io::Errno> {
@@ -132,7 +174,8 @@ impl CodeCache {
             // SAFETY: it replaces a mapping of this value by one with the same contents.
             unsafe { rustix::mm::mmap(at.cast(), self.len, prot, MapFlags::SHARED | MapFlags::FIXED, &file, 0) }?;
         }
-        (self.borrowed, self.lent) = (false, false);
+        self.shared.fill(0);
+        self.borrowed = false;
         Ok(())
     }
     /// Asks for memory up to `end` in the current chunk and some beyond, in one piece in place of a fault for each page. It may be refused: then
@@ -149,12 +192,17 @@ impl CodeCache {
     pub fn place(&mut self, asm: &Asm) -> Option<Placed> {
         let len = asm.code.len();
         assert!(len <= self.chunk, "{len} bytes of code for one region");
-        let mut at = self.used.next_multiple_of(16);
-        if (self.borrowed || (self.lent && at + len > self.chunk)) && self.own().is_err() {
+        if self.borrowed && self.own_rest().is_err() {
             return None;
         }
+        let mut at = self.used.next_multiple_of(16);
         if at + len > self.chunk {
-            self.current = self.free.pop()?;
+            let next = *self.free.last()?;
+            if self.shared[next as usize] != 0 && self.own().is_err() {
+                return None;
+            }
+            self.free.pop();
+            self.current = next;
             self.order.push_back(self.current);
             at = 0;
         }
@@ -197,12 +245,20 @@ impl CodeCache {
         self.order.retain(|c| *c != chunk);
         self.free.push(chunk);
         self.releases[chunk as usize] += 1;
-        self.links[chunk as usize] = Vec::new();
+        self.through[chunk as usize] = Vec::new();
+        for page in self.pages(chunk) {
+            self.links.remove(&page);
+        }
         let (releases, size) = (&self.releases, self.chunk);
         self.from_elsewhere.retain(|_, jumps| {
             jumps.retain(|p| releases[p.site as usize / size] == p.releases);
             !jumps.is_empty()
         });
+    }
+    /// The numbers of a chunk's pages.
+    fn pages(&self, chunk: u32) -> std::ops::Range<u32> {
+        let pages = (self.chunk / LINK_PAGE) as u32;
+        chunk * pages..(chunk + 1) * pages
     }
     /// Patches a jump, by the address of its displacement, to go to `target`, which goes on in the chunk `into`; `unlinked` is what `unlink` makes
     /// of it. They lie in chunks that nobody has condemned, or the jump in one that a CPU, the caller's, is still in. `page`: the number of the
@@ -210,7 +266,7 @@ impl CodeCache {
     /// Nothing is patched in memory that another process executes as well: what is valid here need not be there. A process that lives on long
     /// enough to ask often gets memory of its own for it.
     pub fn link(&mut self, site: usize, unlinked: i32, target: usize, into: u32, page: Option<u64>) {
-        if self.borrowed || self.lent {
+        if self.is_shared(site - self.execute as usize) {
             self.unpatched += 1;
             if self.unpatched < UNPATCHED_MAX || self.own().is_err() {
                 return;
@@ -219,9 +275,9 @@ impl CodeCache {
         let [site_at, target_at] = [site, target].map(|a| a - self.execute as usize);
         let chunk = target_at / self.chunk;
         let patched = Patched { site: site_at as u32, unlinked, releases: self.releases[site_at / self.chunk] };
-        self.links[chunk].push(patched);
+        self.links.entry((target_at / LINK_PAGE) as u32).or_default().push(patched);
         if into as usize != chunk {
-            self.links[into as usize].push(patched);
+            self.through[into as usize].push(patched);
         }
         if let Some(page) = page {
             self.from_elsewhere.entry(page).or_default().push(patched);
@@ -231,40 +287,40 @@ impl CodeCache {
     /// Jumps that were patched to go to code that has made way go to what came in its place: the old address, the new one, and the chunk that it
     /// goes on in. See `link` for when that is possible.
     pub fn relink(&mut self, replaced: impl Iterator<Item = (usize, usize, u32)>) {
-        if self.borrowed || self.lent {
-            return;
-        }
         let mut replaced: Vec<_> = replaced.map(|(old, new, into)| (old - self.execute as usize, new - self.execute as usize, into as usize)).collect();
         replaced.sort_unstable();
-        // By the chunk that they lie in: the jumps into each are looked at once.
-        let size = self.chunk;
-        for of_chunk in replaced.chunk_by(|a, b| a.0 / size == b.0 / size) {
-            let chunk = of_chunk[0].0 / size;
-            for i in 0..self.links[chunk].len() {
-                let p = self.links[chunk][i];
+        // By the page that they lie in: the jumps into each are looked at once.
+        for of_page in replaced.chunk_by(|a, b| a.0 / LINK_PAGE == b.0 / LINK_PAGE) {
+            let (page, chunk) = ((of_page[0].0 / LINK_PAGE) as u32, of_page[0].0 / self.chunk);
+            for i in 0..self.links.get(&page).map_or(0, Vec::len) {
+                let p = self.links[&page][i];
                 let site = p.site as usize;
-                if self.releases[site / self.chunk] != p.releases {
+                if self.releases[site / self.chunk] != p.releases || self.is_shared(site) {
                     continue;
                 }
                 // SAFETY: inside the mapping and aligned, as in `patch`.
                 let displacement = unsafe { AtomicI32::from_ptr(self.write.add(site).cast()) }.load(Ordering::SeqCst);
                 let target = (site + 4).wrapping_add_signed(displacement as isize);
-                let Ok(found) = of_chunk.binary_search_by_key(&target, |r| r.0) else { continue };
-                let (_, new, into) = of_chunk[found];
+                let Ok(found) = of_page.binary_search_by_key(&target, |r| r.0) else { continue };
+                let (_, new, into) = of_page[found];
                 self.patch(site, (new as isize - (site + 4) as isize) as i32);
-                let new_chunk = new / self.chunk;
-                if new_chunk != chunk {
-                    self.links[new_chunk].push(p);
+                let new_page = (new / LINK_PAGE) as u32;
+                if new_page != page {
+                    self.links.entry(new_page).or_default().push(p);
                 }
-                if into != chunk && into != new_chunk {
-                    self.links[into].push(p);
+                if into != chunk && into != new / self.chunk {
+                    self.through[into].push(p);
                 }
             }
         }
     }
     /// Patches all jumps into a chunk back. CPUs may be on their way still.
     pub fn unlink(&mut self, chunk: u32) {
-        for p in std::mem::take(&mut self.links[chunk as usize]) {
+        let mut all = std::mem::take(&mut self.through[chunk as usize]);
+        for page in self.pages(chunk) {
+            all.extend(self.links.remove(&page).into_iter().flatten());
+        }
+        for p in all {
             // What lay in a chunk that was used again since is there no more.
             if self.releases[p.site as usize / self.chunk] == p.releases {
                 self.patch(p.site as usize, p.unlinked);
@@ -275,7 +331,7 @@ impl CodeCache {
     /// still. An error: the memory is another process's too, and there is no other to be had.
     pub fn unlink_page(&mut self, page: u64) -> Result<(), rustix::io::Errno> {
         let Some(jumps) = self.from_elsewhere.remove(&page) else { return Ok(()) };
-        if self.borrowed || self.lent {
+        if jumps.iter().any(|p| self.is_shared(p.site as usize)) {
             self.own()?;
         }
         for p in jumps {
@@ -322,6 +378,35 @@ impl Drop for CodeCache {
 mod tests {
     use super::*;
     use crate::asm::Size;
+
+    /// The child of a fork makes code in memory of its own, where jumps are patched at once; what is shared stays where it is.
+    #[test]
+    fn a_child_makes_code_beside_what_it_shares() {
+        let mut cache = CodeCache::new(4 * CHUNK).expect("executable memory");
+        let mut asm = Asm::default();
+        asm.code.resize(64, 0x90);
+        let before = cache.place(&asm).expect("room");
+        cache.forked(true);
+        let behind = cache.place(&asm).expect("room");
+        assert_eq!((behind.chunk, (behind.address - cache.range().start) % LINK_PAGE), (before.chunk, 0), "on a page of its own");
+        assert_eq!(cache.bytes(before.address, 64), [0x90; 64]);
+        assert_eq!(cache.bytes(behind.address, 64), [0x90; 64]);
+        cache.link(behind.address + 16, 0, before.address, before.chunk, None);
+        assert_ne!(cache.bytes(behind.address + 16, 4), [0x90; 4], "its own jump is patched");
+        cache.link(before.address + 16, 0, behind.address, behind.chunk, None);
+        assert_eq!(cache.bytes(before.address + 16, 4), [0x90; 4], "one that the parent executes is not");
+        // Chunks that neither had are its own too; the shared one is copied before it is used again.
+        asm.code.resize(cache.chunk_bytes() - 64, 0x90);
+        let chunks: Vec<u32> = std::iter::from_fn(|| cache.place(&asm)).map(|p| p.chunk).collect();
+        assert_eq!(chunks.len(), cache.order.len() - 1);
+        cache.release(chunks[0]);
+        assert_eq!(cache.place(&asm).map(|p| p.chunk), Some(chunks[0]));
+        cache.forked(false);
+        cache.release(chunks[1]);
+        assert_eq!(cache.place(&asm).map(|p| p.chunk), Some(chunks[1]));
+        assert!(cache.shared.iter().all(|s| *s == 0), "everything has moved");
+        assert_eq!(cache.bytes(before.address, 16), [0x90; 16]);
+    }
 
     /// Behind a fork jumps stay as they are, for the other process's sake, until this one has asked often enough to get memory of its own.
     #[test]

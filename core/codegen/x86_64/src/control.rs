@@ -3,7 +3,7 @@
 use crate::analyse::NO_KEY;
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, reg::*};
 use crate::deferred::Snapshot;
-use crate::frame::{CPU, Exchange, JUMPS, JumpEntry, LinkBase, Site, TEMPS};
+use crate::frame::{CPU, Exchange, JUMPS, JumpEntry, LinkBase, RUNS, Site, TEMPS};
 use crate::lower::{AccessResult, Cold, Loc, Lowering, Target, Value};
 use crate::memory::StoreValue;
 use emu_ir::{Code, NONE, Op, fence};
@@ -40,6 +40,17 @@ impl Lowering<'_> {
         let at = self.asm.label();
         self.asm.jcc(Cc::S, at);
         self.cold.push(Cold::Leave { at, pc, flags });
+        self.flags = NO_KEY;
+    }
+    /// Counts a run of code that may be run a few times only.
+    pub(crate) fn count_run(&mut self, counter: u16, pc: u64) {
+        // The sign is the only bit that is looked at.
+        const STEP: i32 = (1 << 15) / RUNS;
+        let counter = Mem::at(CPU, self.f.disp(self.f.counters) + 2 * i32::from(counter));
+        self.asm.alu_mi(Alu::Add, Size::W, counter, STEP);
+        let at = self.asm.label();
+        self.asm.jcc(Cc::S, at);
+        self.cold.push(Cold::Warm { at, pc, counter });
         self.flags = NO_KEY;
     }
     /// Counts the instructions of a straight run, or leaves before it if there is no room for all.
@@ -292,7 +303,7 @@ impl Lowering<'_> {
     fn behind_call(&self) -> u64 {
         const INSN_BYTES_MAX: u64 = 15;
         let behind = |pc: &u64| pc.wrapping_sub(self.pc).wrapping_sub(1) < INSN_BYTES_MAX;
-        let known = self.unit_labels.iter().map(|u| u.0).filter(behind).min();
+        let known = self.unit_labels.iter().map(|u| u.0).chain([self.unit_end]).filter(behind).min();
         known.unwrap_or(self.pc.wrapping_add(1 << self.f.jump_shift))
     }
 
@@ -657,6 +668,14 @@ impl Lowering<'_> {
                     self.make_snapshot(flags);
                     self.set_pc(pc, RCX);
                     self.asm.jmp_outside(self.thunks.leave);
+                }
+                Cold::Warm { at, pc, counter } => {
+                    self.asm.bind(at);
+                    self.asm.mov_mi(Size::W, counter, 0);
+                    let warm = self.exchange(offset_of!(Exchange, warm));
+                    self.asm.mov_mi(Size::Q, warm, 1);
+                    self.set_pc(pc, RCX);
+                    self.asm.jmp_outside(self.thunks.next);
                 }
                 Cold::Miss { at, pc } => {
                     self.asm.bind(at);

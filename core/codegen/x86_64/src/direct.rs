@@ -110,7 +110,7 @@ impl Lowering<'_> {
             let a = self.load_dst(wl).unwrap_or_else(|| self.temp());
             let b = self.load_dst(if wh == wl { NO_PIN } else { wh }).unwrap_or(t);
             self.direct_align(address, align, t, slow);
-            if flags.has(MemFlags::ATOMIC16) && !self.alone() {
+            if self.whole(flags) {
                 self.touch(slow);
                 self.asm.movups_rm(15, address);
                 self.asm.mov_rx(Size::Q, a, 15);

@@ -111,7 +111,14 @@ pub struct Exchange {
     pub rounds: i64,
     /// The host's flags while a slow access is carried out in their way.
     pub flags: u64,
+    /// Not zero if the dispatcher is asked for because code with a counter ([`Region::counter`](crate::Region::counter)) has run often enough.
+    pub warm: u64,
 }
+
+/// Counters of runs: see [`Region::counter`](crate::Region::counter).
+pub const COUNTERS: usize = 4096;
+/// Runs of a region with a counter of its own before the dispatcher is asked for; a power of two from 256 to 32768.
+pub const RUNS: i32 = 2048;
 
 /// Operands of comparisons that are kept in memory at the same time.
 pub const DEFERRED_ROOMS: usize = 4;
@@ -290,6 +297,8 @@ pub struct Frame {
     pub slot_count: u32,
     /// Offset of the [`Exchange`].
     pub exchange: i32,
+    /// Offset of [`COUNTERS`] 16-bit numbers.
+    pub counters: i32,
     /// Offset of the jump cache.
     pub jumps: i32,
     /// log2 of the alignment of instructions.

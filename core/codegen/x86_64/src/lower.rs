@@ -28,6 +28,8 @@ pub struct Unit<'a> {
     pub ops: &'a [Op],
     /// Number of value slots.
     pub slots: u32,
+    /// Address behind its last instruction.
+    pub end: u64,
     /// Where instructions are counted: at the op with this index so many.
     pub counts: &'a [(u32, u32)],
     /// It is jumped to from further down, so that the way round must look for requests.
@@ -53,6 +55,9 @@ pub struct Region<'a> {
     pub moves: bool,
     /// It is run a lot, so that care is worth its time.
     pub hot: bool,
+    /// It may be run a few times only and is made as quickly as can be. The counter with this number, which others may have too, counts how
+    /// often it is entered and goes round in it; the dispatcher hears of it ([`Exchange::warm`]) when that is [`RUNS`](crate::frame::RUNS) times.
+    pub counter: Option<u16>,
 }
 
 /// What the generator may do.
@@ -136,6 +141,8 @@ pub(crate) enum Cold {
     Edge { at: Label, to: Label, flags: Snapshot },
     /// A jump that can be patched, before it is: where its displacement is, where it goes, the key of code that it may go to.
     Link { at: Label, site: u32, pc: u64, key: u64 },
+    /// Code that has a counter has run often.
+    Warm { at: Label, pc: u64, counter: Mem },
     /// A call that cannot expect to come back just now, or may not be made at all.
     NoCall { at: Label, target: Target, flags: Snapshot },
     /// An address in a register: by a thunk.
@@ -251,6 +258,7 @@ pub struct Lowering<'f> {
     pub(crate) returned_early: bool,
     /// The address of the unit being emitted, for telling backward jumps.
     pub(crate) unit_pc: u64,
+    pub(crate) unit_end: u64,
     /// Number of ops of the unit.
     pub(crate) unit_len: u32,
     /// Address of the unit that follows.
@@ -292,6 +300,8 @@ pub struct Lowering<'f> {
     relied: bool,
     /// See [`Frame::counts_loops`].
     pub(crate) counts_loops: bool,
+    /// See [`Region::counter`].
+    counter: Option<u16>,
     /// What went wrong in making the region, a mistake of the generator's.
     failure: Option<&'static str>,
 }
@@ -364,6 +374,8 @@ impl<'f> Lowering<'f> {
             alone: false,
             relied: false,
             counts_loops: false,
+            counter: None,
+            unit_end: 0,
             failure: None,
         }
     }
@@ -381,7 +393,8 @@ impl<'f> Lowering<'f> {
         self.bases.clear();
         (self.mode, self.vl, self.moves) = (region.mode, region.vl, region.moves);
         (self.origin, self.key) = (region.origin, region.key);
-        self.counts_loops = self.f.counts_loops && !region.hot;
+        self.counter = region.counter;
+        self.counts_loops = self.f.counts_loops && !region.hot && region.counter.is_none();
         self.alone = self.f.alone || self.f.direct.is_some_and(|d| d.alone.load(std::sync::atomic::Ordering::SeqCst));
         self.relied = false;
         self.page = region.units[0].pc & !((1u64 << self.f.tlb.page_bits) - 1);
@@ -427,6 +440,11 @@ impl<'f> Lowering<'f> {
         self.failure.map_or(Ok(()), Err)
     }
 
+    /// Accesses that the guest may not see in halves are in one piece. Code that is made again when it is run more does not rely on being
+    /// alone for what costs so little: it can be kept when that ends.
+    pub(crate) fn whole(&mut self, flags: emu_ir::MemFlags) -> bool {
+        flags.has(emu_ir::MemFlags::ATOMIC16) && (self.counter.is_some() && self.f.direct.is_some() || !self.alone())
+    }
     /// Nobody else sees the guest's memory now. Code that asks is made for that.
     pub(crate) fn alone(&mut self) -> bool {
         self.relied |= self.alone;
@@ -464,7 +482,7 @@ impl<'f> Lowering<'f> {
         self.flags = NO_KEY;
         self.made_flags = None;
         self.returned_early = false;
-        self.unit_pc = u.pc;
+        (self.unit_pc, self.unit_end) = (u.pc, u.end);
         self.unit_len = u.ops.len() as u32;
         self.next_unit = next;
         self.skip = 0;
@@ -476,6 +494,9 @@ impl<'f> Lowering<'f> {
             self.check_requests(u.pc);
             let flags = self.snapshot();
             self.count_round(u.pc, flags);
+        }
+        if let Some(counter) = self.counter.filter(|_| u.loops || self.unit_index == 0) {
+            self.count_run(counter, u.pc);
         }
         self.asm.bind(inner);
         let mut counts = u.counts.iter().peekable();

@@ -262,7 +262,7 @@ impl Lowering<'_> {
             let (wl, wh) = (self.fact(low).want, self.fact(high).want);
             let a = self.load_dst(wl).unwrap_or_else(|| self.temp());
             let b = self.load_dst(if wh == wl { NO_PIN } else { wh }).unwrap_or(t1);
-            (Move::Halves { a, b, whole: flags.has(MemFlags::ATOMIC16) && !self.alone() }, AccessResult::Two(a, b))
+            (Move::Halves { a, b, whole: self.whole(flags) }, AccessResult::Two(a, b))
         } else if vector {
             let x = self.xtemp();
             (Move::Vector(x), AccessResult::Xmm(x))
@@ -353,7 +353,7 @@ impl Lowering<'_> {
 
     /// Where the value of a store is. Its register is chosen first, so that the scratch registers are not wanted for it.
     pub(crate) fn stored_value(&mut self, op: &Op, size: u32, flags: MemFlags) -> StoreValue {
-        let atomic = flags.has(MemFlags::ATOMIC16) && !self.alone();
+        let atomic = self.whole(flags);
         match self.loc(op.b) {
             Loc::Pair(..) if !atomic => {
                 let (a, b) = self.halves(op.b);

@@ -1,8 +1,8 @@
 //! Forking: parent and child each go on with all of core in order.
 //!
 //! The calling thread holds every lock of core while the process forks, so that the child has none that a thread left behind which it does
-//! not have. Generated code is in shared memory: the child runs what is there, and moves to memory of its own before it makes more. What it had
-//! to make is there for the next child: see [`reports`](super::reports).
+//! not have. Generated code is in shared memory: both run what is there and leave it as it is, the child makes more in memory of its own. What it
+//! had to make is there for the next child: see [`reports`](super::reports).
 //!
 //! A vfork is a process of the host in the same memory. The thread that asks for one waits in the host's kernel, so the child has its CPU
 //! and what the host's C library keeps of a thread; only its stack is another.

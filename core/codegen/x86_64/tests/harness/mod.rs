@@ -250,6 +250,7 @@ impl Native {
             slots: SLOTS as i32,
             slot_count: SLOT_COUNT as u32,
             exchange: EXCHANGE as i32,
+            counters: 0,
             jumps: JUMP_CACHE as i32,
             jump_shift: 2,
             tlb: TlbShape { offset: TLB as i32, entries: TLB_ENTRIES as u32, page_bits: 12, views: 1 },
@@ -299,8 +300,8 @@ impl Native {
     }
     /// Compiles a block; its address, and in how many places it calls the interpreter.
     pub fn compile(&mut self, block: &Block) -> (usize, usize) {
-        let unit = Unit { pc: 0x1000, ops: &block.ops, slots: block.slots, counts: &[], loops: false, flags: u8::MAX };
-        self.lowering.region(&Region { units: &[unit], mode: 0, vl: VL, moves: false, origin: 0, key: 0, hot: self.hot }, &mut self.entries).expect("a region without a mistake");
+        let unit = Unit { pc: 0x1000, ops: &block.ops, slots: block.slots, end: 0x1004, counts: &[], loops: false, flags: u8::MAX };
+        self.lowering.region(&Region { units: &[unit], mode: 0, vl: VL, moves: false, origin: 0, key: 0, hot: self.hot, counter: None }, &mut self.entries).expect("a region without a mistake");
         let calls = self.lowering.asm.outside.iter().filter(|o| o.target == self.thunks.interpret).count();
         let placed = self.cache.place(&self.lowering.asm).unwrap_or_else(|| {
             // Nothing that was made before is run again.
