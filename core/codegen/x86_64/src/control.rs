@@ -16,6 +16,13 @@ const SATURATED: i32 = 1 << 8;
 const CALL: u32 = 1;
 pub(crate) const RETURN: u32 = 2;
 
+/// True if calls from a page may have their returns expected: the addresses there, and of the page behind it, are sign-extended from bit 55.
+/// (Others are nowhere executed; code that moves must not come to them.)
+pub fn returns_expected(page: u64, page_bits: u32) -> bool {
+    let extended = |a: u64| (a << 8) as i64 >> 8 == a as i64;
+    extended(page) && extended(page.wrapping_add((2 << page_bits) - 1))
+}
+
 impl Lowering<'_> {
     fn request(&self) -> Mem {
         self.header(self.f.header.exit_request)

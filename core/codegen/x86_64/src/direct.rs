@@ -31,6 +31,21 @@ pub struct Direct {
 }
 
 impl Lowering<'_> {
+    /// Accesses that the guest may not see in halves are in one piece. Code that is made again when it is run more does not rely on being
+    /// alone for what costs so little: it can be kept when that ends.
+    pub(crate) fn whole(&mut self, flags: emu_ir::MemFlags) -> bool {
+        flags.has(emu_ir::MemFlags::ATOMIC16) && (self.counter.is_some() && self.f.direct.is_some() || !self.alone())
+    }
+    /// Nobody else sees the guest's memory now. Code that asks is made for that.
+    pub(crate) fn alone(&mut self) -> bool {
+        self.relied |= self.alone;
+        self.alone
+    }
+    /// The region is right only as long as nobody else sees the guest's memory.
+    pub fn relies_on_being_alone(&self) -> bool {
+        self.relied
+    }
+
     /// Any memory op with code of its own; false if the embedder carries it out.
     pub(crate) fn direct(&mut self, op: &Op, c: Code, size: u32, flags: MemFlags, ops: &[Op]) -> bool {
         match c {

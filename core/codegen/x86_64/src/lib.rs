@@ -33,5 +33,6 @@ mod widen;
 
 pub use disassemble::disassemble;
 pub use cache::{CHUNK, CodeCache, Placed};
-pub use lower::{Lowering, Options, Region, Unit, returns_expected};
+pub use control::returns_expected;
+pub use lower::{Lowering, Options, Region, Unit};
 pub use thunks::Thunks;

@@ -252,7 +252,7 @@ pub struct Lowering<'f> {
     /// See [`Region::moves`], and the address of the region's page.
     pub(crate) moves: bool,
     pub(crate) page: u64,
-    /// See [`returns_expected`].
+    /// See [`returns_expected`](crate::returns_expected).
     pub(crate) expects: bool,
     /// The unit being emitted has gone back already if the return is expected.
     pub(crate) returned_early: bool,
@@ -295,22 +295,15 @@ pub struct Lowering<'f> {
     pub(crate) unit_index: usize,
     pub(crate) loops: Option<(usize, usize)>,
     /// Nothing else touches guest memory, see [`Frame::alone`] and [`Direct::alone`](crate::direct::Direct::alone).
-    alone: bool,
+    pub(crate) alone: bool,
     /// Code was made that is right only because of that.
-    relied: bool,
+    pub(crate) relied: bool,
     /// See [`Frame::counts_loops`].
     pub(crate) counts_loops: bool,
     /// See [`Region::counter`].
-    counter: Option<u16>,
+    pub(crate) counter: Option<u16>,
     /// What went wrong in making the region, a mistake of the generator's.
     failure: Option<&'static str>,
-}
-
-/// True if calls from a page may have their returns expected: the addresses there, and of the page behind it, are sign-extended from bit 55.
-/// (Others are nowhere executed; code that moves must not come to them.)
-pub fn returns_expected(page: u64, page_bits: u32) -> bool {
-    let extended = |a: u64| (a << 8) as i64 >> 8 == a as i64;
-    extended(page) && extended(page.wrapping_add((2 << page_bits) - 1))
 }
 
 impl<'f> Lowering<'f> {
@@ -398,7 +391,7 @@ impl<'f> Lowering<'f> {
         self.alone = self.f.alone || self.f.direct.is_some_and(|d| d.alone.load(std::sync::atomic::Ordering::SeqCst));
         self.relied = false;
         self.page = region.units[0].pc & !((1u64 << self.f.tlb.page_bits) - 1);
-        self.expects = self.moves || returns_expected(self.page, self.f.tlb.page_bits.into());
+        self.expects = self.moves || crate::control::returns_expected(self.page, self.f.tlb.page_bits.into());
         for u in region.units {
             let label = self.asm.label();
             self.unit_labels.push((u.pc, label));
@@ -440,20 +433,6 @@ impl<'f> Lowering<'f> {
         self.failure.map_or(Ok(()), Err)
     }
 
-    /// Accesses that the guest may not see in halves are in one piece. Code that is made again when it is run more does not rely on being
-    /// alone for what costs so little: it can be kept when that ends.
-    pub(crate) fn whole(&mut self, flags: emu_ir::MemFlags) -> bool {
-        flags.has(emu_ir::MemFlags::ATOMIC16) && (self.counter.is_some() && self.f.direct.is_some() || !self.alone())
-    }
-    /// Nobody else sees the guest's memory now. Code that asks is made for that.
-    pub(crate) fn alone(&mut self) -> bool {
-        self.relied |= self.alone;
-        self.alone
-    }
-    /// The region is right only as long as nobody else sees the guest's memory.
-    pub fn relies_on_being_alone(&self) -> bool {
-        self.relied
-    }
     /// Notes that the code that is being made is wrong: nothing that a guest does may end the emulator, and wrong code may not run either.
     pub(crate) fn fail(&mut self, what: &'static str) {
         self.failure = self.failure.or(Some(what));
