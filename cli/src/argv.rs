@@ -86,7 +86,10 @@ mod tests {
         for line in lines {
             assert_eq!(run(line).unwrap(), ["--machine=virt"], "{line:?}");
         }
-        assert_eq!(run(&["-m", "4G", "-d", "int", "-D", "f", "-h", "-nographic"]).unwrap(), ["--memory=4G", "--log=int", "--log-file=f", "--help", "--nographic"]);
+        assert_eq!(
+            run(&["-m", "4G", "-d", "int", "-D", "f", "-h", "-nographic"]).unwrap(),
+            ["--memory=4G", "--log=int", "--log-file=f", "--help", "--nographic"]
+        );
     }
 
     #[test]
@@ -120,7 +123,8 @@ mod tests {
 
     #[test]
     fn the_parser_takes_what_comes_out() {
-        let (argv, _) = normalise(&command(), ["-M", "virt", "-append", "-x", "-expect", "a", "-send", "-b", "-no-reboot"].map(OsString::from)).unwrap();
+        let (argv, _) =
+            normalise(&command(), ["-M", "virt", "-append", "-x", "-expect", "a", "-send", "-b", "-no-reboot"].map(OsString::from)).unwrap();
         let m = command().no_binary_name(true).try_get_matches_from(argv).unwrap();
         assert_eq!(m.get_one::<OsString>("append").unwrap(), "-x");
         assert!(m.get_flag("no-reboot"));

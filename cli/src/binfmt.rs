@@ -70,7 +70,10 @@ fn own_interpreter(kind: &Kind) -> Result<PathBuf, String> {
     if beside.is_file() {
         return Ok(beside);
     }
-    Err(format!("this emu needs plugins, which a chroot does not have, and there is no {}; name the static one with --interpreter FILE", beside.display()))
+    Err(format!(
+        "this emu needs plugins, which a chroot does not have, and there is no {}; name the static one with --interpreter FILE",
+        beside.display()
+    ))
 }
 
 /// What a file of the kernel's list is written to answer.
@@ -80,7 +83,9 @@ fn write(file: &str, text: &str) -> Result<(), String> {
     // One write: the kernel takes a line at a time.
     let written = std::fs::OpenOptions::new().write(true).open(&path).and_then(|mut f| f.write_all(text.as_bytes()));
     written.map_err(|e| match e.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => format!("{} cannot be written ({e}); only root may: run it with sudo", path.display()),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            format!("{} cannot be written ({e}); only root may: run it with sudo", path.display())
+        }
         _ => format!("{} refuses the entry: {e}", path.display()),
     })
 }

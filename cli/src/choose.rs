@@ -1,8 +1,8 @@
 //! Which machine, target and CPU model a run gets.
 
 use crate::values::{Named, named};
-use emu_plugin::{Catalogue, nearest};
 use emu_exec::ClusterSpec;
+use emu_plugin::{Catalogue, nearest};
 use emu_plugins_api::{MachineEntry, TargetEntry};
 
 /// The choice.
@@ -27,7 +27,12 @@ fn names<'a>(all: impl Iterator<Item = &'a str>) -> String {
 
 /// The machine's targets, all at the same time where there are several: those asked for, or the first of the machine's choices that there is.
 /// A program's name may stand for one of several.
-fn targets_of<'a>(catalogue: &'a Catalogue, machine: &MachineEntry, asked: Option<&str>, implied: Option<&str>) -> Result<Vec<&'a TargetEntry>, String> {
+fn targets_of<'a>(
+    catalogue: &'a Catalogue,
+    machine: &MachineEntry,
+    asked: Option<&str>,
+    implied: Option<&str>,
+) -> Result<Vec<&'a TargetEntry>, String> {
     let takes = || machine.targets.iter().map(|t| t.as_str());
     if let Some(name) = asked.or(implied) {
         let targets = catalogue.targets_of(name)?;
@@ -35,7 +40,9 @@ fn targets_of<'a>(catalogue: &'a Catalogue, machine: &MachineEntry, asked: Optio
         return match takes().find(|t| has(t)) {
             _ if takes().any(|t| t == name) => Ok(targets),
             Some(together) if asked.is_none() => catalogue.targets_of(together),
-            Some(together) => Err(format!("the machine '{}' has CPUs of '{together}' at the same time; write --target {together}, or leave it out", machine.name)),
+            Some(together) => {
+                Err(format!("the machine '{}' has CPUs of '{together}' at the same time; write --target {together}, or leave it out", machine.name))
+            }
             None => Err(format!("the machine '{}' takes no CPU of the target '{name}'; it takes: {}", machine.name, names(takes()))),
         };
     }

@@ -37,7 +37,8 @@ impl Only<'_> {
         self.target.is_none_or(|names| names.split('+').any(|name| t.name == name))
     }
     fn machine(&self, m: &MachineEntry) -> bool {
-        self.machine.is_none_or(|name| m.name == name) && self.target.is_none_or(|name| m.targets.iter().any(|t| t == name || t.split('+').any(|part| part == name)))
+        self.machine.is_none_or(|name| m.name == name)
+            && self.target.is_none_or(|name| m.targets.iter().any(|t| t == name || t.split('+').any(|part| part == name)))
     }
 }
 
@@ -120,7 +121,8 @@ pub fn list(catalogue: &Catalogue, which: List, only: Only<'_>, as_json: bool) -
 pub fn machine_help(m: &MachineEntry) -> String {
     let each = if m.targets.iter().any(|t| t.contains('+')) { " of each target" } else { "" };
     let cpus = if m.max_cpus == 1 { "CPU" } else { "CPUs" };
-    let mut out = format!("{}: {}; at most {} {cpus}{each}, {} MiB unless -m says otherwise\n", m.name, m.description, m.max_cpus, m.default_ram >> 20);
+    let mut out =
+        format!("{}: {}; at most {} {cpus}{each}, {} MiB unless -m says otherwise\n", m.name, m.description, m.max_cpus, m.default_ram >> 20);
     let rows: Vec<Vec<String>> =
         m.options.iter().map(|o| vec![format!("  {}={}", o.name, o.values), format!("[{}]", o.default), o.description.to_string()]).collect();
     out += &if rows.is_empty() { "  no options\n".to_owned() } else { table(&rows) };

@@ -32,8 +32,16 @@ static ITEMS: &[Item] = &[
     Item { name: "exec", help: "each block when it is executed", switch: Switch::Trace(|t| t.exec = true) },
     Item { name: "cpu", help: "CPU registers before each block", switch: Switch::Trace(|t| t.cpu = true) },
     Item { name: "fpu", help: "vector registers before each block", switch: Switch::Trace(|t| t.fpu = true) },
-    Item { name: "mmu", help: "page walks: address, privilege view, what came of it (-dfilter: of the address looked up)", switch: Switch::Trace(|t| t.mmu = true) },
-    Item { name: "guest_errors", help: "what the guest does wrong, such as accesses that a device does not allow", switch: Switch::Target("guest_error") },
+    Item {
+        name: "mmu",
+        help: "page walks: address, privilege view, what came of it (-dfilter: of the address looked up)",
+        switch: Switch::Trace(|t| t.mmu = true),
+    },
+    Item {
+        name: "guest_errors",
+        help: "what the guest does wrong, such as accesses that a device does not allow",
+        switch: Switch::Target("guest_error"),
+    },
     Item { name: "unimp", help: "what the guest uses and emu does not implement", switch: Switch::Target("unimplemented") },
     Item { name: "page", help: "nothing: page tables of user mode, which there is not", switch: Switch::Nothing },
     Item { name: "nochain", help: "no jumps from region to region: each goes through the dispatcher", switch: Switch::Trace(|t| t.unlinked = true) },
@@ -94,7 +102,8 @@ impl Logging {
     pub fn add(&mut self, text: &str) -> Result<(), String> {
         for name in text.split(',') {
             let Some(item) = ITEMS.iter().find(|i| i.name == name) else {
-                let hint = nearest(name, ITEMS.iter().map(|i| i.name)).map_or("`-d help` lists the items".to_owned(), |n| format!("did you mean '{n}'?"));
+                let hint =
+                    nearest(name, ITEMS.iter().map(|i| i.name)).map_or("`-d help` lists the items".to_owned(), |n| format!("did you mean '{n}'?"));
                 return Err(format!("-d {text}: there is no item '{name}'; {hint}"));
             };
             match item.switch {

@@ -44,7 +44,10 @@ fn plugin_panicked(plugin: &str, message: &str) {
     if emu_plugin::loading() {
         // A wrong file: nothing of the machine exists yet.
         let message: Vec<&str> = message.split_whitespace().collect();
-        eprintln!("error: the plugin {plugin} panicked while it was loaded: {}; the plugin is broken, remove it from the plugin path", message.join(" "));
+        eprintln!(
+            "error: the plugin {plugin} panicked while it was loaded: {}; the plugin is broken, remove it from the plugin path",
+            message.join(" ")
+        );
         std::process::exit(i32::from(USAGE));
     }
     die(&format!("the plugin {plugin}"), message);
@@ -81,7 +84,9 @@ fn command(argv: Vec<OsString>, program: &str) -> Result<i32, run::Mistakes> {
         (argv, Some(user::Program { word: words[0].clone(), at: 2, by_kernel: Some(1), named: None }))
     } else if qemu_user::guest_of(program).is_some() {
         match qemu_user::parse(&argv).map_err(|e| vec![e])? {
-            qemu_user::Asked::Program(argv, at) => (argv, Some(user::Program { word: words[at].clone(), at: at + 1, by_kernel: None, named: qemu_user::guest_of(program) })),
+            qemu_user::Asked::Program(argv, at) => {
+                (argv, Some(user::Program { word: words[at].clone(), at: at + 1, by_kernel: None, named: qemu_user::guest_of(program) }))
+            }
             qemu_user::Asked::Help => {
                 print!("{}", qemu_user::help(program));
                 return Ok(0);
@@ -95,9 +100,7 @@ fn command(argv: Vec<OsString>, program: &str) -> Result<i32, run::Mistakes> {
     } else if argv.first().is_some_and(|w| w == "binfmt") {
         let words: Vec<String> = argv[1..].iter().map(|w| w.to_string_lossy().into_owned()).collect();
         return binfmt::run(&words).map_err(|e| vec![e]);
-    } else if program.rsplit('/').next().is_some_and(|p| p.starts_with("qemu-system-"))
-        && argv.iter().any(|w| w == "-version" || w == "--version")
-    {
+    } else if program.rsplit('/').next().is_some_and(|p| p.starts_with("qemu-system-")) && argv.iter().any(|w| w == "-version" || w == "--version") {
         println!("QEMU emulator version {} (emu {}, with that version's options)", qemu_user::VERSION, env!("CARGO_PKG_VERSION"));
         return Ok(0);
     } else {

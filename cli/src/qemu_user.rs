@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn options() {
-        let (out, at) = words(&["-L", "/r", "-E", "A=1,B=2", "--cpu", "max", "-U", "X", "-s", "8192", "-0", "-sh", "-strace", "--", "-prog", "-L"]).unwrap();
+        let (out, at) =
+            words(&["-L", "/r", "-E", "A=1,B=2", "--cpu", "max", "-U", "X", "-s", "8192", "-0", "-sh", "-strace", "--", "-prog", "-L"]).unwrap();
         assert_eq!(out, ["--sysroot=/r", "--set-env=A=1", "--set-env=B=2", "--cpu=max", "--unset-env=X", "--argv0=-sh", "--strace"]);
         assert_eq!(at, 14);
         assert_eq!(words(&["-foo", "x"]).unwrap_err(), "unknown option 'foo'");

@@ -157,7 +157,10 @@ pub fn run(matches: ArgMatches, program: &str, guest: Option<Program>) -> Result
     let mut machines = args.all("machine")?;
     if let Some(guest) = &guest {
         if machines.iter().any(|m| m != MACHINE) {
-            return Err(one(format!("'{}' belongs to no option; an image to boot is given with -kernel FILE, and a program of the guest runs without -M", guest.word.display())));
+            return Err(one(format!(
+                "'{}' belongs to no option; an image to boot is given with -kernel FILE, and a program of the guest runs without -M",
+                guest.word.display()
+            )));
         }
         machines = vec![MACHINE.to_owned()];
     }
@@ -213,10 +216,16 @@ fn debugger(args: &Args, spec: &MachineSpec<'_>, parse: fn(&str) -> Result<Addre
     let all = || names().collect::<Vec<_>>().join(", ");
     let cluster = match wanted.last().map(|w| &w["target=".len()..]) {
         None if spec.clusters.len() > 1 => {
-            return Err(one(format!("a debugger sees the CPUs of one target, and the machine '{}' has those of {}; write -gdb {place},target=NAME", spec.machine.name, all())));
+            return Err(one(format!(
+                "a debugger sees the CPUs of one target, and the machine '{}' has those of {}; write -gdb {place},target=NAME",
+                spec.machine.name,
+                all()
+            )));
         }
         None => 0,
-        Some(name) => names().position(|n| n == name).ok_or_else(|| one(format!("-gdb {text}: the machine has no CPUs of the target '{name}'; it has those of: {}", all())))?,
+        Some(name) => names()
+            .position(|n| n == name)
+            .ok_or_else(|| one(format!("-gdb {text}: the machine has no CPUs of the target '{name}'; it has those of: {}", all())))?,
     };
     let address = parse(&place).map_err(one)?;
     Listener::bind(&address).map(|l| Some((l, cluster))).map_err(one)

@@ -99,7 +99,9 @@ pub fn images(program: &Program, asked: &Asked<'_>) -> Result<Vec<(String, Strin
     let mut inherited = vec!["--lenient".to_owned()];
     let mut add = |key: &str, value: String| out.push((key.to_owned(), value));
     // What a program that this one starts is given as well.
-    for (name, shown) in [("cpu", "-cpu"), ("accel", "-accel"), ("log", "-d"), ("log-file", "-D"), ("dfilter", "-dfilter"), ("plugin-path", "--plugin-path")] {
+    for (name, shown) in
+        [("cpu", "-cpu"), ("accel", "-accel"), ("log", "-d"), ("log-file", "-D"), ("dfilter", "-dfilter"), ("plugin-path", "--plugin-path")]
+    {
         let mut values = (asked.all)(name)?;
         if matches!(name, "cpu" | "accel" | "log-file") {
             // The last counts.

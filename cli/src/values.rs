@@ -50,7 +50,9 @@ pub fn memory(text: &str) -> Result<u64, String> {
         match part.split_once('=') {
             None if n == 0 => size = part,
             Some(("size", v)) => size = v,
-            Some((k @ ("slots" | "maxmem"), _)) => return Err(format!("-m {text}: '{k}' is not implemented: memory cannot be plugged in; leave it out")),
+            Some((k @ ("slots" | "maxmem"), _)) => {
+                return Err(format!("-m {text}: '{k}' is not implemented: memory cannot be plugged in; leave it out"));
+            }
             _ => return Err(format!("-m {text}: '{part}' is not understood; write -m SIZE, such as 512, 2G or size=2G")),
         }
     }
@@ -98,7 +100,9 @@ pub fn cpus(text: &str, machine: &str, max: u32, targets: usize) -> Result<u32, 
     };
     match count {
         0 => Err(format!("-smp {text}: a machine needs at least one CPU")),
-        c if c > max => Err(format!("-smp {text}: the machine '{machine}' takes at most {max} CPUs{}", if targets > 1 { " of each target" } else { "" })),
+        c if c > max => {
+            Err(format!("-smp {text}: the machine '{machine}' takes at most {max} CPUs{}", if targets > 1 { " of each target" } else { "" }))
+        }
         c => Ok(c),
     }
 }

@@ -381,7 +381,9 @@ pub fn open(
     let bytes = table_bytes.unwrap_or(TargetVtable::FIRST_BYTES);
     let broken = |sentence: String| OpenError { detail: sentence.clone(), sentence };
     if !bytes.is_multiple_of(size_of::<usize>()) || bytes > TABLE_MAX {
-        return Err(broken(format!("has tables of {bytes} bytes for its targets, which no table of functions has; rebuild it with the plugins-api of this emu")));
+        return Err(broken(format!(
+            "has tables of {bytes} bytes for its targets, which no table of functions has; rebuild it with the plugins-api of this emu"
+        )));
     }
     for machine in &machines {
         // SAFETY: the plugin says where its table is; it is never unloaded.

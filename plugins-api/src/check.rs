@@ -49,10 +49,16 @@ pub(crate) fn layout(layout: &StateLayout) -> Result<(), String> {
     let size = u64::from(layout.size);
     let wrong = |text: String| Err(format!("the target {text}; {REBUILD}"));
     if layout.size < size_of::<CpuHeader>() as u32 || layout.size > STATE_MAX {
-        return wrong(format!("says that its CPUs have {size} bytes of state, of which {} are the header and {STATE_MAX} the most", size_of::<CpuHeader>()));
+        return wrong(format!(
+            "says that its CPUs have {size} bytes of state, of which {} are the header and {STATE_MAX} the most",
+            size_of::<CpuHeader>()
+        ));
     }
     if layout.views == 0 || layout.views > 32 || !(8..=30).contains(&layout.page_bits) || !(1..=64).contains(&layout.insn_bytes) {
-        return wrong(format!("says that it has {} views, pages of 2^{} bytes and instructions of {}", layout.views, layout.page_bits, layout.insn_bytes));
+        return wrong(format!(
+            "says that it has {} views, pages of 2^{} bytes and instructions of {}",
+            layout.views, layout.page_bits, layout.insn_bytes
+        ));
     }
     for Field { name, offset, ty, shape, count, stride, .. } in layout.fields.get() {
         if !ty.is_valid() || !shape.is_valid() {

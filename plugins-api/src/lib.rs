@@ -24,8 +24,8 @@ pub mod testing;
 mod user;
 
 pub use abi::{
-    API_MAJOR, API_MINOR, MAGIC, MachineEntry, OpenError, OpenedPlugin, Requirements, Root, RootRef, TargetEntry, build_root, check_words, linked, open,
-    set_panic_reporter, target_table_bytes,
+    API_MAJOR, API_MINOR, MAGIC, MachineEntry, OpenError, OpenedPlugin, Requirements, Root, RootRef, TargetEntry, build_root, check_words, linked,
+    open, set_panic_reporter, target_table_bytes,
 };
 pub use cpu::*;
 pub use debug::{DebugFeature, DebugLayout, DebugRegister, debug_flag};
@@ -34,7 +34,10 @@ pub use emu_ir as ir;
 pub use emu_softfloat as softfloat;
 pub use ffi::{KeyValue, Sink, Slice, Str};
 pub use machine::{Board, BoardHandle, Cluster, MachineConfig, MachineRegistration, MachineVtable, OptionInfo};
-pub use services::{DeviceId, FlushKind, Host, HostServices, N_SERVICES, Power, SERVICE_DOCS, SERVICES, SemihostingCall, StreamId, SystemEvent, TlbFlush, services_hash};
+pub use services::{
+    DeviceId, FlushKind, Host, HostServices, N_SERVICES, Power, SERVICE_DOCS, SERVICES, SemihostingCall, StreamId, SystemEvent, TlbFlush,
+    services_hash,
+};
 pub use snapshot::{Reader, Writer};
 pub use target::{Architecture, ArchitectureHandle, CpuModelInfo, TargetConfig, TargetRegistration, TargetVtable};
 

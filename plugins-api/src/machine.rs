@@ -339,7 +339,15 @@ mod tests {
     fn cluster(target: &'static str, first: u32) -> Cluster<'static> {
         static INPUTS: [Str<'static>; 2] = [Str::new("a"), Str::new("b")];
         let none = Slice::new(&[]);
-        Cluster { target: Str::new(target), cpu: Str::new("x"), first, cpus: 2, properties: none, inputs: Slice::new(&INPUTS), outputs: Slice::new(&[]) }
+        Cluster {
+            target: Str::new(target),
+            cpu: Str::new("x"),
+            first,
+            cpus: 2,
+            properties: none,
+            inputs: Slice::new(&INPUTS),
+            outputs: Slice::new(&[]),
+        }
     }
 
     #[test]

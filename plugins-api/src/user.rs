@@ -480,4 +480,3 @@ impl Host {
         (unsafe { (services.linux_sigreturn)(cpu, &mut out) } == 0).then_some(out)
     }
 }
-

@@ -32,7 +32,12 @@ fn flags(bits: u16) -> String {
 
 fn reference() -> String {
     let mut out = String::from(BEGIN);
-    writeln!(out, "\n## Reference\n\nAPI {API_MAJOR}.{API_MINOR}: {} ops, {N_SERVICES} services. The numbers are what a plugin's minimum counts.", OPS.len()).unwrap();
+    writeln!(
+        out,
+        "\n## Reference\n\nAPI {API_MAJOR}.{API_MINOR}: {} ops, {N_SERVICES} services. The numbers are what a plugin's minimum counts.",
+        OPS.len()
+    )
+    .unwrap();
     writeln!(out, "\n### Services\n\n| number | service | arguments | what it does |\n|---|---|---|---|").unwrap();
     for (n, ((name, signature), (doc, arguments))) in SERVICES.iter().zip(SERVICE_DOCS).enumerate() {
         let signature = signature.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -26,12 +26,10 @@ fn main() {
     }
     std::fs::write(out.join("sysregs.rs"), sysreg::compile(std::path::Path::new("sysreg"))).expect("OUT_DIR can be written");
     let csv = std::fs::read_to_string("models/features.csv").expect("models/features.csv can be read");
-    let names: Vec<&str> = csv
-        .lines()
-        .filter_map(|l| l.split(',').next())
-        .filter_map(|n| n.trim().strip_prefix("FEAT_"))
-        .collect();
-    let mut source = String::from("/// An architectural feature, without `FEAT_`.\n#[allow(non_camel_case_types, clippy::upper_case_acronyms, missing_docs)]\n#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]\n#[repr(u16)]\npub enum Feature {\n");
+    let names: Vec<&str> = csv.lines().filter_map(|l| l.split(',').next()).filter_map(|n| n.trim().strip_prefix("FEAT_")).collect();
+    let mut source = String::from(
+        "/// An architectural feature, without `FEAT_`.\n#[allow(non_camel_case_types, clippy::upper_case_acronyms, missing_docs)]\n#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]\n#[repr(u16)]\npub enum Feature {\n",
+    );
     for n in &names {
         source += &format!("    {n},\n");
     }

@@ -27,7 +27,8 @@ fn main() {
         "/// An extension.\n#[allow(non_camel_case_types, missing_docs)]\n#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]\n#[repr(u8)]\npub enum Feature {\n",
     );
     rows.iter().for_each(|r| source += &format!("    {},\n", r[0]));
-    source += &format!("}}\n\nimpl Feature {{\n    /// Every extension in the order of its number.\n    pub const ALL: [Feature; {}] = [", rows.len());
+    source +=
+        &format!("}}\n\nimpl Feature {{\n    /// Every extension in the order of its number.\n    pub const ALL: [Feature; {}] = [", rows.len());
     rows.iter().for_each(|r| source += &format!("Feature::{}, ", r[0]));
     source += "];\n    /// Names, whether each is implemented, and what each one needs or includes, by number.\n    pub const TABLE: &'static [(&'static str, bool, &'static [Feature])] = &[";
     for r in &rows {

@@ -25,20 +25,11 @@ fn main() {
             return;
         }
     }
-    let list: Vec<String> = files
-        .iter()
-        .map(|f| format!("{:?}", f.display().to_string()))
-        .collect();
-    fs::write(out.join("tables.rs"), format!("&[{}]", list.join(", ")))
-        .expect("OUT_DIR is writable");
+    let list: Vec<String> = files.iter().map(|f| format!("{:?}", f.display().to_string())).collect();
+    fs::write(out.join("tables.rs"), format!("&[{}]", list.join(", "))).expect("OUT_DIR is writable");
 
     let mut encodings = String::from("&[\n");
-    walk(
-        &crate_source(&manifest).join("A64.rs"),
-        "aarchmrs_instructions::A64",
-        "",
-        &mut encodings,
-    );
+    walk(&crate_source(&manifest).join("A64.rs"), "aarchmrs_instructions::A64", "", &mut encodings);
     encodings.push(']');
     fs::write(out.join("encodings.rs"), encodings).expect("OUT_DIR is writable");
 }
@@ -53,20 +44,11 @@ fn crate_source(manifest: &Path) -> PathBuf {
         .arg(manifest.join("Cargo.toml"))
         .output()
         .expect("cargo metadata runs");
-    assert!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
     let end = text
         .match_indices("/Cargo.toml\"")
-        .find(|(at, _)| {
-            text[..*at]
-                .rsplit('"')
-                .next()
-                .is_some_and(|p| p.contains("/aarchmrs-instructions-"))
-        })
+        .find(|(at, _)| text[..*at].rsplit('"').next().is_some_and(|p| p.contains("/aarchmrs-instructions-")))
         .map(|(at, _)| at)
         .expect("aarchmrs-instructions is a dependency");
     let start = text[..end].rfind('"').expect("a path is quoted") + 1;
@@ -78,17 +60,10 @@ fn crate_source(manifest: &Path) -> PathBuf {
 fn walk(file: &Path, module: &str, class: &str, out: &mut String) {
     let text = fs::read_to_string(file).expect("a source file of the crate");
     for (at, _) in text.match_indices("pub mod ") {
-        let (line, body) = text[at + "pub mod ".len()..]
-            .split_once('\n')
-            .expect("a line ends");
+        let (line, body) = text[at + "pub mod ".len()..].split_once('\n').expect("a line ends");
         if let Some(name) = line.strip_suffix(';') {
             let file = file.with_extension("").join(name).with_extension("rs");
-            walk(
-                &file,
-                &format!("{module}::{name}"),
-                &format!("{class}/{name}"),
-                out,
-            );
+            walk(&file, &format!("{module}::{name}"), &format!("{class}/{name}"), out);
         } else if let Some(name) = line.strip_suffix(" {") {
             let m = format!("{module}::{name}");
             let class = class.trim_start_matches('/');

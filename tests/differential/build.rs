@@ -85,11 +85,7 @@ fn encodings(text: &str, class: &str, table: &mut String) -> usize {
                 fields.last_mut().unwrap().2 = number(rest);
             }
         } else if rest.starts_with("fn ") {
-            write!(
-                table,
-                "Encoding {{ name: {name:?}, class: {class:?}, mask: {mask:#x}, value: {value:#x}, fields: &["
-            )
-            .unwrap();
+            write!(table, "Encoding {{ name: {name:?}, class: {class:?}, mask: {mask:#x}, value: {value:#x}, fields: &[").unwrap();
             for (id, offset, width) in &fields {
                 write!(table, "Field {{ name: {id:?}, offset: {offset}, width: {width} }}, ").unwrap();
             }

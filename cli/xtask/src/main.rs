@@ -21,7 +21,8 @@ usage: cargo xtask test [ARGUMENT...]   build emu and all plugins, then run all 
 ";
 
 /// Settings of a soak, where the environment does not say otherwise.
-const SOAK: [(&str, &str); 5] = [("EMU_DIFF_SCALE", "20"), ("EMU_BOOTS", "20"), ("EMU_LITMUS_COUNT", "5000000"), ("EMU_MESSAGES", "10000000"), ("EMU_USER_FULL", "1")];
+const SOAK: [(&str, &str); 5] =
+    [("EMU_DIFF_SCALE", "20"), ("EMU_BOOTS", "20"), ("EMU_LITMUS_COUNT", "5000000"), ("EMU_MESSAGES", "10000000"), ("EMU_USER_FULL", "1")];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_path_buf()

@@ -29,7 +29,10 @@ const EXAMPLE_TARGET: &str = "rv64i";
 impl Kind {
     /// By the command's name.
     pub fn of(command: &str) -> Option<Kind> {
-        [("new-target", Kind::Target), ("new-machine", Kind::Machine), ("new-device", Kind::Device)].into_iter().find(|(c, _)| *c == command).map(|(_, k)| k)
+        [("new-target", Kind::Target), ("new-machine", Kind::Machine), ("new-device", Kind::Device)]
+            .into_iter()
+            .find(|(c, _)| *c == command)
+            .map(|(_, k)| k)
     }
     fn files(self) -> &'static [File] {
         match self {
@@ -64,7 +67,9 @@ impl Kind {
     }
     fn built(self, name: &str) -> String {
         match self {
-            Kind::Target => format!("`emu --plugin-path DIR --list-targets` shows `{name}`; `-M MACHINE --target {name}` runs it where a board takes it"),
+            Kind::Target => {
+                format!("`emu --plugin-path DIR --list-targets` shows `{name}`; `-M MACHINE --target {name}` runs it where a board takes it")
+            }
             Kind::Machine => format!("`emu --plugin-path DIR --list-machines` shows `{name}`, which `-M {name} -kernel FILE` runs"),
             Kind::Device => format!("`emu --plugin-path DIR --list-devices` shows `{name}`, which is on the board `{name}-board`"),
         }
@@ -98,7 +103,9 @@ fn parse(kind: Kind, arguments: &[String], root: &Path) -> Result<Asked, String>
         *place = Some(rest.next().ok_or(format!("{word}: its value is missing"))?.clone());
     }
     let name = name.ok_or("a name is missing, as in `cargo xtask new-target my-cpu`")?;
-    let is_name = |s: &str| s.starts_with(|c: char| c.is_ascii_lowercase()) && s.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
+    let is_name = |s: &str| {
+        s.starts_with(|c: char| c.is_ascii_lowercase()) && s.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+    };
     let target = target.unwrap_or_else(|| EXAMPLE_TARGET.to_owned());
     for given in [&name, &target] {
         if !is_name(given) || given.len() > 64 {
@@ -116,7 +123,8 @@ fn manifest(asked: &Asked) -> Result<String, String> {
         format!("\"{api}\"")
     } else {
         let path = std::fs::canonicalize(api).map_err(|e| format!("--api {api}: {e}; it is a version or the path of plugins-api"))?;
-        let path = path.to_str().filter(|p| !p.contains(['"', '\\', '\n'])).ok_or(format!("--api {api}: its path cannot stand in a Cargo.toml"))?.to_owned();
+        let path =
+            path.to_str().filter(|p| !p.contains(['"', '\\', '\n'])).ok_or(format!("--api {api}: its path cannot stand in a Cargo.toml"))?.to_owned();
         format!("{{ path = \"{path}\" }}")
     };
     let library = name.replace('-', "_");
@@ -170,7 +178,10 @@ pub fn new(kind: Kind, arguments: &[String]) -> Result<(), String> {
         let folder = file.parent().unwrap_or(&asked.path);
         std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, text)).map_err(|e| format!("{}: {e}", file.display()))?;
     }
-    println!("{shown} is made. `cargo build --release` there leaves the plugin in target/release, the DIR of what follows:\n{}", kind.built(&asked.name));
+    println!(
+        "{shown} is made. `cargo build --release` there leaves the plugin in target/release, the DIR of what follows:\n{}",
+        kind.built(&asked.name)
+    );
     Ok(())
 }
 
@@ -186,7 +197,10 @@ mod tests {
     fn what_may_be_asked() {
         let root = crate::root();
         let asked = parse(Kind::Machine, &words("my-board --target aarch64 --path /tmp/x --api 0.1"), &root).unwrap();
-        assert_eq!((asked.name.as_str(), asked.target.as_str(), asked.path.to_str(), asked.api.as_str()), ("my-board", "aarch64", Some("/tmp/x"), "0.1"));
+        assert_eq!(
+            (asked.name.as_str(), asked.target.as_str(), asked.path.to_str(), asked.api.as_str()),
+            ("my-board", "aarch64", Some("/tmp/x"), "0.1")
+        );
         assert!(manifest(&asked).unwrap().contains("emu-plugins-api = \"0.1\""));
         let asked = parse(Kind::Target, &words("cpu"), &root).unwrap();
         assert_eq!((asked.path.to_str(), asked.api), (Some("cpu"), root.join("plugins-api").display().to_string()));

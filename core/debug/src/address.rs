@@ -62,9 +62,16 @@ impl Address {
             return Address::parse(text);
         }
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-            return text.parse().map(|port| Address::Tcp(String::new(), port)).map_err(|_| format!("-g {text}: '{text}' is no port; write a number to 65535, or the path of a socket"));
+            return text
+                .parse()
+                .map(|port| Address::Tcp(String::new(), port))
+                .map_err(|_| format!("-g {text}: '{text}' is no port; write a number to 65535, or the path of a socket"));
         }
-        if text.is_empty() { Err("-g: write a port or the path of a socket".into()) } else { Ok(Address::Unix(text.replace("%d", &std::process::id().to_string()).into())) }
+        if text.is_empty() {
+            Err("-g: write a port or the path of a socket".into())
+        } else {
+            Ok(Address::Unix(text.replace("%d", &std::process::id().to_string()).into()))
+        }
     }
 }
 

@@ -4,8 +4,8 @@
 
 use crate::address::{Listener, Stream};
 use crate::description::Description;
-use crate::target::{Debuggee, tid, watch_kind};
 use crate::signals;
+use crate::target::{Debuggee, tid, watch_kind};
 use emu_exec::{Machine, ProgramEnd, Stop};
 use gdbstub::common::Signal;
 use gdbstub::conn::Connection;

@@ -35,7 +35,8 @@ mod tests {
         for n in 1..=64 {
             assert_eq!(meant(shown(n)), n);
         }
-        let pairs = [(10, Signal::SIGUSR1), (11, Signal::SIGSEGV), (7, Signal::SIGBUS), (17, Signal::SIGCHLD), (34, Signal::SIG34), (63, Signal::SIG63)];
+        let pairs =
+            [(10, Signal::SIGUSR1), (11, Signal::SIGSEGV), (7, Signal::SIGBUS), (17, Signal::SIGCHLD), (34, Signal::SIG34), (63, Signal::SIG63)];
         for (linux, protocol) in pairs {
             assert_eq!(shown(linux), protocol);
         }

@@ -12,22 +12,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let table = emu_decodetree::load(&files)?;
     if source {
-        print!(
-            "{}",
-            emu_decodetree::emit(&table, &emu_decodetree::Options::default())
-        );
+        print!("{}", emu_decodetree::emit(&table, &emu_decodetree::Options::default()));
     } else {
         print!("{}", emu_decodetree::describe(&table));
-        let implemented = table
-            .rows
-            .iter()
-            .filter(|r| matches!(r.action, emu_decodetree::Action::Method(..)))
-            .count();
-        println!(
-            "// {} methods, {} rows, {implemented} implemented",
-            table.methods.iter().filter(|m| m.rows > 0).count(),
-            table.rows.len()
-        );
+        let implemented = table.rows.iter().filter(|r| matches!(r.action, emu_decodetree::Action::Method(..))).count();
+        println!("// {} methods, {} rows, {implemented} implemented", table.methods.iter().filter(|m| m.rows > 0).count(), table.rows.len());
     }
     Ok(())
 }

@@ -8,20 +8,15 @@ use crate::{Gate, Options, tree};
 
 /// Words that a Rust field or method cannot be called.
 const KEYWORDS: &[&str] = &[
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate",
-    "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl",
-    "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref",
-    "return", "self", "static", "struct", "super", "trait", "true", "try", "type", "typeof",
-    "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else", "enum", "extern", "false",
+    "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref",
+    "return", "self", "static", "struct", "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while",
+    "yield",
 ];
 
 fn ident(name: &str) -> String {
     let lower = name.to_ascii_lowercase();
-    if KEYWORDS.contains(&lower.as_str()) {
-        lower + "_"
-    } else {
-        lower
-    }
+    if KEYWORDS.contains(&lower.as_str()) { lower + "_" } else { lower }
 }
 
 fn camel(name: &str) -> String {
@@ -48,21 +43,9 @@ fn value(pieces: &[Piece], signed: bool) -> String {
             Piece::Bits { value: 0, .. } => continue,
             Piece::Bits { value, .. } => format!("{}", u64::from(value) << up),
             Piece::Field { low, width } => {
-                let shifted = if low == 0 {
-                    "insn".to_string()
-                } else {
-                    format!("insn >> {low}")
-                };
-                let masked = if low + width == 32 {
-                    shifted
-                } else {
-                    format!("{shifted} & {:#x}", (1u64 << width) - 1)
-                };
-                if up == 0 {
-                    masked
-                } else {
-                    format!("({masked}) << {up}")
-                }
+                let shifted = if low == 0 { "insn".to_string() } else { format!("insn >> {low}") };
+                let masked = if low + width == 32 { shifted } else { format!("{shifted} & {:#x}", (1u64 << width) - 1) };
+                if up == 0 { masked } else { format!("({masked}) << {up}") }
             }
         };
         terms.push(term);
@@ -70,11 +53,7 @@ fn value(pieces: &[Piece], signed: bool) -> String {
     let all = match terms.len() {
         0 => "0".to_string(),
         1 => terms.remove(0),
-        _ => terms
-            .iter()
-            .map(|t| format!("({t})"))
-            .collect::<Vec<_>>()
-            .join(" | "),
+        _ => terms.iter().map(|t| format!("({t})")).collect::<Vec<_>>().join(" | "),
     };
     match (signed, 32 - total) {
         (false, _) => all,
@@ -94,12 +73,7 @@ fn structs(out: &mut String, m: &Method) {
     let _ = writeln!(out, "pub struct {name} {{");
     for o in &m.operands {
         let ty = if o.signed { "i32" } else { "u32" };
-        let _ = writeln!(
-            out,
-            "    /// `{}`\n    pub {}: {ty},",
-            o.name,
-            ident(&o.name)
-        );
+        let _ = writeln!(out, "    /// `{}`\n    pub {}: {ty},", o.name, ident(&o.name));
     }
     let _ = writeln!(out, "}}\n");
 }
@@ -113,25 +87,9 @@ pub(crate) fn describe(table: &Table) -> String {
     for (part, methods) in parts(table) {
         let _ = writeln!(out, "trait {}: Decode {{", camel(&part));
         for m in methods {
-            let operands: Vec<String> = m
-                .operands
-                .iter()
-                .map(|o| {
-                    format!(
-                        "{}: {}",
-                        ident(&o.name),
-                        if o.signed { "i32" } else { "u32" }
-                    )
-                })
-                .collect();
+            let operands: Vec<String> = m.operands.iter().map(|o| format!("{}: {}", ident(&o.name), if o.signed { "i32" } else { "u32" })).collect();
             let _ = writeln!(out, "    /// {}. ({} rows)", m.doc, m.rows);
-            let _ = writeln!(
-                out,
-                "    fn {}(&mut self, insn: &{} {{ {} }}) -> Self::Output;",
-                ident(&m.name),
-                camel(&m.name),
-                operands.join(", ")
-            );
+            let _ = writeln!(out, "    fn {}(&mut self, insn: &{} {{ {} }}) -> Self::Output;", ident(&m.name), camel(&m.name), operands.join(", "));
         }
         let _ = writeln!(out, "}}\n");
     }
@@ -155,36 +113,20 @@ impl<'a> Gates<'a> {
     }
 
     fn index(&self, gate: Option<&Gate>) -> usize {
-        gate.map_or(0, |g| {
-            1 + self
-                .list
-                .iter()
-                .position(|l| *l == g)
-                .expect("every gate was listed")
-        })
+        gate.map_or(0, |g| 1 + self.list.iter().position(|l| *l == g).expect("every gate was listed"))
     }
 }
 
 pub(crate) fn emit(table: &Table, options: &Options) -> String {
     let tr = &options.trait_name;
     let mut out = String::new();
-    let _ = writeln!(
-        out,
-        "// Generated by emu-decodetree: change the *.decode files instead.\n"
-    );
+    let _ = writeln!(out, "// Generated by emu-decodetree: change the *.decode files instead.\n");
     let mut features = BTreeSet::new();
-    table
-        .rows
-        .iter()
-        .filter_map(|r| r.gate.as_ref())
-        .for_each(|g| g.features(&mut features));
+    table.rows.iter().filter_map(|r| r.gate.as_ref()).for_each(|g| g.features(&mut features));
     let feature = match &options.feature {
         Some(path) => path.clone(),
         None => {
-            let _ = writeln!(
-                out,
-                "/// The architectural features that rows ask for, without `FEAT_`."
-            );
+            let _ = writeln!(out, "/// The architectural features that rows ask for, without `FEAT_`.");
             let _ = writeln!(
                 out,
                 "#[allow(non_camel_case_types)]\n#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]\npub enum Feature {{"
@@ -261,23 +203,13 @@ impl Row {
 }
 
 fn emit_trait(out: &mut String, table: &Table, tr: &str, feature: &str) {
-    let _ = writeln!(
-        out,
-        "/// What a decoder asks of its user; the traits below it have one method per decode method of the tables.\npub trait {tr} {{"
-    );
+    let _ =
+        writeln!(out, "/// What a decoder asks of its user; the traits below it have one method per decode method of the tables.\npub trait {tr} {{");
     let _ = writeln!(out, "    /// What each method returns.\n    type Output;");
-    let _ = writeln!(
-        out,
-        "    /// Whether a feature is implemented: asked for the gates of rows.\n    fn has(&self, feature: {feature}) -> bool;"
-    );
-    let _ = writeln!(
-        out,
-        "    /// The word matches no row.\n    fn unallocated(&mut self, insn: u32) -> Self::Output;"
-    );
-    let _ = writeln!(
-        out,
-        "    /// The word's row is not implemented.\n    fn unimplemented(&mut self, insn: u32, row: &'static Row) -> Self::Output;"
-    );
+    let _ = writeln!(out, "    /// Whether a feature is implemented: asked for the gates of rows.\n    fn has(&self, feature: {feature}) -> bool;");
+    let _ = writeln!(out, "    /// The word matches no row.\n    fn unallocated(&mut self, insn: u32) -> Self::Output;");
+    let _ =
+        writeln!(out, "    /// The word's row is not implemented.\n    fn unimplemented(&mut self, insn: u32, row: &'static Row) -> Self::Output;");
     let _ = writeln!(
         out,
         "    /// The word's row needs a feature that is absent.\n    fn gated_off(&mut self, insn: u32, row: &'static Row) -> Self::Output {{\n        let _ = row;\n        self.unallocated(insn)\n    }}"
@@ -285,19 +217,9 @@ fn emit_trait(out: &mut String, table: &Table, tr: &str, feature: &str) {
     let _ = writeln!(out, "}}\n");
     // A trait per table file, so that an implementation can be split the same way.
     for (part, methods) in parts(table) {
-        let _ = writeln!(
-            out,
-            "/// The methods of `{part}.decode`.\npub trait {}: {tr} {{",
-            camel(&part)
-        );
+        let _ = writeln!(out, "/// The methods of `{part}.decode`.\npub trait {}: {tr} {{", camel(&part));
         for m in methods {
-            let _ = writeln!(
-                out,
-                "    /// {}.\n    fn {}(&mut self, insn: &{}) -> Self::Output;",
-                m.doc,
-                ident(&m.name),
-                camel(&m.name)
-            );
+            let _ = writeln!(out, "    /// {}.\n    fn {}(&mut self, insn: &{}) -> Self::Output;", m.doc, ident(&m.name), camel(&m.name));
         }
         let _ = writeln!(out, "}}\n");
     }
@@ -314,12 +236,7 @@ fn parts(table: &Table) -> Vec<(String, Vec<&Method>)> {
         if !seen.insert(*index) {
             continue;
         }
-        let stem = r
-            .place
-            .split(['.', ':'])
-            .next()
-            .unwrap_or("table")
-            .to_string();
+        let stem = r.place.split(['.', ':']).next().unwrap_or("table").to_string();
         match parts.iter_mut().find(|(p, _)| *p == stem) {
             Some((_, methods)) => methods.push(&table.methods[*index]),
             None => parts.push((stem, vec![&table.methods[*index]])),
@@ -330,9 +247,7 @@ fn parts(table: &Table) -> Vec<(String, Vec<&Method>)> {
 
 /// The bound that names every part: `Decode + BaseDpimm + ...`.
 fn bound(table: &Table, tr: &str) -> String {
-    parts(table).iter().fold(tr.to_string(), |b, (part, _)| {
-        format!("{b} + {}", camel(part))
-    })
+    parts(table).iter().fold(tr.to_string(), |b, (part, _)| format!("{b} + {}", camel(part)))
 }
 
 /// A macro over the methods, for what wants all of them alike: a tracer, a test, a set of stubs.
@@ -346,19 +261,11 @@ macro_rules! decode_methods {
     for (part, methods) in parts(table) {
         let _ = writeln!(out, "            {} {{", camel(&part));
         for m in methods {
-            let _ = writeln!(
-                out,
-                "                {} {};",
-                ident(&m.name),
-                camel(&m.name)
-            );
+            let _ = writeln!(out, "                {} {};", ident(&m.name), camel(&m.name));
         }
         let _ = writeln!(out, "            }}");
     }
-    let _ = writeln!(
-        out,
-        "        }}\n    }};\n}}\n#[allow(unused_imports)]\npub(crate) use decode_methods;\n"
-    );
+    let _ = writeln!(out, "        }}\n    }};\n}}\n#[allow(unused_imports)]\npub(crate) use decode_methods;\n");
 }
 
 fn emit_gates(out: &mut String, gates: &Gates<'_>, feature: &str) {
@@ -368,21 +275,13 @@ fn emit_gates(out: &mut String, gates: &Gates<'_>, feature: &str) {
         g.features(&mut names);
         let names: Vec<String> = names.iter().map(|n| format!("{feature}::{n}")).collect();
         let eval = g.rust(&|n| format!("has({feature}::{n})"));
-        let _ = writeln!(
-            out,
-            "    Gate {{ text: \"{g}\", features: &[{}], eval: |has| {eval} }},",
-            names.join(", ")
-        );
+        let _ = writeln!(out, "    Gate {{ text: \"{g}\", features: &[{}], eval: |has| {eval} }},", names.join(", "));
     }
     let _ = writeln!(out, "];\n");
 }
 
 fn emit_rows(out: &mut String, table: &Table, gates: &Gates<'_>) {
-    let _ = writeln!(
-        out,
-        "/// Every row, in the order of the tables.\npub static ROWS: [Row; {}] = [",
-        table.rows.len()
-    );
+    let _ = writeln!(out, "/// Every row, in the order of the tables.\npub static ROWS: [Row; {}] = [", table.rows.len());
     for r in &table.rows {
         let gate = match gates.index(r.gate.as_ref()) {
             0 => "None".to_string(),
@@ -394,11 +293,7 @@ fn emit_rows(out: &mut String, table: &Table, gates: &Gates<'_>) {
             }
             Action::Unimplemented(why) => format!("Status::Unimplemented({why:?})"),
         };
-        let excluded: Vec<String> = r
-            .excluded
-            .iter()
-            .map(|&(m, b)| format!("({}, {})", lit(m), lit(b)))
-            .collect();
+        let excluded: Vec<String> = r.excluded.iter().map(|&(m, b)| format!("({}, {})", lit(m), lit(b))).collect();
         let _ = writeln!(
             out,
             "    Row {{ name: {:?}, class: {:?}, mask: {}, bits: {}, excluded: &[{}], gate: {gate}, status: {status}, source: {:?} }},",
@@ -430,10 +325,7 @@ fn emit_dispatch(out: &mut String, table: &Table, tr: &str, feature: &str) -> Ve
                 Gate::Feature(n) => format!("!t.has({feature}::{})", crate::gate::short(n)),
                 g => format!("!({})", g.rust(&|n| format!("t.has({feature}::{n})"))),
             };
-            let _ = writeln!(
-                arm,
-                "            if {test} {{\n                return {closed};\n            }}"
-            );
+            let _ = writeln!(arm, "            if {test} {{\n                return {closed};\n            }}");
         }
         match &r.action {
             Action::Unimplemented(_) => {
@@ -447,12 +339,7 @@ fn emit_dispatch(out: &mut String, table: &Table, tr: &str, feature: &str) -> Ve
                 } else {
                     let _ = writeln!(arm, "            t.{}(&{name} {{", ident(&m.name));
                     for (o, p) in m.operands.iter().zip(pieces) {
-                        let _ = writeln!(
-                            arm,
-                            "                {}: {},",
-                            ident(&o.name),
-                            value(p, o.signed)
-                        );
+                        let _ = writeln!(arm, "                {}: {},", ident(&o.name), value(p, o.signed));
                     }
                     let _ = writeln!(arm, "            }})");
                 }
@@ -466,10 +353,7 @@ fn emit_dispatch(out: &mut String, table: &Table, tr: &str, feature: &str) -> Ve
         actions.push(action);
     }
     let tr = bound(table, tr);
-    let _ = writeln!(
-        out,
-        "fn dispatch<T: {tr} + ?Sized>(t: &mut T, insn: u32, row: usize) -> T::Output {{"
-    );
+    let _ = writeln!(out, "fn dispatch<T: {tr} + ?Sized>(t: &mut T, insn: u32, row: usize) -> T::Output {{");
     let _ = writeln!(out, "    match PATTERNS[row].action {{");
     for (i, arm) in arms.iter().enumerate() {
         let _ = writeln!(out, "        {i} => {{\n{arm}        }}");
@@ -521,45 +405,20 @@ struct Pattern {
     let mut excluded: Vec<&[(u32, u32)]> = vec![&[]];
     let _ = writeln!(out, "static PATTERNS: [Pattern; {}] = [", table.rows.len());
     for (r, action) in table.rows.iter().zip(actions) {
-        let e = excluded
-            .iter()
-            .position(|e| *e == r.excluded)
-            .unwrap_or_else(|| {
-                excluded.push(&r.excluded);
-                excluded.len() - 1
-            });
-        let _ = writeln!(
-            out,
-            "    Pattern {{ mask: {}, bits: {}, action: {action}, excluded: {e} }},",
-            lit(r.mask),
-            lit(r.bits)
-        );
+        let e = excluded.iter().position(|e| *e == r.excluded).unwrap_or_else(|| {
+            excluded.push(&r.excluded);
+            excluded.len() - 1
+        });
+        let _ = writeln!(out, "    Pattern {{ mask: {}, bits: {}, action: {action}, excluded: {e} }},", lit(r.mask), lit(r.bits));
     }
-    let _ = writeln!(
-        out,
-        "];\n\nstatic EXCLUDED: [&[(u32, u32)]; {}] = [",
-        excluded.len()
-    );
+    let _ = writeln!(out, "];\n\nstatic EXCLUDED: [&[(u32, u32)]; {}] = [", excluded.len());
     for e in &excluded {
-        let pairs: Vec<String> = e
-            .iter()
-            .map(|&(m, b)| format!("({}, {})", lit(m), lit(b)))
-            .collect();
+        let pairs: Vec<String> = e.iter().map(|&(m, b)| format!("({}, {})", lit(m), lit(b))).collect();
         let _ = writeln!(out, "    &[{}],", pairs.join(", "));
     }
     let _ = writeln!(out, "];\n\nconst ROOT: u32 = {};\n", lit(table.tree.root));
-    numbers(
-        out,
-        "NODES",
-        "u32",
-        table.tree.nodes.iter().map(|&n| lit(n)),
-    );
-    numbers(
-        out,
-        "LEAVES",
-        "u16",
-        table.tree.leaves.iter().map(|n| n.to_string()),
-    );
+    numbers(out, "NODES", "u32", table.tree.nodes.iter().map(|&n| lit(n)));
+    numbers(out, "LEAVES", "u16", table.tree.leaves.iter().map(|n| n.to_string()));
 }
 
 fn numbers(out: &mut String, name: &str, ty: &str, values: impl ExactSizeIterator<Item = String>) {

@@ -20,16 +20,11 @@ impl Gate {
     /// Parses an expression; the error says what is wrong, without a place.
     pub fn parse(text: &str) -> Result<Gate, String> {
         let tokens = tokens(text)?;
-        let mut parser = Parser {
-            tokens: &tokens,
-            at: 0,
-        };
+        let mut parser = Parser { tokens: &tokens, at: 0 };
         let gate = parser.or()?;
         match parser.peek() {
             None => Ok(gate),
-            Some(t) => Err(format!(
-                "`{t}` does not fit in the gate `{text}`; join names with `&` or `|`"
-            )),
+            Some(t) => Err(format!("`{t}` does not fit in the gate `{text}`; join names with `&` or `|`")),
         }
     }
 
@@ -136,9 +131,7 @@ fn tokens(text: &str) -> Result<Vec<String>, String> {
             '&' | '|' | '!' | '(' | ')' => out.push(c.to_string()),
             c if c.is_whitespace() => {}
             c => {
-                return Err(format!(
-                    "`{c}` has no meaning in the gate `{text}`; use FEAT_ names with `&`, `|`, `!` and parentheses"
-                ));
+                return Err(format!("`{c}` has no meaning in the gate `{text}`; use FEAT_ names with `&`, `|`, `!` and parentheses"));
             }
         }
     }
@@ -167,11 +160,7 @@ impl<'a> Parser<'a> {
             self.at += 1;
             v.push(self.and()?);
         }
-        Ok(if v.len() == 1 {
-            v.remove(0)
-        } else {
-            Gate::Or(v)
-        })
+        Ok(if v.len() == 1 { v.remove(0) } else { Gate::Or(v) })
     }
 
     fn and(&mut self) -> Result<Gate, String> {
@@ -180,11 +169,7 @@ impl<'a> Parser<'a> {
             self.at += 1;
             v.push(self.unary()?);
         }
-        Ok(if v.len() == 1 {
-            v.remove(0)
-        } else {
-            Gate::And(v)
-        })
+        Ok(if v.len() == 1 { v.remove(0) } else { Gate::And(v) })
     }
 
     fn unary(&mut self) -> Result<Gate, String> {
@@ -197,15 +182,8 @@ impl<'a> Parser<'a> {
                     _ => Err("a gate lacks its closing `)`".into()),
                 }
             }
-            Some(name)
-                if !short(name).is_empty()
-                    && name.starts_with(|c: char| c.is_ascii_alphabetic()) =>
-            {
-                Ok(Gate::Feature(name.into()))
-            }
-            Some(name) => Err(format!(
-                "`{name}` is not a feature; a gate is made of names such as FEAT_LSE or Zba"
-            )),
+            Some(name) if !short(name).is_empty() && name.starts_with(|c: char| c.is_ascii_alphabetic()) => Ok(Gate::Feature(name.into())),
+            Some(name) => Err(format!("`{name}` is not a feature; a gate is made of names such as FEAT_LSE or Zba")),
             None => Err("a gate ends early; a FEAT_ name is missing".into()),
         }
     }

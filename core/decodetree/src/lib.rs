@@ -33,10 +33,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options {
-            feature: None,
-            trait_name: "Decode".into(),
-        }
+        Options { feature: None, trait_name: "Decode".into() }
     }
 }
 
@@ -62,14 +59,8 @@ pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Table, Error> {
     let mut sources = Vec::new();
     for path in paths {
         let path = path.as_ref();
-        let name = path.file_name().map_or_else(
-            || path.display().to_string(),
-            |n| n.to_string_lossy().into_owned(),
-        );
-        let text = std::fs::read_to_string(path).map_err(|e| Error {
-            place: path.display().to_string(),
-            message: format!("cannot be read: {e}"),
-        })?;
+        let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+        let text = std::fs::read_to_string(path).map_err(|e| Error { place: path.display().to_string(), message: format!("cannot be read: {e}") })?;
         sources.push((name, text));
     }
     load_text(&sources)

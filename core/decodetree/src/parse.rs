@@ -67,16 +67,11 @@ pub(crate) struct Source {
 
 fn is_name(s: &str) -> bool {
     let mut chars = s.chars();
-    chars
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_') && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn is_bits(s: &str, also_x: bool) -> bool {
-    !s.is_empty()
-        && s.chars()
-            .all(|c| c == '0' || c == '1' || (also_x && c == 'x'))
+    !s.is_empty() && s.chars().all(|c| c == '0' || c == '1' || (also_x && c == 'x'))
 }
 
 /// Cuts a `#` comment that is not inside quotes.
@@ -111,9 +106,7 @@ fn parts(s: &str) -> Result<Vec<Part>, String> {
         .map(|p| match p.trim() {
             p if is_bits(p, false) => Ok(Part::Bits(p.into())),
             p if is_name(p) => Ok(Part::Name(p.into())),
-            p => Err(format!(
-                "`{p}` is neither binary digits nor a field name; write `operand=part:part`"
-            )),
+            p => Err(format!("`{p}` is neither binary digits nor a field name; write `operand=part:part`")),
         })
         .collect()
 }
@@ -124,38 +117,23 @@ fn item(token: &str) -> Result<Item, String> {
     }
     // Should-be-zero and should-be-one bits, as the manual writes them.
     if let Some(inner) = token.strip_prefix('(').and_then(|t| t.strip_suffix(')')) {
-        return if is_bits(inner, false) {
-            Ok(Item::Bits(inner.into()))
-        } else {
-            Err(format!("`{token}` should hold binary digits"))
-        };
+        return if is_bits(inner, false) { Ok(Item::Bits(inner.into())) } else { Err(format!("`{token}` should hold binary digits")) };
     }
     let parsed = if let Some((name, bits)) = token.split_once("!=") {
-        (is_name(name) && is_bits(bits, true))
-            .then(|| Item::Field(name.into(), bits.len() as u32, Some(bits.into())))
+        (is_name(name) && is_bits(bits, true)).then(|| Item::Field(name.into(), bits.len() as u32, Some(bits.into())))
     } else if let Some((name, bits)) = token.split_once('=') {
         (is_name(name) && is_bits(bits, false)).then(|| Item::Named(name.into(), bits.into()))
     } else if let Some((name, width)) = token.split_once(':') {
-        let width = width
-            .parse()
-            .ok()
-            .filter(|w| (1..=32).contains(w) && is_name(name));
+        let width = width.parse().ok().filter(|w| (1..=32).contains(w) && is_name(name));
         width.map(|w| Item::Field(name.into(), w, None))
     } else {
         None
     };
-    parsed.ok_or_else(|| {
-        format!(
-            "`{token}` is not a pattern item; write bits, `name:width`, `name=bits` or `name!=bits`"
-        )
-    })
+    parsed.ok_or_else(|| format!("`{token}` is not a pattern item; write bits, `name:width`, `name=bits` or `name!=bits`"))
 }
 
 fn method(rest: &str, place: &str) -> Result<MethodText, String> {
-    let bad = || {
-        "write `method name(operand, operand:signed, operand=field:field) \"what it is\"`"
-            .to_string()
-    };
+    let bad = || "write `method name(operand, operand:signed, operand=field:field) \"what it is\"`".to_string();
     let (name, rest) = rest.split_once('(').ok_or_else(bad)?;
     let (list, rest) = rest.split_once(')').ok_or_else(bad)?;
     let (doc, tail) = quoted(rest).ok_or_else(bad)?;
@@ -172,9 +150,7 @@ fn method(rest: &str, place: &str) -> Result<MethodText, String> {
         let (name, signed) = match left.split_once(':') {
             Some((n, "signed")) => (n, true),
             Some((_, other)) => {
-                return Err(format!(
-                    "`{other}` has no meaning after an operand; only `:signed` has"
-                ));
+                return Err(format!("`{other}` has no meaning after an operand; only `:signed` has"));
             }
             None => (left, false),
         };
@@ -182,22 +158,11 @@ fn method(rest: &str, place: &str) -> Result<MethodText, String> {
             return Err(format!("`{name}` is not an operand name"));
         }
         if operands.iter().any(|p| p.name.eq_ignore_ascii_case(name)) {
-            return Err(format!(
-                "operand `{name}` is there twice (letter case does not tell operands apart)"
-            ));
+            return Err(format!("operand `{name}` is there twice (letter case does not tell operands apart)"));
         }
-        operands.push(OperandText {
-            name: name.into(),
-            signed,
-            parts: right,
-        });
+        operands.push(OperandText { name: name.into(), signed, parts: right });
     }
-    Ok(MethodText {
-        name: name.into(),
-        operands,
-        doc: doc.into(),
-        place: place.into(),
-    })
+    Ok(MethodText { name: name.into(), operands, doc: doc.into(), place: place.into() })
 }
 
 fn row(line: &str, class: &(String, Option<Gate>), place: &str) -> Result<RowText, String> {
@@ -214,9 +179,7 @@ fn row(line: &str, class: &(String, Option<Gate>), place: &str) -> Result<RowTex
     let mut tokens = line.split_whitespace();
     let name = tokens.next().unwrap_or_default();
     if !is_name(name) {
-        return Err(format!(
-            "`{name}` starts no line; a line is `class`, `method`, `reason` or a row that starts with the encoding's name"
-        ));
+        return Err(format!("`{name}` starts no line; a line is `class`, `method`, `reason` or a row that starts with the encoding's name"));
     }
     let mut items = Vec::new();
     let mut colon = None;
@@ -234,16 +197,11 @@ fn row(line: &str, class: &(String, Option<Gate>), place: &str) -> Result<RowTex
     }
     let action = match colon {
         None => {
-            return Err(format!(
-                "row {name} ends after its pattern; add `: method` or `! reason`"
-            ));
+            return Err(format!("row {name} ends after its pattern; add `: method` or `! reason`"));
         }
         Some(true) => {
             let mut rest = rest.into_iter();
-            let method = rest
-                .next()
-                .filter(|m| is_name(m))
-                .ok_or_else(|| format!("row {name} names no method after `:`"))?;
+            let method = rest.next().filter(|m| is_name(m)).ok_or_else(|| format!("row {name} names no method after `:`"))?;
             let mut assigned: Vec<(String, Vec<Part>)> = Vec::new();
             for t in rest {
                 let (n, v) = t
@@ -260,18 +218,10 @@ fn row(line: &str, class: &(String, Option<Gate>), place: &str) -> Result<RowTex
         Some(false) => {
             let text = rest.join(" ");
             match quoted(&text) {
-                Some((t, "")) => ActionText::Unimplemented {
-                    text: t.into(),
-                    quoted: true,
-                },
-                _ if is_name(&text) => ActionText::Unimplemented {
-                    text,
-                    quoted: false,
-                },
+                Some((t, "")) => ActionText::Unimplemented { text: t.into(), quoted: true },
+                _ if is_name(&text) => ActionText::Unimplemented { text, quoted: false },
                 _ => {
-                    return Err(format!(
-                        "row {name} gives no reason after `!`; write a quoted text or the name of a `reason` line"
-                    ));
+                    return Err(format!("row {name} gives no reason after `!`; write a quoted text or the name of a `reason` line"));
                 }
             }
         }
@@ -296,24 +246,14 @@ pub(crate) fn parse(file: &str, text: &str, out: &mut Source) -> Result<(), Erro
         if line.is_empty() {
             continue;
         }
-        let fail = |message: String| Error {
-            place: place.clone(),
-            message,
-        };
+        let fail = |message: String| Error { place: place.clone(), message };
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         match word {
             "class" => {
-                let (title, rest) = quoted(rest).ok_or_else(|| {
-                    fail("write `class \"title\" ?FEAT_X`, the gate being optional".into())
-                })?;
+                let (title, rest) = quoted(rest).ok_or_else(|| fail("write `class \"title\" ?FEAT_X`, the gate being optional".into()))?;
                 let (junk, gate) = split_gate(rest).map_err(fail)?;
                 if !junk.is_empty() {
-                    return Err(Error {
-                        place,
-                        message: format!(
-                            "`{junk}` has no meaning after a class title; only a `?gate` has"
-                        ),
-                    });
+                    return Err(Error { place, message: format!("`{junk}` has no meaning after a class title; only a `?gate` has") });
                 }
                 class = Some((title.into(), gate));
             }
@@ -327,9 +267,7 @@ pub(crate) fn parse(file: &str, text: &str, out: &mut Source) -> Result<(), Erro
                 out.reasons.push((name.into(), text.into(), place));
             }
             _ => {
-                let class = class.as_ref().ok_or_else(|| {
-                    fail("a row stands before the first `class` line; give it a class".into())
-                })?;
+                let class = class.as_ref().ok_or_else(|| fail("a row stands before the first `class` line; give it a class".into()))?;
                 out.rows.push(row(line, class, &place).map_err(fail)?);
             }
         }

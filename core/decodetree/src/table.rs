@@ -108,22 +108,13 @@ pub struct Table {
 impl Table {
     /// The row of a word by the decision tree: what the generated decoder does.
     pub fn find(&self, insn: u32) -> Option<usize> {
-        self.tree
-            .candidates(insn)
-            .iter()
-            .map(|&r| r as usize)
-            .find(|&r| self.rows[r].matches(insn))
+        self.tree.candidates(insn).iter().map(|&r| r as usize).find(|&r| self.rows[r].matches(insn))
     }
 
     /// The row of a word by a linear search for the most specific match: what [`Table::find`] means.
     pub fn find_linear(&self, insn: u32) -> Option<usize> {
-        let hits = self
-            .rows
-            .iter()
-            .enumerate()
-            .filter(|(_, r)| r.matches(insn));
-        hits.max_by_key(|(_, r)| r.mask.count_ones())
-            .map(|(i, _)| i)
+        let hits = self.rows.iter().enumerate().filter(|(_, r)| r.matches(insn));
+        hits.max_by_key(|(_, r)| r.mask.count_ones()).map(|(i, _)| i)
     }
 }
 
@@ -148,17 +139,9 @@ fn pattern(row: &RowText) -> Result<Pattern, String> {
     };
     let total: u32 = row.items.iter().map(width).sum();
     if total != 32 {
-        return Err(format!(
-            "the pattern of {} has {total} bits; it must have 32",
-            row.name
-        ));
+        return Err(format!("the pattern of {} has {total} bits; it must have 32", row.name));
     }
-    let mut p = Pattern {
-        mask: 0,
-        bits: 0,
-        excluded: Vec::new(),
-        fields: HashMap::new(),
-    };
+    let mut p = Pattern { mask: 0, bits: 0, excluded: Vec::new(), fields: HashMap::new() };
     let mut low = 32;
     for item in &row.items {
         let w = width(item);
@@ -185,21 +168,9 @@ fn pattern(row: &RowText) -> Result<Pattern, String> {
             }
         };
         if let Some((name, fixed)) = field
-            && p.fields
-                .insert(
-                    name.clone(),
-                    Field {
-                        low,
-                        width: w,
-                        fixed,
-                    },
-                )
-                .is_some()
+            && p.fields.insert(name.clone(), Field { low, width: w, fixed }).is_some()
         {
-            return Err(format!(
-                "field `{name}` is in the pattern of {} twice",
-                row.name
-            ));
+            return Err(format!("field `{name}` is in the pattern of {} twice", row.name));
         }
     }
     Ok(p)
@@ -216,26 +187,10 @@ fn cube(s: &str, low: u32) -> (u32, u32) {
 }
 
 /// The pieces of every operand of `method` in `row`, or what is missing.
-fn operands(
-    row: &RowText,
-    p: &Pattern,
-    method: &MethodText,
-    assigned: &[(String, Vec<Part>)],
-) -> Result<Vec<Vec<Piece>>, String> {
-    let known = |name: &str| {
-        method.operands.iter().any(|o| {
-            o.name == name
-                || o.parts
-                    .iter()
-                    .flatten()
-                    .any(|q| *q == Part::Name(name.into()))
-        })
-    };
+fn operands(row: &RowText, p: &Pattern, method: &MethodText, assigned: &[(String, Vec<Part>)]) -> Result<Vec<Vec<Piece>>, String> {
+    let known = |name: &str| method.operands.iter().any(|o| o.name == name || o.parts.iter().flatten().any(|q| *q == Part::Name(name.into())));
     if let Some((n, _)) = assigned.iter().find(|(n, _)| !known(n)) {
-        return Err(format!(
-            "row {} gives `{n}`, which is no operand of method {}; remove it or declare it",
-            row.name, method.name
-        ));
+        return Err(format!("row {} gives `{n}`, which is no operand of method {}; remove it or declare it", row.name, method.name));
     }
     let mut used: Vec<&str> = Vec::new();
     let mut out = Vec::new();
@@ -244,10 +199,7 @@ fn operands(
         // Names of a method's own expression may be given by the row; names of a row's are fields.
         let mut todo: Vec<(&Part, bool)> = Vec::new();
         let own = [Part::Name(operand.name.clone())];
-        match (
-            assigned.iter().find(|(n, _)| *n == operand.name),
-            &operand.parts,
-        ) {
+        match (assigned.iter().find(|(n, _)| *n == operand.name), &operand.parts) {
             (Some((_, given)), _) => todo.extend(given.iter().rev().map(|q| (q, false))),
             (None, Some(parts)) => todo.extend(parts.iter().rev().map(|q| (q, true))),
             (None, None) => todo.push((&own[0], false)),
@@ -255,17 +207,12 @@ fn operands(
         while let Some((part, may_be_given)) = todo.pop() {
             let name = match part {
                 Part::Bits(s) => {
-                    pieces.push(Piece::Bits {
-                        value: cube(s, 0).1,
-                        width: s.len() as u32,
-                    });
+                    pieces.push(Piece::Bits { value: cube(s, 0).1, width: s.len() as u32 });
                     continue;
                 }
                 Part::Name(name) => name,
             };
-            if let (true, Some((_, given))) =
-                (may_be_given, assigned.iter().find(|(n, _)| n == name))
-            {
+            if let (true, Some((_, given))) = (may_be_given, assigned.iter().find(|(n, _)| n == name)) {
                 todo.extend(given.iter().rev().map(|q| (q, false)));
             } else if let Some((key, f)) = p.fields.get_key_value(name) {
                 used.push(key);
@@ -274,10 +221,7 @@ fn operands(
                         *low = f.low;
                         *width += f.width;
                     }
-                    _ => pieces.push(Piece::Field {
-                        low: f.low,
-                        width: f.width,
-                    }),
+                    _ => pieces.push(Piece::Field { low: f.low, width: f.width }),
                 }
             } else if *name == operand.name {
                 return Err(format!(
@@ -285,32 +229,18 @@ fn operands(
                     row.name, method.name
                 ));
             } else {
-                return Err(format!(
-                    "row {}: operand `{}` is made of `{name}`, which is no field of the pattern",
-                    row.name, operand.name
-                ));
+                return Err(format!("row {}: operand `{}` is made of `{name}`, which is no field of the pattern", row.name, operand.name));
             }
         }
         if pieces.iter().map(|p| p.width()).sum::<u32>() > 32 {
-            return Err(format!(
-                "row {}: operand `{}` has more than 32 bits",
-                row.name, operand.name
-            ));
+            return Err(format!("row {}: operand `{}` has more than 32 bits", row.name, operand.name));
         }
         out.push(pieces);
     }
-    let mut unused: Vec<_> = p
-        .fields
-        .iter()
-        .filter(|(n, f)| !f.fixed && !used.contains(&n.as_str()))
-        .map(|(n, _)| n)
-        .collect();
+    let mut unused: Vec<_> = p.fields.iter().filter(|(n, f)| !f.fixed && !used.contains(&n.as_str())).map(|(n, _)| n).collect();
     unused.sort();
     if let Some(n) = unused.first() {
-        return Err(format!(
-            "row {}: method {} does not take field `{n}`; declare it as an operand",
-            row.name, method.name
-        ));
+        return Err(format!("row {}: method {} does not take field `{n}`; declare it as an operand", row.name, method.name));
     }
     Ok(out)
 }
@@ -321,10 +251,7 @@ fn overlap(a: &Row, b: &Row) -> bool {
         return false;
     }
     let (mask, bits) = (a.mask | b.mask, a.bits | b.bits);
-    !a.excluded
-        .iter()
-        .chain(&b.excluded)
-        .any(|&(m, v)| m & mask == m && bits & m == v)
+    !a.excluded.iter().chain(&b.excluded).any(|&(m, v)| m & mask == m && bits & m == v)
 }
 
 fn inside(narrow: &Row, wide: &Row) -> bool {
@@ -332,44 +259,20 @@ fn inside(narrow: &Row, wide: &Row) -> bool {
 }
 
 pub(crate) fn check(source: Source) -> Result<Table, Error> {
-    let err = |place: &str, message: String| Error {
-        place: place.into(),
-        message,
-    };
+    let err = |place: &str, message: String| Error { place: place.into(), message };
     let mut methods: Vec<Method> = Vec::new();
     let mut method_index: HashMap<&str, usize> = HashMap::new();
     for (i, m) in source.methods.iter().enumerate() {
         if let Some(first) = method_index.insert(&m.name, i) {
-            return Err(err(
-                &m.place,
-                format!(
-                    "method {} is declared at {} already; keep one",
-                    m.name, source.methods[first].place
-                ),
-            ));
+            return Err(err(&m.place, format!("method {} is declared at {} already; keep one", m.name, source.methods[first].place)));
         }
-        let operands = m
-            .operands
-            .iter()
-            .map(|o| Operand {
-                name: o.name.clone(),
-                signed: o.signed,
-            })
-            .collect();
-        methods.push(Method {
-            name: m.name.clone(),
-            operands,
-            doc: m.doc.clone(),
-            rows: 0,
-        });
+        let operands = m.operands.iter().map(|o| Operand { name: o.name.clone(), signed: o.signed }).collect();
+        methods.push(Method { name: m.name.clone(), operands, doc: m.doc.clone(), rows: 0 });
     }
     let mut reasons: HashMap<&str, &str> = HashMap::new();
     for (name, text, place) in &source.reasons {
         if reasons.insert(name, text).is_some_and(|t| t != text) {
-            return Err(err(
-                place,
-                format!("reason {name} is declared already with another text; keep one"),
-            ));
+            return Err(err(place, format!("reason {name} is declared already with another text; keep one")));
         }
     }
     let mut rows: Vec<Row> = Vec::new();
@@ -378,10 +281,7 @@ pub(crate) fn check(source: Source) -> Result<Table, Error> {
     for r in &source.rows {
         let fail = |message| err(&r.place, message);
         if let Some(first) = names.insert(&r.name, &r.place) {
-            return Err(fail(format!(
-                "row {} is at {first} already; keep one",
-                r.name
-            )));
+            return Err(fail(format!("row {} is at {first} already; keep one", r.name)));
         }
         let p = pattern(r).map_err(fail)?;
         let action = match &r.action {
@@ -390,11 +290,7 @@ pub(crate) fn check(source: Source) -> Result<Table, Error> {
                     .get(name.as_str())
                     .ok_or_else(|| fail(format!("row {} calls method {name}, which is not declared; add a `method {name}(...)` line", r.name)))?;
                 let pieces = operands(r, &p, &source.methods[i], assigned).map_err(fail)?;
-                for (o, v) in pieces
-                    .iter()
-                    .enumerate()
-                    .filter(|(o, _)| methods[i].operands[*o].signed)
-                {
+                for (o, v) in pieces.iter().enumerate().filter(|(o, _)| methods[i].operands[*o].signed) {
                     let width = v.iter().map(|p| p.width()).sum();
                     if *signed_width.entry((i, o)).or_insert(width) != width {
                         return Err(fail(format!(
@@ -410,9 +306,7 @@ pub(crate) fn check(source: Source) -> Result<Table, Error> {
             ActionText::Unimplemented { text, .. } => match reasons.get(text.as_str()) {
                 Some(t) => Action::Unimplemented((*t).into()),
                 None => {
-                    return Err(fail(format!(
-                        "reason {text} is not declared; add a `reason {text} \"...\"` line or quote the text"
-                    )));
+                    return Err(fail(format!("reason {text} is not declared; add a `reason {text} \"...\"` line or quote the text")));
                 }
             },
         };
@@ -455,17 +349,11 @@ pub(crate) fn check(source: Source) -> Result<Table, Error> {
                 ),
             ));
         }
-        let better = rows[narrow]
-            .general
-            .is_none_or(|g| rows[g].mask.count_ones() < rows[wide].mask.count_ones());
+        let better = rows[narrow].general.is_none_or(|g| rows[g].mask.count_ones() < rows[wide].mask.count_ones());
         if better {
             rows[narrow].general = Some(wide);
         }
     }
     let tree = tree::build(&rows);
-    Ok(Table {
-        rows,
-        methods,
-        tree,
-    })
+    Ok(Table { rows, methods, tree })
 }

@@ -38,10 +38,7 @@ impl Tree {
 }
 
 pub(crate) fn build(rows: &[Row]) -> Tree {
-    assert!(
-        rows.len() <= usize::from(u16::MAX),
-        "a table has at most 65535 rows"
-    );
+    assert!(rows.len() <= usize::from(u16::MAX), "a table has at most 65535 rows");
     let mut tree = Tree::default();
     let all: Vec<u16> = (0..rows.len() as u16).collect();
     tree.root = node(rows, &all, 0, &mut tree);
@@ -53,11 +50,7 @@ fn leaf(rows: &[Row], list: &[u16], tree: &mut Tree) -> u32 {
     list.sort_by_key(|&r| std::cmp::Reverse(rows[usize::from(r)].mask.count_ones()));
     let len = list.len() as u32;
     // The same short list is a leaf of many nodes; rows beyond LEN_BITS would need a deeper tree.
-    let start = match tree
-        .leaves
-        .windows(list.len().max(1))
-        .position(|w| !list.is_empty() && w == list)
-    {
+    let start = match tree.leaves.windows(list.len().max(1)).position(|w| !list.is_empty() && w == list) {
         Some(at) => at as u32,
         None => {
             tree.leaves.extend_from_slice(&list);
@@ -73,10 +66,7 @@ fn node(rows: &[Row], list: &[u16], known: u32, tree: &mut Tree) -> u32 {
         return leaf(rows, list, tree);
     }
     let Some((low, width)) = best_window(rows, list, known) else {
-        assert!(
-            list.len() < 1 << LEN_BITS,
-            "rows {list:?} cannot be told apart by any bit"
-        );
+        assert!(list.len() < 1 << LEN_BITS, "rows {list:?} cannot be told apart by any bit");
         return leaf(rows, list, tree);
     };
     let base = tree.nodes.len();
@@ -121,10 +111,7 @@ fn best_window(rows: &[Row], list: &[u16], known: u32) -> Option<(u32, u32)> {
             if known & (1 << low) != 0 || known >> (low + width - 1) & 1 != 0 {
                 continue;
             }
-            if !list
-                .iter()
-                .any(|&r| rows[usize::from(r)].mask & window & !known != 0)
-            {
+            if !list.iter().any(|&r| rows[usize::from(r)].mask & window & !known != 0) {
                 continue;
             }
             let mut sizes = vec![0u32; 1 << width];
@@ -145,10 +132,7 @@ fn best_window(rows: &[Row], list: &[u16], known: u32) -> Option<(u32, u32)> {
             if sizes.iter().all(|&s| s as usize == list.len()) {
                 continue;
             }
-            let total: f64 = sizes
-                .iter()
-                .map(|&s| f64::from(s) * f64::from(s + 1).log2())
-                .sum();
+            let total: f64 = sizes.iter().map(|&s| f64::from(s) * f64::from(s + 1).log2()).sum();
             let score = total / f64::from(1u32 << width) + 0.2 * f64::from(width);
             if best.is_none_or(|(b, _, _)| score < b) {
                 best = Some((score, low, width));
@@ -167,23 +151,12 @@ pub(crate) fn overlapping_pairs(rows: &[Row]) -> Vec<(usize, usize)> {
 }
 
 /// Divides the rows by one bit after another until few are left, so as not to compare all pairs.
-fn split(
-    rows: &[Row],
-    list: &[usize],
-    known: u32,
-    pairs: &mut std::collections::BTreeSet<(usize, usize)>,
-) {
+fn split(rows: &[Row], list: &[usize], known: u32, pairs: &mut std::collections::BTreeSet<(usize, usize)>) {
     let mut best: Option<(usize, u32)> = None;
     if list.len() > 4 {
         for bit in (0..32).filter(|b| known >> b & 1 == 0) {
-            let ones = list
-                .iter()
-                .filter(|&&r| (rows[r].mask & rows[r].bits) >> bit & 1 != 0)
-                .count();
-            let zeros = list
-                .iter()
-                .filter(|&&r| (rows[r].mask & !rows[r].bits) >> bit & 1 != 0)
-                .count();
+            let ones = list.iter().filter(|&&r| (rows[r].mask & rows[r].bits) >> bit & 1 != 0).count();
+            let zeros = list.iter().filter(|&&r| (rows[r].mask & !rows[r].bits) >> bit & 1 != 0).count();
             let largest = list.len() - ones.min(zeros);
             if ones != 0 && zeros != 0 && best.is_none_or(|(b, _)| largest < b) {
                 best = Some((largest, bit));
@@ -201,11 +174,7 @@ fn split(
         return;
     };
     for value in [0, 1] {
-        let half: Vec<usize> = list
-            .iter()
-            .copied()
-            .filter(|&r| rows[r].mask >> bit & 1 == 0 || rows[r].bits >> bit & 1 == value)
-            .collect();
+        let half: Vec<usize> = list.iter().copied().filter(|&r| rows[r].mask >> bit & 1 == 0 || rows[r].bits >> bit & 1 == value).collect();
         split(rows, &half, known | 1 << bit, pairs);
     }
 }

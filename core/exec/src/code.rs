@@ -505,13 +505,24 @@ mod tests {
     #[test]
     fn generated_code_is_found_by_place_and_chunk() {
         let index = CodeIndex::new(1 << 20);
-        let block = |offset, chunk| NativeBlock { code: 0x10_0000 + usize::from(offset), chunk, into: chunk, insns: 1, offset, entry: offset, tier: Tier::Warm };
+        let block = |offset, chunk| NativeBlock {
+            code: 0x10_0000 + usize::from(offset),
+            chunk,
+            into: chunk,
+            insns: 1,
+            offset,
+            entry: offset,
+            tier: Tier::Warm,
+        };
         let (from, mut none) = (Places::default(), Replaced::new());
         let made = [block(0x20, 1), block(0x10, 1), block(0x18, 2), block(0x20, 3)];
         assert!(index.insert_native(0x1010, 0x8000, 1, (&from, false), made.into_iter(), 0, &mut none));
         assert_eq!(index.find_native(0x1018, 0x8000, 1), Some(block(0x18, 2)));
         assert_eq!(index.find_native(0x1020, 0x8000, 1), Some(block(0x20, 1)), "the first one stays");
-        assert_eq!([(0x1018, 0x8000, 2), (0x1018, 0x9000, 1), (0x101c, 0x8000, 1)].map(|(pa, view, mode)| index.find_native(pa, view, mode)), [None; 3]);
+        assert_eq!(
+            [(0x1018, 0x8000, 2), (0x1018, 0x9000, 1), (0x101c, 0x8000, 1)].map(|(pa, view, mode)| index.find_native(pa, view, mode)),
+            [None; 3]
+        );
         let (mut replaced, hot) = (Replaced::new(), NativeBlock { tier: Tier::Hot, code: 1, ..block(0x18, 2) });
         let also = NativeBlock { tier: Tier::Hot, ..block(0x28, 2) };
         assert!(index.insert_native(0x1018, 0x8000, 1, (&from, false), [hot, also].into_iter(), 0, &mut replaced));

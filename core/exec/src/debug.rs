@@ -329,7 +329,11 @@ impl Debug {
     /// Slow bits of a page in a CPU's translation caches.
     #[inline]
     pub(crate) fn page_bits(&self, cpu: &Vcpu, va: u64) -> u64 {
-        if self.watching.load(Ordering::Relaxed) && self.concerns(cpu) && self.points().watches_page(va & !(PAGE_SIZE - 1)) { slow::WATCHED } else { 0 }
+        if self.watching.load(Ordering::Relaxed) && self.concerns(cpu) && self.points().watches_page(va & !(PAGE_SIZE - 1)) {
+            slow::WATCHED
+        } else {
+            0
+        }
     }
     /// The machine was reset while no CPU ran: those that wait confirm that they do, having taken what the reset posted.
     pub(crate) fn after_reset(&self) {
@@ -820,9 +824,9 @@ impl Machine {
             at += n;
         }
         let report = |w: &emu_mem::Window, page| self.code_written(w, page);
-        parts.into_iter().all(|(pa, memory, part)| {
-            (if memory { self.space.load(pa, part, &report) } else { self.space.write(pa, part, &report) }) == fault::NONE
-        })
+        parts
+            .into_iter()
+            .all(|(pa, memory, part)| (if memory { self.space.load(pa, part, &report) } else { self.space.write(pa, part, &report) }) == fault::NONE)
     }
 }
 

@@ -39,7 +39,7 @@ mod vcpu;
 
 pub use clock::Clock;
 pub use debug::{Action, CpuStatus, Farewell, Points, ProgramEnd, Stop, StopSink, WatchKind, Watchpoint};
-pub use state_hash::StateHash;
 pub use machine::{ClusterSpec, Exit, Machine, MachineSpec, Streams, TraceOptions};
 pub use services::services;
+pub use state_hash::StateHash;
 pub use user::debug::without_signals;

@@ -786,7 +786,13 @@ impl Machine {
             return 0;
         }
         let mut list = lock(&self.streams);
-        list.push(Arc::new(StreamRecord { name: name.into(), device, input: Mutex::default(), waiting: AtomicBool::new(false), is_used: AtomicBool::new(false) }));
+        list.push(Arc::new(StreamRecord {
+            name: name.into(),
+            device,
+            input: Mutex::default(),
+            waiting: AtomicBool::new(false),
+            is_used: AtomicBool::new(false),
+        }));
         list.len() as u64
     }
     /// Output of a device.

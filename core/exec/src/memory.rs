@@ -39,8 +39,8 @@ impl<'a> Running<'a> {
     /// Checks what can be checked without translation.
     fn check_alignment(&self, va: u64, size: u32, kind: AccessKind, flags: MemFlags) -> Result<(), Fault> {
         let unit = flags.aligned_unit(size);
-        let bad = flags.has(MemFlags::ALIGNED) && va & u64::from(unit - 1) != 0
-            || flags.has(MemFlags::WITHIN16) && va & 15 > 16 - u64::from(size.min(16));
+        let bad =
+            flags.has(MemFlags::ALIGNED) && va & u64::from(unit - 1) != 0 || flags.has(MemFlags::WITHIN16) && va & 15 > 16 - u64::from(size.min(16));
         if bad { Err(self.fail(va, size, kind, flags, fault::ALIGNMENT)) } else { Ok(()) }
     }
 

@@ -21,12 +21,13 @@ use emu_plugins_api::{ArchitectureHandle, CpuHeader, FieldClass, StateLayout, ef
 use emu_x86_64::asm::{Asm, Mem, Size, reg::RAX};
 use emu_x86_64::direct::Direct;
 use emu_x86_64::frame::{
-    COUNTERS, CPU, Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, Link, LinkBase, PINS, PinMap, Runtime, Site, TLB_ENTRY, TlbShape,
+    COUNTERS, CPU, Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, Link, LinkBase, PINS, PinMap, Runtime, Site,
+    TLB_ENTRY, TlbShape,
 };
 use emu_x86_64::{CodeCache, Lowering, Options, Region, Thunks, Unit};
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Executable memory of a machine in bytes.
 const CACHE: usize = 192 << 20;
@@ -259,7 +260,14 @@ impl Cluster {
 impl Native {
     /// Prepares generated code for the targets of a machine's clusters; `None` when the environment asks for the interpreter. The error is a
     /// sentence.
-    pub fn new(archs: &[ArchitectureHandle], cpus: u32, slots: u32, count: bool, unlinked: bool, direct: Option<&'static Direct>) -> Result<Option<Native>, String> {
+    pub fn new(
+        archs: &[ArchitectureHandle],
+        cpus: u32,
+        slots: u32,
+        count: bool,
+        unlinked: bool,
+        direct: Option<&'static Direct>,
+    ) -> Result<Option<Native>, String> {
         let mode = std::env::var("EMU_JIT").unwrap_or_default();
         if mode == "off" || std::env::var_os("EMU_INTERP").is_some() {
             return Ok(None);
@@ -629,16 +637,21 @@ impl Generator {
     }
 
     /// The code of the region at `pc` of a page, without a machine: what lies on the straight way, and the number of guest instructions.
-    pub(crate) fn hot_code(
-        &mut self,
-        native: &Native,
-        arch: &ArchitectureHandle,
-        pc: u64,
-        mode: u64,
-        page: &[u8],
-    ) -> Result<(Vec<u8>, u32), String> {
+    pub(crate) fn hot_code(&mut self, native: &Native, arch: &ArchitectureHandle, pc: u64, mode: u64, page: &[u8]) -> Result<(Vec<u8>, u32), String> {
         let slots_max = native.frame.slot_count;
-        self.former.form(&Source { arch, pc, mode, attrs: 0, page, next_page: &[], known: &Places::default(), single: false, slots_max, moves: false, tier: Tier::Warm })?;
+        self.former.form(&Source {
+            arch,
+            pc,
+            mode,
+            attrs: 0,
+            page,
+            next_page: &[],
+            known: &Places::default(),
+            single: false,
+            slots_max,
+            moves: false,
+            tier: Tier::Warm,
+        })?;
         if native.optimise {
             self.optimise(native, Tier::Warm);
         }

@@ -6,10 +6,8 @@ use crate::machine::Machine;
 use crate::memory::Running;
 use crate::vcpu::{OFF, Request, Vcpu};
 use core::ffi::c_void;
-use emu_plugins_api::{
-    LinuxAbi, LinuxReturn, LinuxSignal, Onward, UserFault, UserKernelHandle, UserKernelVtable, UserMemory, user_event,
-};
 use emu_plugins_api::{Access, CpuHeader, DeviceHandle, DeviceVtable, HostServices, Power, Str, SystemEvent, TlbFlush, fault};
+use emu_plugins_api::{LinuxAbi, LinuxReturn, LinuxSignal, Onward, UserFault, UserKernelHandle, UserKernelVtable, UserMemory, user_event};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

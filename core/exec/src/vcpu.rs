@@ -3,14 +3,14 @@
 use crate::code::{Block, Body, NativeBlock, Tier, fixed, moving};
 use crate::debug::Minder;
 use crate::machine::Machine;
-use crate::region::NEXT_PAGE_BYTES;
 use crate::memory::Running;
 use crate::native::{CpuLayout, Generator, Native, Wanted, jump_shift};
+use crate::region::NEXT_PAGE_BYTES;
 use emu_interp::{End, Fault};
 use emu_ir::{MemFlags, OwnedIrBuf, exit, verify};
 use emu_mem::{Aside, LargeMappings, PAGE_SIZE, TLB_ENTRIES, Tlb, VA_MASK};
-use emu_x86_64::frame::{Exchange, JUMPS, JumpEntry, Link, LinkBase, TLB_ENTRY};
 use emu_plugins_api::{Access, AccessKind, ArchitectureHandle, BlockRequest, CpuHeader, Slice, TlbFlush, Translation, attr, fault, irq, perm};
+use emu_x86_64::frame::{Exchange, JUMPS, JumpEntry, Link, LinkBase, TLB_ENTRY};
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
@@ -1119,7 +1119,8 @@ impl Vcpu {
     fn fetch_watched(&self, machine: &Machine, pc: u64, mode: u64) -> Result<(u64, u8), Fault> {
         loop {
             let (pa, attrs) = self.fetch(machine, pc, mode)?;
-            let newly = machine.space.find(pa).is_some_and(|h| h.window.readable().is_some_and(|ram| !ram.has_code(h.offset) && ram.set_code(h.offset)));
+            let newly =
+                machine.space.find(pa).is_some_and(|h| h.window.readable().is_some_and(|ram| !ram.has_code(h.offset) && ram.set_code(h.offset)));
             if !newly {
                 return Ok((pa, attrs));
             }
@@ -1221,7 +1222,13 @@ impl Vcpu {
             code.truncate(bytes as usize);
         }
         let f = match &machine.user {
-            Some(user) => if user.read_page(pa, &mut code) { fault::NONE } else { fault::UNMAPPED },
+            Some(user) => {
+                if user.read_page(pa, &mut code) {
+                    fault::NONE
+                } else {
+                    fault::UNMAPPED
+                }
+            }
             None => machine.space.read(pa, &mut code),
         };
         if f != fault::NONE {

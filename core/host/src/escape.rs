@@ -22,7 +22,8 @@ pub struct Escape {
 }
 
 /// What Ctrl-A h prints.
-pub const HELP: &str = "\r\nCtrl-A h  this help\r\nCtrl-A x  quit emu\r\nCtrl-A c  monitor (there is none yet)\r\nCtrl-A Ctrl-A  send Ctrl-A to the guest\r\n";
+pub const HELP: &str =
+    "\r\nCtrl-A h  this help\r\nCtrl-A x  quit emu\r\nCtrl-A c  monitor (there is none yet)\r\nCtrl-A Ctrl-A  send Ctrl-A to the guest\r\n";
 
 impl Escape {
     /// Splits what was read into input and commands. A letter that is no command is dropped with its Ctrl-A.

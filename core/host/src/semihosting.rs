@@ -70,9 +70,9 @@ impl Streams {
     pub fn add_semihosting(&mut self, stream: Option<&str>) -> Result<(), String> {
         match stream {
             Some(name) if self.has(name) => Ok(()),
-            Some(name) => Err(format!(
-                "-semihosting-config chardev={name}: there is no such stream; serial0 is the first -serial, serial1 the second"
-            )),
+            Some(name) => {
+                Err(format!("-semihosting-config chardev={name}: there is no such stream; serial0 is the first -serial, serial1 the second"))
+            }
             None if self.ports.iter().any(|p| p.spec.is_stdio()) => Ok(()),
             None => {
                 let mut port = Port::new(OWN.to_owned(), StreamSpec::Stdio { mux: false }, None, None);

@@ -350,7 +350,8 @@ mod tests {
 
     #[test]
     fn input_before_the_machine_is_kept() {
-        let streams = Arc::new(Streams::open(&[StreamSpec::Null], Some(Script::new(vec![Step::Expect(b"a".into()), Step::Send(b"b".into())]))).unwrap());
+        let streams =
+            Arc::new(Streams::open(&[StreamSpec::Null], Some(Script::new(vec![Step::Expect(b"a".into()), Step::Send(b"b".into())]))).unwrap());
         streams.write("serial0", b"a");
         let guest = Arc::new(Recorder::default());
         streams.attach(guest.clone());

@@ -77,6 +77,7 @@ static DEMANDS: [[Demand; SHAPES * TYPES]; Code::ALL.len()] = {
 
 const fn flags(code: Code) -> u8 {
     use Code as C;
+    #[rustfmt::skip]
     let flags = match code {
         C::InsnStart | C::Label | C::BrIf | C::Br => return LOCAL,
         C::Goto | C::Branch | C::Jump => WAY,

@@ -171,15 +171,7 @@ pub fn verify(ops: &[Op], slots: u32, vl: u32, state_bytes: u64, helpers: u32) -
 impl Verifier {
     /// The same as [`verify`], and notes in `marks` where instructions begin. True if the block may be divided before any of them: each
     /// uses values of its own only, and they lie behind those of the instructions before it.
-    pub fn run(
-        &mut self,
-        ops: &[Op],
-        slots: u32,
-        vl: u32,
-        state_bytes: u64,
-        helpers: u32,
-        marks: &mut Vec<InsnMark>,
-    ) -> Result<bool, VerifyError> {
+    pub fn run(&mut self, ops: &[Op], slots: u32, vl: u32, state_bytes: u64, helpers: u32, marks: &mut Vec<InsnMark>) -> Result<bool, VerifyError> {
         if slots > 1 << 20 {
             return Err(VerifyError { index: 0, what: format!("{slots} value slots are more than a block may have") });
         }
@@ -486,6 +478,7 @@ mod tests {
     #[test]
     fn every_mistake_is_named() {
         let one = |ir: &mut Ir<'_>| ir.iconst(Ty::I64, 1);
+        #[rustfmt::skip]
         let cases: Vec<(&str, Result<(), String>)> = vec![
             ("runs off the end", check(|ir| ir.insn_start(0, 0))),
             ("is not defined", check(|ir| ir.jump(crate::Val(0), 0))),

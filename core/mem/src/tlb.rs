@@ -163,21 +163,13 @@ impl Tlb {
     #[inline(always)]
     pub fn load(&self, va: u64, size: u64) -> Lookup {
         let e = &self.entries[index(va)];
-        if va.wrapping_add(size - 1) | OFFSET == e.read {
-            Lookup::Host((va as usize).wrapping_add(e.addend) as *mut u8)
-        } else {
-            Lookup::Slow
-        }
+        if va.wrapping_add(size - 1) | OFFSET == e.read { Lookup::Host((va as usize).wrapping_add(e.addend) as *mut u8) } else { Lookup::Slow }
     }
     /// Looks up a store of `size` bytes.
     #[inline(always)]
     pub fn store(&self, va: u64, size: u64) -> Lookup {
         let e = &self.entries[index(va)];
-        if va.wrapping_add(size - 1) | OFFSET == e.write {
-            Lookup::Host((va as usize).wrapping_add(e.addend) as *mut u8)
-        } else {
-            Lookup::Slow
-        }
+        if va.wrapping_add(size - 1) | OFFSET == e.write { Lookup::Host((va as usize).wrapping_add(e.addend) as *mut u8) } else { Lookup::Slow }
     }
     /// The entry for an address, whatever its slow bits; `None` when the permission (`write`) or the page is not in the cache.
     pub fn entry(&self, va: u64, write: bool) -> Option<&Entry> {

@@ -88,9 +88,7 @@ impl Dead {
                         _ => Event::All,
                     }),
                     Code::InsnStart => {}
-                    _ if op.flags() & (FAULTS | EFFECT | EXITS) != 0
-                        && !matches!(self.events[from..].last(), Some(Event::All)) =>
-                    {
+                    _ if op.flags() & (FAULTS | EFFECT | EXITS) != 0 && !matches!(self.events[from..].last(), Some(Event::All)) => {
                         self.events.push(Event::All);
                     }
                     _ => {}

@@ -358,13 +358,7 @@ fn passes_keep_the_meaning() {
                 let text = |ops: &[Op], units: &[UnitOps]| -> String {
                     units.iter().map(|u| format!("unit {:#x} observed {}\n{}", u.pc, u.observed, print(&ops[u.first..u.last]))).collect()
                 };
-                panic!(
-                    "case {case}: {:?} became {:?}\nbefore\n{}\nafter\n{}",
-                    a.0,
-                    b.0,
-                    text(&before, &units_before),
-                    text(&ops, &units)
-                );
+                panic!("case {case}: {:?} became {:?}\nbefore\n{}\nafter\n{}", a.0, b.0, text(&before, &units_before), text(&ops, &units));
             }
         }
     }

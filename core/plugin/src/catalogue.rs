@@ -64,7 +64,10 @@ impl Catalogue {
         if !CAN_LOAD {
             // A static program has no loader.
             for place in found.places.iter().filter(|p| p.origin == Origin::Explicit) {
-                errors.push(format!("{}: this emu has its targets and machines built in and loads no plugins; leave out --plugin-path", place.path.display()));
+                errors.push(format!(
+                    "{}: this emu has its targets and machines built in and loads no plugins; leave out --plugin-path",
+                    place.path.display()
+                ));
             }
             return if errors.is_empty() { Ok(found) } else { Err(errors) };
         }
@@ -222,7 +225,10 @@ impl Catalogue {
             text += &format!(" (there are: {})", list(names()));
         } else {
             let searched: Vec<String> = self.places.iter().map(|p| p.path.display().to_string()).collect();
-            text += &format!("; there are no {what}s at all. Build the plugins with `cargo build --release`, or name their folder with --plugin-path. Searched: {}", searched.join(", "));
+            text += &format!(
+                "; there are no {what}s at all. Build the plugins with `cargo build --release`, or name their folder with --plugin-path. Searched: {}",
+                searched.join(", ")
+            );
         }
         text
     }

@@ -40,7 +40,8 @@ pub(crate) struct Guard {
 impl Guard {
     /// Begins. Plugins are loaded one after the other, by the thread that the process began with.
     pub(crate) fn new(path: &Path) -> Guard {
-        let text = [b"error: ", path.as_os_str().as_bytes(), b" crashes while it is loaded; the plugin is broken, remove it from the plugin path\n"].concat();
+        let text = [b"error: ", path.as_os_str().as_bytes(), b" crashes while it is loaded; the plugin is broken, remove it from the plugin path\n"]
+            .concat();
         LENGTH.store(text.len(), Ordering::Release);
         let text = CString::new(text).unwrap_or_default();
         SENTENCE.store(text.into_raw(), Ordering::Release);

@@ -1,11 +1,11 @@
 //! Opens one file: first the plain symbol `emu_plugin_abi`, whose words say whether the rest can be understood, then the root module.
 #![allow(unsafe_code)] // dlopen and the call of a foreign symbol.
 
+#[cfg(feature = "dlopen")]
+use crate::guard::Guard;
 use emu_plugins_api::{HostServices, OpenedPlugin};
 #[cfg(feature = "dlopen")]
 use emu_plugins_api::{Requirements, check_words, open};
-#[cfg(feature = "dlopen")]
-use crate::guard::Guard;
 use std::path::Path;
 
 /// Whether this build opens files at all.
@@ -48,7 +48,9 @@ pub(crate) fn load(path: &Path, services: &'static HostServices, level: log::Lev
             let reason = reason.rsplit_once(&format!("{}: ", path.display())).map_or(reason.as_str(), |(_, r)| r).to_owned();
             // A library that it needs: "libfoo.so: cannot open shared object file: ...".
             let fix = match reason.split_once(": cannot open shared object file") {
-                Some((needed, _)) => format!("is not a library that this system can load (it needs {needed}, which is not there); install that or remove it from the plugin path"),
+                Some((needed, _)) => format!(
+                    "is not a library that this system can load (it needs {needed}, which is not there); install that or remove it from the plugin path"
+                ),
                 None => format!("is not a library that this system can load ({reason}); remove it from the plugin path"),
             };
             return Err(refuse(fix, detail));

@@ -34,8 +34,7 @@ impl Config {
                 "chardev" => config.stream = Some(value.to_owned()),
                 "target" if matches!(value, "native" | "auto") => {}
                 "target" if value == "gdb" => {
-                    return Err("-semihosting-config target=gdb: calls are not handed to a debugger; leave it out or write target=native"
-                        .to_owned());
+                    return Err("-semihosting-config target=gdb: calls are not handed to a debugger; leave it out or write target=native".to_owned());
                 }
                 "target" => return Err(format!("-semihosting-config target={value}: there are native and auto")),
                 _ => {

@@ -400,13 +400,9 @@ fn what_the_user_writes() {
     assert_eq!(Config::parse("off"), Ok(None));
     assert_eq!(Config::parse("enable=off,arg=x"), Ok(None));
     assert_eq!(Config::parse("on"), Ok(Some(Config::default())));
-    for (bad, want) in [
-        ("enable=maybe", "'on' or 'off'"),
-        ("target=gdb", "debugger"),
-        ("target=x", "native and auto"),
-        ("args=1", "no 'args'"),
-        ("", "no ''"),
-    ] {
+    for (bad, want) in
+        [("enable=maybe", "'on' or 'off'"), ("target=gdb", "debugger"), ("target=x", "native and auto"), ("args=1", "no 'args'"), ("", "no ''")]
+    {
         assert!(Config::parse(bad).unwrap_err().contains(want), "{bad}");
     }
 }

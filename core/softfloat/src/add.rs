@@ -35,13 +35,7 @@ fn add_sub<F: Format, const SUB: bool>(a: u64, b: u64, mode: Mode) -> (u64, Flag
 
 /// The sum of two operands that are not NaNs, rounded.
 #[inline(always)]
-pub(crate) fn sum<F: Format>(
-    x: Unpacked,
-    y: Unpacked,
-    mode: Mode,
-    rounding: Rounding,
-    flags: &mut Flags,
-) -> u64 {
+pub(crate) fn sum<F: Format>(x: Unpacked, y: Unpacked, mode: Mode, rounding: Rounding, flags: &mut Flags) -> u64 {
     if x.is_finite() && y.is_finite() {
         return match exact_sum(x.sign, x.exp, x.sig, y.sign, y.exp, y.sig) {
             Some((sign, exp, sig)) => round_pack::<F>(sign, exp, sig, mode, rounding, flags),
@@ -56,11 +50,7 @@ pub(crate) fn sum<F: Format>(
         };
     }
     if x.is_zero() && y.is_zero() {
-        let sign = if x.sign == y.sign {
-            x.sign
-        } else {
-            zero_sum_sign(rounding)
-        };
+        let sign = if x.sign == y.sign { x.sign } else { zero_sum_sign(rounding) };
         return zero::<F>(sign);
     }
     // A lone operand is rounded again: under AH a denormal may come in and still be flushed here.
@@ -77,31 +67,16 @@ pub(crate) fn zero_sum_sign(rounding: Rounding) -> bool {
 /// Sign, exponent and sticky significand of the sum of two non-zero numbers; `None` if it is zero.
 /// The significands must have at least three zero bits at the bottom.
 #[inline(always)]
-pub(crate) fn exact_sum(
-    x_sign: bool,
-    x_exp: i32,
-    x_sig: u64,
-    y_sign: bool,
-    y_exp: i32,
-    y_sig: u64,
-) -> Option<(bool, i32, u64)> {
+pub(crate) fn exact_sum(x_sign: bool, x_exp: i32, x_sig: u64, y_sign: bool, y_exp: i32, y_sig: u64) -> Option<(bool, i32, u64)> {
     let swap = x_exp < y_exp || (x_exp == y_exp && x_sig < y_sig);
-    let (sign, exp, big) = if swap {
-        (y_sign, y_exp, y_sig)
-    } else {
-        (x_sign, x_exp, x_sig)
-    };
+    let (sign, exp, big) = if swap { (y_sign, y_exp, y_sig) } else { (x_sign, x_exp, x_sig) };
     let small = if swap { x_sig } else { y_sig };
     let distance = x_exp.abs_diff(y_exp);
     // One bit of headroom for the carry; the zero bits below become guard bits, so that a sticky
     // bit is far enough down to survive the one-place normalisation it can meet.
     let big = big >> 1;
     let small = shift_right_sticky(small >> 1, distance);
-    let total = if x_sign == y_sign {
-        big + small
-    } else {
-        big - small
-    };
+    let total = if x_sign == y_sign { big + small } else { big - small };
     if total == 0 {
         return None;
     }

@@ -25,11 +25,7 @@ pub fn bf_convert(op: u32, mode: Mode) -> (u16, Flags) {
             if x.class == Class::SignalingNan {
                 flags |= Flags::INVALID;
             }
-            if mode.contains(Mode::DN) {
-                default_nan_bits::<BF16>(mode)
-            } else {
-                convert_payload::<F32, BF16>(op as u64) | BF16::QUIET_BIT
-            }
+            if mode.contains(Mode::DN) { default_nan_bits::<BF16>(mode) } else { convert_payload::<F32, BF16>(op as u64) | BF16::QUIET_BIT }
         }
         Class::Normal | Class::Denormal => {
             let rounding = estimate_mode.rounding();
@@ -130,8 +126,7 @@ fn dot<F: Format<Bits = u16>>(a: [u16; 2], b: [u16; 2], mode: Mode) -> (u64, Fla
     let bits = [a[0], a[1], b[0], b[1]].map(|bits| bits as u64);
     let ops = bits.map(|bits| unpack::<F>(bits, mode, &mut flags));
     let [a0, a1, b0, b1] = ops;
-    let no_product =
-        |x: Unpacked, y: Unpacked| (x.is_inf() && y.is_zero()) || (x.is_zero() && y.is_inf());
+    let no_product = |x: Unpacked, y: Unpacked| (x.is_inf() && y.is_zero()) || (x.is_zero() && y.is_inf());
     if ops.iter().any(|op| op.is_nan()) {
         let wide = bits.map(convert_payload::<F, F32>);
         return (process_nans4::<F32>(ops, wide, mode, &mut flags), flags);

@@ -41,10 +41,7 @@ pub fn eq<F: Format>(a: F::Bits, b: F::Bits, mode: Mode) -> (bool, Flags) {
 #[inline]
 pub fn ge<F: Format>(a: F::Bits, b: F::Bits, mode: Mode) -> (bool, Flags) {
     let (relation, flags) = compare_signaling::<F>(a, b, mode);
-    (
-        matches!(relation, Relation::Greater | Relation::Equal),
-        flags,
-    )
+    (matches!(relation, Relation::Greater | Relation::Equal), flags)
 }
 
 /// FPCompareGT: signaling.

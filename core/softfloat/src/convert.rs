@@ -16,20 +16,12 @@ pub fn convert<Src: Format, Dst: Format>(op: Src::Bits, mode: Mode) -> (Dst::Bit
 }
 
 /// FPConvert with a rounding of its own, such as [`Rounding::ToOdd`] for FCVTXN.
-pub fn convert_with<Src: Format, Dst: Format>(
-    op: Src::Bits,
-    mode: Mode,
-    rounding: Rounding,
-) -> (Dst::Bits, Flags) {
+pub fn convert_with<Src: Format, Dst: Format>(op: Src::Bits, mode: Mode, rounding: Rounding) -> (Dst::Bits, Flags) {
     let op = Src::widen(op);
     let mode = mode.without(Mode::FZ16);
     let mut flags = Flags::NONE;
     let alternative = mode.contains(Mode::AHP);
-    let x = if Src::HALF && alternative {
-        unpack_alternative_half::<Src>(op)
-    } else {
-        unpack::<Src>(op, mode, &mut flags)
-    };
+    let x = if Src::HALF && alternative { unpack_alternative_half::<Src>(op) } else { unpack::<Src>(op, mode, &mut flags) };
     let to_alternative = Dst::HALF && alternative;
     let bits = match x.class {
         Class::Zero => zero::<Dst>(x.sign),

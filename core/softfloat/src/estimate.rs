@@ -23,11 +23,7 @@ fn reciprocal_of(a: u32, precise: bool) -> u32 {
 fn reciprocal_root_of(a: u32, precise: bool) -> u32 {
     let middle = if precise { 2048 } else { 256 };
     // Numbers of the upper octave come in pairs: the precision halves with the even exponent.
-    let a = if a < middle {
-        2 * a + 1
-    } else {
-        (a & !1) * 2 + 2
-    };
+    let a = if a < middle { 2 * a + 1 } else { (a & !1) * 2 + 2 };
     let limit: u64 = if precise { 1 << 39 } else { 1 << 28 };
     // The largest b with a * b * b below the limit.
     let b = ((limit - 1) / a as u64).isqrt() as u32;
@@ -64,11 +60,7 @@ fn recip_estimate_bits<F: Format>(op: u64, mode: Mode) -> (u64, Flags) {
                 Rounding::TowardZero | Rounding::ToOdd => false,
                 Rounding::TiesEven | Rounding::TiesAway => true,
             };
-            if to_infinity {
-                infinity::<F>(x.sign)
-            } else {
-                max_normal::<F>(x.sign)
-            }
+            if to_infinity { infinity::<F>(x.sign) } else { max_normal::<F>(x.sign) }
         }
         // The reciprocal of 2^(bias - 1) or more is a denormal.
         _ if x.exp >= F::BIAS - 1 && mode.contains(if F::HALF { Mode::FZ16 } else { Mode::FZ }) => {
@@ -93,11 +85,7 @@ fn recip_estimate_bits<F: Format>(op: u64, mode: Mode) -> (u64, Flags) {
 fn place<F: Format>(sign: bool, biased: i32, estimate: u32, fraction_bits: u32) -> u64 {
     let aligned = (estimate as u64) << (52 - fraction_bits);
     let below = 52 - F::FRAC_BITS;
-    let magnitude = if biased > 0 {
-        (((biased - 1) as u64) << F::FRAC_BITS) + (aligned >> below)
-    } else {
-        aligned >> (1 - biased) as u32 >> below
-    };
+    let magnitude = if biased > 0 { (((biased - 1) as u64) << F::FRAC_BITS) + (aligned >> below) } else { aligned >> (1 - biased) as u32 >> below };
     signed::<F>(sign, magnitude)
 }
 
@@ -144,11 +132,7 @@ pub fn recpx<F: Format>(op: F::Bits, mode: Mode) -> (F::Bits, Flags) {
         process_nan::<F>(x, op, estimate_mode, &mut flags)
     } else {
         let exp = op >> F::FRAC_BITS & F::EXP_MAX;
-        let flipped = if exp == 0 {
-            F::EXP_MAX - 1
-        } else {
-            exp ^ F::EXP_MAX
-        };
+        let flipped = if exp == 0 { F::EXP_MAX - 1 } else { exp ^ F::EXP_MAX };
         signed::<F>(x.sign, flipped << F::FRAC_BITS)
     };
     (F::narrow(bits), mode.estimate_flags(flags))
@@ -173,36 +157,15 @@ fn step<F: Format, const SQRT: bool>(a: F::Bits, b: F::Bits, mode: Mode) -> (F::
     let result = if x.is_nan() || y.is_nan() {
         process_nans::<F>([x, y], bits, estimate_mode, &mut flags)
     } else if (x.is_inf() && y.is_zero()) || (x.is_zero() && y.is_inf()) {
-        if SQRT {
-            one_point_five::<F>()
-        } else {
-            two::<F>(false)
-        }
+        if SQRT { one_point_five::<F>() } else { two::<F>(false) }
     } else {
         // Halving is exact in the common form, so it is done to the operands: 1.5 + (a / 2) * b.
         let constant = if SQRT {
-            Unpacked {
-                class: Class::Normal,
-                sign: false,
-                exp: 0,
-                sig: 3 << 62,
-            }
+            Unpacked { class: Class::Normal, sign: false, exp: 0, sig: 3 << 62 }
         } else {
-            Unpacked {
-                class: Class::Normal,
-                sign: false,
-                exp: 1,
-                sig: 1 << 63,
-            }
+            Unpacked { class: Class::Normal, sign: false, exp: 1, sig: 1 << 63 }
         };
-        let x = if SQRT && x.is_finite() {
-            Unpacked {
-                exp: x.exp - 1,
-                ..x
-            }
-        } else {
-            x
-        };
+        let x = if SQRT && x.is_finite() { Unpacked { exp: x.exp - 1, ..x } } else { x };
         let rounding = estimate_mode.rounding();
         fused::<F>(constant, x, y, estimate_mode, rounding, &mut flags).0
     };
@@ -216,23 +179,12 @@ fn one_point_five<F: Format>() -> u64 {
 
 /// UnsignedRecipEstimate (URECPE): the operand is a fixed-point number in [0, 1).
 pub fn unsigned_recip_estimate(op: u32) -> u32 {
-    if op >> 31 == 0 {
-        u32::MAX
-    } else {
-        reciprocal_of(op >> 23, false) << 23
-    }
+    if op >> 31 == 0 { u32::MAX } else { reciprocal_of(op >> 23, false) << 23 }
 }
 
 /// UnsignedRSqrtEstimate (URSQRTE): the operand is a fixed-point number in [0, 1).
 pub fn unsigned_rsqrt_estimate(op: u32) -> u32 {
-    if op >> 30 == 0 {
-        u32::MAX
-    } else {
-        reciprocal_root_of(op >> 23, false) << 23
-    }
+    if op >> 30 == 0 { u32::MAX } else { reciprocal_root_of(op >> 23, false) << 23 }
 }
 
-const _: () = assert!(
-    F16::FRAC_BITS >= 8,
-    "an 8-bit estimate must fit the narrowest fraction"
-);
+const _: () = assert!(F16::FRAC_BITS >= 8, "an 8-bit estimate must fit the narrowest fraction");

@@ -74,11 +74,7 @@ format!(F64, u64, 11, 52, false);
 /// The sign bit, set or not.
 #[inline(always)]
 pub(crate) fn signed<F: Format>(sign: bool, magnitude: u64) -> u64 {
-    if sign {
-        F::SIGN_BIT | magnitude
-    } else {
-        magnitude
-    }
+    if sign { F::SIGN_BIT | magnitude } else { magnitude }
 }
 
 /// FPZero.

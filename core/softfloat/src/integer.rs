@@ -53,24 +53,12 @@ fn pack_integer<F: Format>(sign: bool, magnitude: u64, mode: Mode) -> u64 {
     let shift = magnitude.leading_zeros();
     let exp = 63 - shift as i32;
     let mut none = Flags::NONE; // exact, so it stays empty
-    round_pack::<F>(
-        sign,
-        exp,
-        magnitude << shift,
-        mode,
-        Rounding::TowardZero,
-        &mut none,
-    )
+    round_pack::<F>(sign, exp, magnitude << shift, mode, Rounding::TowardZero, &mut none)
 }
 
 /// FPRoundInt: rounds to an integral value in the same format. Raises Inexact only if `exact`
 /// (FRINTX and FRINTI differ in this alone).
-pub fn round_to_int<F: Format>(
-    op: F::Bits,
-    mode: Mode,
-    rounding: Rounding,
-    exact: bool,
-) -> (F::Bits, Flags) {
+pub fn round_to_int<F: Format>(op: F::Bits, mode: Mode, rounding: Rounding, exact: bool) -> (F::Bits, Flags) {
     let op = F::widen(op);
     let mut flags = Flags::NONE;
     let x = unpack::<F>(op, mode, &mut flags);
@@ -92,12 +80,7 @@ pub fn round_to_int<F: Format>(
 
 /// FPRoundIntN (FRINT32Z and kin): rounds to an integral value that fits a signed integer of 32 or
 /// 64 bits; anything else gives the most negative such integer and Invalid.
-pub fn round_int_n<F: Format>(
-    op: F::Bits,
-    mode: Mode,
-    rounding: Rounding,
-    size: IntSize,
-) -> (F::Bits, Flags) {
+pub fn round_int_n<F: Format>(op: F::Bits, mode: Mode, rounding: Rounding, size: IntSize) -> (F::Bits, Flags) {
     let op = F::widen(op);
     let mut flags = Flags::NONE;
     let x = unpack::<F>(op, mode, &mut flags);
@@ -127,14 +110,7 @@ pub fn round_int_n<F: Format>(
 ///
 /// Out of range raises Invalid alone. A NaN is Invalid and gives zero or, under
 /// [`Mode::NAN_TO_MAX`], the largest integer.
-pub fn to_int<F: Format>(
-    op: F::Bits,
-    is_signed: bool,
-    size: IntSize,
-    fbits: u32,
-    mode: Mode,
-    rounding: Rounding,
-) -> (u64, Flags) {
+pub fn to_int<F: Format>(op: F::Bits, is_signed: bool, size: IntSize, fbits: u32, mode: Mode, rounding: Rounding) -> (u64, Flags) {
     let mut flags = Flags::NONE;
     let x = unpack::<F>(F::widen(op), mode, &mut flags);
     let top = 1u128 << (size as u32 - is_signed as u32);
@@ -147,44 +123,22 @@ pub fn to_int<F: Format>(
         Class::Infinity => None,
         Class::QuietNan | Class::SignalingNan => {
             flags |= Flags::INVALID;
-            return (
-                if mode.contains(Mode::NAN_TO_MAX) {
-                    max
-                } else {
-                    0
-                },
-                flags,
-            );
+            return (if mode.contains(Mode::NAN_TO_MAX) { max } else { 0 }, flags);
         }
     };
     if let Some((magnitude, exact)) = rounded {
-        let fits = if x.sign {
-            magnitude <= min
-        } else {
-            magnitude < top
-        };
+        let fits = if x.sign { magnitude <= min } else { magnitude < top };
         if fits {
             if !exact {
                 flags |= Flags::INEXACT;
             }
             let magnitude = magnitude as u64;
-            let value = if x.sign {
-                magnitude.wrapping_neg()
-            } else {
-                magnitude
-            };
+            let value = if x.sign { magnitude.wrapping_neg() } else { magnitude };
             return (value & size.mask(), flags);
         }
     }
     flags |= Flags::INVALID;
-    (
-        if x.sign {
-            (min as u64).wrapping_neg() & size.mask()
-        } else {
-            max
-        },
-        flags,
-    )
+    (if x.sign { (min as u64).wrapping_neg() & size.mask() } else { max }, flags)
 }
 
 /// FPToFixedJS (FJCVTZS): a double truncated to 32 bits modulo 2^32, and the Z flag, which says
@@ -221,32 +175,16 @@ pub fn to_fixed_js(op: u64, mode: Mode) -> (u32, bool, Flags) {
 }
 
 /// FixedToFP of a signed integer (narrower ones sign-extended): `value / 2^fbits`.
-pub fn from_i64<F: Format>(
-    value: i64,
-    fbits: u32,
-    mode: Mode,
-    rounding: Rounding,
-) -> (F::Bits, Flags) {
+pub fn from_i64<F: Format>(value: i64, fbits: u32, mode: Mode, rounding: Rounding) -> (F::Bits, Flags) {
     from_magnitude::<F>(value < 0, value.unsigned_abs(), fbits, mode, rounding)
 }
 
 /// FixedToFP of an unsigned integer (narrower ones zero-extended): `value / 2^fbits`.
-pub fn from_u64<F: Format>(
-    value: u64,
-    fbits: u32,
-    mode: Mode,
-    rounding: Rounding,
-) -> (F::Bits, Flags) {
+pub fn from_u64<F: Format>(value: u64, fbits: u32, mode: Mode, rounding: Rounding) -> (F::Bits, Flags) {
     from_magnitude::<F>(false, value, fbits, mode, rounding)
 }
 
-fn from_magnitude<F: Format>(
-    sign: bool,
-    magnitude: u64,
-    fbits: u32,
-    mode: Mode,
-    rounding: Rounding,
-) -> (F::Bits, Flags) {
+fn from_magnitude<F: Format>(sign: bool, magnitude: u64, fbits: u32, mode: Mode, rounding: Rounding) -> (F::Bits, Flags) {
     let mut flags = Flags::NONE;
     if magnitude == 0 {
         return (F::narrow(0), flags);

@@ -45,14 +45,9 @@ pub use bf16::{bf_convert, bf_dot_add, bf_mul_add, half_dot_add};
 pub use compare::{Relation, compare, compare_signaling, eq, ge, gt};
 pub use convert::{convert, convert_with};
 pub use div::{div, sqrt};
-pub use estimate::{
-    recip_estimate, recip_step, recpx, rsqrt_estimate, rsqrt_step, unsigned_recip_estimate,
-    unsigned_rsqrt_estimate,
-};
+pub use estimate::{recip_estimate, recip_step, recpx, rsqrt_estimate, rsqrt_step, unsigned_recip_estimate, unsigned_rsqrt_estimate};
 pub use format::{BF16, F16, F32, F64, Format};
-pub use integer::{
-    IntSize, from_i64, from_u64, logb, round_int_n, round_to_int, scale, to_fixed_js, to_int,
-};
+pub use integer::{IntSize, from_i64, from_u64, logb, round_int_n, round_to_int, scale, to_fixed_js, to_int};
 pub use minmax::{max, maxnum, min, minnum};
 pub use mode::{Flags, Mode, Rounding};
 pub use mul::{mul, mulx};

@@ -10,22 +10,12 @@ use crate::unpack::{Class, Unpacked, is_denormal, note_denormal, unpack};
 /// FPMax: the larger; +0 is larger than -0; a NaN operand gives a NaN. Under AH, two zeros of
 /// different sign, or any NaN (with Invalid), give the second operand.
 pub fn max<F: Format>(a: F::Bits, b: F::Bits, mode: Mode) -> (F::Bits, Flags) {
-    narrow::<F>(extremum::<F, true>(
-        F::widen(a),
-        F::widen(b),
-        mode,
-        mode.ah(),
-    ))
+    narrow::<F>(extremum::<F, true>(F::widen(a), F::widen(b), mode, mode.ah()))
 }
 
 /// FPMin: the smaller, with the rules of [`max`].
 pub fn min<F: Format>(a: F::Bits, b: F::Bits, mode: Mode) -> (F::Bits, Flags) {
-    narrow::<F>(extremum::<F, false>(
-        F::widen(a),
-        F::widen(b),
-        mode,
-        mode.ah(),
-    ))
+    narrow::<F>(extremum::<F, false>(F::widen(a), F::widen(b), mode, mode.ah()))
 }
 
 /// FPMaxNum (IEEE 754-2008 maxNum): as [`max`], but a number beats a quiet NaN.
@@ -44,12 +34,7 @@ fn narrow<F: Format>((bits, flags): (u64, Flags)) -> (F::Bits, Flags) {
 }
 
 /// `alternate` is AH for FPMax and FPMin, but never for the number forms.
-fn extremum<F: Format, const MAX: bool>(
-    a: u64,
-    b: u64,
-    mode: Mode,
-    alternate: bool,
-) -> (u64, Flags) {
+fn extremum<F: Format, const MAX: bool>(a: u64, b: u64, mode: Mode, alternate: bool) -> (u64, Flags) {
     let mut flags = Flags::NONE;
     let x = unpack::<F>(a, mode, &mut flags);
     let y = unpack::<F>(b, mode, &mut flags);
@@ -70,17 +55,9 @@ fn extremum<F: Format, const MAX: bool>(
     let chosen = if first { x } else { y };
     let bits = match chosen.class {
         Class::Infinity => infinity::<F>(chosen.sign),
-        Class::Zero => zero::<F>(if MAX {
-            x.sign && y.sign
-        } else {
-            x.sign || y.sign
-        }),
+        Class::Zero => zero::<F>(if MAX { x.sign && y.sign } else { x.sign || y.sign }),
         _ => {
-            let mode = if alternate {
-                mode.without(Mode::FZ | Mode::FZ16)
-            } else {
-                mode
-            };
+            let mode = if alternate { mode.without(Mode::FZ | Mode::FZ16) } else { mode };
             let Unpacked { sign, exp, sig, .. } = chosen;
             round_pack::<F>(sign, exp, sig, mode, mode.rounding(), &mut flags)
         }
@@ -99,11 +76,7 @@ fn number<F: Format, const MAX: bool>(a: u64, b: u64, mode: Mode) -> (u64, Flags
     }
     if mode.contains(Mode::NUMBER_MINMAX) {
         let signaling = x.class == Class::SignalingNan || y.class == Class::SignalingNan;
-        let flags = if signaling {
-            Flags::INVALID
-        } else {
-            Flags::NONE
-        };
+        let flags = if signaling { Flags::INVALID } else { Flags::NONE };
         let bits = if !x.is_nan() {
             a
         } else if !y.is_nan() {

@@ -93,14 +93,8 @@ pub enum Rounding {
 
 impl Rounding {
     /// Every rounding, in the order of its number.
-    pub const ALL: [Rounding; 6] = [
-        Rounding::TiesEven,
-        Rounding::TowardPlus,
-        Rounding::TowardMinus,
-        Rounding::TowardZero,
-        Rounding::TiesAway,
-        Rounding::ToOdd,
-    ];
+    pub const ALL: [Rounding; 6] =
+        [Rounding::TiesEven, Rounding::TowardPlus, Rounding::TowardMinus, Rounding::TowardZero, Rounding::TiesAway, Rounding::ToOdd];
 
     /// The rounding with this number (its low three bits; 6 and 7, unused, read as `ToOdd`).
     #[inline]
@@ -160,18 +154,10 @@ impl Mode {
     pub const RPRES: Mode = Mode(1 << 27);
 
     /// A profile for instruction sets with one canonical NaN and tininess after rounding.
-    pub const CANONICAL: Mode =
-        Mode(Mode::DN.0 | Mode::TININESS_AFTER.0 | Mode::NAN_TO_MAX.0 | Mode::NUMBER_MINMAX.0);
+    pub const CANONICAL: Mode = Mode(Mode::DN.0 | Mode::TININESS_AFTER.0 | Mode::NAN_TO_MAX.0 | Mode::NUMBER_MINMAX.0);
 
     /// The bits of an FPCR that mean the same here.
-    pub const FPCR_MASK: u32 = Mode::FIZ.0
-        | Mode::AH.0
-        | Mode::EBF.0
-        | Mode::FZ16.0
-        | 3 << ROUNDING_SHIFT
-        | Mode::FZ.0
-        | Mode::DN.0
-        | Mode::AHP.0;
+    pub const FPCR_MASK: u32 = Mode::FIZ.0 | Mode::AH.0 | Mode::EBF.0 | Mode::FZ16.0 | 3 << ROUNDING_SHIFT | Mode::FZ.0 | Mode::DN.0 | Mode::AHP.0;
 
     const ALL: u32 = Mode::FPCR_MASK | Mode::CANONICAL.0 | Mode::RPRES.0 | ROUNDING_HIGH;
 
@@ -228,13 +214,7 @@ impl Mode {
     /// denormals flushed at both ends, round to nearest even. Their exceptions are dropped too.
     #[inline]
     pub(crate) const fn estimate_mode(self) -> Mode {
-        if self.ah() {
-            self.with(Mode::FIZ)
-                .with(Mode::FZ)
-                .with_rounding(Rounding::TiesEven)
-        } else {
-            self
-        }
+        if self.ah() { self.with(Mode::FIZ).with(Mode::FZ).with_rounding(Rounding::TiesEven) } else { self }
     }
 
     /// What becomes of the flags of an operation run under [`Mode::estimate_mode`].

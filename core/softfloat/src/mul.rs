@@ -27,14 +27,7 @@ fn product<F: Format, const EXTENDED: bool>(a: u64, b: u64, mode: Mode) -> (u64,
     let sign = x.sign ^ y.sign;
     let bits = if x.is_finite() && y.is_finite() {
         let (exp, sig) = exact_product(x, y);
-        round_pack::<F>(
-            sign,
-            exp,
-            high_sticky(sig),
-            mode,
-            mode.rounding(),
-            &mut flags,
-        )
+        round_pack::<F>(sign, exp, high_sticky(sig), mode, mode.rounding(), &mut flags)
     } else if x.is_nan() || y.is_nan() {
         return (process_nans::<F>([x, y], [a, b], mode, &mut flags), flags);
     } else if x.is_inf() || y.is_inf() {

@@ -42,10 +42,7 @@ pub fn mul_add_h(addend: u32, a: u16, b: u16, mode: Mode) -> (u32, Flags) {
     if c.is_nan() || x.is_nan() || y.is_nan() {
         let wide = |bits: u16| convert_payload::<F16, F32>(bits as u64);
         let bits = [addend as u64, wide(a), wide(b)];
-        return (
-            nan_mul_add::<F32>([c, x, y], bits, mode, &mut flags) as u32,
-            flags,
-        );
+        return (nan_mul_add::<F32>([c, x, y], bits, mode, &mut flags) as u32, flags);
     }
     let (result, valid) = fused::<F32>(c, x, y, mode, mode.rounding(), &mut flags);
     note_denormal::<F32>(valid && is_denormal(c), mode, &mut flags);
@@ -53,42 +50,22 @@ pub fn mul_add_h(addend: u32, a: u16, b: u16, mode: Mode) -> (u32, Flags) {
 }
 
 /// The NaN of a multiply-add with at least one NaN operand.
-fn nan_mul_add<F: Format>(
-    ops: [Unpacked; 3],
-    bits: [u64; 3],
-    mode: Mode,
-    flags: &mut Flags,
-) -> u64 {
+fn nan_mul_add<F: Format>(ops: [Unpacked; 3], bits: [u64; 3], mode: Mode, flags: &mut Flags) -> u64 {
     let [c, x, y] = ops;
     let result = process_nans3::<F>(ops, bits, mode, flags);
     let no_product = (x.is_inf() && y.is_zero()) || (x.is_zero() && y.is_inf());
     // Here the addend is the only NaN; a signaling one has raised Invalid already and is returned.
     let quiet_addend = c.class == crate::unpack::Class::QuietNan;
-    if no_product && quiet_addend && !mode.ah() {
-        invalid::<F>(mode, flags)
-    } else {
-        result
-    }
+    if no_product && quiet_addend && !mode.ah() { invalid::<F>(mode, flags) } else { result }
 }
 
 /// `c + x * y` for operands that are not NaNs, and whether it was a valid operation.
 #[inline(always)]
-pub(crate) fn fused<F: Format>(
-    c: Unpacked,
-    x: Unpacked,
-    y: Unpacked,
-    mode: Mode,
-    rounding: Rounding,
-    flags: &mut Flags,
-) -> (u64, bool) {
+pub(crate) fn fused<F: Format>(c: Unpacked, x: Unpacked, y: Unpacked, mode: Mode, rounding: Rounding, flags: &mut Flags) -> (u64, bool) {
     let sign = x.sign ^ y.sign;
     if x.is_finite() && y.is_finite() && !c.is_inf() {
         let (exp, product) = exact_product(x, y);
-        let total = if c.is_zero() {
-            Some((sign, exp, high_sticky(product)))
-        } else {
-            exact_wide_sum(c, sign, exp, product)
-        };
+        let total = if c.is_zero() { Some((sign, exp, high_sticky(product))) } else { exact_wide_sum(c, sign, exp, product) };
         let bits = match total {
             Some((sign, exp, sig)) => round_pack::<F>(sign, exp, sig, mode, rounding, flags),
             None => zero::<F>(zero_sum_sign(rounding)),
@@ -105,11 +82,7 @@ pub(crate) fn fused<F: Format>(
     } else if product_inf {
         infinity::<F>(sign)
     } else if c.is_zero() {
-        zero::<F>(if c.sign == sign {
-            sign
-        } else {
-            zero_sum_sign(rounding)
-        })
+        zero::<F>(if c.sign == sign { sign } else { zero_sum_sign(rounding) })
     } else {
         round_pack::<F>(c.sign, c.exp, c.sig, mode, rounding, flags)
     };
@@ -123,24 +96,12 @@ fn exact_wide_sum(c: Unpacked, sign: bool, exp: i32, product: u128) -> Option<(b
     let product = product >> 1;
     let addend = (c.sig as u128) << 63;
     let product_bigger = (exp, product) >= (c.exp, addend);
-    let (out_sign, out_exp, big, small) = if product_bigger {
-        (sign, exp, product, addend)
-    } else {
-        (c.sign, c.exp, addend, product)
-    };
+    let (out_sign, out_exp, big, small) = if product_bigger { (sign, exp, product, addend) } else { (c.sign, c.exp, addend, product) };
     let small = shift_right_sticky_u128(small, exp.abs_diff(c.exp));
-    let total = if sign == c.sign {
-        big + small
-    } else {
-        big - small
-    };
+    let total = if sign == c.sign { big + small } else { big - small };
     if total == 0 {
         return None;
     }
     let shift = total.leading_zeros();
-    Some((
-        out_sign,
-        out_exp + 1 - shift as i32,
-        high_sticky(total << shift),
-    ))
+    Some((out_sign, out_exp + 1 - shift as i32, high_sticky(total << shift)))
 }

@@ -43,131 +43,56 @@ pub fn neg<F: Format>(bits: F::Bits, mode: Mode) -> F::Bits {
 
 #[inline(always)]
 pub(crate) fn neg_bits<F: Format>(bits: u64, mode: Mode) -> u64 {
-    if mode.ah() && bits & !F::SIGN_BIT > F::INFINITY {
-        bits
-    } else {
-        bits ^ F::SIGN_BIT
-    }
+    if mode.ah() && bits & !F::SIGN_BIT > F::INFINITY { bits } else { bits ^ F::SIGN_BIT }
 }
 
 /// FPAbs: clears the sign; under AH it leaves NaNs alone. Raises nothing.
 #[inline]
 pub fn abs<F: Format>(bits: F::Bits, mode: Mode) -> F::Bits {
-    if mode.ah() && is_nan::<F>(bits) {
-        bits
-    } else {
-        F::narrow(F::widen(bits) & !F::SIGN_BIT)
-    }
+    if mode.ah() && is_nan::<F>(bits) { bits } else { F::narrow(F::widen(bits) & !F::SIGN_BIT) }
 }
 
 /// FPProcessNaN, with the kind given apart because under AH another operand may be the signaling one.
 #[inline]
-fn process(
-    signaling: bool,
-    bits: u64,
-    quiet_bit: u64,
-    default: u64,
-    mode: Mode,
-    flags: &mut Flags,
-) -> u64 {
+fn process(signaling: bool, bits: u64, quiet_bit: u64, default: u64, mode: Mode, flags: &mut Flags) -> u64 {
     if signaling {
         *flags |= Flags::INVALID;
     }
-    if mode.contains(Mode::DN) {
-        default
-    } else {
-        bits | quiet_bit
-    }
+    if mode.contains(Mode::DN) { default } else { bits | quiet_bit }
 }
 
 /// FPProcessNaN: quiets a NaN operand, or replaces it under DN.
 #[cold]
-pub(crate) fn process_nan<F: Format>(
-    op: Unpacked,
-    bits: u64,
-    mode: Mode,
-    flags: &mut Flags,
-) -> u64 {
+pub(crate) fn process_nan<F: Format>(op: Unpacked, bits: u64, mode: Mode, flags: &mut Flags) -> u64 {
     let signaling = op.class == Class::SignalingNan;
-    process(
-        signaling,
-        bits,
-        F::QUIET_BIT,
-        default_nan_bits::<F>(mode),
-        mode,
-        flags,
-    )
+    process(signaling, bits, F::QUIET_BIT, default_nan_bits::<F>(mode), mode, flags)
 }
 
 /// FPProcessNaNs, when at least one operand is a NaN: a signaling one first, else the first; under
 /// AH, of two, the first in any case.
 #[cold]
-pub(crate) fn process_nans<F: Format>(
-    ops: [Unpacked; 2],
-    bits: [u64; 2],
-    mode: Mode,
-    flags: &mut Flags,
-) -> u64 {
-    let chosen = if mode.ah() {
-        first_nan(&ops)
-    } else {
-        preferred_nan(&ops)
-    };
+pub(crate) fn process_nans<F: Format>(ops: [Unpacked; 2], bits: [u64; 2], mode: Mode, flags: &mut Flags) -> u64 {
+    let chosen = if mode.ah() { first_nan(&ops) } else { preferred_nan(&ops) };
     let any_signaling = ops.iter().any(|op| op.class == Class::SignalingNan);
-    process(
-        any_signaling,
-        bits[chosen],
-        F::QUIET_BIT,
-        default_nan_bits::<F>(mode),
-        mode,
-        flags,
-    )
+    process(any_signaling, bits[chosen], F::QUIET_BIT, default_nan_bits::<F>(mode), mode, flags)
 }
 
 /// FPProcessNaNs3 and FPProcessNaNs3H, when at least one operand is a NaN. The operands are those of
 /// FPMulAdd: addend, multiplicand, multiplier; their bits are already in the result's format.
 /// Under AH the multiplicand goes before the multiplier and that before the addend.
 #[cold]
-pub(crate) fn process_nans3<F: Format>(
-    ops: [Unpacked; 3],
-    bits: [u64; 3],
-    mode: Mode,
-    flags: &mut Flags,
-) -> u64 {
-    let chosen = if mode.ah() {
-        [1, 2, 0][first_nan(&[ops[1], ops[2], ops[0]]).min(2)]
-    } else {
-        preferred_nan(&ops)
-    };
+pub(crate) fn process_nans3<F: Format>(ops: [Unpacked; 3], bits: [u64; 3], mode: Mode, flags: &mut Flags) -> u64 {
+    let chosen = if mode.ah() { [1, 2, 0][first_nan(&[ops[1], ops[2], ops[0]]).min(2)] } else { preferred_nan(&ops) };
     let any_signaling = ops.iter().any(|op| op.class == Class::SignalingNan);
-    process(
-        any_signaling,
-        bits[chosen],
-        F::QUIET_BIT,
-        default_nan_bits::<F>(mode),
-        mode,
-        flags,
-    )
+    process(any_signaling, bits[chosen], F::QUIET_BIT, default_nan_bits::<F>(mode), mode, flags)
 }
 
 /// FPProcessNaNs4, when at least one operand is a NaN: AH makes no difference to its order.
 #[cold]
-pub(crate) fn process_nans4<F: Format>(
-    ops: [Unpacked; 4],
-    bits: [u64; 4],
-    mode: Mode,
-    flags: &mut Flags,
-) -> u64 {
+pub(crate) fn process_nans4<F: Format>(ops: [Unpacked; 4], bits: [u64; 4], mode: Mode, flags: &mut Flags) -> u64 {
     let chosen = preferred_nan(&ops);
     let signaling = ops[chosen].class == Class::SignalingNan;
-    process(
-        signaling,
-        bits[chosen],
-        F::QUIET_BIT,
-        default_nan_bits::<F>(mode),
-        mode,
-        flags,
-    )
+    process(signaling, bits[chosen], F::QUIET_BIT, default_nan_bits::<F>(mode), mode, flags)
 }
 
 fn first_nan(ops: &[Unpacked]) -> usize {

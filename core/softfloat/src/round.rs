@@ -8,11 +8,7 @@ use crate::mode::{Flags, Mode, Rounding};
 pub(crate) fn shift_right_sticky(value: u64, distance: u32) -> u64 {
     if distance < 64 {
         // Masking keeps the left shift defined at distance 0, where nothing is lost.
-        let lost = if distance == 0 {
-            0
-        } else {
-            value << (64 - distance)
-        };
+        let lost = if distance == 0 { 0 } else { value << (64 - distance) };
         value >> distance | (lost != 0) as u64
     } else {
         (value != 0) as u64
@@ -23,11 +19,7 @@ pub(crate) fn shift_right_sticky(value: u64, distance: u32) -> u64 {
 #[inline(always)]
 pub(crate) fn shift_right_sticky_u128(value: u128, distance: u32) -> u128 {
     if distance < 128 {
-        let lost = if distance == 0 {
-            0
-        } else {
-            value << (128 - distance)
-        };
+        let lost = if distance == 0 { 0 } else { value << (128 - distance) };
         value >> distance | (lost != 0) as u128
     } else {
         (value != 0) as u128
@@ -42,13 +34,7 @@ pub(crate) fn high_sticky(value: u128) -> u64 {
 
 /// Whether a magnitude with `remainder` (out of `2 * half`) below its lowest bit goes up.
 #[inline(always)]
-pub(crate) fn rounds_up(
-    rounding: Rounding,
-    sign: bool,
-    odd: bool,
-    remainder: u64,
-    half: u64,
-) -> bool {
+pub(crate) fn rounds_up(rounding: Rounding, sign: bool, odd: bool, remainder: u64, half: u64) -> bool {
     match rounding {
         Rounding::TiesEven => remainder > half || (remainder == half && odd),
         Rounding::TiesAway => remainder >= half,
@@ -67,14 +53,7 @@ fn flushes<F: Format>(mode: Mode) -> bool {
 /// FPRound: the number `sig / 2^63 * 2^exp`, whose top bit is set and whose lowest bit may be
 /// sticky, as bits of `F`. Uses the given rounding, everything else from the mode.
 #[inline(always)]
-pub(crate) fn round_pack<F: Format>(
-    sign: bool,
-    exp: i32,
-    sig: u64,
-    mode: Mode,
-    rounding: Rounding,
-    flags: &mut Flags,
-) -> u64 {
+pub(crate) fn round_pack<F: Format>(sign: bool, exp: i32, sig: u64, mode: Mode, rounding: Rounding, flags: &mut Flags) -> u64 {
     debug_assert!(sig >> 63 == 1);
     if exp < F::MIN_EXP {
         return round_pack_tiny::<F>(sign, exp, sig, mode, rounding, flags);
@@ -113,23 +92,12 @@ fn overflow<F: Format>(sign: bool, rounding: Rounding, flags: &mut Flags) -> u64
         Rounding::TowardMinus => sign,
         Rounding::TowardZero | Rounding::ToOdd => false,
     };
-    if to_infinity {
-        infinity::<F>(sign)
-    } else {
-        max_normal::<F>(sign)
-    }
+    if to_infinity { infinity::<F>(sign) } else { max_normal::<F>(sign) }
 }
 
 /// The result is below the smallest normal number before rounding.
 #[cold]
-fn round_pack_tiny<F: Format>(
-    sign: bool,
-    exp: i32,
-    sig: u64,
-    mode: Mode,
-    rounding: Rounding,
-    flags: &mut Flags,
-) -> u64 {
+fn round_pack_tiny<F: Format>(sign: bool, exp: i32, sig: u64, mode: Mode, rounding: Rounding, flags: &mut Flags) -> u64 {
     if flushes::<F>(mode) && !mode.ah() {
         // Flushing before rounding raises Underflow alone, not Inexact.
         *flags |= Flags::UNDERFLOW;
@@ -172,14 +140,7 @@ fn round_pack_tiny<F: Format>(
 
 /// FPRoundCV to the alternative half-precision format: no infinities, so too large a number is
 /// Invalid and gives the largest one. The mode must not flush half precision.
-pub(crate) fn round_pack_alternative_half<F: Format>(
-    sign: bool,
-    exp: i32,
-    sig: u64,
-    mode: Mode,
-    rounding: Rounding,
-    flags: &mut Flags,
-) -> u64 {
+pub(crate) fn round_pack_alternative_half<F: Format>(sign: bool, exp: i32, sig: u64, mode: Mode, rounding: Rounding, flags: &mut Flags) -> u64 {
     if exp < F::MIN_EXP {
         return round_pack_tiny::<F>(sign, exp, sig, mode, rounding, flags);
     }

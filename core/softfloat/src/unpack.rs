@@ -50,10 +50,7 @@ impl Unpacked {
     /// This operand with its sign flipped if `flip`.
     #[inline(always)]
     pub fn flipped(self, flip: bool) -> Unpacked {
-        Unpacked {
-            sign: self.sign ^ flip,
-            ..self
-        }
+        Unpacked { sign: self.sign ^ flip, ..self }
     }
 }
 
@@ -66,23 +63,12 @@ pub(crate) fn unpack<F: Format>(bits: u64, mode: Mode, flags: &mut Flags) -> Unp
     let frac = bits & F::FRAC_MASK;
     let aligned = frac << (63 - F::FRAC_BITS);
     if exp.wrapping_sub(1) < F::EXP_MAX - 1 {
-        return Unpacked {
-            class: Class::Normal,
-            sign,
-            exp: exp as i32 - F::BIAS,
-            sig: 1 << 63 | aligned,
-        };
+        return Unpacked { class: Class::Normal, sign, exp: exp as i32 - F::BIAS, sig: 1 << 63 | aligned };
     }
     unpack_special::<F>(sign, exp, frac, mode, flags)
 }
 
-fn unpack_special<F: Format>(
-    sign: bool,
-    exp: u64,
-    frac: u64,
-    mode: Mode,
-    flags: &mut Flags,
-) -> Unpacked {
+fn unpack_special<F: Format>(sign: bool, exp: u64, frac: u64, mode: Mode, flags: &mut Flags) -> Unpacked {
     let class = if exp != 0 {
         if frac == 0 {
             Class::Infinity
@@ -94,11 +80,7 @@ fn unpack_special<F: Format>(
     } else if frac == 0 {
         Class::Zero
     } else if F::HALF {
-        if mode.contains(Mode::FZ16) {
-            Class::Zero
-        } else {
-            Class::Denormal
-        }
+        if mode.contains(Mode::FZ16) { Class::Zero } else { Class::Denormal }
     } else if mode.contains(Mode::FZ) && !mode.ah() {
         *flags |= Flags::INPUT_DENORMAL;
         Class::Zero
@@ -107,28 +89,14 @@ fn unpack_special<F: Format>(
     } else {
         Class::Denormal
     };
-    if class == Class::Denormal {
-        normalised::<F>(sign, frac)
-    } else {
-        Unpacked {
-            class,
-            sign,
-            exp: 0,
-            sig: 0,
-        }
-    }
+    if class == Class::Denormal { normalised::<F>(sign, frac) } else { Unpacked { class, sign, exp: 0, sig: 0 } }
 }
 
 /// A denormal's fraction, shifted up until its top bit is the significand's.
 fn normalised<F: Format>(sign: bool, frac: u64) -> Unpacked {
     let shift = frac.leading_zeros();
     let exp = F::MIN_EXP + (63 - shift as i32) - F::FRAC_BITS as i32;
-    Unpacked {
-        class: Class::Denormal,
-        sign,
-        exp,
-        sig: frac << shift,
-    }
+    Unpacked { class: Class::Denormal, sign, exp, sig: frac << shift }
 }
 
 /// The alternative half-precision format: exponent 31 is an ordinary one.
@@ -138,21 +106,11 @@ pub(crate) fn unpack_alternative_half<F: Format>(bits: u64) -> Unpacked {
     let frac = bits & F::FRAC_MASK;
     if exp != 0 {
         let sig = 1 << 63 | frac << (63 - F::FRAC_BITS);
-        Unpacked {
-            class: Class::Normal,
-            sign,
-            exp: exp as i32 - F::BIAS,
-            sig,
-        }
+        Unpacked { class: Class::Normal, sign, exp: exp as i32 - F::BIAS, sig }
     } else if frac != 0 {
         normalised::<F>(sign, frac)
     } else {
-        Unpacked {
-            class: Class::Zero,
-            sign,
-            exp: 0,
-            sig: 0,
-        }
+        Unpacked { class: Class::Zero, sign, exp: 0, sig: 0 }
     }
 }
 

@@ -14,38 +14,22 @@ fn f(x: f32) -> u32 {
 /// RecipEstimate, as the manual writes it.
 fn manual_reciprocal(a: u64, precise: bool) -> u64 {
     let a = a * 2 + 1;
-    let b = if precise {
-        (1 << 26) / a
-    } else {
-        (1 << 19) / a
-    };
+    let b = if precise { (1 << 26) / a } else { (1 << 19) / a };
     let r = b.div_ceil(2);
-    assert!(if precise {
-        (4096..8192).contains(&r)
-    } else {
-        (256..512).contains(&r)
-    });
+    assert!(if precise { (4096..8192).contains(&r) } else { (256..512).contains(&r) });
     r
 }
 
 /// RecipSqrtEstimate, as the manual writes it.
 fn manual_reciprocal_root(a: u64, precise: bool) -> u64 {
     let limit = if precise { 1u64 << 39 } else { 1 << 28 };
-    let a = if a < if precise { 2048 } else { 256 } {
-        a * 2 + 1
-    } else {
-        ((a >> 1 << 1) + 1) * 2
-    };
+    let a = if a < if precise { 2048 } else { 256 } { a * 2 + 1 } else { ((a >> 1 << 1) + 1) * 2 };
     let mut b = if precise { 8192u64 } else { 512 };
     while a * (b + 1) * (b + 1) < limit {
         b += 1;
     }
     let r = b.div_ceil(2);
-    assert!(if precise {
-        (4096..8192).contains(&r)
-    } else {
-        (256..512).contains(&r)
-    });
+    assert!(if precise { (4096..8192).contains(&r) } else { (256..512).contains(&r) });
     r
 }
 
@@ -75,11 +59,7 @@ fn manual_estimate<F: Format>(op: u64, root: bool, precise: bool) -> u64 {
     let mut out;
     let bias = F::BIAS as i64;
     if root {
-        let scaled = if exp & 1 == 0 {
-            1 << width | fraction >> drop
-        } else {
-            1 << (width - 1) | fraction >> (drop + 1)
-        };
+        let scaled = if exp & 1 == 0 { 1 << width | fraction >> drop } else { 1 << (width - 1) | fraction >> (drop + 1) };
         result_exp = (3 * bias - 1 - exp).div_euclid(2);
         let estimate = manual_reciprocal_root(scaled, precise);
         out = (estimate & ((1 << estimate_width) - 1)) << (52 - estimate_width);
@@ -111,19 +91,11 @@ fn against_the_manual<F: Format>(op: u64, mode: Mode, precise: bool) {
     if magnitude > F::FRAC_MASK >> 2 {
         let (bits, flags) = recip_estimate::<F>(F::narrow(op), mode);
         let expected = manual_estimate::<F>(op, false, precise);
-        assert_eq!(
-            (F::widen(bits), flags),
-            (expected, NONE),
-            "recip {op:x} {mode:?}"
-        );
+        assert_eq!((F::widen(bits), flags), (expected, NONE), "recip {op:x} {mode:?}");
     }
     let (bits, flags) = rsqrt_estimate::<F>(F::narrow(magnitude), mode);
     let expected = manual_estimate::<F>(magnitude, true, precise);
-    assert_eq!(
-        (F::widen(bits), flags),
-        (expected, NONE),
-        "rsqrt {op:x} {mode:?}"
-    );
+    assert_eq!((F::widen(bits), flags), (expected, NONE), "rsqrt {op:x} {mode:?}");
 }
 
 #[test]
@@ -169,49 +141,31 @@ fn known_values_and_specials() {
     assert_eq!(recip(f(1.0), Mode::IEEE), (0x3f7f_8000, NONE));
     assert_eq!(recip(f(2.0), Mode::IEEE), (0x3eff_8000, NONE));
     assert_eq!(recip(f(3.0), Mode::IEEE), (0x3eaa_8000, NONE));
-    assert_eq!(
-        recip(f(-0.0), Mode::IEEE),
-        (f(f32::NEG_INFINITY), Flags::DIVZERO)
-    );
+    assert_eq!(recip(f(-0.0), Mode::IEEE), (f(f32::NEG_INFINITY), Flags::DIVZERO));
     assert_eq!(recip(f(f32::NEG_INFINITY), Mode::IEEE), (f(-0.0), NONE));
-    assert_eq!(
-        recip(0x7f80_0001, Mode::IEEE),
-        (0x7fc0_0001, Flags::INVALID)
-    );
+    assert_eq!(recip(0x7f80_0001, Mode::IEEE), (0x7fc0_0001, Flags::INVALID));
     assert_eq!(recip(0x7f80_0001, Mode::AH), (0x7fc0_0001, NONE));
     // Too small to invert: overflow, as the rounding says.
     let over = Flags::OVERFLOW | Flags::INEXACT;
     let to = |r| Mode::IEEE.with_rounding(r);
     assert_eq!(recip(1, Mode::IEEE), (inf, over));
     assert_eq!(recip(0x1f_ffff, to(Rounding::TowardZero)), (max, over));
-    assert_eq!(
-        recip(1 | 1 << 31, to(Rounding::TowardPlus)),
-        (max | 1 << 31, over)
-    );
+    assert_eq!(recip(1 | 1 << 31, to(Rounding::TowardPlus)), (max | 1 << 31, over));
     assert_eq!(recip(1, to(Rounding::TowardMinus)), (max, over));
-    assert_eq!(
-        recip(1, Mode::FZ),
-        (inf, Flags::DIVZERO | Flags::INPUT_DENORMAL)
-    );
+    assert_eq!(recip(1, Mode::FZ), (inf, Flags::DIVZERO | Flags::INPUT_DENORMAL));
     assert_eq!(recip(1, Mode::AH | to(Rounding::TowardZero)), (inf, NONE));
     // So large that the reciprocal is a denormal: kept, or flushed.
     assert_eq!(recip(0x7e80_0000, Mode::IEEE), (0x007f_c000, NONE));
     assert_eq!(recip(0x7e80_0000, Mode::FZ), (0, Flags::UNDERFLOW));
     assert_eq!(recip(0x7e80_0000, Mode::AH), (0, NONE));
-    assert_eq!(
-        recip_estimate::<F16>(0x7400, Mode::FZ16),
-        (0, Flags::UNDERFLOW)
-    );
+    assert_eq!(recip_estimate::<F16>(0x7400, Mode::FZ16), (0, Flags::UNDERFLOW));
 
     let rsqrt = |op: u32, mode| rsqrt_estimate::<F32>(op, mode);
     assert_eq!(rsqrt(f(1.0), Mode::IEEE), (0x3f7f_8000, NONE));
     assert_eq!(rsqrt(f(4.0), Mode::IEEE), (0x3eff_8000, NONE));
     assert_eq!(rsqrt(f(2.0), Mode::IEEE), (0x3f34_8000, NONE));
     assert_eq!(rsqrt(f(3.0), Mode::IEEE), (0x3f13_8000, NONE));
-    assert_eq!(
-        rsqrt(f(-0.0), Mode::IEEE),
-        (f(f32::NEG_INFINITY), Flags::DIVZERO)
-    );
+    assert_eq!(rsqrt(f(-0.0), Mode::IEEE), (f(f32::NEG_INFINITY), Flags::DIVZERO));
     assert_eq!(rsqrt(f(-1.0), Mode::IEEE), (0x7fc0_0000, Flags::INVALID));
     assert_eq!(rsqrt(f(-1.0), Mode::AH), (0xffc0_0000, NONE));
     assert_eq!(rsqrt(inf, Mode::IEEE), (0, NONE));
@@ -227,14 +181,8 @@ fn known_values_and_specials() {
     assert_eq!(recpx::<F32>(f(-3.0), Mode::IEEE), (f(-1.0), NONE));
     assert_eq!(recpx::<F32>(0, Mode::IEEE), (0x7f00_0000, NONE));
     assert_eq!(recpx::<F32>(inf, Mode::IEEE), (0, NONE));
-    assert_eq!(
-        recpx::<F64>(1, Mode::FZ),
-        (0x7fe0_0000_0000_0000, Flags::INPUT_DENORMAL)
-    );
-    assert_eq!(
-        recpx::<F64>(1, Mode::FZ | Mode::AH),
-        (0x7fe0_0000_0000_0000, NONE)
-    );
+    assert_eq!(recpx::<F64>(1, Mode::FZ), (0x7fe0_0000_0000_0000, Flags::INPUT_DENORMAL));
+    assert_eq!(recpx::<F64>(1, Mode::FZ | Mode::AH), (0x7fe0_0000_0000_0000, NONE));
 }
 
 #[test]
@@ -242,10 +190,7 @@ fn unsigned_estimates_follow_the_manual() {
     for top in 0..512u32 {
         let op = top << 23 | 0x1234;
         if top >= 256 {
-            assert_eq!(
-                unsigned_recip_estimate(op) as u64,
-                manual_reciprocal(top as u64, false) << 23
-            );
+            assert_eq!(unsigned_recip_estimate(op) as u64, manual_reciprocal(top as u64, false) << 23);
         }
         if top >= 128 {
             let expected = manual_reciprocal_root(top as u64, false) << 23;
@@ -256,40 +201,16 @@ fn unsigned_estimates_follow_the_manual() {
 
 #[test]
 fn steps() {
-    assert_eq!(
-        recip_step::<F32>(f(0.5), f(3.0), Mode::IEEE),
-        (f(0.5), NONE)
-    );
-    assert_eq!(
-        rsqrt_step::<F32>(f(0.5), f(3.0), Mode::IEEE),
-        (f(0.75), NONE)
-    );
-    assert_eq!(
-        recip_step::<F32>(f(f32::INFINITY), 0, Mode::IEEE),
-        (f(2.0), NONE)
-    );
-    assert_eq!(
-        rsqrt_step::<F32>(f(-0.0), f(f32::INFINITY), Mode::IEEE),
-        (f(1.5), NONE)
-    );
-    assert_eq!(
-        recip_step::<F32>(f(f32::INFINITY), f(1.0), Mode::IEEE).0,
-        f(f32::NEG_INFINITY)
-    );
+    assert_eq!(recip_step::<F32>(f(0.5), f(3.0), Mode::IEEE), (f(0.5), NONE));
+    assert_eq!(rsqrt_step::<F32>(f(0.5), f(3.0), Mode::IEEE), (f(0.75), NONE));
+    assert_eq!(recip_step::<F32>(f(f32::INFINITY), 0, Mode::IEEE), (f(2.0), NONE));
+    assert_eq!(rsqrt_step::<F32>(f(-0.0), f(f32::INFINITY), Mode::IEEE), (f(1.5), NONE));
+    assert_eq!(recip_step::<F32>(f(f32::INFINITY), f(1.0), Mode::IEEE).0, f(f32::NEG_INFINITY));
     assert_eq!(recip_step::<F32>(f(2.0), f(1.0), Mode::IEEE), (0, NONE));
     // The first operand is negated, NaN or not; under AH a NaN is left alone.
-    assert_eq!(
-        recip_step::<F32>(0x7fc0_0005, f(1.0), Mode::IEEE),
-        (0xffc0_0005, NONE)
-    );
-    assert_eq!(
-        recip_step::<F32>(0x7fc0_0005, f(1.0), Mode::AH),
-        (0x7fc0_0005, NONE)
-    );
-    assert_eq!(
-        recip_step::<F32>(0x7f80_0005, f(1.0), Mode::AH),
-        (0x7fc0_0005, NONE)
-    );
+    assert_eq!(recip_step::<F32>(0x7fc0_0005, f(1.0), Mode::IEEE), (0xffc0_0005, NONE));
+    assert_eq!(recip_step::<F32>(0x7fc0_0005, f(1.0), Mode::AH), (0x7fc0_0005, NONE));
+    assert_eq!(recip_step::<F32>(0x7f80_0005, f(1.0), Mode::AH), (0x7fc0_0005, NONE));
     // Against exact arithmetic: the step is `c - a * b` fused, the root's halved before rounding.
     let mut random = Random::new("steps", 13);
     for i in 0..500_000u32 {
@@ -300,22 +221,14 @@ fn steps() {
         let expected = mul_add::<F64>(2f64.to_bits(), minus_a, b, mode);
         let invalid = expected.1.contains(Flags::INVALID);
         if !invalid && !nan_bits::<F64>(expected.0) {
-            assert_eq!(
-                recip_step::<F64>(a, b, mode),
-                expected,
-                "{a:x} {b:x} {mode:?}"
-            );
+            assert_eq!(recip_step::<F64>(a, b, mode), expected, "{a:x} {b:x} {mode:?}");
         }
         // Halving is exact while the sum is well inside the exponent range.
         let sum = mul_add::<F64>(3f64.to_bits(), minus_a, b, mode);
         let value = f64::from_bits(sum.0);
         if value.is_normal() && value.abs() > 1e-300 && !sum.1.contains(Flags::OVERFLOW) {
             let half = (value / 2.0).to_bits();
-            assert_eq!(
-                rsqrt_step::<F64>(a, b, mode),
-                (half, sum.1),
-                "{a:x} {b:x} {mode:?}"
-            );
+            assert_eq!(rsqrt_step::<F64>(a, b, mode), (half, sum.1), "{a:x} {b:x} {mode:?}");
         }
     }
 }

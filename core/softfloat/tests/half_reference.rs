@@ -120,11 +120,7 @@ fn round(sign: bool, value: Exact, mode: Mode, flags: &mut Flags) -> u16 {
             *flags |= Flags::UNDERFLOW;
         }
     } else {
-        let tiny = if mode.contains(Mode::TININESS_AFTER) {
-            tiny_after
-        } else {
-            biased == 0
-        };
+        let tiny = if mode.contains(Mode::TININESS_AFTER) { tiny_after } else { biased == 0 };
         if tiny && error != Error::None {
             *flags |= Flags::UNDERFLOW;
         }
@@ -159,11 +155,7 @@ fn round(sign: bool, value: Exact, mode: Mode, flags: &mut Flags) -> u16 {
 }
 
 fn reference_nan(mode: Mode) -> u16 {
-    if mode.contains(Mode::AH) {
-        0xfe00
-    } else {
-        0x7e00
-    }
+    if mode.contains(Mode::AH) { 0xfe00 } else { 0x7e00 }
 }
 
 /// FPProcessNaN.
@@ -173,21 +165,13 @@ fn process_nan(kind: Kind, op: u16, mode: Mode, flags: &mut Flags) -> u16 {
         result |= 0x200;
         *flags |= Flags::INVALID;
     }
-    if mode.contains(Mode::DN) {
-        reference_nan(mode)
-    } else {
-        result
-    }
+    if mode.contains(Mode::DN) { reference_nan(mode) } else { result }
 }
 
 /// FPProcessNaNs.
 fn process_nans(k1: Kind, k2: Kind, op1: u16, op2: u16, mode: Mode, f: &mut Flags) -> Option<u16> {
     let signaling = k1 == Kind::Signaling || k2 == Kind::Signaling;
-    let kind = if signaling {
-        Kind::Signaling
-    } else {
-        Kind::Quiet
-    };
+    let kind = if signaling { Kind::Signaling } else { Kind::Quiet };
     if mode.contains(Mode::AH) && nan_kind(k1) && nan_kind(k2) {
         Some(process_nan(kind, op1, mode, f))
     } else if k1 == Kind::Signaling {
@@ -205,11 +189,7 @@ fn process_nans(k1: Kind, k2: Kind, op1: u16, op2: u16, mode: Mode, f: &mut Flag
 
 /// FPProcessNaNs3: addend, multiplicand, multiplier.
 fn process_nans3(k: [Kind; 3], op: [u16; 3], mode: Mode, f: &mut Flags) -> Option<u16> {
-    let kind = if k.contains(&Kind::Signaling) {
-        Kind::Signaling
-    } else {
-        Kind::Quiet
-    };
+    let kind = if k.contains(&Kind::Signaling) { Kind::Signaling } else { Kind::Quiet };
     let nan = k.map(nan_kind);
     if mode.contains(Mode::AH) {
         if nan[1] && (nan[0] || nan[2]) {
@@ -231,29 +211,13 @@ fn process_nans3(k: [Kind; 3], op: [u16; 3], mode: Mode, f: &mut Flags) -> Optio
 /// A signed exact number, zero keeping no sign, to half precision.
 fn round_signed(num: i128, den: u128, mode: Mode, f: &mut Flags) -> u16 {
     if num == 0 {
-        return if mode.rounding() == Rounding::TowardMinus {
-            0x8000
-        } else {
-            0
-        };
+        return if mode.rounding() == Rounding::TowardMinus { 0x8000 } else { 0 };
     }
-    round(
-        num < 0,
-        Exact {
-            num: num.unsigned_abs(),
-            den,
-        },
-        mode,
-        f,
-    )
+    round(num < 0, Exact { num: num.unsigned_abs(), den }, mode, f)
 }
 
 fn signed(sign: bool, magnitude: u128) -> i128 {
-    if sign {
-        -(magnitude as i128)
-    } else {
-        magnitude as i128
-    }
+    if sign { -(magnitude as i128) } else { magnitude as i128 }
 }
 
 fn with_sign(sign: bool, magnitude: u16) -> u16 {
@@ -303,15 +267,7 @@ fn ref_mul(a: u16, b: u16, extended: bool, mode: Mode) -> (u16, Flags) {
     } else if zero1 || zero2 {
         with_sign(sign, 0)
     } else {
-        round(
-            sign,
-            Exact {
-                num: v1 * v2,
-                den: 1 << 24,
-            },
-            mode,
-            &mut f,
-        )
+        round(sign, Exact { num: v1 * v2, den: 1 << 24 }, mode, &mut f)
     };
     (result, f)
 }
@@ -337,15 +293,7 @@ fn ref_div(a: u16, b: u16, mode: Mode) -> (u16, Flags) {
     } else if zero1 || inf2 {
         with_sign(sign, 0)
     } else {
-        round(
-            sign,
-            Exact {
-                num: v1 << 24,
-                den: v2,
-            },
-            mode,
-            &mut f,
-        )
+        round(sign, Exact { num: v1 << 24, den: v2 }, mode, &mut f)
     };
     (result, f)
 }
@@ -419,20 +367,12 @@ fn ref_extremum(a: u16, b: u16, max: bool, alternate: bool, mode: Mode) -> (u16,
     if alternate && k1 == Kind::Zero && k2 == Kind::Zero && s1 != s2 {
         return (with_sign(s2, 0), f);
     } else if alternate && (nan_kind(k1) || nan_kind(k2)) {
-        return (
-            if k2 == Kind::Zero {
-                with_sign(s2, 0)
-            } else {
-                b
-            },
-            f | Flags::INVALID,
-        );
+        return (if k2 == Kind::Zero { with_sign(s2, 0) } else { b }, f | Flags::INVALID);
     }
     if let Some(nan) = process_nans(k1, k2, a, b, mode, &mut f) {
         return (nan, f);
     }
-    let real =
-        |k: Kind, s: bool, v: u128| signed(s, if k == Kind::Infinity { 1 << 100 } else { v });
+    let real = |k: Kind, s: bool, v: u128| signed(s, if k == Kind::Infinity { 1 << 100 } else { v });
     let (x1, x2) = (real(k1, s1, v1), real(k2, s2, v2));
     let first = if max { x1 > x2 } else { x1 < x2 };
     let (k, s, v) = if first { (k1, s1, v1) } else { (k2, s2, v2) };
@@ -440,11 +380,7 @@ fn ref_extremum(a: u16, b: u16, max: bool, alternate: bool, mode: Mode) -> (u16,
         Kind::Infinity => with_sign(s, 0x7c00),
         Kind::Zero => with_sign(if max { s1 && s2 } else { s1 || s2 }, 0),
         _ => {
-            let mode = if alternate {
-                mode.without(Mode::FZ16)
-            } else {
-                mode
-            };
+            let mode = if alternate { mode.without(Mode::FZ16) } else { mode };
             round(s, Exact { num: v, den: 1 }, mode, &mut f)
         }
     };
@@ -470,10 +406,7 @@ fn modes() -> Vec<Mode> {
     for rounding in Rounding::ALL {
         for bits in 0..16 {
             let mut mode = Mode::IEEE.with_rounding(rounding);
-            for (i, bit) in [Mode::FZ16, Mode::AH, Mode::DN, Mode::TININESS_AFTER]
-                .iter()
-                .enumerate()
-            {
+            for (i, bit) in [Mode::FZ16, Mode::AH, Mode::DN, Mode::TININESS_AFTER].iter().enumerate() {
                 if bits >> i & 1 == 1 {
                     mode = mode | *bit;
                 }
@@ -500,10 +433,7 @@ fn corners() -> Vec<u16> {
 }
 
 fn same(what: &str, ops: &[u16], mode: Mode, ours: (u16, Flags), reference: (u16, Flags)) {
-    assert_eq!(
-        ours, reference,
-        "{what} {ops:04x?} {mode:?}: ours, then the reference"
-    );
+    assert_eq!(ours, reference, "{what} {ops:04x?} {mode:?}: ours, then the reference");
 }
 
 #[test]
@@ -514,46 +444,14 @@ fn binary_operations_at_all_pairs_of_corners_in_all_modes() {
         for &a in &values {
             for &b in &values {
                 let ops = [a, b];
-                same(
-                    "add",
-                    &ops,
-                    mode,
-                    add::<F16>(a, b, mode),
-                    ref_add(a, b, false, mode),
-                );
-                same(
-                    "sub",
-                    &ops,
-                    mode,
-                    sub::<F16>(a, b, mode),
-                    ref_add(a, b, true, mode),
-                );
-                same(
-                    "mul",
-                    &ops,
-                    mode,
-                    mul::<F16>(a, b, mode),
-                    ref_mul(a, b, false, mode),
-                );
-                same(
-                    "mulx",
-                    &ops,
-                    mode,
-                    mulx::<F16>(a, b, mode),
-                    ref_mul(a, b, true, mode),
-                );
-                same(
-                    "div",
-                    &ops,
-                    mode,
-                    div::<F16>(a, b, mode),
-                    ref_div(a, b, mode),
-                );
-                let (ours, reference) =
-                    (max::<F16>(a, b, mode), ref_extremum(a, b, true, ah, mode));
+                same("add", &ops, mode, add::<F16>(a, b, mode), ref_add(a, b, false, mode));
+                same("sub", &ops, mode, sub::<F16>(a, b, mode), ref_add(a, b, true, mode));
+                same("mul", &ops, mode, mul::<F16>(a, b, mode), ref_mul(a, b, false, mode));
+                same("mulx", &ops, mode, mulx::<F16>(a, b, mode), ref_mul(a, b, true, mode));
+                same("div", &ops, mode, div::<F16>(a, b, mode), ref_div(a, b, mode));
+                let (ours, reference) = (max::<F16>(a, b, mode), ref_extremum(a, b, true, ah, mode));
                 same("max", &ops, mode, ours, reference);
-                let (ours, reference) =
-                    (min::<F16>(a, b, mode), ref_extremum(a, b, false, ah, mode));
+                let (ours, reference) = (min::<F16>(a, b, mode), ref_extremum(a, b, false, ah, mode));
                 same("min", &ops, mode, ours, reference);
                 let (ours, reference) = (maxnum::<F16>(a, b, mode), ref_number(a, b, true, mode));
                 same("maxnum", &ops, mode, ours, reference);
@@ -574,56 +472,26 @@ fn random_operands_in_all_modes() {
         let b = random.near::<F16>(a) as u16;
         let a = a as u16;
         let c = random.near::<F16>(mul::<F16>(a, b, Mode::IEEE).0 as u64) as u16;
-        same(
-            "add",
-            &[a, b],
-            mode,
-            add::<F16>(a, b, mode),
-            ref_add(a, b, false, mode),
-        );
-        same(
-            "mul",
-            &[a, b],
-            mode,
-            mul::<F16>(a, b, mode),
-            ref_mul(a, b, false, mode),
-        );
-        same(
-            "div",
-            &[a, b],
-            mode,
-            div::<F16>(a, b, mode),
-            ref_div(a, b, mode),
-        );
+        same("add", &[a, b], mode, add::<F16>(a, b, mode), ref_add(a, b, false, mode));
+        same("mul", &[a, b], mode, mul::<F16>(a, b, mode), ref_mul(a, b, false, mode));
+        same("div", &[a, b], mode, div::<F16>(a, b, mode), ref_div(a, b, mode));
         let ours = mul_add::<F16>(c, a, b, mode);
-        same(
-            "mul_add",
-            &[c, a, b],
-            mode,
-            ours,
-            ref_mul_add(c, a, b, mode),
-        );
+        same("mul_add", &[c, a, b], mode, ours, ref_mul_add(c, a, b, mode));
     }
 }
 
 #[test]
 fn mul_add_at_all_triples_of_a_few_corners() {
     let specials = [
-        0u16, 0x8000, 1, 0x8001, 0x3ff, 0x400, 0x8400, 0x3c00, 0xbc00, 0x7bff, 0xfbff, 0x7c00,
-        0xfc00, 0x7e00, 0xfe01, 0x7f00, 0x7c01, 0xfd00, 0x1400, 0x9400,
+        0u16, 0x8000, 1, 0x8001, 0x3ff, 0x400, 0x8400, 0x3c00, 0xbc00, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00, 0xfe01, 0x7f00, 0x7c01, 0xfd00,
+        0x1400, 0x9400,
     ];
     for mode in modes() {
         for c in specials {
             for a in specials {
                 for b in specials {
                     let ours = mul_add::<F16>(c, a, b, mode);
-                    same(
-                        "mul_add",
-                        &[c, a, b],
-                        mode,
-                        ours,
-                        ref_mul_add(c, a, b, mode),
-                    );
+                    same("mul_add", &[c, a, b], mode, ours, ref_mul_add(c, a, b, mode));
                 }
             }
         }
@@ -642,10 +510,7 @@ fn every_half_precision_square_root_in_all_modes() {
 /// FPRoundInt and FPToFixed's rounding, on the magnitude in units of 2^-24.
 fn ref_integer(sign: bool, v: u128, fbits: u32, rounding: Rounding) -> (u128, bool) {
     let (whole, error) = floor(v << fbits, 1 << 24);
-    (
-        whole + round_up(rounding, sign, whole, error) as u128,
-        error == Error::None,
-    )
+    (whole + round_up(rounding, sign, whole, error) as u128, error == Error::None)
 }
 
 #[test]
@@ -660,15 +525,7 @@ fn every_half_to_integer() {
                     Kind::Quiet | Kind::Signaling => process_nan(kind, a, mode, &mut f),
                     Kind::Infinity => a,
                     _ if whole == 0 => with_sign(sign, 0),
-                    _ => round(
-                        sign,
-                        Exact {
-                            num: whole << 24,
-                            den: 1,
-                        },
-                        Mode::IEEE,
-                        &mut f,
-                    ),
+                    _ => round(sign, Exact { num: whole << 24, den: 1 }, Mode::IEEE, &mut f),
                 };
                 if !exact {
                     f |= Flags::INEXACT;
@@ -676,20 +533,9 @@ fn every_half_to_integer() {
                 let ours = round_to_int::<F16>(a, mode, *rounding, true);
                 same("round_to_int", &[a], mode, ours, (expected, f));
                 let quiet = round_to_int::<F16>(a, mode, *rounding, false);
-                same(
-                    "round_to_int",
-                    &[a],
-                    mode,
-                    quiet,
-                    (expected, f.without(Flags::INEXACT)),
-                );
+                same("round_to_int", &[a], mode, quiet, (expected, f.without(Flags::INEXACT)));
 
-                for (size, is_signed) in [
-                    (IntSize::Int16, true),
-                    (IntSize::Int16, false),
-                    (IntSize::Int32, true),
-                    (IntSize::Int64, false),
-                ] {
+                for (size, is_signed) in [(IntSize::Int16, true), (IntSize::Int16, false), (IntSize::Int32, true), (IntSize::Int64, false)] {
                     for fbits in [0, 1, 7, 16, 32, 64] {
                         let bits = size as u32;
                         let (whole, exact) = ref_integer(sign, v, fbits, *rounding);
@@ -697,11 +543,7 @@ fn every_half_to_integer() {
                             Kind::Infinity => signed(sign, 1 << 100),
                             _ => signed(sign, whole),
                         };
-                        let (low, high) = if is_signed {
-                            (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1)
-                        } else {
-                            (0, (1i128 << bits) - 1)
-                        };
+                        let (low, high) = if is_signed { (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1) } else { (0, (1i128 << bits) - 1) };
                         let flags = if nan_kind(kind) || value < low || value > high {
                             Flags::INVALID
                         } else if !exact {
@@ -711,11 +553,7 @@ fn every_half_to_integer() {
                         };
                         let expected = value.clamp(low, high) as u64 & u64::MAX >> (64 - bits);
                         let ours = to_int::<F16>(a, is_signed, size, fbits, mode, *rounding);
-                        assert_eq!(
-                            ours,
-                            (expected, flags),
-                            "{a:04x} {size:?} {fbits} {rounding:?}"
-                        );
+                        assert_eq!(ours, (expected, flags), "{a:04x} {size:?} {fbits} {rounding:?}");
                     }
                 }
             }
@@ -737,15 +575,7 @@ fn fixed_point_to_half() {
         } else {
             // `value / 2^fbits` in units of 2^-24.
             let num = (value.unsigned_abs() as u128) << 24;
-            round(
-                value < 0,
-                Exact {
-                    num,
-                    den: 1 << fbits,
-                },
-                mode,
-                &mut f,
-            )
+            round(value < 0, Exact { num, den: 1 << fbits }, mode, &mut f)
         };
         let ours = from_i64::<F16>(value, fbits, mode, mode.rounding());
         assert_eq!(ours, (expected, f), "{value:x} / 2^{fbits} {mode:?}");
@@ -759,35 +589,20 @@ fn every_half_converts_there_and_back() {
         let (back, back_flags) = convert::<F32, F16>(single, Mode::FZ16);
         let (double, _) = convert::<F16, F64>(a, Mode::IEEE);
         let signaling = is_signaling_nan::<F16>(a);
-        assert_eq!(
-            flags,
-            if signaling {
-                Flags::INVALID
-            } else {
-                Flags::NONE
-            }
-        );
+        assert_eq!(flags, if signaling { Flags::INVALID } else { Flags::NONE });
         assert_eq!(back_flags, Flags::NONE);
         assert_eq!(back, if signaling { a | 0x200 } else { a });
         assert_eq!(convert::<F64, F16>(double, Mode::IEEE).0, back);
         if !is_nan::<F16>(a) {
             let (kind, sign, v) = unpack(a, Mode::IEEE);
-            let value = if kind == Kind::Infinity {
-                f64::INFINITY
-            } else {
-                v as f64 / 16777216.0
-            };
+            let value = if kind == Kind::Infinity { f64::INFINITY } else { v as f64 / 16777216.0 };
             assert_eq!(f64::from_bits(double), if sign { -value } else { value });
             assert_eq!(f32::from_bits(single) as f64, f64::from_bits(double));
         }
         // The alternative format has no specials: exponent 31 is 2^16 and up.
         let (wide, flags) = convert::<F16, F32>(a, Mode::AHP);
         assert_eq!(flags, Flags::NONE);
-        assert_eq!(
-            convert::<F32, F16>(wide, Mode::AHP),
-            (a, Flags::NONE),
-            "{a:04x}"
-        );
+        assert_eq!(convert::<F32, F16>(wide, Mode::AHP), (a, Flags::NONE), "{a:04x}");
         if a >> 10 & 31 == 31 {
             let magnitude = (1024 + (a & 0x3ff)) as f32 * 64.0;
             assert_eq!(f32::from_bits(wide).abs(), magnitude);

@@ -30,20 +30,12 @@ macro_rules! against_the_host {
                 check("mul", a, b, mul::<$format>(a, b, mode), x * y);
                 check("div", a, b, div::<$format>(a, b, mode), x / y);
                 check("sqrt", a, b, sqrt::<$format>(a, mode), x.sqrt());
-                check(
-                    "mul_add",
-                    a,
-                    b,
-                    mul_add::<$format>(c, a, b, mode),
-                    x.mul_add(y, z),
-                );
+                check("mul_add", a, b, mul_add::<$format>(c, a, b, mode), x.mul_add(y, z));
                 let nearest = round_to_int::<$format>(a, mode, Rounding::TiesEven, true);
                 check("round", a, 0, nearest, x.round_ties_even());
-                let signed =
-                    to_int::<$format>(a, true, IntSize::Int64, 0, mode, Rounding::TowardZero);
+                let signed = to_int::<$format>(a, true, IntSize::Int64, 0, mode, Rounding::TowardZero);
                 assert_eq!(signed.0 as i64, x as i64, "{x:e}");
-                let unsigned =
-                    to_int::<$format>(a, false, IntSize::Int32, 0, mode, Rounding::TowardZero);
+                let unsigned = to_int::<$format>(a, false, IntSize::Int32, 0, mode, Rounding::TowardZero);
                 assert_eq!(unsigned.0 as u32, x as u32, "{x:e}");
                 let from = from_i64::<$format>(c as i64, 0, mode, Rounding::TiesEven);
                 check("from_i64", c, 0, from, c as i64 as $float);
@@ -65,9 +57,7 @@ against_the_host!(double_precision_matches_the_host, F64, f64, u64);
 fn speed_of_double_precision() {
     // A spread of ordinary numbers; the result feeds back so that latency is what is measured.
     let mut random = Random::new("speed_of_double_precision", 15);
-    let values: Vec<u64> = (0..1024)
-        .map(|_| random.next() & 0x800f_ffff_ffff_ffff | (1020 + random.below(8)) << 52)
-        .collect();
+    let values: Vec<u64> = (0..1024).map(|_| random.next() & 0x800f_ffff_ffff_ffff | (1020 + random.below(8)) << 52).collect();
     let time = |name: &str, op: &dyn Fn(u64, u64) -> u64| {
         let rounds = 1000;
         let start = Instant::now();

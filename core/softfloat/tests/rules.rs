@@ -48,10 +48,7 @@ fn mode_packs_and_masks_like_an_fpcr() {
     let mode = Mode::from_bits(fpcr & Mode::FPCR_MASK);
     assert_eq!(mode.rounding(), Rounding::TowardZero);
     assert!(mode.contains(FZ | DN | Mode::AHP));
-    assert_eq!(
-        Mode::from_bits(Mode::FPCR_MASK).rounding(),
-        Rounding::TowardZero
-    );
+    assert_eq!(Mode::from_bits(Mode::FPCR_MASK).rounding(), Rounding::TowardZero);
     assert_eq!(Mode::FPCR_MASK, 0x07c8_2003);
 }
 
@@ -72,31 +69,11 @@ fn nan_selection_of_two() {
         (QNAN2, f(1.0), DN | AH, NEG_DEFAULT, NONE),
     ];
     for (a, b, mode, bits, flags) in rows {
-        assert_eq!(
-            add::<F32>(a, b, mode),
-            (bits, flags),
-            "{a:x} + {b:x} {mode:?}"
-        );
-        assert_eq!(
-            sub::<F32>(a, b, mode),
-            (bits, flags),
-            "{a:x} - {b:x} {mode:?}"
-        );
-        assert_eq!(
-            mul::<F32>(a, b, mode),
-            (bits, flags),
-            "{a:x} * {b:x} {mode:?}"
-        );
-        assert_eq!(
-            div::<F32>(a, b, mode),
-            (bits, flags),
-            "{a:x} / {b:x} {mode:?}"
-        );
-        assert_eq!(
-            mulx::<F32>(a, b, mode),
-            (bits, flags),
-            "{a:x} mulx {b:x} {mode:?}"
-        );
+        assert_eq!(add::<F32>(a, b, mode), (bits, flags), "{a:x} + {b:x} {mode:?}");
+        assert_eq!(sub::<F32>(a, b, mode), (bits, flags), "{a:x} - {b:x} {mode:?}");
+        assert_eq!(mul::<F32>(a, b, mode), (bits, flags), "{a:x} * {b:x} {mode:?}");
+        assert_eq!(div::<F32>(a, b, mode), (bits, flags), "{a:x} / {b:x} {mode:?}");
+        assert_eq!(mulx::<F32>(a, b, mode), (bits, flags), "{a:x} mulx {b:x} {mode:?}");
     }
 }
 
@@ -143,11 +120,7 @@ fn nan_selection_of_three() {
         (QNAN, INF, TINY, Mode::IEEE, QNAN, NONE),
     ];
     for (c, a, b, mode, bits, flags) in rows {
-        assert_eq!(
-            mul_add::<F32>(c, a, b, mode),
-            (bits, flags),
-            "{c:x} + {a:x} * {b:x} {mode:?}"
-        );
+        assert_eq!(mul_add::<F32>(c, a, b, mode), (bits, flags), "{c:x} + {a:x} * {b:x} {mode:?}");
     }
 }
 
@@ -179,11 +152,7 @@ fn flushing() {
         (TINY, f(1.0), Mode::FZ16, TINY, NONE),
     ];
     for (a, b, mode, bits, flags) in rows {
-        assert_eq!(
-            mul::<F32>(a, b, mode),
-            (bits, flags),
-            "{a:x} * {b:x} {mode:?}"
-        );
+        assert_eq!(mul::<F32>(a, b, mode), (bits, flags), "{a:x} * {b:x} {mode:?}");
     }
     // Half precision: FZ16 flushes silently at the input, with Underflow at the output.
     assert_eq!(mul::<F16>(1, 0x3c00, Mode::FZ16), (0, NONE));
@@ -208,14 +177,8 @@ fn input_denormal_under_ah_needs_the_operand_to_be_used() {
     assert_eq!(compare::<F32>(TINY, 0, FZ), (Relation::Equal, IDC));
     assert_eq!(compare::<F32>(TINY, 0, FIZ), (Relation::Equal, NONE));
     assert_eq!(convert::<F32, F64>(TINY, AH).1, IDC);
-    assert_eq!(
-        to_int::<F32>(TINY, true, IntSize::Int32, 0, AH, Rounding::TowardZero),
-        (0, IXC)
-    );
-    assert_eq!(
-        to_int::<F32>(TINY, true, IntSize::Int32, 0, FZ, Rounding::TowardZero),
-        (0, IDC)
-    );
+    assert_eq!(to_int::<F32>(TINY, true, IntSize::Int32, 0, AH, Rounding::TowardZero), (0, IXC));
+    assert_eq!(to_int::<F32>(TINY, true, IntSize::Int32, 0, FZ, Rounding::TowardZero), (0, IDC));
 }
 
 #[test]
@@ -224,10 +187,7 @@ fn tininess_before_and_after_rounding() {
     let (a, b) = (0x3f7f_ffff, MIN_NORMAL);
     assert_eq!(mul::<F32>(a, b, Mode::IEEE), (MIN_NORMAL, UFC | IXC));
     // With an unbounded exponent it is representable, so it is tiny after rounding as well.
-    assert_eq!(
-        mul::<F32>(a, b, Mode::TININESS_AFTER),
-        (MIN_NORMAL, UFC | IXC)
-    );
+    assert_eq!(mul::<F32>(a, b, Mode::TININESS_AFTER), (MIN_NORMAL, UFC | IXC));
     assert_eq!(mul::<F32>(a, b, AH), (MIN_NORMAL, UFC | IXC));
     assert_eq!(mul::<F32>(a, b, FZ), (0, UFC));
     // (1 + 2^-23)(1 - 2^-24) 2^-126 rounds to 2^-126 even with an unbounded exponent.
@@ -268,10 +228,7 @@ fn exact_zero_sums() {
     assert_eq!(add::<F32>(0, neg_zero, minus), (neg_zero, NONE));
     assert_eq!(add::<F32>(neg_zero, neg_zero, Mode::IEEE), (neg_zero, NONE));
     assert_eq!(mul_add::<F32>(0, neg_zero, f(1.0), minus), (neg_zero, NONE));
-    assert_eq!(
-        mul_add::<F32>(f(-6.0), f(2.0), f(3.0), Mode::IEEE),
-        (0, NONE)
-    );
+    assert_eq!(mul_add::<F32>(f(-6.0), f(2.0), f(3.0), Mode::IEEE), (0, NONE));
 }
 
 #[test]
@@ -292,22 +249,13 @@ fn minimum_and_maximum() {
     assert_eq!(maxnum::<F32>(f(1.0), QNAN, Mode::IEEE), (f(1.0), NONE));
     assert_eq!(maxnum::<F32>(QNAN, f(-1.0), Mode::IEEE), (f(-1.0), NONE));
     assert_eq!(minnum::<F32>(QNAN, QNAN2, Mode::IEEE), (QNAN, NONE));
-    assert_eq!(
-        minnum::<F32>(f(1.0), SNAN, Mode::IEEE),
-        (SNAN | 0x40_0000, IOC)
-    );
-    assert_eq!(
-        minnum::<F32>(QNAN, SNAN, Mode::IEEE),
-        (SNAN | 0x40_0000, IOC)
-    );
+    assert_eq!(minnum::<F32>(f(1.0), SNAN, Mode::IEEE), (SNAN | 0x40_0000, IOC));
+    assert_eq!(minnum::<F32>(QNAN, SNAN, Mode::IEEE), (SNAN | 0x40_0000, IOC));
     // The profile with one canonical NaN.
     assert_eq!(minnum::<F32>(f(1.0), SNAN, Mode::CANONICAL), (f(1.0), IOC));
     assert_eq!(minnum::<F32>(SNAN, QNAN, Mode::CANONICAL), (DEFAULT, IOC));
     assert_eq!(maxnum::<F32>(QNAN2, QNAN, Mode::CANONICAL), (DEFAULT, NONE));
-    assert_eq!(
-        minnum::<F32>(zero, neg_zero, Mode::CANONICAL),
-        (neg_zero, NONE)
-    );
+    assert_eq!(minnum::<F32>(zero, neg_zero, Mode::CANONICAL), (neg_zero, NONE));
 }
 
 #[test]
@@ -325,28 +273,16 @@ fn sign_operations() {
 #[test]
 fn conversions() {
     // NaN payloads are aligned at the top; the sign is kept.
-    assert_eq!(
-        convert::<F64, F32>(0xfff8_0000_2000_0001, Mode::IEEE),
-        (0xffc0_0001, NONE)
-    );
-    assert_eq!(
-        convert::<F32, F64>(SNAN, Mode::IEEE),
-        (0x7ff8_0000_6000_0000, IOC)
-    );
+    assert_eq!(convert::<F64, F32>(0xfff8_0000_2000_0001, Mode::IEEE), (0xffc0_0001, NONE));
+    assert_eq!(convert::<F32, F64>(SNAN, Mode::IEEE), (0x7ff8_0000_6000_0000, IOC));
     assert_eq!(convert::<F32, F16>(0x7fa0_0000, Mode::IEEE), (0x7f00, IOC));
-    assert_eq!(
-        convert::<F32, F64>(QNAN2, DN | AH),
-        (0xfff8_0000_0000_0000, NONE)
-    );
+    assert_eq!(convert::<F32, F64>(QNAN2, DN | AH), (0xfff8_0000_0000_0000, NONE));
     // Half precision is not flushed in conversions, whatever FZ16 says; single is, by FZ.
     assert_eq!(convert::<F16, F32>(1, Mode::FZ16), (0x3380_0000, NONE));
     assert_eq!(convert::<F32, F16>(0x3380_0000, Mode::FZ16 | FZ), (1, NONE));
     assert_eq!(convert::<F32, F64>(TINY, FZ), (0, IDC));
     assert_eq!(convert::<F64, F32>(0x3800_0000_0000_0000, FZ), (0, UFC));
-    assert_eq!(
-        convert::<F64, F32>(0x3800_0000_0000_0000, FZ | AH),
-        (0, UFC | IXC)
-    );
+    assert_eq!(convert::<F64, F32>(0x3800_0000_0000_0000, FZ | AH), (0, UFC | IXC));
     // FCVTXN: to odd, and never to infinity.
     let odd = |op: u64| convert_with::<F64, F32>(op, Mode::IEEE, Rounding::ToOdd);
     assert_eq!(odd(0x3ff0_0000_0000_0001), (0x3f80_0001, IXC));
@@ -357,22 +293,13 @@ fn conversions() {
     // The alternative half precision: no infinities, no NaNs.
     let alternative = Mode::AHP;
     assert_eq!(convert::<F32, F16>(f(65536.0), alternative), (0x7c00, NONE));
-    assert_eq!(
-        convert::<F32, F16>(f(131008.0), alternative),
-        (0x7fff, NONE)
-    );
+    assert_eq!(convert::<F32, F16>(f(131008.0), alternative), (0x7fff, NONE));
     assert_eq!(convert::<F32, F16>(f(131072.0), alternative), (0x7fff, IOC));
     assert_eq!(convert::<F32, F16>(f(131040.0), alternative), (0x7fff, IOC));
-    assert_eq!(
-        convert::<F32, F16>(INF | 1 << 31, alternative),
-        (0xffff, IOC)
-    );
+    assert_eq!(convert::<F32, F16>(INF | 1 << 31, alternative), (0xffff, IOC));
     assert_eq!(convert::<F32, F16>(QNAN2, alternative), (0x8000, IOC));
     assert_eq!(convert::<F16, F32>(0x7c00, alternative), (f(65536.0), NONE));
-    assert_eq!(
-        convert::<F16, F64>(0xffff, alternative).0,
-        (-131008.0f64).to_bits()
-    );
+    assert_eq!(convert::<F16, F64>(0xffff, alternative).0, (-131008.0f64).to_bits());
     // AHP is for conversions: arithmetic stays IEEE.
     assert_eq!(add::<F16>(0x7c00, 0x3c00, alternative), (0x7c00, NONE));
 }
@@ -406,27 +333,11 @@ fn saturating_conversions() {
         (1e-300, true, Int64, 64, 0, IXC),
     ];
     for &(value, is_signed, size, fbits, bits, flags) in rows {
-        let ours = to_int::<F64>(
-            value.to_bits(),
-            is_signed,
-            size,
-            fbits,
-            Mode::IEEE,
-            Rounding::TowardZero,
-        );
+        let ours = to_int::<F64>(value.to_bits(), is_signed, size, fbits, Mode::IEEE, Rounding::TowardZero);
         assert_eq!(ours, (bits, flags), "{value} {is_signed} {size:?} {fbits}");
     }
     let nan = f64::NAN.to_bits();
-    let canonical = |is_signed, size| {
-        to_int::<F64>(
-            nan,
-            is_signed,
-            size,
-            0,
-            Mode::CANONICAL,
-            Rounding::TowardZero,
-        )
-    };
+    let canonical = |is_signed, size| to_int::<F64>(nan, is_signed, size, 0, Mode::CANONICAL, Rounding::TowardZero);
     assert_eq!(canonical(true, Int32), (0x7fff_ffff, IOC));
     assert_eq!(canonical(false, Int64), (u64::MAX, IOC));
 }
@@ -442,19 +353,10 @@ fn rounding_to_a_bounded_integer() {
     assert_eq!(z(f(-2147483648.0), Int32), (f(-2147483648.0), NONE));
     assert_eq!(z(QNAN, Int64), (f(-9223372036854775808.0), IOC));
     assert_eq!(z(INF, Int32), (f(-2147483648.0), IOC));
-    assert_eq!(
-        z(f(-9223372036854775808.0), Int64),
-        (f(-9223372036854775808.0), NONE)
-    );
+    assert_eq!(z(f(-9223372036854775808.0), Int64), (f(-9223372036854775808.0), NONE));
     let d = |op: f64, r| round_int_n::<F64>(op.to_bits(), Mode::IEEE, r, Int32);
-    assert_eq!(
-        d(2147483647.5, Rounding::TowardZero),
-        (2147483647.0f64.to_bits(), IXC)
-    );
-    assert_eq!(
-        d(2147483647.5, Rounding::TiesEven),
-        ((-2147483648.0f64).to_bits(), IOC)
-    );
+    assert_eq!(d(2147483647.5, Rounding::TowardZero), (2147483647.0f64.to_bits(), IXC));
+    assert_eq!(d(2147483647.5, Rounding::TiesEven), ((-2147483648.0f64).to_bits(), IOC));
 }
 
 #[test]
@@ -482,11 +384,7 @@ fn javascript_conversion() {
         (f64::MIN_POSITIVE / 2.0, 0, false, IXC),
     ];
     for &(value, bits, z, flags) in rows {
-        assert_eq!(
-            to_fixed_js(value.to_bits(), Mode::IEEE),
-            (bits, z, flags),
-            "{value}"
-        );
+        assert_eq!(to_fixed_js(value.to_bits(), Mode::IEEE), (bits, z, flags), "{value}");
     }
     assert_eq!(to_fixed_js(1, FZ), (0, false, IDC));
     // ECMAScript's ToInt32, in integers.
@@ -494,11 +392,7 @@ fn javascript_conversion() {
     for _ in 0..200_000 {
         let bits = random.operand::<F64>();
         let value = f64::from_bits(bits);
-        let expected = if value.abs() < 2f64.powi(120) {
-            value as i128 as u32
-        } else {
-            0
-        };
+        let expected = if value.abs() < 2f64.powi(120) { value as i128 as u32 } else { 0 };
         let (result, z, _) = to_fixed_js(bits, Mode::IEEE);
         assert_eq!(result, expected, "{value:e}");
         assert_eq!(z, (result as i32 as f64).to_bits() == bits, "{value:e}");
@@ -515,10 +409,7 @@ fn scaling_and_exponents() {
     assert_eq!(logb::<F32>(f(0.75), Mode::IEEE), (-1, NONE));
     assert_eq!(logb::<F32>(TINY, Mode::IEEE), (-149, NONE));
     assert_eq!(logb::<F32>(TINY, FZ), (i32::MIN as i64, IOC | IDC));
-    assert_eq!(
-        logb::<F32>(INF | 1 << 31, Mode::IEEE),
-        (i32::MAX as i64, NONE)
-    );
+    assert_eq!(logb::<F32>(INF | 1 << 31, Mode::IEEE), (i32::MAX as i64, NONE));
     assert_eq!(logb::<F16>(0x7e00, Mode::IEEE), (i16::MIN as i64, IOC));
     assert_eq!(logb::<F64>(0, Mode::IEEE), (i64::MIN, IOC));
 }
@@ -529,10 +420,7 @@ fn widening_multiply_add() {
     for i in 0..500_000u32 {
         let rounding = Rounding::ALL[i as usize % 6];
         let mode = Mode::IEEE.with_rounding(rounding);
-        let (a, b) = (
-            random.operand::<F16>() as u16,
-            random.operand::<F16>() as u16,
-        );
+        let (a, b) = (random.operand::<F16>() as u16, random.operand::<F16>() as u16);
         let wide = |x| convert::<F16, F32>(x, Mode::IEEE).0;
         let product = mul::<F32>(wide(a), wide(b), Mode::IEEE).0;
         let c = random.near::<F32>(product as u64) as u32;
@@ -546,10 +434,7 @@ fn widening_multiply_add() {
             assert!(is_nan::<F32>(bits));
         }
     }
-    assert_eq!(
-        mul_add_h(f(1.0), 0x7d01, 0x7e02, Mode::IEEE),
-        (0x7fe0_2000, IOC)
-    );
+    assert_eq!(mul_add_h(f(1.0), 0x7d01, 0x7e02, Mode::IEEE), (0x7fe0_2000, IOC));
     assert_eq!(mul_add_h(QNAN, 0x7e02, 0x3c00, AH), (0x7fc0_4000, NONE));
     assert_eq!(mul_add_h(QNAN, 0x7c00, 0, Mode::IEEE), (DEFAULT, IOC));
     // FZ16 flushes the halves silently, FZ the addend with InputDenormal.
@@ -583,18 +468,12 @@ fn bfloat16_conversion() {
     }
     assert_eq!(bf_convert(TINY, FZ), (0, IDC));
     assert_eq!(bf_convert(QNAN, DN | AH), (0xffc0, NONE));
-    assert_eq!(
-        bf_convert(0x3f80_ffff, Mode::IEEE.with_rounding(Rounding::TowardZero)),
-        (0x3f80, IXC)
-    );
+    assert_eq!(bf_convert(0x3f80_ffff, Mode::IEEE.with_rounding(Rounding::TowardZero)), (0x3f80, IXC));
 }
 
 #[test]
 fn bfloat16_multiply_add() {
-    assert_eq!(
-        bf_mul_add(f(1.0), 0x4000, 0x4040, Mode::IEEE),
-        (f(7.0), NONE)
-    );
+    assert_eq!(bf_mul_add(f(1.0), 0x4000, 0x4040, Mode::IEEE), (f(7.0), NONE));
     assert_eq!(bf_mul_add(f(1.0), 0x4000, 0x4040, AH), (f(7.0), NONE));
     assert_eq!(bf_mul_add(TINY, 0, 0, AH), (0, NONE));
     assert_eq!(bf_mul_add(SNAN, 0, 0, AH), (SNAN | 0x40_0000, NONE));
@@ -604,11 +483,7 @@ fn bfloat16_multiply_add() {
 /// One bfloat16 or single-precision sum the long way: to odd in double, then to odd in single.
 fn odd_sum(a: u32, b: u32) -> u32 {
     let flush = |x: u32| {
-        if x & 0x7f80_0000 == 0 {
-            x & 0x8000_0000
-        } else {
-            x
-        }
+        if x & 0x7f80_0000 == 0 { x & 0x8000_0000 } else { x }
     };
     let odd = Mode::IEEE.with_rounding(Rounding::ToOdd);
     let wide = |x| convert::<F32, F64>(flush(x), Mode::IEEE).0;
@@ -644,11 +519,7 @@ fn bfloat16_dot_products() {
         let c = random.near::<F32>(product(0) as u64) as u32;
         let expected = odd_sum(c, odd_sum(product(0), product(1)));
         for mode in [Mode::IEEE, FZ.with_rounding(Rounding::TowardPlus), DN] {
-            assert_eq!(
-                bf_dot_add(c, a, b, mode),
-                expected,
-                "{c:x} + {a:x?} . {b:x?}"
-            );
+            assert_eq!(bf_dot_add(c, a, b, mode), expected, "{c:x} + {a:x?} . {b:x?}");
         }
     }
     // EBF: one rounding of both products together. 2^8 * 2^8 + 2^-8 * 2^-8 needs 33 bits, so it
@@ -657,20 +528,11 @@ fn bfloat16_dot_products() {
     let minus = f(-65536.0);
     assert_eq!(bf_dot_add(minus, [big, small], [big, small], Mode::EBF), 0);
     // To odd, the first sum keeps a trace, here one unit at 2^-7.
-    assert_eq!(
-        bf_dot_add(minus, [big, small], [big, small], Mode::IEEE),
-        f(0.0078125)
-    );
+    assert_eq!(bf_dot_add(minus, [big, small], [big, small], Mode::IEEE), f(0.0078125));
     let up = Mode::EBF.with_rounding(Rounding::TowardPlus);
-    assert_eq!(
-        bf_dot_add(minus, [big, small], [big, small], up),
-        f(0.0078125)
-    );
+    assert_eq!(bf_dot_add(minus, [big, small], [big, small], up), f(0.0078125));
     assert_eq!(bf_dot_add(SNAN2, [0, 0], [0, 0], Mode::EBF), DEFAULT);
-    assert_eq!(
-        bf_dot_add(0, [0x7f80, 0], [0, 0], Mode::EBF | AH),
-        NEG_DEFAULT
-    );
+    assert_eq!(bf_dot_add(0, [0x7f80, 0], [0, 0], Mode::EBF | AH), NEG_DEFAULT);
     assert_eq!(bf_dot_add(0, [0x7f80, 0], [0, 0], AH), NEG_DEFAULT);
 }
 
@@ -687,29 +549,15 @@ fn half_dot_products() {
         let units = |x: u16| {
             let exp = (x >> 10 & 31) as i128;
             let frac = (x & 0x3ff) as i128;
-            let magnitude = if exp == 0 {
-                frac
-            } else {
-                (1024 + frac) << (exp - 1)
-            };
+            let magnitude = if exp == 0 { frac } else { (1024 + frac) << (exp - 1) };
             if x >> 15 == 1 { -magnitude } else { magnitude }
         };
         let exact = units(a[0]) * units(b[0]) + units(a[1]) * units(b[1]);
         let dot = exact as f32 * 2f32.powi(-48);
         let c = (random.operand::<F32>() & 0xbfff_ffff) as u32;
         let (bits, _) = half_dot_add(c, a, b, Mode::IEEE);
-        assert_eq!(
-            f32::from_bits(bits),
-            f32::from_bits(c) + dot,
-            "{c:x} + {a:x?} . {b:x?}"
-        );
+        assert_eq!(f32::from_bits(bits), f32::from_bits(c) + dot, "{c:x} + {a:x?} . {b:x?}");
     }
-    assert_eq!(
-        half_dot_add(0, [0x7e01, 0x7d02], [0, 0], Mode::IEEE),
-        (0x7fe0_4000, IOC)
-    );
-    assert_eq!(
-        half_dot_add(0, [0x7c00, 0xfc00], [0x3c00, 0x3c00], Mode::IEEE),
-        (DEFAULT, IOC)
-    );
+    assert_eq!(half_dot_add(0, [0x7e01, 0x7d02], [0, 0], Mode::IEEE), (0x7fe0_4000, IOC));
+    assert_eq!(half_dot_add(0, [0x7c00, 0xfc00], [0x3c00, 0x3c00], Mode::IEEE), (DEFAULT, IOC));
 }

@@ -60,7 +60,8 @@ pub struct MockHost(Mutex<Records>);
 impl MockHost {
     /// A host with so many CPUs.
     pub fn new(cpus: u32) -> (&'static MockHost, Host) {
-        let mock: &'static MockHost = Box::leak(Box::new(MockHost(Mutex::new(Records { cpus, random: 1, wall_s: 1_700_000_000, ..Records::default() }))));
+        let mock: &'static MockHost =
+            Box::leak(Box::new(MockHost(Mutex::new(Records { cpus, random: 1, wall_s: 1_700_000_000, ..Records::default() }))));
         // SAFETY: table and context live as long as the process.
         let host = unsafe { Host::new(&SERVICES, core::ptr::from_ref(mock).cast_mut().cast()) };
         (mock, host)
@@ -118,7 +119,14 @@ impl MockHost {
             r.wall_s += ns / 1_000_000_000;
             let now = r.clock_ns;
             let keys: Vec<_> = r.timers.iter().filter(|(_, at)| **at <= now).map(|(k, _)| *k).collect();
-            keys.into_iter().map(|k| (k, { r.timers.remove(&k); r.windows[k.0 as usize - 1].device })).collect()
+            keys.into_iter()
+                .map(|k| {
+                    (k, {
+                        r.timers.remove(&k);
+                        r.windows[k.0 as usize - 1].device
+                    })
+                })
+                .collect()
         };
         due.iter().for_each(|((_, id), device)| device.timer(*id));
     }

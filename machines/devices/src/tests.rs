@@ -91,7 +91,8 @@ fn gic(_: Host) -> Case {
     let devices: Vec<Arc<dyn Device>> = vec![Arc::new(gic.distributor()), Arc::new(gic.redistributors())];
     let poke = move |r: &mut Rng| {
         use gicv3::spec::icc;
-        const REGISTERS: &[u32] = &[icc::PMR, icc::IAR0, icc::IAR1, icc::EOIR1, icc::BPR0, icc::BPR1, icc::CTLR, icc::IGRPEN0, icc::IGRPEN1, icc::SGI1R, icc::AP1R0];
+        const REGISTERS: &[u32] =
+            &[icc::PMR, icc::IAR0, icc::IAR1, icc::EOIR1, icc::BPR0, icc::BPR1, icc::CTLR, icc::IGRPEN0, icc::IGRPEN1, icc::SGI1R, icc::AP1R0];
         let cpu = r.below(4) as usize;
         match r.below(4) {
             0 => gic.set_spi(r.below(300) as usize, r.one_in(2)),
@@ -105,21 +106,20 @@ fn gic(_: Host) -> Case {
     Case { size: 0x8000, devices, poke: Box::new(poke) }
 }
 
-const CASES: &[(&str, Make)] =
-    &[
-        ("pl011", uart),
-        ("pl031", rtc),
-        ("pl061", gpio),
-        ("cfi flash", flash),
-        ("fw_cfg", fw_cfg),
-        ("virtio-mmio", slot),
-        ("gicv3", gic),
-        ("aclint", clint),
-        ("plic", platform_interrupts),
-        ("ns16550a", byte_uart),
-        ("goldfish rtc", goldfish),
-        ("sifive test", finisher),
-    ];
+const CASES: &[(&str, Make)] = &[
+    ("pl011", uart),
+    ("pl031", rtc),
+    ("pl061", gpio),
+    ("cfi flash", flash),
+    ("fw_cfg", fw_cfg),
+    ("virtio-mmio", slot),
+    ("gicv3", gic),
+    ("aclint", clint),
+    ("plic", platform_interrupts),
+    ("ns16550a", byte_uart),
+    ("goldfish rtc", goldfish),
+    ("sifive test", finisher),
+];
 
 /// Offsets that a comparison reads: all aligned words of the window, or a sample of a large one.
 fn registers(device: &dyn Device, size: u64) -> Vec<Option<u64>> {

@@ -57,6 +57,7 @@ pub const MAILBOX_SOURCE: usize = 1;
 /// The second UART's.
 pub const UART_SOURCE: usize = 10;
 /// Private interrupts of the Arm CPUs' output lines, as the Base System Architecture has them.
-pub const PPIS: &[(&str, usize)] = &[("timer-phys", 30), ("timer-virt", 27), ("timer-hyp", 26), ("timer-sec", 29), ("timer-hyp-virt", 28), ("pmu", 23)];
+pub const PPIS: &[(&str, usize)] =
+    &[("timer-phys", 30), ("timer-virt", 27), ("timer-hyp", 26), ("timer-sec", 29), ("timer-hyp-virt", 28), ("pmu", 23)];
 /// Frequency of the harts' time.
 pub const TIMEBASE_HZ: u64 = 10_000_000;

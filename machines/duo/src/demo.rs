@@ -43,24 +43,24 @@ pub fn aarch64() -> Result<Vec<u8>, String> {
 pub fn riscv64() -> Result<Vec<u8>, String> {
     let side = MAILBOX.base + WINDOW;
     let mut code = vec![
-        0x0005_0663,                                       // beqz a0, 12: the others wait
-        i_type(0x105, 0, 0, 0, 0x73),                      // wfi
-        0xffdf_f06f,                                       // j -4
+        0x0005_0663,                  // beqz a0, 12: the others wait
+        i_type(0x105, 0, 0, 0, 0x73), // wfi
+        0xffdf_f06f,                  // j -4
         lui(T1, side),
-        i_type(STATUS as i32, T1, 2, T2, 0x03),            // lw t2, STATUS(t1)
-        i_type(0xff, T2, 7, T2, 0x13),                     // andi t2, t2, 0xff
-        0xfe03_8ce3,                                       // beqz t2, -8: nothing has come
-        0x0000_0297,                                       // auipc t0, 0
-        i_type(0, T0, 0, T0, 0x13),                        // addi t0, t0, text (below)
+        i_type(STATUS as i32, T1, 2, T2, 0x03), // lw t2, STATUS(t1)
+        i_type(0xff, T2, 7, T2, 0x13),          // andi t2, t2, 0xff
+        0xfe03_8ce3,                            // beqz t2, -8: nothing has come
+        0x0000_0297,                            // auipc t0, 0
+        i_type(0, T0, 0, T0, 0x13),             // addi t0, t0, text (below)
         lui(A0, PL011.base),
-        i_type(0, T0, 4, T2, 0x03),                        // lbu t2, (t0)
-        0x0003_8863,                                       // beqz t2, 16: the end
-        T2 << 20 | A0 << 15 | 0x23,                        // sb t2, (a0)
-        i_type(1, T0, 0, T0, 0x13),                        // addi t0, t0, 1
-        0xff1f_f06f,                                       // j -16: the next character
-        T1 << 20 | T1 << 15 | 3 << 12 | 0x23,              // sd t1, DATA(t1)
-        i_type(0x105, 0, 0, 0, 0x73),                      // wfi
-        0xffdf_f06f,                                       // j -4
+        i_type(0, T0, 4, T2, 0x03),           // lbu t2, (t0)
+        0x0003_8863,                          // beqz t2, 16: the end
+        T2 << 20 | A0 << 15 | 0x23,           // sb t2, (a0)
+        i_type(1, T0, 0, T0, 0x13),           // addi t0, t0, 1
+        0xff1f_f06f,                          // j -16: the next character
+        T1 << 20 | T1 << 15 | 3 << 12 | 0x23, // sd t1, DATA(t1)
+        i_type(0x105, 0, 0, 0, 0x73),         // wfi
+        0xffdf_f06f,                          // j -4
     ];
     let behind = (code.len() - 7) as i32 * 4;
     code[8] = i_type(behind, T0, 0, T0, 0x13);

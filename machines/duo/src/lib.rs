@@ -32,8 +32,18 @@ const RISCV64: &str = "riscv64";
 
 /// The options.
 pub const OPTIONS: &[OptionInfo] = &[
-    OptionInfo { name: AARCH64, values: "FILE", default: "", description: "what the Arm CPU runs: an ELF file, or bytes for the start of RAM (0x80000000)" },
-    OptionInfo { name: RISCV64, values: "FILE", default: "", description: "what the harts run: an ELF file, or bytes for 1 MiB into RAM (0x80100000)" },
+    OptionInfo {
+        name: AARCH64,
+        values: "FILE",
+        default: "",
+        description: "what the Arm CPU runs: an ELF file, or bytes for the start of RAM (0x80000000)",
+    },
+    OptionInfo {
+        name: RISCV64,
+        values: "FILE",
+        default: "",
+        description: "what the harts run: an ELF file, or bytes for 1 MiB into RAM (0x80100000)",
+    },
 ];
 
 register_machine!(MachineRegistration {
@@ -90,7 +100,9 @@ pub struct Duo {
 }
 
 fn line(cluster: &Cluster<'_>, name: &str) -> Result<u32, String> {
-    cluster.input(name).ok_or_else(|| format!("the CPUs of the target '{}' have no input line '{name}', which machine duo needs", cluster.target.get()))
+    cluster
+        .input(name)
+        .ok_or_else(|| format!("the CPUs of the target '{}' have no input line '{name}', which machine duo needs", cluster.target.get()))
 }
 
 impl Duo {
@@ -156,7 +168,12 @@ impl Board for Duo {
             return Err(format!("machine duo cannot start from '{}'; its programs are named with -M duo,aarch64=FILE,riscv64=FILE", image.key.get()));
         }
         if !RAM.contains(&config.ram_bytes) || !config.ram_bytes.is_multiple_of(4096) {
-            return Err(format!("machine duo has {} MiB to {} MiB of RAM in whole pages, not {} bytes; give -m a size in that range", RAM.start() >> 20, RAM.end() >> 20, config.ram_bytes));
+            return Err(format!(
+                "machine duo has {} MiB to {} MiB of RAM in whole pages, not {} bytes; give -m a size in that range",
+                RAM.start() >> 20,
+                RAM.end() >> 20,
+                config.ram_bytes
+            ));
         }
         let (arms, harts) = (Numbers::of(arm), Numbers::of(riscv));
         if arms.cpus > MAX_CPUS || harts.cpus > MAX_CPUS {

@@ -77,7 +77,10 @@ fn mistakes_are_sentences() {
     assert!(error(1, 4 << 20, &[], &[("kernel", "k")]).contains("-M duo,aarch64=FILE,riscv64=FILE"));
     assert!(error(1, 1 << 20, &[], &[]).contains("2 MiB to 65536 MiB"));
     assert!(error(5, 4 << 20, &[], &[]).contains("at most 4 CPUs"));
-    assert!(error(1, 4 << 20, &[("riscv64", "/nonexistent")], &[]).contains("cannot read '/nonexistent': there is no such file; check the path after riscv64= of -M duo"));
+    assert!(
+        error(1, 4 << 20, &[("riscv64", "/nonexistent")], &[])
+            .contains("cannot read '/nonexistent': there is no such file; check the path after riscv64= of -M duo")
+    );
     let (_, host) = MockHost::new(1);
     assert!(Duo::create(&config(1, 4 << 20, &[], &[], &[]), host).err().unwrap().contains("at the same time"));
 }

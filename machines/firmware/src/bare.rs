@@ -20,7 +20,11 @@ pub fn place(format: &Format, ram: Ram, at: u64, path: &str, data: Vec<u8>) -> R
             return Ok(());
         }
         let last = address.saturating_add(memory.saturating_sub(1));
-        Err(format!("'{path}' takes {address:#x} to {last:#x}, which is outside RAM ({} at {:#x}); link it to run there, or give more", megabytes(ram.size), ram.base))
+        Err(format!(
+            "'{path}' takes {address:#x} to {last:#x}, which is outside RAM ({} at {:#x}); link it to run there, or give more",
+            megabytes(ram.size),
+            ram.base
+        ))
     };
     if data.is_empty() {
         return Err(format!("'{path}' is empty; copy or download it again"));
@@ -55,7 +59,8 @@ mod tests {
         let file = emu_a64_asm::elf::executable(0x8000_0004, &[segment(0x8000_0000)]);
         assert_eq!(place(&AARCH64, RAM, 0, "a", file.clone()).unwrap(), Bare { writes: vec![(0x8000_0000, vec![7, 0, 0])], entry: 0x8000_0004 });
         assert!(place(&RISCV64, RAM, 0, "a", file).unwrap_err().contains("AArch64"));
-        for (data, want) in [(vec![], "is empty"), (vec![0; 5 << 20], "outside RAM"), (emu_a64_asm::elf::executable(0, &[segment(0)]), "outside RAM")] {
+        for (data, want) in [(vec![], "is empty"), (vec![0; 5 << 20], "outside RAM"), (emu_a64_asm::elf::executable(0, &[segment(0)]), "outside RAM")]
+        {
             assert!(place(&AARCH64, RAM, RAM.base, "a", data).unwrap_err().contains(want), "{want}");
         }
     }

@@ -181,7 +181,10 @@ pub fn plan(ram: Ram, kernel: Kernel, initrd: Option<(&str, Vec<u8>)>) -> Result
             let (start, end) = (ram.base + offset, ram.base + offset + image.memory);
             if end + BLOCK > ram.end() {
                 let needed = megabytes(up(end, BLOCK) + BLOCK - ram.base);
-                return Err(format!("kernel '{path}' does not fit into RAM ({have}): it takes {} MiB; give at least {needed}", image.memory.div_ceil(MIB)));
+                return Err(format!(
+                    "kernel '{path}' does not fit into RAM ({have}): it takes {} MiB; give at least {needed}",
+                    image.memory.div_ceil(MIB)
+                ));
             }
             (vec![(start, image.data)], start, start, end)
         }
@@ -194,7 +197,10 @@ pub fn plan(ram: Ram, kernel: Kernel, initrd: Option<(&str, Vec<u8>)>) -> Result
                     } else {
                         format!("link it to run from {:#x} or above", ram.base)
                     };
-                    return Err(format!("kernel '{path}' has a segment at {:#x} to {last:#x} that is outside RAM ({have} at {:#x}); {fix}", s.address, ram.base));
+                    return Err(format!(
+                        "kernel '{path}' has a segment at {:#x} to {last:#x} that is outside RAM ({have} at {:#x}); {fix}",
+                        s.address, ram.base
+                    ));
                 }
             }
             let low = program.segments.iter().map(|s| s.address).min().unwrap_or(ram.base);

@@ -201,7 +201,10 @@ impl Fdt {
         let mut fdt = Fdt { boot_cpu: field(7)?, ..Fdt::default() };
         let mut at = reserved;
         loop {
-            let entry = (u64::from(word(dtb, at)?) << 32 | u64::from(word(dtb, at + 4)?), u64::from(word(dtb, at + 8)?) << 32 | u64::from(word(dtb, at + 12)?));
+            let entry = (
+                u64::from(word(dtb, at)?) << 32 | u64::from(word(dtb, at + 4)?),
+                u64::from(word(dtb, at + 8)?) << 32 | u64::from(word(dtb, at + 12)?),
+            );
             if entry == (0, 0) {
                 break;
             }

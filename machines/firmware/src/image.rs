@@ -63,7 +63,10 @@ fn zboot(data: &[u8]) -> Option<Result<Vec<u8>, String>> {
         "gzip" => gunzip(payload),
         // The kernel's build also writes the level ("zstd22").
         k if k.starts_with("zstd") => unzstd(payload),
-        k => Err(format!("is an EFI zboot image compressed with {}, which is not supported; use one compressed with gzip or zstd, or a plain Image", k.escape_debug())),
+        k => Err(format!(
+            "is an EFI zboot image compressed with {}, which is not supported; use one compressed with gzip or zstd, or a plain Image",
+            k.escape_debug()
+        )),
     })
 }
 

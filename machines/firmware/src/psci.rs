@@ -148,8 +148,7 @@ impl Psci {
 fn exists(id: u32) -> bool {
     use function::*;
     let both = [CPU_SUSPEND, CPU_ON, AFFINITY_INFO, SYSTEM_RESET2];
-    let narrow =
-        [SMCCC_VERSION, SMCCC_ARCH_FEATURES, PSCI_VERSION, CPU_OFF, MIGRATE_INFO_TYPE, SYSTEM_OFF, SYSTEM_RESET, PSCI_FEATURES];
+    let narrow = [SMCCC_VERSION, SMCCC_ARCH_FEATURES, PSCI_VERSION, CPU_OFF, MIGRATE_INFO_TYPE, SYSTEM_OFF, SYSTEM_RESET, PSCI_FEATURES];
     both.contains(&(id & !SMC64)) || narrow.contains(&id)
 }
 

@@ -133,7 +133,10 @@ pub fn plan(ram: Ram, firmware: Option<Program>, kernel: Option<Program>, initrd
             let start = preferred.min(dtb.saturating_sub(size) & !(PAGE - 1));
             if start < end || size > ram.size {
                 let needed = megabytes(up(up(end, PAGE) + size, BLOCK) + BLOCK - ram.base);
-                return Err(format!("initrd '{path}' ({} MiB) does not fit into RAM ({have}) beside the kernel; give at least {needed}", size.div_ceil(MIB)));
+                return Err(format!(
+                    "initrd '{path}' ({} MiB) does not fit into RAM ({have}) beside the kernel; give at least {needed}",
+                    size.div_ceil(MIB)
+                ));
             }
             writes.push((start, data));
             Some((start, start + size))

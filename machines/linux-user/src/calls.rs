@@ -64,7 +64,8 @@ pub fn find(name: &str) -> &'static Row {
 
 /// The table as a page of the documentation.
 pub fn coverage() -> String {
-    let mut out = "# System calls\n\nMade from the rows in `src/calls.rs`; `EMU_BLESS=1 cargo test -p emu-machine-linux-user` writes it anew.\n\n".to_owned();
+    let mut out =
+        "# System calls\n\nMade from the rows in `src/calls.rs`; `EMU_BLESS=1 cargo test -p emu-machine-linux-user` writes it anew.\n\n".to_owned();
     let count = |l: Level| ROWS.iter().filter(|r| r.level == l).count();
     out += &format!("{} full, {} partial, {} refused.\n\n| call | support | note |\n|---|---|---|\n", count(Full), count(Partial), count(Refused));
     for r in ROWS {

@@ -265,7 +265,8 @@ pub fn load(k: &Kernel, path: &Path, argv: &[OsString], env: &[OsString]) -> Res
     let stack_bytes = round_up(limit.rlim_cur.clamp(1 << 20, 1 << 30));
     let stack_top = (top - PAGE) - (random() & 0xfff) * PAGE;
     let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED) as u64;
-    let no_room = |r: i64| Refused(CANNOT_EXECUTE, format!("{}: no memory for its stack: {}", path.display(), std::io::Error::from_raw_os_error(-r as i32)));
+    let no_room =
+        |r: i64| Refused(CANNOT_EXECUTE, format!("{}: no memory for its stack: {}", path.display(), std::io::Error::from_raw_os_error(-r as i32)));
     let r = k.space.mmap(stack_top - stack_bytes, stack_bytes, 3, flags, u64::MAX, 0, Some("[stack]"));
     if r < 0 {
         return Err(no_room(r));

@@ -304,7 +304,8 @@ fn do_exec(c: &mut Call<'_>, path: &CString, argv: u64, env: u64, handed: Option
             if alone {
                 libc::fcntl(fd, libc::F_SETFD, 0);
             }
-            let r = host::plain(libc::SYS_execveat, [fd as u64, empty, words_at.as_ptr() as u64, env_at.as_ptr() as u64, libc::AT_EMPTY_PATH as u64, 0]);
+            let r =
+                host::plain(libc::SYS_execveat, [fd as u64, empty, words_at.as_ptr() as u64, env_at.as_ptr() as u64, libc::AT_EMPTY_PATH as u64, 0]);
             if alone {
                 libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
             }

@@ -456,25 +456,25 @@ const REQUESTS: &[(u64, u64)] = &[
     (0x5422, 0), // TIOCNOTTY
     (0x5423, 4), // TIOCSETD, TIOCGETD
     (0x5424, 4),
-    (0x5425, 0), // TCSBRKP
-    (0x5429, 4), // TIOCGSID
+    (0x5425, 0),      // TCSBRKP
+    (0x5429, 4),      // TIOCGSID
     (0x8004_5430, 4), // TIOCGPTN
     (0x4004_5431, 4), // TIOCSPTLCK
     (0x8004_5438, 4), // TIOCGPKT
     (0x8004_5439, 4), // TIOCGPTLCK
     (0x8004_5440, 4), // TIOCGEXCL
-    (0x5441, 0), // TIOCGPTPEER
-    (0x5450, 0), // FIONCLEX, FIOCLEX
+    (0x5441, 0),      // TIOCGPTPEER
+    (0x5450, 0),      // FIONCLEX, FIOCLEX
     (0x5451, 0),
-    (0x5452, 4), // FIOASYNC
-    (0x5460, 4), // FIOQSIZE
+    (0x5452, 4),      // FIOASYNC
+    (0x5460, 4),      // FIOQSIZE
     (0x8004_6601, 8), // FS_IOC_GETFLAGS and family
     (0x8008_6601, 8),
     (0x4008_6602, 8),
     (0x8008_7601, 8),
-    (0x4004_9409, 0), // FICLONE
+    (0x4004_9409, 0),  // FICLONE
     (0x4020_940d, 32), // FICLONERANGE
-    (0x8901, 4), // FIOSETOWN and sockets' own
+    (0x8901, 4),       // FIOSETOWN and sockets' own
     (0x8902, 4),
     (0x8903, 4),
     (0x8904, 4),
@@ -491,10 +491,10 @@ const REQUESTS: &[(u64, u64)] = &[
     (0x891b, 40),
     (0x891d, 40), // SIOCGIFMETRIC, SIOCGIFMTU
     (0x8921, 40),
-    (0x8927, 40), // SIOCGIFHWADDR
-    (0x8933, 40), // SIOCGIFINDEX
-    (0x1260, 8), // BLKGETSIZE
-    (0x1268, 4), // BLKSSZGET
+    (0x8927, 40),     // SIOCGIFHWADDR
+    (0x8933, 40),     // SIOCGIFINDEX
+    (0x1260, 8),      // BLKGETSIZE
+    (0x1268, 4),      // BLKSSZGET
     (0x8008_1272, 8), // BLKGETSIZE64
     (0x8004_5200, 4), // RNDGETENTCNT
     (0x2000_0000, 0),

@@ -24,9 +24,7 @@ mod seccomp;
 mod signal;
 mod vdso;
 
-use emu_plugins_api::{
-    Board, CpuHeader, Host, LinuxAbi, MachineConfig, MachineRegistration, Onward, UserFault, UserKernel, register_machine,
-};
+use emu_plugins_api::{Board, CpuHeader, Host, LinuxAbi, MachineConfig, MachineRegistration, Onward, UserFault, UserKernel, register_machine};
 use std::ffi::{OsString, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -167,7 +165,8 @@ impl UserKernel for Kernel {
             seccomp::Verdict::Answer(result) => result,
             seccomp::Verdict::Instead(onward) => return onward,
         };
-        if self.debugger >= 0 && t.nudged.swap(false, Ordering::SeqCst) && result == -i64::from(libc::EINTR) && t.pending.load(Ordering::SeqCst) == 0 {
+        if self.debugger >= 0 && t.nudged.swap(false, Ordering::SeqCst) && result == -i64::from(libc::EINTR) && t.pending.load(Ordering::SeqCst) == 0
+        {
             // It was interrupted for a debugger, of which the program does not hear.
             result = host::RESTART;
         }

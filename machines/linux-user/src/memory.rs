@@ -317,9 +317,7 @@ impl Space {
         map.cut(start, start + len);
         let name: Option<std::sync::Arc<str>> = match name {
             Some(n) => Some(n.into()),
-            None if !flag(libc::MAP_ANONYMOUS) => {
-                std::fs::read_link(format!("/proc/self/fd/{}", fd as i32)).ok().map(|p| p.to_string_lossy().into())
-            }
+            None if !flag(libc::MAP_ANONYMOUS) => std::fs::read_link(format!("/proc/self/fd/{}", fd as i32)).ok().map(|p| p.to_string_lossy().into()),
             None => None,
         };
         let shared = flags & 3 != libc::MAP_PRIVATE as u64;

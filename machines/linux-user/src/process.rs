@@ -299,7 +299,10 @@ pub fn clone(c: &mut Call<'_>) -> i64 {
     if flags & libc::CLONE_PIDFD as u64 != 0 && flags & (libc::CLONE_PARENT_SETTID as u64 | CLONE_DETACHED) != 0 {
         return EINVAL;
     }
-    do_clone(c, &Clone { flags: flags & 0xffff_ff00 & !CLONE_DETACHED, exit_signal: flags & 0xff, stack, thread, parent_tid, child_tid, pidfd: parent_tid })
+    do_clone(
+        c,
+        &Clone { flags: flags & 0xffff_ff00 & !CLONE_DETACHED, exit_signal: flags & 0xff, stack, thread, parent_tid, child_tid, pidfd: parent_tid },
+    )
 }
 
 pub fn clone3(c: &mut Call<'_>) -> i64 {

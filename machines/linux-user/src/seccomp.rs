@@ -101,7 +101,16 @@ impl Filters {
     /// What `PR_GET_SECCOMP` and /proc say: the mode, and how many filters there are.
     pub fn mode(&self) -> (u32, usize) {
         let (strict, chain) = self.chain();
-        (if strict { 1 } else if chain.is_some() { 2 } else { 0 }, each(&chain).count())
+        (
+            if strict {
+                1
+            } else if chain.is_some() {
+                2
+            } else {
+                0
+            },
+            each(&chain).count(),
+        )
     }
 }
 
@@ -346,10 +355,16 @@ fn set_filter(c: &mut Call<'_>, flags: u64, at: u64) -> i64 {
     }
     // All threads, if theirs are where this one's come from.
     let census = c.k.census();
-    let all: Vec<&Thread> = c.k.threads.iter().map(|t| t.load(Ordering::SeqCst)).filter(|t| !t.is_null()).map(|t| {
-        // SAFETY: a thread's record goes only after it has left the list, for which it needs the lock that is held here.
-        unsafe { &*t }
-    }).collect();
+    let all: Vec<&Thread> =
+        c.k.threads
+            .iter()
+            .map(|t| t.load(Ordering::SeqCst))
+            .filter(|t| !t.is_null())
+            .map(|t| {
+                // SAFETY: a thread's record goes only after it has left the list, for which it needs the lock that is held here.
+                unsafe { &*t }
+            })
+            .collect();
     for t in &all {
         let (strict, theirs) = t.filters.chain();
         let known = theirs.as_ref().is_none_or(|f| each(&before).any(|b| Arc::ptr_eq(b, f)));
@@ -415,8 +430,19 @@ mod tests {
         assert!(!is_valid(&[]) && !is_valid(&[insn(bpf::LD_IMM, 0, 0, 1)]));
         assert!(is_valid(&[insn(bpf::LD_ABS, 0, 0, 60), RET_ALLOW]));
         for bad in [
-            insn(bpf::LD_ABS, 0, 0, 64), insn(bpf::LD_ABS, 0, 0, 2), insn(0x28, 0, 0, 0), insn(0x30, 0, 0, 0), insn(bpf::ST, 0, 0, 16), insn(bpf::JA, 0, 0, 1),
-            insn(0x15, 1, 0, 0), insn(0x55, 0, 0, 0), insn(0x34, 0, 0, 0), insn(0x94, 0, 0, 3), insn(0x64, 0, 0, 32), insn(0xb1, 0, 0, 0), insn(0x1234, 0, 0, 0),
+            insn(bpf::LD_ABS, 0, 0, 64),
+            insn(bpf::LD_ABS, 0, 0, 2),
+            insn(0x28, 0, 0, 0),
+            insn(0x30, 0, 0, 0),
+            insn(bpf::ST, 0, 0, 16),
+            insn(bpf::JA, 0, 0, 1),
+            insn(0x15, 1, 0, 0),
+            insn(0x55, 0, 0, 0),
+            insn(0x34, 0, 0, 0),
+            insn(0x94, 0, 0, 3),
+            insn(0x64, 0, 0, 32),
+            insn(0xb1, 0, 0, 0),
+            insn(0x1234, 0, 0, 0),
         ] {
             assert!(!is_valid(&[bad, RET_ALLOW]), "{bad:?}");
         }
@@ -431,8 +457,18 @@ mod tests {
         };
         let ret_a = insn(bpf::RET_A, 0, 0, 0);
         let with = |code: u16, k: u32| value(&[insn(bpf::LD_ABS, 0, 0, 4), insn(bpf::ALU | code, 0, 0, k), ret_a]);
-        let cases: &[(u16, u32, u32)] =
-            &[(0, 5, 106), (0x10, 102, u32::MAX), (0x20, 3, 303), (0x30, 7, 14), (0x40, 8, 109), (0x50, 0x60, 0x60), (0x60, 4, 1616), (0x70, 2, 25), (0xa0, 1, 100), (0x80, 0, 101u32.wrapping_neg())];
+        let cases: &[(u16, u32, u32)] = &[
+            (0, 5, 106),
+            (0x10, 102, u32::MAX),
+            (0x20, 3, 303),
+            (0x30, 7, 14),
+            (0x40, 8, 109),
+            (0x50, 0x60, 0x60),
+            (0x60, 4, 1616),
+            (0x70, 2, 25),
+            (0xa0, 1, 100),
+            (0x80, 0, 101u32.wrapping_neg()),
+        ];
         for (code, k, want) in cases {
             assert_eq!(with(*code, *k), *want, "{code:#x}");
             // The same by X.
@@ -442,11 +478,21 @@ mod tests {
             }
         }
         assert_eq!(value(&[insn(bpf::LD_IMM, 0, 0, 9), insn(0x3c, 0, 0, 0), ret_a]), 0, "a division by zero");
-        for (code, k, taken) in [(0x15, 101, true), (0x15, 1, false), (0x25, 100, true), (0x25, 101, false), (0x35, 101, true), (0x45, 4, true), (0x45, 2, false)] {
+        for (code, k, taken) in
+            [(0x15, 101, true), (0x15, 1, false), (0x25, 100, true), (0x25, 101, false), (0x35, 101, true), (0x45, 4, true), (0x45, 2, false)]
+        {
             let list = [insn(bpf::LD_ABS, 0, 0, 4), insn(code, 1, 0, k), insn(bpf::RET_K, 0, 0, 1), insn(bpf::RET_K, 0, 0, 2)];
             assert_eq!(value(&list) == 2, taken, "{code:#x} {k}");
         }
-        let list = [insn(bpf::LD_LEN, 0, 0, 0), insn(bpf::ST, 0, 0, 3), insn(bpf::LDX_MEM, 0, 0, 3), insn(bpf::TXA, 0, 0, 0), insn(bpf::JA, 0, 0, 1), insn(bpf::LD_IMM, 0, 0, 0), ret_a];
+        let list = [
+            insn(bpf::LD_LEN, 0, 0, 0),
+            insn(bpf::ST, 0, 0, 3),
+            insn(bpf::LDX_MEM, 0, 0, 3),
+            insn(bpf::TXA, 0, 0, 0),
+            insn(bpf::JA, 0, 0, 1),
+            insn(bpf::LD_IMM, 0, 0, 0),
+            ret_a,
+        ];
         assert_eq!(value(&list), 64);
     }
 

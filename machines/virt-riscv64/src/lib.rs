@@ -166,7 +166,10 @@ impl Virt {
                 return Err(format!("firmware '{path}' is empty; copy or download it again"));
             }
             if !self.flash.get(bank).is_some_and(|f| f.load_image(0, &data)) {
-                return Err(format!("firmware '{path}' has {} MiB, a flash bank only 32 MiB; give a smaller one", (data.len() as u64).div_ceil(1 << 20)));
+                return Err(format!(
+                    "firmware '{path}' has {} MiB, a flash bank only 32 MiB; give a smaller one",
+                    (data.len() as u64).div_ceil(1 << 20)
+                ));
             }
         }
         let firmware = self.firmware()?;

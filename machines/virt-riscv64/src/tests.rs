@@ -44,7 +44,13 @@ fn board_tables() {
 #[test]
 fn device_trees() {
     for cpus in [1, 4] {
-        let facts = Facts { isa: "rv64imafdc_zicbom".into(), extensions: "i m a f d c zicbom".into(), mmu: "sv48".into(), timebase_hz: 10_000_000, cache_block: 64 };
+        let facts = Facts {
+            isa: "rv64imafdc_zicbom".into(),
+            extensions: "i m a f d c zicbom".into(),
+            mmu: "sv48".into(),
+            timebase_hz: 10_000_000,
+            cache_block: 64,
+        };
         let fdt = tree::tree(&board(&Options { cpus, virtio_slots: 2, ..Options::default() }), &facts);
         golden(&format!("tree-smp{cpus}.txt"), &fdt.to_text());
         assert_eq!(Fdt::parse(&fdt.emit()), Ok(fdt));

@@ -12,6 +12,7 @@ pub mod tree;
 mod tests;
 
 use board::{Kind, Map, Row, SPIS, board};
+use emu_machine_devices::Line;
 use emu_machine_devices::cfi_flash::CfiFlash;
 use emu_machine_devices::fw_cfg::spec::key;
 use emu_machine_devices::fw_cfg::{FwCfg, Items};
@@ -20,7 +21,6 @@ use emu_machine_devices::pl011::Pl011;
 use emu_machine_devices::pl031::Pl031;
 use emu_machine_devices::pl061::Pl061;
 use emu_machine_devices::virtio_mmio::EmptySlot;
-use emu_machine_devices::Line;
 use emu_machine_firmware::boot::{self, Kernel, Plan, Ram};
 use emu_machine_firmware::images::Images;
 use emu_machine_firmware::psci::Psci;
@@ -135,7 +135,11 @@ impl Virt {
         boot::device_tree(&self.images, self.ram(), initrd, random, || tree::tree(&self.map, &self.facts))
     }
     fn check_dtb(&self, dtb: &[u8], max: u64) -> Result<(), String> {
-        if dtb.len() as u64 <= max { Ok(()) } else { Err(format!("the device tree has {} bytes, there is room for {max}; make it smaller", dtb.len())) }
+        if dtb.len() as u64 <= max {
+            Ok(())
+        } else {
+            Err(format!("the device tree has {} bytes, there is room for {max}; make it smaller", dtb.len()))
+        }
     }
     /// Loads what is to run, and starts the first CPU.
     fn start(&self) -> Result<(), String> {
@@ -173,7 +177,10 @@ impl Virt {
                 return Err(format!("firmware '{path}' is empty; copy or download it again"));
             }
             if !self.flash.get(bank).is_some_and(|f| f.load_image(0, &data)) {
-                return Err(format!("firmware '{path}' has {} MiB, a flash bank only 64 MiB; give a smaller one", (data.len() as u64).div_ceil(1 << 20)));
+                return Err(format!(
+                    "firmware '{path}' has {} MiB, a flash bank only 64 MiB; give a smaller one",
+                    (data.len() as u64).div_ceil(1 << 20)
+                ));
             }
         }
         let mut items = Items::new(self.options.cpus as u16, MAX_CPUS as u16, BTreeMap::new());

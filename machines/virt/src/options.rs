@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn good_values() {
-        let o = parse(&[("gic-version", "max"), ("its", "off"), ("secure", "off"), ("dtb-kaslr-seed", "off"), ("acpi", "auto"), ("highmem", "on")]).unwrap();
+        let o = parse(&[("gic-version", "max"), ("its", "off"), ("secure", "off"), ("dtb-kaslr-seed", "off"), ("acpi", "auto"), ("highmem", "on")])
+            .unwrap();
         assert_eq!(o, Options { cpus: 2, ram_bytes: 1 << 30, randomness: false, ..Options::default() });
         assert_eq!(parse(&[("virtio-mmio-transports", "4"), ("dumpdtb", "x.dtb")]).unwrap().virtio_slots, 4);
         assert!(OPTIONS.is_sorted_by_key(|o| o.name));

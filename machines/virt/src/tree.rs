@@ -22,8 +22,7 @@ mod irq {
 }
 
 /// Private interrupt numbers (as the GIC's interrupt number) of a CPU's own sources, by the names of its output lines.
-pub const PPIS: &[(&str, u32)] =
-    &[("timer-phys", 30), ("timer-virt", 27), ("timer-hyp", 26), ("timer-sec", 29), ("timer-hyp-virt", 28), ("pmu", 23)];
+pub const PPIS: &[(&str, u32)] = &[("timer-phys", 30), ("timer-virt", 27), ("timer-hyp", 26), ("timer-sec", 29), ("timer-hyp-virt", 28), ("pmu", 23)];
 
 /// What of the CPUs and of this boot goes into the tree.
 #[derive(Clone, Debug, Default)]
@@ -142,7 +141,10 @@ fn device(root: &mut Node, map: &Map, row: &Row) {
             let mut keys = Node::new("gpio-keys");
             keys.text("compatible", "gpio-keys");
             // KEY_POWER on pin 3.
-            keys.child_mut("poweroff").text("label", "GPIO Key Poweroff").cells("linux,code", &[116]).cells("gpios", &[GPIO, crate::POWER_BUTTON as u32, 0]);
+            keys.child_mut("poweroff")
+                .text("label", "GPIO Key Poweroff")
+                .cells("linux,code", &[116])
+                .cells("gpios", &[GPIO, crate::POWER_BUTTON as u32, 0]);
             root.push(keys);
         }
         Kind::FwCfg => {

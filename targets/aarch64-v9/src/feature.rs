@@ -222,11 +222,8 @@ pub const PAUTH_LEVELS: &[(u64, Feature)] =
     &[(1, Feature::PAuth), (2, Feature::EPAC), (3, Feature::PAuth2), (4, Feature::FPAC), (5, Feature::FPACCOMBINE)];
 
 /// The fields of pointer authentication: register, lsb of the address field, register and lsb of the generic field, algorithm.
-pub const PAUTH_FIELDS: &[(&str, u32, u32, Feature)] = &[
-    ("ID_AA64ISAR1_EL1", 4, 24, Feature::PACQARMA5),
-    ("ID_AA64ISAR1_EL1", 8, 28, Feature::PACIMP),
-    ("ID_AA64ISAR2_EL1", 12, 8, Feature::PACQARMA3),
-];
+pub const PAUTH_FIELDS: &[(&str, u32, u32, Feature)] =
+    &[("ID_AA64ISAR1_EL1", 4, 24, Feature::PACQARMA5), ("ID_AA64ISAR1_EL1", 8, 28, Feature::PACIMP), ("ID_AA64ISAR2_EL1", 12, 8, Feature::PACQARMA3)];
 
 /// Features of the system side, and those that need no code, which no row of the decode tables is gated by.
 const SYSTEM: &[Feature] = &[

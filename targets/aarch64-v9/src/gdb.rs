@@ -61,9 +61,7 @@ const NOT_SHOWN: &[&str] = &["ICC_IAR0_EL1", "ICC_IAR1_EL1", "ICC_NMIAR1_EL1", "
 
 /// The rows that a debugger sees, in the order of their numbers.
 fn system(arch: &Aarch64) -> impl Iterator<Item = &'static Row> + '_ {
-    ROWS.iter().filter(|r| {
-        !matches!(r.read, Read::None) && r.el1 & 1 != 0 && r.feature.is_none_or(|f| arch.has(f)) && !NOT_SHOWN.contains(&r.name)
-    })
+    ROWS.iter().filter(|r| !matches!(r.read, Read::None) && r.el1 & 1 != 0 && r.feature.is_none_or(|f| arch.has(f)) && !NOT_SHOWN.contains(&r.name))
 }
 
 fn register(name: &'static str, ty: &'static str, group: &'static str, bits: u32) -> DebugRegister {

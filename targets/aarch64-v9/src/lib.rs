@@ -24,8 +24,8 @@ mod testing;
 use decode::{ROWS, Row};
 use emu_plugins_api::ir::{IrBuf, Shape, Ty};
 use emu_plugins_api::{
-    Access, Architecture, BlockInfo, BlockRequest, CpuModelInfo, DebugLayout, Field, FieldClass, LinuxAbi, LinuxReturn, LinuxSignal, Slice, StateLayout,
-    Str, TargetConfig, Translation, layout_flag, log,
+    Access, Architecture, BlockInfo, BlockRequest, CpuModelInfo, DebugLayout, Field, FieldClass, LinuxAbi, LinuxReturn, LinuxSignal, Slice,
+    StateLayout, Str, TargetConfig, Translation, layout_flag, log,
 };
 use feature::{Feature, FeatureSet};
 use model::Model;

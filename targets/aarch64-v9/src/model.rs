@@ -72,7 +72,8 @@ impl Model {
 
 /// The features that ID register values announce.
 pub fn features_of(register: &dyn Fn(&str) -> u64) -> FeatureSet {
-    let mut set: FeatureSet = [Feature::EL0, Feature::EL1, Feature::AA64, Feature::LittleEnd, Feature::LittleEndEL0, Feature::IVIPT].into_iter().collect();
+    let mut set: FeatureSet =
+        [Feature::EL0, Feature::EL1, Feature::AA64, Feature::LittleEnd, Feature::LittleEndEL0, Feature::IVIPT].into_iter().collect();
     for field in FIELDS {
         let value = register(field.register) >> field.lsb & 15;
         if field.none != 0 && value == field.none {

@@ -124,6 +124,8 @@ fn unknown_option(key: &str) -> String {
     let lower: Vec<String> = Feature::NAMES.iter().map(|n| n.to_ascii_lowercase()).collect();
     match nearest(key, OPTIONS.iter().copied().chain(lower.iter().map(String::as_str))) {
         Some(other) => format!("there is no CPU option '{key}'; did you mean '{other}'?"),
-        None => format!("there is no CPU option '{key}'; options are 'pauth', 'pauth-impdef', 'pauth-qarma3', 'pauth-qarma5', 'pmu' and names of features"),
+        None => format!(
+            "there is no CPU option '{key}'; options are 'pauth', 'pauth-impdef', 'pauth-qarma3', 'pauth-qarma5', 'pmu' and names of features"
+        ),
     }
 }

@@ -61,8 +61,16 @@ impl Feature {
 }
 
 /// Letters of misa.
-const LETTERS: &[(Feature, u8)] =
-    &[(Feature::I, b'I'), (Feature::M, b'M'), (Feature::A, b'A'), (Feature::F, b'F'), (Feature::D, b'D'), (Feature::C, b'C'), (Feature::S, b'S'), (Feature::U, b'U')];
+const LETTERS: &[(Feature, u8)] = &[
+    (Feature::I, b'I'),
+    (Feature::M, b'M'),
+    (Feature::A, b'A'),
+    (Feature::F, b'F'),
+    (Feature::D, b'D'),
+    (Feature::C, b'C'),
+    (Feature::S, b'S'),
+    (Feature::U, b'U'),
+];
 
 /// misa of a set.
 pub fn misa(set: &FeatureSet) -> u64 {

@@ -26,8 +26,8 @@ mod testing;
 use decode::{ROWS, Row};
 use emu_plugins_api::ir::{IrBuf, Shape, Ty};
 use emu_plugins_api::{
-    Access, Architecture, BlockInfo, BlockRequest, CpuModelInfo, DebugLayout, Field, FieldClass, LinuxAbi, LinuxReturn, LinuxSignal, Slice, StateLayout, Str, TargetConfig,
-    Translation, layout_flag, log,
+    Access, Architecture, BlockInfo, BlockRequest, CpuModelInfo, DebugLayout, Field, FieldClass, LinuxAbi, LinuxReturn, LinuxSignal, Slice,
+    StateLayout, Str, TargetConfig, Translation, layout_flag, log,
 };
 use feature::Feature;
 use model::Model;
@@ -64,7 +64,13 @@ impl Riscv64 {
     /// Instances of a model.
     pub fn new(model: Model) -> Riscv64 {
         let misa = feature::misa(&model.features);
-        Riscv64 { model, misa, linux: false, logged_insns: (0..ROWS.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect(), logged_csrs: Mutex::default() }
+        Riscv64 {
+            model,
+            misa,
+            linux: false,
+            logged_insns: (0..ROWS.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+            logged_csrs: Mutex::default(),
+        }
     }
     /// True if the model has an extension.
     pub fn has(&self, feature: Feature) -> bool {

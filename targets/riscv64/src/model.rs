@@ -90,7 +90,11 @@ impl Model {
         if !on && matches!(feature, Feature::I | Feature::S | Feature::U | Feature::Zicsr) {
             return Err(format!("the extension {} cannot be turned off; leave {key}=off out", feature.name()));
         }
-        if on { self.features.insert(feature) } else { self.features.remove(feature) }
+        if on {
+            self.features.insert(feature)
+        } else {
+            self.features.remove(feature)
+        }
         Ok(())
     }
 }

@@ -5,8 +5,8 @@
 //! about interrupts only while a line is high.
 
 use crate::csr::word;
-use crate::{Riscv64, linux};
 use crate::state::{State, mstatus, privilege};
+use crate::{Riscv64, linux};
 use emu_plugins_api::{Access, AccessKind, fault};
 use std::sync::atomic::Ordering;
 

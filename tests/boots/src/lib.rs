@@ -36,8 +36,24 @@ pub fn lines(console: &str) -> Vec<String> {
 /// The kernel's lines that complain, with the numbers that differ from run to run taken out.
 pub fn complaints(console: &str) -> BTreeSet<String> {
     const WORDS: [&str; 18] = [
-        "warn", "bug:", "error", "fail", "call trace", "unable", "unexpected", "invalid", "unsupported", "not supported", "oops", "panic",
-        "stall", "cannot", "can't", "timeout", "deviating", "mismatch",
+        "warn",
+        "bug:",
+        "error",
+        "fail",
+        "call trace",
+        "unable",
+        "unexpected",
+        "invalid",
+        "unsupported",
+        "not supported",
+        "oops",
+        "panic",
+        "stall",
+        "cannot",
+        "can't",
+        "timeout",
+        "deviating",
+        "mismatch",
     ];
     let kernel: String = console.lines().filter(|l| l.starts_with('[')).map(|l| format!("{l}\n")).collect();
     lines(&kernel)

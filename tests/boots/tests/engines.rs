@@ -48,7 +48,8 @@ fn run(engine: &Engine, arguments: &[String], step: u64, until: Option<u64>) -> 
     command.args(["--state-hash", &format!("{step}{end}")]);
     let finished = process::run(&mut command, LIMIT).unwrap();
     assert_eq!(finished.code, Some(0), "{}: {}\n{}", engine.name, finished.text(), finished.errors());
-    let hashes: Vec<String> = finished.errors().lines().filter(|l| l.starts_with("state ") || l.starts_with("last state ")).map(str::to_owned).collect();
+    let hashes: Vec<String> =
+        finished.errors().lines().filter(|l| l.starts_with("state ") || l.starts_with("last state ")).map(str::to_owned).collect();
     println!("{}: {} hashes in {:.1} s; {}", engine.name, hashes.len(), start.elapsed().as_secs_f64(), hashes.last().map_or("", String::as_str));
     Run { console: finished.text(), hashes }
 }
@@ -117,7 +118,8 @@ fn u_boot() {
     let bios = packages::debian("bookworm", "all", "u-boot-qemu").unwrap().join("usr/lib/u-boot/qemu_arm64/u-boot.bin").display().to_string();
     for (cpu, smp) in [("cortex-a72", "1"), ("max", "2")] {
         let mut arguments = words(&["-M", "virt", "-cpu", cpu, "-smp", smp, "-m", "512M", "-nographic", "-bios", &bios, "-icount", "shift=4,seed=9"]);
-        let script = ["--expect", "stop autoboot", "--send", "\\n", "--expect", "=> ", "--send", "flinfo; date\\n", "--expect", "Date", "--expect", "=> "];
+        let script =
+            ["--expect", "stop autoboot", "--send", "\\n", "--expect", "=> ", "--send", "flinfo; date\\n", "--expect", "Date", "--expect", "=> "];
         arguments.extend(words(&script));
         all_agree(&arguments, false);
     }
@@ -130,8 +132,22 @@ fn riscv64_u_boot() {
     let bios = package("opensbi", "usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin");
     let kernel = package("u-boot-qemu", "usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin");
     for smp in ["1", "2"] {
-        let mut arguments = words(&["--target", "riscv64", "-M", "virt", "-cpu", "max", "-smp", smp, "-m", "512M", "-nographic", "-bios", &bios, "-kernel", &kernel]);
-        arguments.extend(words(&["-icount", "shift=4,seed=9", "--expect", "stop autoboot", "--send", "\\n", "--expect", "=> ", "--send", "flinfo\\n", "--expect", "=> "]));
+        let mut arguments =
+            words(&["--target", "riscv64", "-M", "virt", "-cpu", "max", "-smp", smp, "-m", "512M", "-nographic", "-bios", &bios, "-kernel", &kernel]);
+        arguments.extend(words(&[
+            "-icount",
+            "shift=4,seed=9",
+            "--expect",
+            "stop autoboot",
+            "--send",
+            "\\n",
+            "--expect",
+            "=> ",
+            "--send",
+            "flinfo\\n",
+            "--expect",
+            "=> ",
+        ]));
         all_agree(&arguments, false);
     }
 }

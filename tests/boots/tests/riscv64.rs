@@ -69,7 +69,8 @@ fn boots(cpu: &str, smp: u32) {
     let dir = packages::debian("trixie", "all", "debian-installer-13-netboot-riscv64").unwrap();
     let dir = dir.join("usr/lib/debian-installer/images/13/riscv64/text/debian-installer/riscv64");
     let [bios, kernel, initrd] = [opensbi(), dir.join("linux"), dir.join("initrd.gz")].map(|p| p.display().to_string());
-    let mut arguments = words(&["-M", "virt", "-smp", &smp.to_string(), "-m", "1G", "-nographic", "-bios", &bios, "-kernel", &kernel, "-initrd", &initrd]);
+    let mut arguments =
+        words(&["-M", "virt", "-smp", &smp.to_string(), "-m", "1G", "-nographic", "-bios", &bios, "-kernel", &kernel, "-initrd", &initrd]);
     arguments.extend(words(&["-append", "rdinit=/bin/sh console=ttyS0"]));
     let start = Instant::now();
     let mut with_model = arguments.clone();

@@ -17,7 +17,12 @@ fn debug(target: &str, architecture: &str, commands: &[String]) -> (String, Stri
     let console = listening(command.arg(format!("unix:{},target={target}", socket.display())));
     let mut gdb = gdb();
     gdb.arg("-batch");
-    let first = ["set pagination off".to_owned(), "set confirm off".into(), format!("set architecture {architecture}"), format!("target remote {}", socket.display())];
+    let first = [
+        "set pagination off".to_owned(),
+        "set confirm off".into(),
+        format!("set architecture {architecture}"),
+        format!("target remote {}", socket.display()),
+    ];
     for c in first.iter().chain(commands).map(String::as_str).chain(["info threads", "delete", "detach"]) {
         gdb.args(["-ex", c]);
     }

@@ -16,6 +16,7 @@ fn packet(body: &[u8]) -> Vec<u8> {
 }
 
 /// Packets that mean something, to be bent.
+#[rustfmt::skip]
 const KNOWN: &[&str] = &[
     "?", "g", "G00", "p1f", "p20", "pffffffffffffffff", "P1f=0011223344556677", "P1f=00", "P999=00", "m40200000,40", "m0,ffffffffffffffff",
     "mffffffffffffffff,10", "M40800000,4:01020304", "M40800000,ffff:01", "Z0,40201000,4", "z0,40201000,4", "Z1,0,4", "Z2,40800000,0", "Z3,40800000,8",
@@ -62,7 +63,14 @@ fn garbage_does_not_end_emu() {
         }
     }
     // It is as good as before.
-    let out = emu.debug(&[&format!("set *(int*){GO_ON:#x} = 0"), &g.to("break", "spin"), &format!("set $pc={:#x}", g.at("registers")), "continue", &show("pc", "$pc"), &format!("set *(int*){GO_ON:#x} = 1")]);
+    let out = emu.debug(&[
+        &format!("set *(int*){GO_ON:#x} = 0"),
+        &g.to("break", "spin"),
+        &format!("set $pc={:#x}", g.at("registers")),
+        "continue",
+        &show("pc", "$pc"),
+        &format!("set *(int*){GO_ON:#x} = 1"),
+    ]);
     assert_eq!(values(&out, "pc"), [format!("{:#x}", g.at("spin"))]);
     emu.console.expect(WENT_ON, LIMIT).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(emu.console.wait(LIMIT).code, Some(0));

@@ -405,7 +405,19 @@ fn tcp() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     };
     let mut command = gdb();
-    command.args(["-batch", "-ex", "set architecture aarch64", "-ex", &format!("target remote {place}"), "-ex", "stepi", "-ex", &show("pc", "$pc"), "-ex", "kill"]);
+    command.args([
+        "-batch",
+        "-ex",
+        "set architecture aarch64",
+        "-ex",
+        &format!("target remote {place}"),
+        "-ex",
+        "stepi",
+        "-ex",
+        &show("pc", "$pc"),
+        "-ex",
+        "kill",
+    ]);
     let done = process::run(&mut command, LIMIT).unwrap();
     assert_eq!(values(&done.text(), "pc").len(), 1, "{}\n{}", done.text(), done.errors());
     assert_eq!(console.wait(LIMIT).code, Some(0));

@@ -49,7 +49,10 @@ fn registers_steps_and_breakpoints() {
     assert!(!done.timed_out, "gdb does not come to an end");
     let value = |name: &str| values(&text, name).pop().unwrap_or_else(|| panic!("no {name} in {text}"));
     assert_eq!((value("reset"), value("stepped"), value("a2")), ("0x1000".into(), "0x1008".into(), "0x1028".into()));
-    assert_eq!((value("entry"), value("s1"), value("mscratch"), value("priv")), ("0x80000000".into(), "0x123456789abcdef0".into(), "0x55".into(), "0x3".into()));
+    assert_eq!(
+        (value("entry"), value("s1"), value("mscratch"), value("priv")),
+        ("0x80000000".into(), "0x123456789abcdef0".into(), "0x55".into(), "0x3".into())
+    );
     assert_eq!(u64::from_str_radix(&value("misa")[2..], 16).unwrap() >> 62, 2);
     assert_eq!(u64::from_str_radix(&value("word")[2..], 16).unwrap() as u32, 0xf140_2573);
     assert!(text.contains("csrr") && text.contains("mhartid"), "{text}");

@@ -14,15 +14,8 @@ struct Random(u64);
 
 impl Random {
     fn new() -> Self {
-        let time = || {
-            std::time::UNIX_EPOCH
-                .elapsed()
-                .map_or(1, |d| d.as_nanos() as u64)
-        };
-        let seed = std::env::var("SEED")
-            .ok()
-            .and_then(|s| s.parse().ok())
-            .unwrap_or_else(time);
+        let time = || std::time::UNIX_EPOCH.elapsed().map_or(1, |d| d.as_nanos() as u64);
+        let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(time);
         println!("SEED={seed}");
         Random(seed)
     }
@@ -44,29 +37,16 @@ impl Oracle {
     fn new() -> Self {
         let bucket = |top: u32| {
             let word = top << 21;
-            let near = |e: &&(usize, &emu_test_decode_coverage::Encoding)| {
-                (word ^ e.1.bits) & e.1.mask >> 21 << 21 == 0
-            };
-            ENCODINGS
-                .iter()
-                .enumerate()
-                .filter(|e| near(&e))
-                .map(|(i, _)| i as u16)
-                .collect()
+            let near = |e: &&(usize, &emu_test_decode_coverage::Encoding)| (word ^ e.1.bits) & e.1.mask >> 21 << 21 == 0;
+            ENCODINGS.iter().enumerate().filter(|e| near(&e)).map(|(i, _)| i as u16).collect()
         };
-        Oracle {
-            buckets: (0..1 << 11).map(bucket).collect(),
-        }
+        Oracle { buckets: (0..1 << 11).map(bucket).collect() }
     }
 
     /// Every encoding whose mask matches the word, the most specific first.
     fn matches(&self, word: u32) -> Vec<usize> {
-        let near = self.buckets[(word >> 21) as usize]
-            .iter()
-            .map(|&i| usize::from(i));
-        let mut hits: Vec<usize> = near
-            .filter(|&i| word & ENCODINGS[i].mask == ENCODINGS[i].bits)
-            .collect();
+        let near = self.buckets[(word >> 21) as usize].iter().map(|&i| usize::from(i));
+        let mut hits: Vec<usize> = near.filter(|&i| word & ENCODINGS[i].mask == ENCODINGS[i].bits).collect();
         hits.sort_by_key(|&i| std::cmp::Reverse(ENCODINGS[i].mask.count_ones()));
         hits
     }
@@ -85,31 +65,14 @@ fn every_encoding_has_its_row() {
     let rows: HashMap<&str, &Row> = ROWS.iter().map(|r| (r.name, r)).collect();
     assert_eq!(rows.len(), ROWS.len(), "row names are unique");
     for e in ENCODINGS {
-        let row = rows
-            .get(e.name)
-            .unwrap_or_else(|| panic!("{} ({}) has no row", e.name, e.class));
-        assert_eq!(
-            (row.mask, row.bits),
-            (e.mask, e.bits),
-            "{} at {} differs from the specification",
-            e.name,
-            row.source
-        );
+        let row = rows.get(e.name).unwrap_or_else(|| panic!("{} ({}) has no row", e.name, e.class));
+        assert_eq!((row.mask, row.bits), (e.mask, e.bits), "{} at {} differs from the specification", e.name, row.source);
     }
     let known: HashMap<&str, ()> = ENCODINGS.iter().map(|e| (e.name, ())).collect();
     for row in &ROWS {
-        assert!(
-            known.contains_key(row.name),
-            "{} at {} is not in the specification",
-            row.name,
-            row.source
-        );
+        assert!(known.contains_key(row.name), "{} at {} is not in the specification", row.name, row.source);
     }
-    assert!(
-        ENCODINGS.len() > 4000,
-        "only {} encodings were found in the crate",
-        ENCODINGS.len()
-    );
+    assert!(ENCODINGS.len() > 4000, "only {} encodings were found in the crate", ENCODINGS.len());
 }
 
 /// The variable fields of a row's text: name, lowest bit, width.
@@ -117,11 +80,7 @@ fn fields(pattern: &str) -> Vec<(&str, u32, u32)> {
     let mut low = 32;
     let mut out = Vec::new();
     for item in pattern.split_whitespace() {
-        let field = match (
-            item.split_once("!="),
-            item.split_once('='),
-            item.split_once(':'),
-        ) {
+        let field = match (item.split_once("!="), item.split_once('='), item.split_once(':')) {
             (Some((name, bits)), _, _) => Some((name, bits.len() as u32)),
             (_, Some((_, bits)), _) => {
                 low -= bits.len() as u32;
@@ -150,10 +109,7 @@ fn fields_are_those_of_the_specification() {
             let Some((head, pattern)) = line.split_once(' ') else {
                 continue;
             };
-            let end = pattern
-                .find(" : ")
-                .or_else(|| pattern.find(" ! "))
-                .unwrap_or(0);
+            let end = pattern.find(" : ").or_else(|| pattern.find(" ! ")).unwrap_or(0);
             texts.insert(head.into(), pattern[..end].into());
         }
     }
@@ -181,21 +137,13 @@ fn random_words_of_each_encoding_decode_to_it() {
             if excludes(own, word) {
                 continue;
             }
-            let row = decode::lookup(word)
-                .unwrap_or_else(|| panic!("{word:08x} of {} decodes to nothing", e.name));
-            let best = oracle
-                .matches(word)
-                .into_iter()
-                .map(|i| ENCODINGS[i].name)
-                .find(|n| !excludes(row_of(n).unwrap(), word));
+            let row = decode::lookup(word).unwrap_or_else(|| panic!("{word:08x} of {} decodes to nothing", e.name));
+            let best = oracle.matches(word).into_iter().map(|i| ENCODINGS[i].name).find(|n| !excludes(row_of(n).unwrap(), word));
             assert_eq!(Some(row.name), best, "{word:08x}, a word of {}", e.name);
             exact += u32::from(row.name == e.name);
         }
     }
-    assert!(
-        exact > ENCODINGS.len() as u32 * 450,
-        "only {exact} words decoded to the encoding they were made for"
-    );
+    assert!(exact > ENCODINGS.len() as u32 * 450, "only {exact} words decoded to the encoding they were made for");
 }
 
 #[test]
@@ -216,16 +164,10 @@ fn unallocated_words_match_nothing() {
             }
             (None, None) if hits.is_empty() => unallocated += 1,
             (None, None) => excluded += 1,
-            (row, best) => panic!(
-                "{word:08x}: the tables say {:?}, the specification {:?}",
-                row.map(|r| r.name),
-                best.map(|r| r.name)
-            ),
+            (row, best) => panic!("{word:08x}: the tables say {:?}, the specification {:?}", row.map(|r| r.name), best.map(|r| r.name)),
         }
     }
-    println!(
-        "{allocated} allocated, {unallocated} unallocated, {excluded} only inside what a row excludes"
-    );
+    println!("{allocated} allocated, {unallocated} unallocated, {excluded} only inside what a row excludes");
     assert!(allocated > 1_000_000 && unallocated > 1_000_000);
 }
 
@@ -257,10 +199,7 @@ fn counts_by_file_and_class() {
     let mut reasons: BTreeMap<&str, u32> = BTreeMap::new();
     for row in &ROWS {
         let implemented = matches!(row.status, Status::Implemented(_));
-        for count in [
-            files.entry(file(row)).or_default(),
-            classes.entry((file(row), row.class)).or_default(),
-        ] {
+        for count in [files.entry(file(row)).or_default(), classes.entry((file(row), row.class)).or_default()] {
             count.0 += u32::from(implemented);
             count.1 += u32::from(!implemented);
         }
@@ -269,25 +208,14 @@ fn counts_by_file_and_class() {
             *reasons.entry(why).or_default() += 1;
         }
     }
-    println!(
-        "{:24} {:>11} {:>13}",
-        "file", "implemented", "unimplemented"
-    );
-    files
-        .iter()
-        .for_each(|(f, (a, b))| println!("{f:24} {a:11} {b:13}"));
+    println!("{:24} {:>11} {:>13}", "file", "implemented", "unimplemented");
+    files.iter().for_each(|(f, (a, b))| println!("{f:24} {a:11} {b:13}"));
     println!();
-    classes
-        .iter()
-        .filter(|(_, c)| c.0 > 0)
-        .for_each(|((f, c), (a, b))| println!("{f:24} {c:60} {a:5} {b:5}"));
+    classes.iter().filter(|(_, c)| c.0 > 0).for_each(|((f, c), (a, b))| println!("{f:24} {c:60} {a:5} {b:5}"));
     println!();
     reasons.iter().for_each(|(why, n)| println!("{n:5} {why}"));
     let (a, b) = files.values().fold((0, 0), |t, c| (t.0 + c.0, t.1 + c.1));
-    println!(
-        "{a} of {} encodings have a method, {b} are named unimplemented",
-        a + b
-    );
+    println!("{a} of {} encodings have a method, {b} are named unimplemented", a + b);
     assert_eq!((a + b) as usize, ENCODINGS.len());
 }
 
@@ -296,10 +224,7 @@ fn gates_of_some_rows() {
     let gate = |name: &str| row_of(name).unwrap().gate.map(|g| g.text);
     assert_eq!(gate("ADD_64_addsub_imm"), None);
     assert_eq!(gate("CAS_C64_comswap"), Some("FEAT_LSE"));
-    assert_eq!(
-        gate("FADD_asimdsamefp16_only"),
-        Some("FEAT_AdvSIMD & FEAT_FP16")
-    );
+    assert_eq!(gate("FADD_asimdsamefp16_only"), Some("FEAT_AdvSIMD & FEAT_FP16"));
     let sqadd = row_of("FADD_asimdsamefp16_only").unwrap();
     assert!(sqadd.allowed(&|f| f == Feature::AdvSIMD || f == Feature::FP16));
     assert!(!sqadd.allowed(&|f| f == Feature::AdvSIMD));
@@ -328,11 +253,7 @@ fn well_known_words() {
         (0x3860_4820, "LDRB_32B_ldst_regoff"),
         (0x0000_0000, "UDF_only_perm_undef"),
     ] {
-        assert_eq!(
-            decode::lookup(word).map(|r| r.name),
-            Some(name),
-            "{word:08x}"
-        );
+        assert_eq!(decode::lookup(word).map(|r| r.name), Some(name), "{word:08x}");
     }
     assert!(decode::lookup(0xffff_ffff).is_none());
 }

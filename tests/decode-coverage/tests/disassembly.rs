@@ -138,12 +138,9 @@ fn every_word_has_a_text() {
         let (pc, word) = (rng.u64(), rng.u32());
         assert!(!disassemble::text(pc, word).is_empty(), "{word:#x}");
     }
-    for (word, want) in [
-        (0x7400_0041, "cbgt\tw1, w0, 0x1008"),
-        (0xf500_8041, "cbgt\tx1, #1, 0x1008"),
-        (0x0000_0000, "udf\t#0"),
-        (0xffff_ffff, ".inst 0xffffffff"),
-    ] {
+    for (word, want) in
+        [(0x7400_0041, "cbgt\tw1, w0, 0x1008"), (0xf500_8041, "cbgt\tx1, #1, 0x1008"), (0x0000_0000, "udf\t#0"), (0xffff_ffff, ".inst 0xffffffff")]
+    {
         assert_eq!(disassemble::text(0x1000, word), want, "{word:#x}");
     }
 }

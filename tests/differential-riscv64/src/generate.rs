@@ -49,6 +49,7 @@ fn halves(word: u32) -> Vec<u16> {
 
 /// Whether instructions of a row can stand in a sequence: those that only compute.
 fn computes(n: usize) -> bool {
+    #[rustfmt::skip]
     const OTHERS: &[&str] = &[
         "jal", "jalr", "branch", "load", "store", "fload", "fstore", "amo", "amocas", "load_reserved", "store_conditional", "cbo", "cbo_zero", "csr_reg",
         "csr_imm", "ebreak", "fence_i", "pause", "sfence_vma", "sfence_inval", "reserved", "reserved_for",
@@ -70,7 +71,14 @@ pub fn single(rng: &mut Rng, n: usize, number: usize) -> Case {
         ("branch", 3) => word = word & !(0xfe00_0f80) | branch_bits(near),
         ("jal", _) => {
             let o = near as u32;
-            let bits = (o >> 11 & 1) << 12 | (o >> 4 & 1) << 11 | (o >> 8 & 3) << 9 | (o >> 10 & 1) << 8 | (o >> 6 & 1) << 7 | (o >> 7 & 1) << 6 | (o >> 1 & 7) << 3 | (o >> 5 & 1) << 2;
+            let bits = (o >> 11 & 1) << 12
+                | (o >> 4 & 1) << 11
+                | (o >> 8 & 3) << 9
+                | (o >> 10 & 1) << 8
+                | (o >> 6 & 1) << 7
+                | (o >> 7 & 1) << 6
+                | (o >> 1 & 7) << 3
+                | (o >> 5 & 1) << 2;
             word = word & 0xe003 | bits;
         }
         ("branch", _) => {
@@ -161,10 +169,12 @@ pub fn cases(rng: &mut Rng, count: usize) -> Vec<Case> {
 
 /// Values that registers begin with: corners of all widths and formats among random ones.
 pub fn pool(rng: &mut Rng) -> Vec<u64> {
+    #[rustfmt::skip]
     const SINGLES: &[u32] = &[
         0, 0x8000_0000, 1, 0x007f_ffff, 0x0080_0000, 0x3f80_0000, 0xbf80_0000, 0x7f7f_ffff, 0x7f80_0000, 0xff80_0000, 0x7fc0_0000, 0x7f80_0001, 0xffc0_1234,
         0x4f00_0000, 0x4f7f_ffff, 0xcf00_0000, 0x5f00_0000, 0x3f00_0000, 0x3fc0_0000, 0x4020_0000, 0x0040_0000, 0x3f80_0001, 0x4b80_0001,
     ];
+    #[rustfmt::skip]
     const DOUBLES: &[u64] = &[
         0, 1 << 63, 1, 0x000f_ffff_ffff_ffff, 0x0010_0000_0000_0000, 0x3ff0_0000_0000_0000, 0xbff0_0000_0000_0000, 0x7fef_ffff_ffff_ffff,
         0x7ff0_0000_0000_0000, 0xfff0_0000_0000_0000, 0x7ff8_0000_0000_0000, 0x7ff0_0000_0000_0001, 0xfff8_0000_dead_beef, 0x41df_ffff_ffc0_0000,
@@ -172,6 +182,7 @@ pub fn pool(rng: &mut Rng) -> Vec<u64> {
         0x3810_0000_0000_0000, 0x36a0_0000_0000_0000, 0x47ef_ffff_f000_0000, 0x3f10_0000_0000_0000, 0x40ef_fc00_0000_0000, 0x0008_0000_0000_0000,
     ];
     const HALVES: &[u16] = &[0, 0x8000, 1, 0x03ff, 0x0400, 0x3c00, 0xbc00, 0x7bff, 0x7c00, 0xfc00, 0x7e00, 0x7c01, 0xfe12, 0x3800, 0x3e00, 0x7800];
+    #[rustfmt::skip]
     const INTS: &[u64] = &[0, 1, u64::MAX, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, i64::MAX as u64, 1 << 63, 0xffff_ffff_8000_0000, 63, 64, 32, 31, 0x80, 0xff, 0x7fff];
     (0..POOL_WORDS)
         .map(|_| match rng.below(12) {

@@ -7,7 +7,9 @@
 use crate::asm::{Asm, reg::*};
 use crate::encoding::{decode, method, operand, row};
 use crate::generate::Case;
-use crate::guest::{AROUND, BASE, CENTRE, CURRENT, END, FACTOR, HASH, LEFT, POOL, RECORDS, RECORD_BYTES, REGISTER_FILE, STATE, add_to_hash, end_case, image_of};
+use crate::guest::{
+    AROUND, BASE, CENTRE, CURRENT, END, FACTOR, HASH, LEFT, POOL, RECORD_BYTES, RECORDS, REGISTER_FILE, STATE, add_to_hash, end_case, image_of,
+};
 
 /// Offsets in struct ucontext of riscv64 (asm/ucontext.h, asm/sigcontext.h, asm/ptrace.h).
 mod frame {
@@ -59,7 +61,9 @@ fn code(group: u64, first: usize, last: usize) -> Vec<u32> {
     let mut a = Asm::default();
     let (next, done, handler, hash, hex) = (a.label(), a.label(), a.label(), a.label(), a.label());
     a.li(S0, STATE);
-    for (value, at) in [(RECORDS + RECORD_BYTES * first as u64, CURRENT), (RECORDS + RECORD_BYTES * last as u64, END), (group.max(1), LEFT), (LINE, LINE_END)] {
+    for (value, at) in
+        [(RECORDS + RECORD_BYTES * first as u64, CURRENT), (RECORDS + RECORD_BYTES * last as u64, END), (group.max(1), LEFT), (LINE, LINE_END)]
+    {
         a.li(T0, value);
         a.sd(T0, at, S0);
     }

@@ -16,13 +16,19 @@ pub const GROUP: u64 = 32;
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Extensions that the cases use: all that both have.
-const EXTENSIONS: &str = "zfh=on,zbkb=on,zbkc=on,zbkx=on,zknd=on,zkne=on,zknh=on,zksed=on,zksh=on,zacas=on,zabha=on,zcb=on,zimop=on,zcmop=on,zicond=on,svinval=on";
+const EXTENSIONS: &str =
+    "zfh=on,zbkb=on,zbkc=on,zbkx=on,zknd=on,zkne=on,zknh=on,zksed=on,zksh=on,zacas=on,zabha=on,zcb=on,zimop=on,zcmop=on,zicond=on,svinval=on";
 
 /// The lines that an emulator printed.
 fn lines(mut command: Command, name: &str) -> Result<Vec<String>> {
     let done = process::run_while_talking(&mut command, LIMIT, LIMIT)?;
     if done.code != Some(0) {
-        return Err(emu_test_kit::Error(format!("{name} ended with {:?}: {}\n{}", done.code, done.text().lines().last().unwrap_or(""), done.errors())));
+        return Err(emu_test_kit::Error(format!(
+            "{name} ended with {:?}: {}\n{}",
+            done.code,
+            done.text().lines().last().unwrap_or(""),
+            done.errors()
+        )));
     }
     Ok(done.text().lines().map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()).collect())
 }
@@ -38,7 +44,9 @@ pub fn ours(file: &Path, engine: &[(&str, &str)]) -> Result<Vec<String>> {
 pub fn theirs(file: &Path) -> Result<Vec<String>> {
     let mut command = qemu::system_riscv64()?.command();
     // A second hart, which waits, makes it translate atomics as such: else a misaligned one is a load's exception.
-    command.args(["-M", "virt", "-smp", "2", "-cpu", &format!("rv64,h=off,zfa=off,{EXTENSIONS}"), "-m", "256M", "-nographic", "-net", "none", "-bios"]).arg(file);
+    command
+        .args(["-M", "virt", "-smp", "2", "-cpu", &format!("rv64,h=off,zfa=off,{EXTENSIONS}"), "-m", "256M", "-nographic", "-net", "none", "-bios"])
+        .arg(file);
     lines(command, "qemu")
 }
 
@@ -82,7 +90,9 @@ pub fn compare(cases: &[Case], pool: &[u64], engine: &[(&str, &str)], most: usiz
         // A program has to be executable.
         use std::os::unix::fs::PermissionsExt;
         let all = || std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755));
-        std::fs::write(&file, make(cases, pool, group, first, last)).and_then(|()| all()).map_err(|e| emu_test_kit::Error(format!("cannot write {}: {e}", file.display())))
+        std::fs::write(&file, make(cases, pool, group, first, last))
+            .and_then(|()| all())
+            .map_err(|e| emu_test_kit::Error(format!("cannot write {}: {e}", file.display())))
     };
     write(GROUP, 0, cases.len())?;
     let (mine, other) = (ours(&file, engine)?, theirs(&file)?);

@@ -56,9 +56,7 @@ fn parse() -> Result<Arguments> {
     let mut words = std::env::args().skip(1);
     while let Some(flag) = words.next() {
         let mut value = || words.next().ok_or_else(|| Error(format!("{flag} needs a value")));
-        let number = |text: String| {
-            rng::parse_seed(&text).ok_or_else(|| Error(format!("{text} is no number")))
-        };
+        let number = |text: String| rng::parse_seed(&text).ok_or_else(|| Error(format!("{text} is no number")));
         match flag.as_str() {
             "--filter" | "-f" => a.filters.push(value()?.to_lowercase()),
             "--cases" | "-n" => a.cases = number(value()?)?,
@@ -103,8 +101,7 @@ fn main() -> ExitCode {
 }
 
 fn run(a: &Arguments) -> Result<usize> {
-    let all: Vec<&'static Encoding> =
-        if a.all { encoding::testable(a.options).collect() } else { candidates(a.options) };
+    let all: Vec<&'static Encoding> = if a.all { encoding::testable(a.options).collect() } else { candidates(a.options) };
     let wanted = |e: &Encoding| {
         let (name, class) = (e.name.to_lowercase(), e.class.to_lowercase());
         a.filters.is_empty() || a.filters.iter().any(|f| name.contains(f) || class.contains(f))

@@ -135,7 +135,12 @@ impl Report {
             let _ = writeln!(
                 out,
                 "{class:32} {:9} {:9} {:11} {:8} {:9} {:10}",
-                r.encodings, r.undefined, r.least.unwrap_or(0), r.cases, r.completed, r.mismatches
+                r.encodings,
+                r.undefined,
+                r.least.unwrap_or(0),
+                r.cases,
+                r.completed,
+                r.mismatches
             );
         }
         out
@@ -147,13 +152,7 @@ fn find(name: &str) -> Option<&'static Encoding> {
 }
 
 /// Judges the outcomes; the mismatches are run again, alone and verbose, and described.
-pub fn judge(
-    oracle: &Engine,
-    tested: &Engine,
-    cases: &[Case],
-    outcomes: &[Outcome],
-    pools: &Pools,
-) -> Result<Report> {
+pub fn judge(oracle: &Engine, tested: &Engine, cases: &[Case], outcomes: &[Outcome], pools: &Pools) -> Result<Report> {
     let mut report = Report::default();
     for (case, outcome) in cases.iter().zip(outcomes) {
         let count = report.names.entry(case.name).or_default();
@@ -240,7 +239,14 @@ fn first_difference(oracle: &Engine, tested: &Engine, case: &Case, pools: &Pools
             let v = state::V + 16 * r;
             let _ = write!(out, "\n    x{r} {:016x}    v{r} {:016x}{:016x}", before.registers[*r as usize], before.at(v + 8), before.at(v));
         }
-        let _ = writeln!(out, "\n    SPSR {:x} FPCR {:x} FPSR {:x} SP {:x}", before.at(state::SPSR), before.at(state::FPCR), before.at(state::FPSR), before.at(state::SP));
+        let _ = writeln!(
+            out,
+            "\n    SPSR {:x} FPCR {:x} FPSR {:x} SP {:x}",
+            before.at(state::SPSR),
+            before.at(state::FPCR),
+            before.at(state::FPSR),
+            before.at(state::SP)
+        );
     }
     Ok(out)
 }

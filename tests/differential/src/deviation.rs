@@ -112,11 +112,8 @@ fn loaded_registers(word: u32) -> Option<Vec<usize>> {
 fn elements_of_device(b: &State) -> bool {
     const ALIGNMENT: u64 = 0x21;
     let far = b.at(state::FAR);
-    let multiple = |word: u32| {
-        decode(word).is_some_and(|e| {
-            matches!(e.class, "ldst/asisdlse" | "ldst/asisdlsep") && far & ((1 << (word >> 10 & 3)) - 1) != 0
-        })
-    };
+    let multiple =
+        |word: u32| decode(word).is_some_and(|e| matches!(e.class, "ldst/asisdlse" | "ldst/asisdlsep") && far & ((1 << (word >> 10 & 3)) - 1) != 0);
     b.at(state::ESR) & 0x3f == ALIGNMENT && far & !0xfff == layout::DEVICE & !0xfff && b.word.is_some_and(multiple)
 }
 

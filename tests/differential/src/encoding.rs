@@ -70,14 +70,12 @@ impl Encoding {
     /// Whether it may change where execution goes on, so that its case needs landing places.
     pub fn is_branch(&self) -> bool {
         let class = self.class.strip_prefix("control/").unwrap_or("");
-        class.starts_with("compbranch")
-            || matches!(class, "branch_imm" | "branch_reg" | "condbranch" | "testbranch")
+        class.starts_with("compbranch") || matches!(class, "branch_imm" | "branch_reg" | "condbranch" | "testbranch")
     }
 
     /// Whether it reads or writes memory through Rn.
     pub fn is_memory(&self) -> bool {
-        self.class.starts_with("ldst/") && self.field("Rn").is_some()
-            || self.name.starts_with("DC_") && self.class == EXTRA
+        self.class.starts_with("ldst/") && self.field("Rn").is_some() || self.name.starts_with("DC_") && self.class == EXTRA
     }
 }
 
@@ -145,18 +143,14 @@ pub fn excluded(e: &Encoding, options: Options) -> Option<&'static str> {
         "control/systemmove" | "control/systemmovepr" | "control/systeminstrs" | "control/syspairinstrs" => {
             Some("an open space of registers and operations; those of EL0 are in system_at_el0")
         }
-        "control/systemresult" | "control/tchange_imm" | "control/tchange_reg" => {
-            Some("register state that the runner does not save")
-        }
+        "control/systemresult" | "control/tchange_imm" | "control/tchange_reg" => Some("register state that the runner does not save"),
         "control/pstate" if name.starts_with("MSR_") => Some("an open space of PSTATE fields"),
         "control/pstate" => None,
         "control/hints" if starts(&["WF", "HINT_", "CHKFEAT", "GCSB", "PSB", "TSB", "ESB"]) => {
             Some("waits, or names another hint, or an optional unit")
         }
         "control/systeminstrswithreg" => Some("waits"),
-        "control/exception" if starts(&["HVC", "SMC", "HLT", "DCPS", "TCANCEL"]) => {
-            Some("addresses the emulator's own services or the debugger")
-        }
+        "control/exception" if starts(&["HVC", "SMC", "HLT", "DCPS", "TCANCEL"]) => Some("addresses the emulator's own services or the debugger"),
         "control/branch_reg" if starts(&["DRPS", "ERET"]) => Some("returns from an exception"),
         "control/miscbranch" => Some("changes with optional units"),
         "ldst/memcms" if starts(&["SETG"]) => Some("stores allocation tags, which the board has none of"),

@@ -21,9 +21,16 @@ pub struct Engine {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Qemu { qemu: qemu::Qemu, cpu: String },
+    Qemu {
+        qemu: qemu::Qemu,
+        cpu: String,
+    },
     /// The variables force an engine.
-    Emu { binary: PathBuf, cpu: String, variables: Vec<(String, String)> },
+    Emu {
+        binary: PathBuf,
+        cpu: String,
+        variables: Vec<(String, String)>,
+    },
     /// Words of a command line; `{image}` stands for the image's path.
     Custom(Vec<String>),
 }
@@ -203,7 +210,10 @@ impl Engine {
             let tail: String = text.chars().take(400).collect();
             return Err(Error(format!(
                 "{}: the runner did not start (exit code {:?}, timed out: {}); output: {tail:?}; stderr: {}",
-                self.name, done.code, done.timed_out, done.errors()
+                self.name,
+                done.code,
+                done.timed_out,
+                done.errors()
             )));
         }
         let mut got = Vec::new();
@@ -271,8 +281,7 @@ impl Engine {
             let image = case::build(rest, pools, true);
             let (lines, _, _) = self.console(&image)?;
             for ((chunk, case), code) in lines.chunks_exact(block).zip(rest).zip(&image.code) {
-                let words: Option<Vec<u64>> =
-                    chunk[1..].iter().map(|l| u64::from_str_radix(l, 16).ok()).collect();
+                let words: Option<Vec<u64>> = chunk[1..].iter().map(|l| u64::from_str_radix(l, 16).ok()).collect();
                 let Some(mut registers) = words else { break };
                 let memory = registers.split_off(STATE_WORDS);
                 let at = registers[state::ELR as usize / 8].wrapping_sub(*code) / 4;
@@ -296,10 +305,7 @@ fn parse_line(line: &str) -> Option<Line> {
     if line.len() != 10 {
         return None;
     }
-    Some(Line {
-        hash: u32::from_str_radix(line.get(..8)?, 16).ok()?,
-        class: u8::from_str_radix(line.get(8..)?, 16).ok()?,
-    })
+    Some(Line { hash: u32::from_str_radix(line.get(..8)?, 16).ok()?, class: u8::from_str_radix(line.get(8..)?, 16).ok()? })
 }
 
 #[cfg(test)]

@@ -10,9 +10,7 @@ use emu_test_kit::Rng;
 /// The generator of case `index` of an encoding: it depends on nothing else, so that one case can be
 /// replayed alone.
 pub fn case_rng(seed: u64, name: &str, index: u64) -> Rng {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
-        (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
     Rng::new(seed).fork(hash ^ index.rotate_left(40))
 }
 
@@ -238,9 +236,7 @@ fn signing_prefix(e: &Encoding, word: u32) -> Option<u32> {
         "control/hints" if n.starts_with("AUT") => Some(word & !(1 << 7)),
         // LDRAA and LDRAB: key DA or DB, modifier zero.
         "ldst/ldst_pac" => Some(pac(2 | word >> 23 & 1, true, rn, 0)),
-        "control/branch_reg" if n.starts_with("RETAA") || n.starts_with("RETAB") => {
-            Some(pac(word >> 10 & 1, false, 30, 31))
-        }
+        "control/branch_reg" if n.starts_with("RETAA") || n.starts_with("RETAB") => Some(pac(word >> 10 & 1, false, 30, 31)),
         "control/branch_reg" if n.starts_with("BRA") || n.starts_with("BLRA") => {
             let zero = word >> 24 & 1 == 0;
             Some(pac(word >> 10 & 1, zero, rn, low))

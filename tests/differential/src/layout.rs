@@ -45,13 +45,7 @@ pub const NON_CACHEABLE: u64 = WINDOW + 0x8800;
 
 /// What is filled from the template before each case and compared after it: address and length, the
 /// length a multiple of 128.
-pub const REGIONS: [(u64, u64); 5] = [
-    (WRITABLE, 256),
-    (MIDDLE - 512, 1024),
-    (READ_ONLY - 256, 256),
-    (DEVICE - 64, 256),
-    (NON_CACHEABLE - 64, 256),
-];
+pub const REGIONS: [(u64, u64); 5] = [(WRITABLE, 256), (MIDDLE - 512, 1024), (READ_ONLY - 256, 256), (DEVICE - 64, 256), (NON_CACHEABLE - 64, 256)];
 
 /// The length of a memory template.
 pub const MEMORY_LEN: usize = 2048;

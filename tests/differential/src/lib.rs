@@ -43,8 +43,7 @@ use std::path::Path;
 /// When the tables are not where they belong.
 pub fn candidates(options: Options) -> Vec<&'static Encoding> {
     let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../targets/aarch64-v9/decode");
-    let rows: BTreeSet<String> =
-        encoding::implemented_rows(&tables).unwrap_or_else(|| panic!("no decode tables in {}", tables.display()));
+    let rows: BTreeSet<String> = encoding::implemented_rows(&tables).unwrap_or_else(|| panic!("no decode tables in {}", tables.display()));
     encoding::testable(options).filter(|e| e.class == encoding::EXTRA || rows.contains(e.name)).collect()
 }
 
@@ -52,15 +51,8 @@ pub fn candidates(options: Options) -> Vec<&'static Encoding> {
 type Tried = Vec<(Case, Option<Line>)>;
 
 /// The cases of these numbers of each encoding with the oracle's lines.
-fn try_all(
-    oracle: &Engine,
-    encodings: &[&'static Encoding],
-    numbers: std::ops::Range<u64>,
-    pools: &Pools,
-) -> Result<Vec<Tried>> {
-    let of = |e: &&'static Encoding| -> Vec<Case> {
-        numbers.clone().map(|i| generate::single(e, i, pools)).collect()
-    };
+fn try_all(oracle: &Engine, encodings: &[&'static Encoding], numbers: std::ops::Range<u64>, pools: &Pools) -> Result<Vec<Tried>> {
+    let of = |e: &&'static Encoding| -> Vec<Case> { numbers.clone().map(|i| generate::single(e, i, pools)).collect() };
     let list: Vec<Case> = encodings.iter().flat_map(of).collect();
     let lines = compare::run_oracle(oracle, &list, pools)?;
     let mut pairs = list.into_iter().zip(lines);
@@ -74,13 +66,7 @@ const UNDEFINED_KEPT: u64 = 4;
 /// Tests `cases` cases of each encoding that are not UNDEFINED in the oracle, and a few that are.
 ///
 /// The oracle alone chooses first, among more: reserved field values would otherwise crowd out the rest. Encodings of which it knows no case are named in [`Report::unknown`].
-pub fn singles(
-    oracle: &Engine,
-    tested: &Engine,
-    encodings: &[&'static Encoding],
-    cases: u64,
-    settings: impl Into<Settings>,
-) -> Result<Report> {
+pub fn singles(oracle: &Engine, tested: &Engine, encodings: &[&'static Encoding], cases: u64, settings: impl Into<Settings>) -> Result<Report> {
     let pools = Pools::new(settings);
     let is_undefined = |l: &Option<Line>| l.is_some_and(|l| l.class == ec::UNKNOWN);
     let mut chosen = Vec::with_capacity(encodings.len() * (cases + UNDEFINED_KEPT) as usize);
@@ -114,8 +100,7 @@ pub fn singles(
 }
 
 /// Instructions that are UNDEFINED at EL0 by definition, known or not.
-const ALWAYS_UNDEFINED: [&str; 6] =
-    ["UDF_", "MRS_DAIF", "MRS_SCTLR_EL1", "MSR_ELR_EL1", "DC_IVAC", "MSR_DAIF"];
+const ALWAYS_UNDEFINED: [&str; 6] = ["UDF_", "MRS_DAIF", "MRS_SCTLR_EL1", "MSR_ELR_EL1", "DC_IVAC", "MSR_DAIF"];
 
 /// Tests `cases` cases of each encoding, UNDEFINED ones too: both emulators must know the same. For
 /// models whose features both implement exactly.
@@ -127,34 +112,21 @@ pub fn singles_exactly(
     settings: impl Into<Settings>,
 ) -> Result<Report> {
     let pools = Pools::new(settings);
-    let list: Vec<Case> = encodings
-        .iter()
-        .flat_map(|e| (0..cases).map(|i| generate::single(e, i, &pools)))
-        .collect();
+    let list: Vec<Case> = encodings.iter().flat_map(|e| (0..cases).map(|i| generate::single(e, i, &pools))).collect();
     let outcomes = compare::run_both(oracle, tested, &list, &pools)?;
     compare::judge(oracle, tested, &list, &outcomes, &pools)
 }
 
 /// The words for sequences: those that complete alone under the oracle.
-pub fn vocabulary(
-    oracle: &Engine,
-    encodings: &[&'static Encoding],
-    settings: impl Into<Settings>,
-) -> Result<sequence::Vocabulary> {
+pub fn vocabulary(oracle: &Engine, encodings: &[&'static Encoding], settings: impl Into<Settings>) -> Result<sequence::Vocabulary> {
     const WORDS: u64 = 8;
     let pools = Pools::new(settings);
-    let list: Vec<Case> = encodings
-        .iter()
-        .flat_map(|e| (0..WORDS).map(|i| generate::single(e, u64::MAX - i, &pools)))
-        .collect();
+    let list: Vec<Case> = encodings.iter().flat_map(|e| (0..WORDS).map(|i| generate::single(e, u64::MAX - i, &pools))).collect();
     let lines = oracle.run(&list, &pools)?;
     let mut vocabulary = sequence::Vocabulary::default();
     for (i, encoding) in encodings.iter().enumerate() {
         let range = i * WORDS as usize..(i + 1) * WORDS as usize;
-        let words = range
-            .filter(|&k| lines[k].is_some_and(|l| l.class == ec::SVC))
-            .map(|k| list[k].code[list[k].entry])
-            .collect();
+        let words = range.filter(|&k| lines[k].is_some_and(|l| l.class == ec::SVC)).map(|k| list[k].code[list[k].entry]).collect();
         vocabulary.add(encoding, words);
     }
     Ok(vocabulary)

@@ -30,9 +30,7 @@ pub fn displacement(e: &Encoding, word: u32) -> i64 {
         "ldst_pos" => i64::from(word >> 10 & 0xfff) << scale(word),
         "ldst_immpre" | "ldst_unscaled" | "ldst_unpriv" | "ldapstl_unscaled" | "ldapstl_simd" => imm9(),
         "ldst_pac" => sign_extend(word >> 12 & 0x1ff | word >> 13 & 0x200, 10) << 3,
-        "ldstpair_off" | "ldstpair_pre" | "ldstnapair_offs" => {
-            sign_extend(word >> 15 & 0x7f, 7) << pair_scale(word)
-        }
+        "ldstpair_off" | "ldstpair_pre" | "ldstnapair_offs" => sign_extend(word >> 15 & 0x7f, 7) << pair_scale(word),
         "ldsttags" if word >> 10 & 3 != 1 => imm9() << 4,
         _ => 0,
     }
@@ -60,9 +58,7 @@ pub fn is_unpredictable(e: &Encoding, word: u32) -> bool {
     match class {
         "ldst_immpre" | "ldst_immpost" => !vector && base_is(t),
         "ldst_pac" => word >> 11 & 1 == 1 && base_is(t),
-        "ldstpair_pre" | "ldstpair_post" => {
-            load && two_loaded_alike || !vector && (base_is(t) || base_is(t2))
-        }
+        "ldstpair_pre" | "ldstpair_post" => load && two_loaded_alike || !vector && (base_is(t) || base_is(t2)),
         "ldstpair_off" | "ldstnapair_offs" => load && two_loaded_alike,
         "ldstexclr" | "ldstexclp" | "ldstexclr_unpriv" => {
             if load {
@@ -85,10 +81,7 @@ mod tests {
     use crate::encoding::ALL;
 
     fn decode(word: u32) -> &'static Encoding {
-        ALL.iter()
-            .filter(|e| word & e.mask == e.value)
-            .max_by_key(|e| e.mask.count_ones())
-            .unwrap_or_else(|| panic!("{word:#x}"))
+        ALL.iter().filter(|e| word & e.mask == e.value).max_by_key(|e| e.mask.count_ones()).unwrap_or_else(|| panic!("{word:#x}"))
     }
 
     /// Words of an independent assembler, with the displacement in the mnemonic.

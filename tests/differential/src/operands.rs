@@ -17,15 +17,7 @@ pub enum Lanes {
 }
 
 /// All kinds of lanes.
-pub const LANES: [Lanes; 7] = [
-    Lanes::F16,
-    Lanes::F32,
-    Lanes::F64,
-    Lanes::Integers(8),
-    Lanes::Integers(16),
-    Lanes::Integers(32),
-    Lanes::Integers(64),
-];
+pub const LANES: [Lanes; 7] = [Lanes::F16, Lanes::F32, Lanes::F64, Lanes::Integers(8), Lanes::Integers(16), Lanes::Integers(32), Lanes::Integers(64)];
 
 /// A biased integer of `bits` bits: small, extreme, near a power of two, or random.
 pub fn integer(rng: &mut Rng, bits: u32) -> u64 {

@@ -307,10 +307,9 @@ pub fn elf(image: &[u8]) -> Vec<u8> {
         words(&half.to_le_bytes());
     }
     // PT_LOAD: flags, offset, address, sizes.
-    for (flags, offset, address, in_file, in_memory) in [
-        (5u32, PAGE as u64, layout::CODE, image.len() as u64, image.len() as u64),
-        (6, 0, layout::SAVE, 0, STACK + STACK_LEN - layout::SAVE),
-    ] {
+    for (flags, offset, address, in_file, in_memory) in
+        [(5u32, PAGE as u64, layout::CODE, image.len() as u64, image.len() as u64), (6, 0, layout::SAVE, 0, STACK + STACK_LEN - layout::SAVE)]
+    {
         words(&1u32.to_le_bytes());
         words(&flags.to_le_bytes());
         for word in [offset, address, address, in_file, in_memory, PAGE as u64] {

@@ -415,8 +415,7 @@ pub(crate) fn print_case(a: &mut Asm, p: &Places) {
 
 /// Exception classes by which SPSR_EL1.BTYPE is what PSTATE.BTYPE was (AArch64.TakeException): branch target, illegal
 /// state, instruction abort, PC alignment, breakpoint, software step, BRK.
-const BTYPE_IS_KEPT: u64 =
-    1 << 0x0d | 1 << 0x0e | 1 << 0x20 | 1 << 0x21 | 1 << 0x22 | 1 << 0x30 | 1 << 0x32 | 1 << 0x3c;
+const BTYPE_IS_KEPT: u64 = 1 << 0x0d | 1 << 0x0e | 1 << 0x20 | 1 << 0x21 | 1 << 0x22 | 1 << 0x30 | 1 << 0x32 | 1 << 0x3c;
 
 /// In all other classes (X10), an SVC behind a branch among them, BTYPE in the saved SPSR may be zero instead: CONSTRAINED
 /// UNPREDICTABLE.

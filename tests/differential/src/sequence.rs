@@ -29,8 +29,8 @@ struct Entry {
 
 /// Instructions that set or read the flags.
 const FLAG_NAMES: [&str; 20] = [
-    "ADDS_", "SUBS_", "ADCS_", "SBCS_", "ANDS_", "BICS_", "CCMP_", "CCMN_", "CSEL_", "CSINC_", "CSINV_",
-    "CSNEG_", "ADC_", "SBC_", "SETF", "RMIF", "CFINV", "FCMP_", "FCCMP_", "FCSEL_",
+    "ADDS_", "SUBS_", "ADCS_", "SBCS_", "ANDS_", "BICS_", "CCMP_", "CCMN_", "CSEL_", "CSINC_", "CSINV_", "CSNEG_", "ADC_", "SBC_", "SETF", "RMIF",
+    "CFINV", "FCMP_", "FCCMP_", "FCSEL_",
 ];
 
 impl Vocabulary {
@@ -103,11 +103,7 @@ fn rename(e: &Encoding, mut word: u32, rng: &mut Rng) -> u32 {
                 name => {
                     let odd = field.get(word) & 1;
                     // ZR, but never SP as a destination.
-                    if name != "Rd" && odd == 1 && rng.one_in(12) {
-                        31
-                    } else {
-                        DATA[11 * odd as usize + rng.below(11) as usize]
-                    }
+                    if name != "Rd" && odd == 1 && rng.one_in(12) { 31 } else { DATA[11 * odd as usize + rng.below(11) as usize] }
                 }
             };
             word = field.set(word, value);

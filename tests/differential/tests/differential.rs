@@ -134,8 +134,7 @@ fn cortex_a72_exactly() {
     let _turn = turn();
     let seed = Rng::announced("cortex_a72_exactly").seed();
     let scalable = |e: &&Encoding| e.class.starts_with("sve") || e.class.starts_with("sme");
-    let encodings: Vec<_> =
-        encoding::testable(Options::default()).chain(encoding::ALL.iter().filter(scalable)).collect();
+    let encodings: Vec<_> = encoding::testable(Options::default()).chain(encoding::ALL.iter().filter(scalable)).collect();
     let oracle = Engine::qemu("cortex-a72").unwrap();
     let tested = tested("cortex-a72").unwrap();
     let report = singles_exactly(&oracle, &tested, &encodings, 6 * scale(), seed).unwrap();
@@ -159,8 +158,15 @@ fn random_sequences() {
 }
 
 /// The ways to run guest code that are not what `emu` chooses here by itself.
-const ENGINES: [(&str, &str); 7] =
-    [("EMU_JIT", "hot"), ("EMU_JIT", "brief"), ("EMU_JIT", "noopt"), ("EMU_JIT", "plain"), ("EMU_JIT", "interpret"), ("EMU_HOST", "x86-64-v2"), ("EMU_JIT", "off")];
+const ENGINES: [(&str, &str); 7] = [
+    ("EMU_JIT", "hot"),
+    ("EMU_JIT", "brief"),
+    ("EMU_JIT", "noopt"),
+    ("EMU_JIT", "plain"),
+    ("EMU_JIT", "interpret"),
+    ("EMU_HOST", "x86-64-v2"),
+    ("EMU_JIT", "off"),
+];
 
 /// Every engine computes what the one computes that the other tests compare with the oracle.
 #[test]
@@ -188,8 +194,7 @@ fn the_harness_sees_what_a_core_lacks() {
     let _turn = turn();
     let (max, a72) = (Engine::qemu("max").unwrap(), Engine::qemu("cortex-a72").unwrap());
     let classes = ["dpreg/addsub_shift", "ldst/memop", "dpreg/setf", "ldst/ldst_pos"];
-    let chosen: Vec<_> =
-        encoding::testable(Options::default()).filter(|e| classes.contains(&e.class)).collect();
+    let chosen: Vec<_> = encoding::testable(Options::default()).filter(|e| classes.contains(&e.class)).collect();
     let seed = 0x5eed;
     let report = singles(&max, &a72, &chosen, 30, seed).unwrap();
     for (name, count) in &report.names {

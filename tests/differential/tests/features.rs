@@ -81,9 +81,10 @@ fn exactly(cpu: &str) {
     let set = advertised(&emu.id_registers().unwrap());
     let has = |f: Feature| set.has(f);
     let encodings: Vec<&Encoding> = ALL.iter().filter(|e| !waits(e)).collect();
-    let cases: Vec<Case> =
-        encodings.iter().flat_map(|e| (0..).map(|i| generate::single(e, i, &pools)).filter(|c| !is_wait(word_of(e, c))).take(WORDS as usize))
-            .collect();
+    let cases: Vec<Case> = encodings
+        .iter()
+        .flat_map(|e| (0..).map(|i| generate::single(e, i, &pools)).filter(|c| !is_wait(word_of(e, c))).take(WORDS as usize))
+        .collect();
     let lines = emu.run(&cases, &pools).unwrap();
 
     let mut wrong = BTreeSet::new();

@@ -70,7 +70,15 @@ fn after_resets() {
 /// With what generated code can do without, and with little room for it.
 #[test]
 fn in_other_ways() {
-    for variable in [("EMU_JIT", "hot"), ("EMU_JIT", "cold"), ("EMU_JIT", "brief"), ("EMU_JIT", "plain"), ("EMU_JIT", "fixed"), ("EMU_HOST", "x86-64-v2"), ("EMU_INTERP", "plain")] {
+    for variable in [
+        ("EMU_JIT", "hot"),
+        ("EMU_JIT", "cold"),
+        ("EMU_JIT", "brief"),
+        ("EMU_JIT", "plain"),
+        ("EMU_JIT", "fixed"),
+        ("EMU_HOST", "x86-64-v2"),
+        ("EMU_INTERP", "plain"),
+    ] {
         carry_out("ways", &Plan { alias: true, ..plan(1_000) }, &[], &[variable]);
     }
     carry_out("unchained", &plan(1_000), &["-d", "nochain"], &[]);

@@ -48,8 +48,7 @@ pub fn debian_together(suite: &str, architecture: &str, name: &str, packages: &[
 }
 
 /// Library folders of an unpacked amd64 root, old and merged layout.
-const LIBRARIES: [&str; 4] =
-    ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio", "lib64"];
+const LIBRARIES: [&str; 4] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio", "lib64"];
 
 /// A command that runs an amd64 program of such a root by the root's own loader and C library: they need not be the host's.
 pub fn program(root: &Path, binary: &Path) -> Command {
@@ -122,8 +121,7 @@ impl World {
         if packages.len() > 1 {
             merge_usr(&staging)?;
         }
-        fs::rename(&staging, &root)
-            .map_err(|e| Error(format!("cannot rename {} into place: {e}", staging.display())))?;
+        fs::rename(&staging, &root).map_err(|e| Error(format!("cannot rename {} into place: {e}", staging.display())))?;
         Ok(root)
     }
 
@@ -142,9 +140,7 @@ impl World {
         write(&self.apt.join("etc/sources.list"), &sources)?;
         write(&self.apt.join("status"), "")?;
         let stamp = self.apt.join("updated");
-        let fresh = fs::metadata(&stamp)
-            .and_then(|m| m.modified())
-            .is_ok_and(|t| t.elapsed().is_ok_and(|age| age < Duration::from_secs(86_400)));
+        let fresh = fs::metadata(&stamp).and_then(|m| m.modified()).is_ok_and(|t| t.elapsed().is_ok_and(|age| age < Duration::from_secs(86_400)));
         if fresh && fs::read_to_string(&stamp).is_ok_and(|s| s == sources) {
             return Ok(());
         }
@@ -275,8 +271,7 @@ fn check_name(name: &str) -> Result<()> {
 
 /// Runs a tool that must succeed; the error ends with what it said.
 fn must(tool: &str, command: &mut Command, why: &str) -> Result<()> {
-    let done = process::run(command, LIMIT)
-        .map_err(|_| Error(format!("{why}: {tool} is not on this machine")))?;
+    let done = process::run(command, LIMIT).map_err(|_| Error(format!("{why}: {tool} is not on this machine")))?;
     if done.code == Some(0) {
         return Ok(());
     }

@@ -116,11 +116,7 @@ impl Console {
     /// Starts the command.
     pub fn start(command: &mut Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let spawned = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = match spawned {
             Ok(child) => child,
             Err(e) => return error(format!("{name} does not start: {e}")),
@@ -155,10 +151,7 @@ impl Console {
                 let tail = String::from_utf8_lossy(&fresh[fresh.len().saturating_sub(2000)..]).into_owned();
                 drop(state);
                 let errors = self.stderr.with(|s| String::from_utf8_lossy(&s.0).into_owned());
-                return error(format!(
-                    "{}: {why} before {text:?} came; the output ends with:\n{tail}\nstderr:\n{errors}",
-                    self.name
-                ));
+                return error(format!("{}: {why} before {text:?} came; the output ends with:\n{tail}\nstderr:\n{errors}", self.name));
             }
             let waited = self.stdout.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;

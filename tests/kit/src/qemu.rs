@@ -62,13 +62,12 @@ pub fn user_riscv64() -> Result<Qemu> {
 
 fn user(guest: &str) -> Result<Qemu> {
     let suite = default_suite();
-    let old = debian(&suite, "amd64", "qemu-user-static")
-        .and_then(|root| existing(root.join(format!("usr/bin/qemu-{guest}-static"))));
+    let old = debian(&suite, "amd64", "qemu-user-static").and_then(|root| existing(root.join(format!("usr/bin/qemu-{guest}-static"))));
     let binary = match old {
         Ok(binary) => binary,
-        Err(first) => debian(&suite, "amd64", "qemu-user")
-            .and_then(|root| existing(root.join(format!("usr/bin/qemu-{guest}"))))
-            .map_err(|_| first)?,
+        Err(first) => {
+            debian(&suite, "amd64", "qemu-user").and_then(|root| existing(root.join(format!("usr/bin/qemu-{guest}")))).map_err(|_| first)?
+        }
     };
     Ok(Qemu { binary, root: None, is_static: true })
 }

@@ -119,7 +119,7 @@ pub fn expected(how: How, cpus: u64, each: u64) -> [u64; 2] {
         Neighbours => {
             let odd = (each * cpus.div_ceil(2)) & 0xffff;
             [odd << 8 | (each & 0xffff_ffff) << 32, if cpus > 3 { each } else { 0 }]
-        },
+        }
     }
 }
 

@@ -47,12 +47,7 @@ pub const SHAPES: &[Shape] = &[
     Shape { name: "LB", threads: &[&[Event(R, X, 0), Event(W, Y, 1)], &[Event(R, Y, 0), Event(W, X, 1)]], loads: &[1, 1], finals: &[] },
     Shape { name: "R", threads: &[&[Event(W, X, 1), Event(W, Y, 1)], &[Event(W, Y, 2), Event(R, X, 0)]], loads: &[0], finals: &[(Y, 2)] },
     Shape { name: "S", threads: &[&[Event(W, X, 2), Event(W, Y, 1)], &[Event(R, Y, 0), Event(W, X, 1)]], loads: &[1], finals: &[(X, 2)] },
-    Shape {
-        name: "2+2W",
-        threads: &[&[Event(W, X, 1), Event(W, Y, 2)], &[Event(W, Y, 1), Event(W, X, 2)]],
-        loads: &[],
-        finals: &[(X, 1), (Y, 1)],
-    },
+    Shape { name: "2+2W", threads: &[&[Event(W, X, 1), Event(W, Y, 2)], &[Event(W, Y, 1), Event(W, X, 2)]], loads: &[], finals: &[(X, 1), (Y, 1)] },
     Shape { name: "CoRR", threads: &[&[Event(W, X, 1)], &[Event(R, X, 0), Event(R, X, 0)]], loads: &[1, 0], finals: &[] },
     Shape {
         name: "WRC",
@@ -256,12 +251,13 @@ impl Flavour {
         };
         // An atomic with both acts as a full barrier for what comes behind it.
         let full = self.store == Store::Swp(ACQ_REL);
-        fence || match (a, b) {
-            (R, R) => acquire,
-            (R, W) => acquire || release,
-            (W, W) => release || full,
-            (W, R) => (release && acquire_sc) || full,
-        }
+        fence
+            || match (a, b) {
+                (R, R) => acquire,
+                (R, W) => acquire || release,
+                (W, W) => release || full,
+                (W, R) => (release && acquire_sc) || full,
+            }
     }
 
     /// Appends a store of `value` at `[at]`; changes x13, x14 and x16.

@@ -88,7 +88,11 @@ fn program(g: &mut Guest, how: Switch, n: u64) -> Label {
     a.add_imm(X21, X21, top);
     a.subs_imm(X20, X20, 1);
     a.b_cond(Cond::Ne, start);
-    if how.by_svc() { a.svc(1) } else { a.br(X22) }
+    if how.by_svc() {
+        a.svc(1)
+    } else {
+        a.br(X22)
+    }
     a.bind(f);
     a.stp(X29, X30, Addr::Pre(SP, -16));
     a.str(X21, Addr::Pre(SP, -16));
@@ -106,7 +110,11 @@ fn program(g: &mut Guest, how: Switch, n: u64) -> Label {
     a.ret();
     a.bind(inner_f);
     a.stp(X29, X30, Addr::Pre(SP, -16));
-    if how.by_svc() { a.svc(0) } else { a.blr(X23) }
+    if how.by_svc() {
+        a.svc(0)
+    } else {
+        a.blr(X23)
+    }
     a.add_imm(X21, X21, inner);
     a.ldp(X29, X30, Addr::Post(SP, 16));
     a.ret();

@@ -125,7 +125,11 @@ fn writer(g: &mut Guest, how: Access) {
         PairExclusive | PairOrdered => {
             let again = a.here();
             a.ldxp(X5, X6, X10);
-            if how == PairExclusive { a.stxp(X7, X1, X2, X10) } else { a.stlxp(X7, X1, X2, X10) }
+            if how == PairExclusive {
+                a.stxp(X7, X1, X2, X10)
+            } else {
+                a.stlxp(X7, X1, X2, X10)
+            }
             a.cbnz(W7, again);
         }
         Casp => {
@@ -174,7 +178,11 @@ fn reader(g: &mut Guest, case: (Access, Access), loads: u64) {
             }
             PairExclusive | PairOrdered => {
                 let again = a.here();
-                if how == PairExclusive { a.ldxp(X5, X6, X10) } else { a.ldaxp(X5, X6, X10) }
+                if how == PairExclusive {
+                    a.ldxp(X5, X6, X10)
+                } else {
+                    a.ldaxp(X5, X6, X10)
+                }
                 a.stxp(X7, X5, X6, X10);
                 a.cbnz(W7, again);
                 4

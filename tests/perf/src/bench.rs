@@ -144,9 +144,7 @@ impl Bench {
         let text = done.text();
         let checksum = text.split_once(MARK).and_then(|(_, rest)| rest.lines().next());
         match checksum {
-            Some(checksum) if done.code == Some(0) && !text.contains("exception") => {
-                Ok((done.cpu.as_secs_f64(), checksum.trim().to_owned()))
-            }
+            Some(checksum) if done.code == Some(0) && !text.contains("exception") => Ok((done.cpu.as_secs_f64(), checksum.trim().to_owned())),
             _ => Err(failure(&format!("{which:?} with {} on {cpu}", image.display()), &done)),
         }
     }
@@ -185,8 +183,7 @@ impl Bench {
                 if row.checksum.is_empty() {
                     row.checksum = checksum;
                 } else if row.checksum != checksum {
-                    let message =
-                        format!("{} on {cpu}, {repeats} times: {which:?} prints {checksum}, not {}", kernel.name, row.checksum);
+                    let message = format!("{} on {cpu}, {repeats} times: {which:?} prints {checksum}, not {}", kernel.name, row.checksum);
                     return Err(Error(message));
                 }
                 // A run that is shorter than the empty one measures nothing; a microsecond keeps the ratios finite.

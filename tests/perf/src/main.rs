@@ -4,8 +4,8 @@ use emu_test_kit::qemu::{self, Qemu};
 use emu_test_perf::bench::{Bench, Boot, CPUS, Row};
 use emu_test_perf::classes;
 use emu_test_perf::kernels::{self, Kernel};
-use emu_test_perf::report::{self, Conditions};
 use emu_test_perf::programs::{self, Guest, Program};
+use emu_test_perf::report::{self, Conditions};
 use emu_test_perf::user::{self, Programs, REAL, Real, UserBench};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -153,7 +153,10 @@ fn run_programs(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>)
     let conditions = Conditions { qemu: qemu.version().map_err(text)?, rounds: options.rounds, scale: options.scale };
     let scratch = emu_test_kit::emu::profile_dir().map_err(text)?.join("emu-bench-guests");
     let bench = UserBench::new(options.guest, qemu, &scratch).map_err(text)?;
-    println!("{}; {} rounds; scale {}; CPU seconds; ratio = QEMU's over emu's, above 1 emu is faster", conditions.qemu, options.rounds, options.scale);
+    println!(
+        "{}; {} rounds; scale {}; CPU seconds; ratio = QEMU's over emu's, above 1 emu is faster",
+        conditions.qemu, options.rounds, options.scale
+    );
     println!("{}", report::heading());
     for program in options.programs() {
         keep(bench.real(program, options.rounds).map_err(text), rows, wrong);

@@ -1,8 +1,8 @@
 //! The results as a table, as JSON and as a bar plot.
 
 use crate::bench::{Boot, Row};
-use crate::user::REAL;
 use crate::statistics::{geometric_mean, median};
+use crate::user::REAL;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -47,7 +47,11 @@ pub fn means(rows: &[Row]) -> Vec<(String, usize, f64)> {
     cpus.dedup();
     cpus.into_iter()
         .map(|cpu| {
-            let ratios: Vec<f64> = rows.iter().filter(|r| r.cpu == cpu && Boot::ALL.iter().all(|b| b.name() != r.name) && REAL.iter().all(|p| p.name != r.name)).map(Row::ratio).collect();
+            let ratios: Vec<f64> = rows
+                .iter()
+                .filter(|r| r.cpu == cpu && Boot::ALL.iter().all(|b| b.name() != r.name) && REAL.iter().all(|p| p.name != r.name))
+                .map(Row::ratio)
+                .collect();
             (cpu.to_owned(), ratios.len(), geometric_mean(&ratios))
         })
         .filter(|m| m.1 > 0)
@@ -93,7 +97,15 @@ pub fn to_markdown(runs: &[Value]) -> String {
     }
     let mut s = String::new();
     for run in runs {
-        let _ = writeln!(s, "{}, {}; {}; {} rounds at {} of the work.", text(run, "date"), text(run, "host"), text(run, "qemu"), run["rounds"], run["scale"]);
+        let _ = writeln!(
+            s,
+            "{}, {}; {}; {} rounds at {} of the work.",
+            text(run, "date"),
+            text(run, "host"),
+            text(run, "qemu"),
+            run["rounds"],
+            run["scale"]
+        );
     }
     let _ = writeln!(s, "\n| guest | class | {} |\n|---|---|{}", cpus.join(" | "), "---:|".repeat(cpus.len()));
     for (name, class) in &guests {

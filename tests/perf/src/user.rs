@@ -84,9 +84,7 @@ fn elf(code: &[u8]) -> Vec<u8> {
     for half in [64u16, 56, 2, 64, 0, 0] {
         add(&half.to_le_bytes());
     }
-    for (offset, address, in_file, in_memory) in
-        [(PAGE as u64, BASE, code.len() as u64, code.len() as u64), (0, DATA, 0, BULK + BULK_LEN - DATA)]
-    {
+    for (offset, address, in_file, in_memory) in [(PAGE as u64, BASE, code.len() as u64, code.len() as u64), (0, DATA, 0, BULK + BULK_LEN - DATA)] {
         // PT_LOAD, all rights.
         add(&1u32.to_le_bytes());
         add(&7u32.to_le_bytes());
@@ -127,7 +125,8 @@ print(sum(p.step() & 15 for _ in range(200000)))
 ";
 const PERL: &str = "my %c; my $s = 1; for (1..300000) { $s = ($s * 1103515245 + 12345) & 0x7fffffff; $c{$s % 1009} .= 'x' if $s & 1; } my $n = 0; \
                     for (sort keys %c) { $n += length $c{$_}; $n++ if /(\\d)\\1/ } print \"$n\\n\";";
-const FORKS: &str = "for ((i = 0; i < 100; i++)); do (exit 0); x=$(echo $i); done; for ((i = 0; i < 30; i++)); do echo $i | while read a; do :; done; done; echo $x";
+const FORKS: &str =
+    "for ((i = 0; i < 100; i++)); do (exit 0); x=$(echo $i); done; for ((i = 0; i < 30; i++)); do echo $i | while read a; do :; done; done; echo $x";
 const LUA: &str = "local t = {} for i = 1, 200000 do t[i] = (i * 7919) % 100003 end table.sort(t) local s = 0 for i = 1, #t do s = s + t[i] * (i % 7) end \
                    local q = {} for i = 1, 60000 do q[#q + 1] = string.format('%d:%s', i, tostring(i * 2)) end print(s, #table.concat(q))";
 const SQL: &str = "create table t(a integer primary key, b integer, c text); with recursive n(i) as (select 1 union all select i + 1 from n where i < 60000) \
@@ -143,6 +142,7 @@ const PRIME: &str = "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A6
                      15728E5A8AACAA68FFFFFFFFFFFFFFFF";
 
 /// All of them.
+#[rustfmt::skip]
 pub const REAL: &[Real] = &[
     Real { name: "python", class: "python3: dicts, objects, sort", package: "python3", file: "usr/bin/python3", arguments: &["-S", "-c", PYTHON] },
     Real { name: "perl", class: "perl: hashes, regular expressions", package: "perl-base", file: "usr/bin/perl", arguments: &["-e", PERL] },
@@ -303,7 +303,14 @@ impl UserBench {
     }
 
     /// Runs under both in turn; `output` makes a checksum of what was printed, or says that it is none.
-    fn pairs(&self, row: &mut Row, rounds: usize, empty: [f64; 2], make: impl Fn(&mut Command), output: impl Fn(&Finished) -> Option<String>) -> Result<()> {
+    fn pairs(
+        &self,
+        row: &mut Row,
+        rounds: usize,
+        empty: [f64; 2],
+        make: impl Fn(&mut Command),
+        output: impl Fn(&Finished) -> Option<String>,
+    ) -> Result<()> {
         for _ in 0..rounds {
             for which in [Emulator::Qemu, Emulator::Emu] {
                 let mut command = self.command(which)?;
@@ -311,7 +318,13 @@ impl UserBench {
                 let done = process::run(&mut command, LIMIT)?;
                 let sum = output(&done).filter(|_| done.code == Some(0));
                 let Some(sum) = sum else {
-                    return Err(Error(format!("{}: {which:?} ended with {:?}: {}{}", row.name, done.code, done.errors(), done.text().chars().take(500).collect::<String>())));
+                    return Err(Error(format!(
+                        "{}: {which:?} ended with {:?}: {}{}",
+                        row.name,
+                        done.code,
+                        done.errors(),
+                        done.text().chars().take(500).collect::<String>()
+                    )));
                 };
                 if row.checksum.is_empty() {
                     row.checksum = sum;
@@ -346,9 +359,15 @@ impl UserBench {
         let file = program(|a, _| a.mov(X0, XZR)).map_err(|e| Error(e.to_string()))?;
         let path = self.write("empty", &file)?;
         let mut row = self.row("empty", "", String::new());
-        self.pairs(&mut row, rounds, [0.0; 2], |c| {
-            c.arg(&path);
-        }, Self::printed)?;
+        self.pairs(
+            &mut row,
+            rounds,
+            [0.0; 2],
+            |c| {
+                c.arg(&path);
+            },
+            Self::printed,
+        )?;
         let _ = std::fs::remove_file(path);
         Ok([median(&row.qemu_s), median(&row.emu_s)])
     }
@@ -359,9 +378,15 @@ impl UserBench {
         let file = program(|a, f| (kernel.build)(a, f, repeats)).map_err(|e| Error(format!("{}: {e}", kernel.name)))?;
         let path = self.write(kernel.name, &file)?;
         let mut row = self.row(kernel.name, kernel.class, kernel.model.map_or_else(String::new, |m| format!("{:016x}", m(repeats))));
-        self.pairs(&mut row, rounds, empty, |c| {
-            c.arg(&path);
-        }, Self::printed)?;
+        self.pairs(
+            &mut row,
+            rounds,
+            empty,
+            |c| {
+                c.arg(&path);
+            },
+            Self::printed,
+        )?;
         let _ = std::fs::remove_file(path);
         Ok(row)
     }
@@ -371,9 +396,15 @@ impl UserBench {
         let mut row = self.row(program.name, program.class, String::new());
         let arguments = [program.name.trim_start_matches("c.").to_owned(), ((program.repeats as f64 * scale) as u64).max(1).to_string()];
         for _ in 0..rounds {
-            self.pairs(&mut row, 1, [0.0; 2], |c| {
-                c.arg(&files.guest).args(&arguments);
-            }, Self::printed)?;
+            self.pairs(
+                &mut row,
+                1,
+                [0.0; 2],
+                |c| {
+                    c.arg(&files.guest).args(&arguments);
+                },
+                Self::printed,
+            )?;
             let done = process::run(Command::new(&files.native).args(&arguments), LIMIT)?;
             match Self::printed(&done).filter(|_| done.code == Some(0)) {
                 Some(sum) if sum == row.checksum => row.native_s.push(done.cpu.as_secs_f64()),

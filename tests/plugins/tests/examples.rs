@@ -173,7 +173,15 @@ fn a_script_talks_to_the_guest() {
     let mut p = Program::default();
     p.print("> ");
     // Echo until 'q'; then power off with 5.
-    p.add(&[lui(5, CONSOLE_HI), i(0x03, 4, 6, 5, 4), b(0, 6, 0, -4), i(0x03, 4, 6, 5, 0), s(0, 5, 6, 0), addi(7, 0, i32::from(b'q')), b(1, 6, 7, -20)]);
+    p.add(&[
+        lui(5, CONSOLE_HI),
+        i(0x03, 4, 6, 5, 4),
+        b(0, 6, 0, -4),
+        i(0x03, 4, 6, 5, 0),
+        s(0, 5, 6, 0),
+        addi(7, 0, i32::from(b'q')),
+        b(1, 6, 7, -20),
+    ]);
     p.add(&[addi(5, 0, 5)]).power_off(5);
     let script = ["--expect", "> ", "--send", "abc", "--expect", "c", "--send", "q"];
     for clock in [&[][..], &["-icount", "shift=2,seed=9"]] {

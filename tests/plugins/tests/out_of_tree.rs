@@ -24,7 +24,11 @@ fn make(scratch: &Scratch, plugins: &Path, command: &str, name: &str, more: &[&s
     assert!(manifest.contains("[workspace]") && dependencies.lines().filter(|l| l.contains(" = ")).count() == 1, "{manifest}");
     // Not over what is there already.
     let out = new.output().unwrap();
-    assert!(out.status.code() == Some(2) && String::from_utf8_lossy(&out.stderr).contains("is there already"), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.code() == Some(2) && String::from_utf8_lossy(&out.stderr).contains("is there already"),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     let built = build_out_of_tree(&path, &format!("libemu_{}.so", name.replace('-', "_")));
     std::fs::copy(&built, plugins.join(built.file_name().unwrap())).unwrap();
 }
@@ -70,7 +74,8 @@ fn runs(scratch: &Scratch, plugins: &str) {
     p.add(&[addi(7, 7, -2000), addi(7, 7, -2000), addi(7, 7, -1008)]).power_off(7);
     let image = guest(scratch, "sum.bin", &p);
     for more in [&[][..], &["-accel", "interp"], &["-icount", "shift=2,seed=7"]] {
-        let done = run(&[&["--plugin-path", plugins, "-M", "tryout-bench", "-kernel", image.to_str().unwrap(), "--timeout", "60s"], more].concat(), "");
+        let done =
+            run(&[&["--plugin-path", plugins, "-M", "tryout-bench", "-kernel", image.to_str().unwrap(), "--timeout", "60s"], more].concat(), "");
         assert_eq!((done.code, done.text().as_str()), (Some(42), "from outside\n"), "{more:?} {}", done.errors());
     }
 }
@@ -82,12 +87,16 @@ fn rings(scratch: &Scratch, plugins: &str) {
     p.add(&[jal(0, 24)]);
     let handler = p.here();
     p.add(&[addi(20, 20, 1), s(2, 5, 0, 4), s(2, 5, 6, 0), MRET, 0x0000_0013]);
-    p.li(7, handler).add(&[csr(1, 0, 0x305, 7), lui(5, CONSOLE_HI), addi(6, 0, 2000)]).li(7, 1 << 11).add(&[csr(1, 0, 0x304, 7), csr(6, 0, 0x300, 8)]);
+    p.li(7, handler)
+        .add(&[csr(1, 0, 0x305, 7), lui(5, CONSOLE_HI), addi(6, 0, 2000)])
+        .li(7, 1 << 11)
+        .add(&[csr(1, 0, 0x304, 7), csr(6, 0, 0x300, 8)]);
     // Wind up; wait (WFI) until x20 is 3 or, on the host's time, already more; power off with 3.
     p.add(&[s(2, 5, 6, 0), addi(8, 0, 3), 0x1050_0073, b(4, 20, 8, -4), lui(5, 0x20000), s(2, 5, 8, 0), jal(0, 0)]);
     let image = guest(scratch, "bell.bin", &p);
     for more in [&[][..], &["-accel", "interp"], &["-icount", "shift=2,seed=7"]] {
-        let done = run(&[&["--plugin-path", plugins, "-M", "chime-board", "-kernel", image.to_str().unwrap(), "--timeout", "60s"], more].concat(), "");
+        let done =
+            run(&[&["--plugin-path", plugins, "-M", "chime-board", "-kernel", image.to_str().unwrap(), "--timeout", "60s"], more].concat(), "");
         assert_eq!(done.code, Some(3), "{more:?} {}", done.errors());
     }
 }
@@ -101,7 +110,20 @@ fn is_debugged(scratch: &Scratch, plugins: &str) {
     let image = guest(scratch, "debug.bin", &p);
     let socket = scratch.path().join("gdb");
     let mut command = Command::new(emu());
-    command.args(["--plugin-path", plugins, "-M", "tryout-bench", "-kernel", image.to_str().unwrap(), "-serial", "stdio", "--timeout", "120s", "-S", "-gdb"]);
+    command.args([
+        "--plugin-path",
+        plugins,
+        "-M",
+        "tryout-bench",
+        "-kernel",
+        image.to_str().unwrap(),
+        "-serial",
+        "stdio",
+        "--timeout",
+        "120s",
+        "-S",
+        "-gdb",
+    ]);
     let console = Console::start(command.arg(format!("unix:{}", socket.display()))).unwrap();
     let started = Instant::now();
     while !console.errors().contains("waiting for a debugger") {

@@ -71,7 +71,12 @@ fn libraries_that_lack_something() {
     refused(&listing(none.to_str().unwrap()), "", USAGE, &["libemu_rootless.so is not an emu plugin", "remove it"]);
     // A library that it needs.
     let none = patched(&scratch, "libemu_needy.so", &plugin, "libgcc_s.so.1", "libnone.so.77");
-    refused(&listing(none.to_str().unwrap()), "", USAGE, &["libemu_needy.so", "it needs libnone.so.77, which is not there", "install that or remove it"]);
+    refused(
+        &listing(none.to_str().unwrap()),
+        "",
+        USAGE,
+        &["libemu_needy.so", "it needs libnone.so.77, which is not there", "install that or remove it"],
+    );
     // Another kind of CPU: `e_machine` says AArch64.
     let mut bytes = std::fs::read(&plugin).unwrap();
     bytes[18] = 183;
@@ -116,7 +121,13 @@ fn tables_that_make_no_sense() {
 fn plugins_that_crash_while_they_are_loaded() {
     let path = fixture_plugin();
     for (fixture, texts) in [
-        ("init", ["error: the plugin libemu_test_plugins_fixture.so panicked while it was loaded: ", "as asked by EMU_FIXTURE; the plugin is broken, remove it"]),
+        (
+            "init",
+            [
+                "error: the plugin libemu_test_plugins_fixture.so panicked while it was loaded: ",
+                "as asked by EMU_FIXTURE; the plugin is broken, remove it",
+            ],
+        ),
         ("root", ["libemu_test_plugins_fixture.so cannot be started: ", ""]),
         ("constructor", ["libemu_test_plugins_fixture.so crashes while it is loaded; the plugin is broken, remove it from the plugin path", ""]),
     ] {

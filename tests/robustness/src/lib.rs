@@ -157,7 +157,15 @@ pub fn attack(name: &str, image: &[u8], how: How<'_>, expect: Expect) -> Ended {
     let done = watched(&mut command, &scratch, memory_max, Duration::from_secs(how.limit_s + 20));
     println!("{name}: code {:?} after {:.2} s, peak {} MiB", done.code, done.took.as_secs_f64(), done.peak >> 20);
     let tail = |s: &str| s[s.char_indices().rev().nth(3000).map_or(0, |c| c.0)..].to_owned();
-    let story = format!("{name}: code {:?}, signal {:?}, peak {} MiB, {:?}\n{}\n{}", done.code, done.signal, done.peak >> 20, done.took, tail(&done.stdout), tail(&done.stderr));
+    let story = format!(
+        "{name}: code {:?}, signal {:?}, peak {} MiB, {:?}\n{}\n{}",
+        done.code,
+        done.signal,
+        done.peak >> 20,
+        done.took,
+        tail(&done.stdout),
+        tail(&done.stderr)
+    );
     assert!(done.peak <= memory_max, "the emulator grew: {story}");
     assert!(!done.stderr.contains("panicked"), "a panic: {story}");
     assert!(!done.stderr.contains("does not stop"), "a hang: {story}");

@@ -77,37 +77,44 @@ fn jumps_to_nowhere() {
     let image = assemble(Handler::Link, |a, _| jump_everywhere(a));
     off("jumps", &image);
     attack("jumps-icount", &image, How { more: &["-icount", "shift=0"], ..How::default() }, Expect::Off);
-    off("jumps-mmu", &assemble(Handler::Link, |a, _| {
-        mmu_on(a, SCRATCH);
-        jump_everywhere(a);
-    }));
+    off(
+        "jumps-mmu",
+        &assemble(Handler::Link, |a, _| {
+            mmu_on(a, SCRATCH);
+            jump_everywhere(a);
+        }),
+    );
 }
 
 #[test]
 fn exception_returns_to_impossible_states() {
-    off("eret", &assemble(Handler::Link, |a, _| {
-        for i in 0..1024u64 {
-            let next = a.label();
-            a.adr(X30, next);
-            a.load_address(X9, next);
-            a.msr(SysReg::ELR_EL1, X9);
-            // M[4:0] and the bits around it in the lower half; every bit above it in turn.
-            a.mov_imm(X10, (i & 31) | 1 << (i / 32 % 32) | 0x3c0);
-            a.msr(SysReg::SPSR_EL1, X10);
-            a.eret();
-            a.bind(next);
-            // EL0 cannot go on by itself: the handler brings it back behind the UDF.
-            let next = a.label();
-            a.adr(X30, next);
-            a.udf(0);
-            a.bind(next);
-        }
-    }));
+    off(
+        "eret",
+        &assemble(Handler::Link, |a, _| {
+            for i in 0..1024u64 {
+                let next = a.label();
+                a.adr(X30, next);
+                a.load_address(X9, next);
+                a.msr(SysReg::ELR_EL1, X9);
+                // M[4:0] and the bits around it in the lower half; every bit above it in turn.
+                a.mov_imm(X10, (i & 31) | 1 << (i / 32 % 32) | 0x3c0);
+                a.msr(SysReg::SPSR_EL1, X10);
+                a.eret();
+                a.bind(next);
+                // EL0 cannot go on by itself: the handler brings it back behind the UDF.
+                let next = a.label();
+                a.adr(X30, next);
+                a.udf(0);
+                a.bind(next);
+            }
+        }),
+    );
 }
 
 #[test]
 fn vectors_to_nowhere() {
-    for (n, target) in [0x0bad_0000u64, 0xffff_ffff_ffff_f800, 0x0001_0000_0000_0000, UART & !0x7ff, RAM_END - 0x800, 0x1000].into_iter().enumerate() {
+    for (n, target) in [0x0bad_0000u64, 0xffff_ffff_ffff_f800, 0x0001_0000_0000_0000, UART & !0x7ff, RAM_END - 0x800, 0x1000].into_iter().enumerate()
+    {
         let image = assemble(Handler::Skip, |a, _| {
             a.mov_imm(X0, target);
             a.msr(SysReg::VBAR_EL1, X0);
@@ -146,54 +153,72 @@ fn another_cpu_goes_on_beside_an_exception_loop() {
 
 #[test]
 fn waits_with_everything_masked() {
-    forever("wfi", &assemble(Handler::Skip, |a, _| {
-        let again = a.here();
-        a.wfi();
-        a.b(again);
-    }));
-    forever("wfe", &assemble(Handler::Skip, |a, _| {
-        let again = a.here();
-        a.wfe();
-        a.yield_();
-        a.b(again);
-    }));
+    forever(
+        "wfi",
+        &assemble(Handler::Skip, |a, _| {
+            let again = a.here();
+            a.wfi();
+            a.b(again);
+        }),
+    );
+    forever(
+        "wfe",
+        &assemble(Handler::Skip, |a, _| {
+            let again = a.here();
+            a.wfe();
+            a.yield_();
+            a.b(again);
+        }),
+    );
 }
 
 #[test]
 fn endless_loops() {
-    forever("spin", &assemble(Handler::Skip, |a, _| {
-        let again = a.here();
-        a.b(again);
-    }));
+    forever(
+        "spin",
+        &assemble(Handler::Skip, |a, _| {
+            let again = a.here();
+            a.b(again);
+        }),
+    );
     // Recursion until the stack has run through all of RAM and off its end.
-    off("recursion", &assemble(Handler::Own, |a, f| {
-        // It ends below RAM, and does not pass over the program.
-        a.mov_imm(X0, RAM + (1 << 20));
-        a.mov_sp(SP, X0);
-        let again = a.label();
-        a.bind(again);
-        a.stp(X29, X30, Addr::Pre(SP, -512));
-        a.add_imm(X1, X1, 1);
-        a.cmp_imm(X1, 0x4_0000);
-        a.b_cond(Cond::Eq, f.end);
-        a.bl(again);
-        a.bind(f.trap);
-        a.b(f.end);
-    }));
-    forever("svc", &assemble(Handler::Own, |a, f| {
-        a.svc(0);
-        a.bind(f.trap);
-        a.svc(1);
-        a.b(f.trap);
-    }));
+    off(
+        "recursion",
+        &assemble(Handler::Own, |a, f| {
+            // It ends below RAM, and does not pass over the program.
+            a.mov_imm(X0, RAM + (1 << 20));
+            a.mov_sp(SP, X0);
+            let again = a.label();
+            a.bind(again);
+            a.stp(X29, X30, Addr::Pre(SP, -512));
+            a.add_imm(X1, X1, 1);
+            a.cmp_imm(X1, 0x4_0000);
+            a.b_cond(Cond::Eq, f.end);
+            a.bl(again);
+            a.bind(f.trap);
+            a.b(f.end);
+        }),
+    );
+    forever(
+        "svc",
+        &assemble(Handler::Own, |a, f| {
+            a.svc(0);
+            a.bind(f.trap);
+            a.svc(1);
+            a.b(f.trap);
+        }),
+    );
     // Each exception returns to what raises it.
-    forever("eret-loop", &assemble(Handler::Own, |a, f| {
-        let again = a.here();
-        a.svc(7);
-        a.b(again);
-        a.bind(f.trap);
-        a.eret();
-    }));
+    forever(
+        "eret-loop",
+        &assemble(Handler::Own, |a, f| {
+            let again = a.here();
+            a.svc(7);
+            a.b(again);
+            a.bind(f.trap);
+            a.eret();
+        }),
+    );
 }
 
 /// Loads and stores of all sizes at x9, exclusives and atomics among them.
@@ -269,39 +294,45 @@ fn accesses_to_nothing_and_across_ends() {
 
 #[test]
 fn hammering_nothing() {
-    off("unmapped", &assemble(Handler::Skip, |a, _| {
-        fp_on(a);
-        a.mov_imm(X9, 0x0c00_0000);
-        repeat(a, X20, 20_000, |a| {
-            every_access(a);
-            a.add_imm(X9, X9, 0x7);
-        });
-    }));
+    off(
+        "unmapped",
+        &assemble(Handler::Skip, |a, _| {
+            fp_on(a);
+            a.mov_imm(X9, 0x0c00_0000);
+            repeat(a, X20, 20_000, |a| {
+                every_access(a);
+                a.add_imm(X9, X9, 0x7);
+            });
+        }),
+    );
 }
 
 #[test]
 fn code_at_the_end_of_memory() {
-    off("last-word", &assemble(Handler::Link, |a, _| {
-        // NOPs up to the last word of RAM, with the MMU off and on: the fetch behind it finds nothing.
-        for mmu in [false, true] {
-            if mmu {
-                mmu_on(a, SCRATCH);
-            }
-            for n in [1u64, 2, 70] {
-                a.mov_imm(X9, RAM_END - 4 * n);
-                a.mov_imm(W1, 0xd503_201f);
-                for i in 0..n as i32 {
-                    a.str(W1, Addr::Off(X9, 4 * i));
+    off(
+        "last-word",
+        &assemble(Handler::Link, |a, _| {
+            // NOPs up to the last word of RAM, with the MMU off and on: the fetch behind it finds nothing.
+            for mmu in [false, true] {
+                if mmu {
+                    mmu_on(a, SCRATCH);
                 }
-                a.ic_ialluis();
-                a.isb();
-                let next = a.label();
-                a.adr(X30, next);
-                a.br(X9);
-                a.bind(next);
+                for n in [1u64, 2, 70] {
+                    a.mov_imm(X9, RAM_END - 4 * n);
+                    a.mov_imm(W1, 0xd503_201f);
+                    for i in 0..n as i32 {
+                        a.str(W1, Addr::Off(X9, 4 * i));
+                    }
+                    a.ic_ialluis();
+                    a.isb();
+                    let next = a.label();
+                    a.adr(X30, next);
+                    a.br(X9);
+                    a.bind(next);
+                }
             }
-        }
-    }));
+        }),
+    );
 }
 
 #[test]
@@ -342,18 +373,21 @@ fn code_that_rewrites_itself() {
         off(if maintained { "rewrites-maintained" } else { "rewrites" }, &image);
     }
     // A new block at each address of a page, over and over.
-    off("rewrites-page", &assemble(Handler::Skip, |a, _| {
-        a.mov_imm(X9, SCRATCH);
-        a.mov_imm(X1, 0xd65f_03c0_d503_201f); // NOP, RET
-        repeat(a, X5, 20_000, |a| {
-            a.and_imm(X6, X5, 0x1ff);
-            a.lsl(X6, X6, 3);
-            a.add(X7, X9, X6, 0);
-            a.str(X1, Addr::Off(X7, 0));
-            a.ic_ivau(X7);
-            a.blr(X7);
-        });
-    }));
+    off(
+        "rewrites-page",
+        &assemble(Handler::Skip, |a, _| {
+            a.mov_imm(X9, SCRATCH);
+            a.mov_imm(X1, 0xd65f_03c0_d503_201f); // NOP, RET
+            repeat(a, X5, 20_000, |a| {
+                a.and_imm(X6, X5, 0x1ff);
+                a.lsl(X6, X6, 3);
+                a.add(X7, X9, X6, 0);
+                a.str(X1, Addr::Off(X7, 0));
+                a.ic_ivau(X7);
+                a.blr(X7);
+            });
+        }),
+    );
 }
 
 #[test]
@@ -444,7 +478,10 @@ fn timers_at_their_extremes() {
         a.eret();
         a.bind(over);
         gic_on(a);
-        let timers = [(SysReg::CNTP_CTL_EL0, SysReg::CNTP_CVAL_EL0, SysReg::CNTP_TVAL_EL0), (SysReg::CNTV_CTL_EL0, SysReg::CNTV_CVAL_EL0, SysReg::CNTV_TVAL_EL0)];
+        let timers = [
+            (SysReg::CNTP_CTL_EL0, SysReg::CNTP_CVAL_EL0, SysReg::CNTP_TVAL_EL0),
+            (SysReg::CNTV_CTL_EL0, SysReg::CNTV_CVAL_EL0, SysReg::CNTV_TVAL_EL0),
+        ];
         repeat(a, X10, 20, |a| {
             for (ctl, cval, tval) in timers {
                 for value in [0u64, 1, u64::MAX, u64::MAX - 1, 1 << 63, i64::MAX as u64, 1 << 62, 1 << 32, 0xffff_ffff, 0x7fff_ffff, 0x8000_0000] {
@@ -475,18 +512,21 @@ fn timers_at_their_extremes() {
         attack("timers-icount", &image, How { more: &["-icount", shift], ..How::default() }, Expect::Off);
     }
     // The end of time is where nothing can run before it.
-    forever("timers-end", &assemble(Handler::Skip, |a, _| {
-        a.mov_imm(X1, u64::MAX - 1);
-        a.movz(X2, 1, 0);
-        for (ctl, cval) in [(SysReg::CNTP_CTL_EL0, SysReg::CNTP_CVAL_EL0), (SysReg::CNTV_CTL_EL0, SysReg::CNTV_CVAL_EL0)] {
-            a.msr(cval, X1);
-            a.msr(ctl, X2);
-            a.mov_imm(X1, 0x0400_0000_0000_0000);
-        }
-        let again = a.here();
-        a.wfi();
-        a.b(again);
-    }));
+    forever(
+        "timers-end",
+        &assemble(Handler::Skip, |a, _| {
+            a.mov_imm(X1, u64::MAX - 1);
+            a.movz(X2, 1, 0);
+            for (ctl, cval) in [(SysReg::CNTP_CTL_EL0, SysReg::CNTP_CVAL_EL0), (SysReg::CNTV_CTL_EL0, SysReg::CNTV_CVAL_EL0)] {
+                a.msr(cval, X1);
+                a.msr(ctl, X2);
+                a.mov_imm(X1, 0x0400_0000_0000_0000);
+            }
+            let again = a.here();
+            a.wfi();
+            a.b(again);
+        }),
+    );
 }
 
 #[test]
@@ -502,15 +542,18 @@ fn input_that_nobody_reads() {
 #[test]
 fn an_interrupt_that_never_goes_away() {
     // The handler returns at once to where the same interrupt is taken again.
-    forever("interrupt-storm", &assemble(Handler::Own, |a, f| {
-        gic_on(a);
-        a.movz(X2, 1, 0);
-        a.msr(SysReg::CNTV_CVAL_EL0, XZR);
-        a.msr(SysReg::CNTV_CTL_EL0, X2);
-        a.msr_imm(PState::DaifClr, 15);
-        let again = a.here();
-        a.b(again);
-        a.bind(f.trap);
-        a.eret();
-    }));
+    forever(
+        "interrupt-storm",
+        &assemble(Handler::Own, |a, f| {
+            gic_on(a);
+            a.movz(X2, 1, 0);
+            a.msr(SysReg::CNTV_CVAL_EL0, XZR);
+            a.msr(SysReg::CNTV_CTL_EL0, X2);
+            a.msr_imm(PState::DaifClr, 15);
+            let again = a.here();
+            a.b(again);
+            a.bind(f.trap);
+            a.eret();
+        }),
+    );
 }

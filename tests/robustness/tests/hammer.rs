@@ -397,7 +397,8 @@ fn random_instruction_words() {
         let registers = std::array::from_fn(|i| if i % 2 == 0 { up + SCRATCH + (4 << 20) + (rng.below(1 << 20) & !15) } else { value(&mut rng) });
         let image = run_words(&words, &registers, el0);
         let more = if n < 6 { &["-cpu", "max"] } else { &["-cpu", "cortex-a72"] };
-        let done = attack(if el0 { "words-el0" } else { "words-el1" }, &image, How { ram_mib: RAM_MIB, limit_s: 10, more, ..How::default() }, Expect::Any);
+        let done =
+            attack(if el0 { "words-el0" } else { "words-el1" }, &image, How { ram_mib: RAM_MIB, limit_s: 10, more, ..How::default() }, Expect::Any);
         ended += usize::from(done.code == Some(0));
     }
     // A word now and then destroys the program; that all do it would be a mistake of the test.

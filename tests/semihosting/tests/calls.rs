@@ -298,8 +298,7 @@ fn input_from_a_script_and_from_standard_input() {
     let s = Scratch::new("input");
     let guest = reader();
     // Everything on the first serial line, where a script types.
-    let script =
-        ["-semihosting-config", "chardev=serial0", "-serial", "stdio", "--expect", "ready", "--send", "xhello", "--expect", "end="];
+    let script = ["-semihosting-config", "chardev=serial0", "-serial", "stdio", "--expect", "ready", "--send", "xhello", "--expect", "end="];
     let mut command = emu(&s, &guest, &script);
     let done = run(&mut command);
     assert_eq!(done.code, Some(0), "{}", done.errors());
@@ -325,8 +324,7 @@ fn what_waits_for_the_host_ends_with_the_run() {
     let s = Scratch::new("wait");
     let mut p = Program::new();
     p.call(op::SYSTEM, &[Text("exec sleep 100"), Len("exec sleep 100")]);
-    for (guest, options) in
-        [(reader(), &["-semihosting"][..]), (reader(), &["-semihosting", "-icount", "shift=1"]), (p.finish(), &["-semihosting"])]
+    for (guest, options) in [(reader(), &["-semihosting"][..]), (reader(), &["-semihosting", "-icount", "shift=1"]), (p.finish(), &["-semihosting"])]
     {
         let console = Console::start(emu(&s, &guest, options).args(["--timeout", "1s"])).unwrap();
         // Its input stays open and empty.
@@ -366,9 +364,8 @@ fn chance_parameters_harm_nobody() {
 fn chance_parameters(mut rng: emu_test_kit::Rng) {
     let s = Scratch::new("chance");
     // Not these: they end the run, or do to the host what the block says.
-    let harmless: Vec<u32> = (0..0x40)
-        .filter(|o| ![op::EXIT, op::EXIT_EXTENDED, op::SYSTEM, op::REMOVE, op::RENAME, op::WRITE0, op::READC].contains(o))
-        .collect();
+    let harmless: Vec<u32> =
+        (0..0x40).filter(|o| ![op::EXIT, op::EXIT_EXTENDED, op::SYSTEM, op::REMOVE, op::RENAME, op::WRITE0, op::READC].contains(o)).collect();
     let mut p = Program::new();
     p.open(0, ":semihosting-features", 0);
     p.open(1, ":tt", 8);

@@ -44,8 +44,8 @@ fn is_test(path: &str) -> bool {
 
 /// Words of architectures and boards, which core does not know.
 const FOREIGN: &[&str] = &[
-    "aarch64", "arm", "arm64", "armv8", "armv9", "a64", "a32", "thumb", "cortex", "riscv", "riscv64", "rv64", "rv64i", "mips", "sparc", "ppc",
-    "gic", "gicv2", "gicv3", "its", "pl011", "pl031", "pl061", "psci", "virt", "fdt", "el0", "el1", "el2", "el3", "nzcv", "fpcr", "sve", "sme",
+    "aarch64", "arm", "arm64", "armv8", "armv9", "a64", "a32", "thumb", "cortex", "riscv", "riscv64", "rv64", "rv64i", "mips", "sparc", "ppc", "gic",
+    "gicv2", "gicv3", "its", "pl011", "pl031", "pl061", "psci", "virt", "fdt", "el0", "el1", "el2", "el3", "nzcv", "fpcr", "sve", "sme",
 ];
 
 /// Where the rules of an architecture are a profile that has its name.

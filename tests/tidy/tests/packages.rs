@@ -143,6 +143,9 @@ fn the_first_command_builds_the_plugins() {
         assert!(p["default_run"].is_null(), "{} has a default_run", p["name"]);
     }
     let plugins = packages.iter().map(|p| folder(p["manifest_path"].as_str().expect("a path")));
-    let missing: Vec<String> = plugins.filter(|f| (f.starts_with("targets/") || f.starts_with("machines/")) && f.ends_with("/plugin")).filter(|f| !members.contains(&f.as_str())).collect();
+    let missing: Vec<String> = plugins
+        .filter(|f| (f.starts_with("targets/") || f.starts_with("machines/")) && f.ends_with("/plugin"))
+        .filter(|f| !members.contains(&f.as_str()))
+        .collect();
     assert!(missing.is_empty(), "plugins that `cargo run` does not build: {missing:?}");
 }

@@ -2,8 +2,8 @@
 
 pub mod suites;
 
-use emu_test_kit::{Result, emu, packages};
 use emu_test_kit::process::{self, Finished};
+use emu_test_kit::{Result, emu, packages};
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,10 @@ pub const SUITE: &str = "bookworm";
 
 /// Roots of several packages: name, packages. What is not here is a package with what it depends on.
 const ROOTS: &[(&str, &[&str])] = &[
-    ("user-tools", &["bash", "coreutils", "perl", "sed", "grep", "gawk", "findutils", "tar", "gzip", "xz-utils", "zstd", "git", "sqlite3", "openssl", "procps"]),
+    (
+        "user-tools",
+        &["bash", "coreutils", "perl", "sed", "grep", "gawk", "findutils", "tar", "gzip", "xz-utils", "zstd", "git", "sqlite3", "openssl", "procps"],
+    ),
     ("user-python", &["python3", "python3-distutils", "bash", "libpython3.11-testsuite", "coreutils", "dash"]),
     ("user-compilers", &["gcc", "libc6-dev", "make", "dash", "coreutils"]),
     ("user-node", &["nodejs", "dash", "coreutils"]),
@@ -27,7 +30,10 @@ const ROOTS: &[(&str, &[&str])] = &[
 /// The same for riscv64, which the release before did not have.
 pub const RISCV64_SUITE: &str = "trixie";
 const RISCV64_ROOTS: &[(&str, &[&str])] = &[
-    ("user-tools", &["bash", "coreutils", "perl", "sed", "grep", "gawk", "findutils", "tar", "gzip", "xz-utils", "zstd", "git", "sqlite3", "openssl", "procps"]),
+    (
+        "user-tools",
+        &["bash", "coreutils", "perl", "sed", "grep", "gawk", "findutils", "tar", "gzip", "xz-utils", "zstd", "git", "sqlite3", "openssl", "procps"],
+    ),
     ("user-python", &["python3", "bash", "libpython3.13-testsuite", "coreutils", "dash"]),
     ("user-compilers", &["base-files", "gcc", "libc6-dev", "make", "dash", "coreutils"]),
 ];
@@ -133,7 +139,10 @@ fn compiled_in(root: PathBuf, name: &str, options: &[&str]) -> Result<(PathBuf, 
 /// A program compiled by the compiler of a root under emu, and that root.
 pub fn compiled_from(root: PathBuf, source: &Path, name: &str, options: &[&str]) -> Result<(PathBuf, PathBuf)> {
     let failed = |e: std::io::Error| emu_test_kit::Error(format!("cannot make the program {name}: {e}"));
-    let dir = emu::profile_dir()?.join("user-programs").join(std::process::id().to_string()).join(root.parent().and_then(Path::file_name).unwrap_or_default());
+    let dir = emu::profile_dir()?
+        .join("user-programs")
+        .join(std::process::id().to_string())
+        .join(root.parent().and_then(Path::file_name).unwrap_or_default());
     std::fs::create_dir_all(&dir).map_err(failed)?;
     let out = dir.join(name);
     let mut arguments: Vec<&OsStr> = ["-pthread", "-o"].map(OsStr::new).to_vec();

@@ -35,7 +35,11 @@ pub fn tools(root: &Path, bash: &str, machine: &str) {
 pub fn compiler_and_what_it_makes(root: &Path, machine: &str) {
     let dir = folder(&format!("gcc-{machine}"));
     let file = dir.join("hello.c");
-    std::fs::write(&file, "#include <stdio.h>\nint main(void) { double s = 0; for (int i = 1; i < 1000000; i++) s += 1.0 / i; printf(\"%.9f\\n\", s); }\n").unwrap();
+    std::fs::write(
+        &file,
+        "#include <stdio.h>\nint main(void) { double s = 0; for (int i = 1; i < 1000000; i++) s += 1.0 / i; printf(\"%.9f\\n\", s); }\n",
+    )
+    .unwrap();
     for (kind, options) in [("dynamic", &["-O2"][..]), ("static", &["-O0", "-static"])] {
         let out = dir.join(kind);
         let mut arguments: Vec<String> = options.iter().map(|s| (*s).to_owned()).collect();

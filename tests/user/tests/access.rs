@@ -33,7 +33,10 @@ fn every_access_at_every_kind_of_address() {
     }
     assert_eq!(generated.lines().count(), interpreted.lines().count());
     // (casp's row writes to the registers itself, before the access.)
-    assert!(!generated.lines().any(|l| l.contains("changed") && !l.contains(" casp ")), "a fault's handler sees registers that the access has no business with changed");
+    assert!(
+        !generated.lines().any(|l| l.contains("changed") && !l.contains(" casp ")),
+        "a fault's handler sees registers that the access has no business with changed"
+    );
     // A page's code runs as it was written last, whatever was stored beside it.
     let code = generated.lines().filter(|l| l.starts_with("code "));
     for (n, line) in code.enumerate() {
@@ -64,7 +67,18 @@ fn addresses_outside_reach_nothing() {
                 done.text()
             };
             assert_eq!(run(&[]), "loads 0 stores 0 far 0 farther 0 beyond 0\n", "{} {engine:?}", program.display());
-            for first in ["-0x1000", "-0x80000000", "-0x100000000", "-0x300000000", "-0x1000000000", "-0x200000000000", "-0x3fff00000000", "-0xa00000", "0x400040050000", "0x400080000000"] {
+            for first in [
+                "-0x1000",
+                "-0x80000000",
+                "-0x100000000",
+                "-0x300000000",
+                "-0x1000000000",
+                "-0x200000000000",
+                "-0x3fff00000000",
+                "-0xa00000",
+                "0x400040050000",
+                "0x400080000000",
+            ] {
                 assert_eq!(run(&["first", first]), "0\n", "{} {engine:?} {first}", program.display());
             }
         }

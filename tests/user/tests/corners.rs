@@ -15,12 +15,14 @@ impl Drop for Programs {
 fn programs(name: &str) -> Programs {
     let dir = emu_test_user::suites::folder(&format!("corners-{name}"));
     let made = [("arm64", compiled(name, &["-static"])), ("riscv64", riscv64_compiled(name, &["-static"]))];
-    Programs(made.map(|(architecture, made)| {
-        let to = dir.join(format!("{name}-{architecture}"));
-        std::fs::copy(made.unwrap().0, &to).unwrap();
-        to
-    })
-    .into())
+    Programs(
+        made.map(|(architecture, made)| {
+            let to = dir.join(format!("{name}-{architecture}"));
+            std::fs::copy(made.unwrap().0, &to).unwrap();
+            to
+        })
+        .into(),
+    )
 }
 
 #[test]
@@ -31,7 +33,13 @@ fn corners() {
             let done = run_for(300, engine, None, program, &[] as &[&str]).unwrap();
             let text = done.text();
             let wrong: Vec<&str> = text.lines().filter(|l| !l.ends_with(": ok")).collect();
-            assert!(wrong.is_empty() && text.lines().count() == 17 && done.code == Some(0), "{engine:?} {}: {:?}\n{text}\n{}", program.display(), done.code, done.errors());
+            assert!(
+                wrong.is_empty() && text.lines().count() == 17 && done.code == Some(0),
+                "{engine:?} {}: {:?}\n{text}\n{}",
+                program.display(),
+                done.code,
+                done.errors()
+            );
         }
         // A signal for a thread that has only just begun.
         for n in 0..if full() { 500 } else { 20 } {
@@ -62,7 +70,13 @@ inherited by fork and exec 4
             let done = run_for(120, engine, None, program, &[] as &[&str]).unwrap();
             assert_eq!((done.text().as_str(), done.code), (want, Some(0)), "{engine:?} {}: {}", program.display(), done.errors());
             let done = run_for(120, engine, None, program, &["strict"]).unwrap();
-            assert_eq!((done.text().as_str(), done.code), ("strict\nends -9, exits 5\n", Some(0)), "{engine:?} {}: {}", program.display(), done.errors());
+            assert_eq!(
+                (done.text().as_str(), done.code),
+                ("strict\nends -9, exits 5\n", Some(0)),
+                "{engine:?} {}: {}",
+                program.display(),
+                done.errors()
+            );
         }
     }
 }

@@ -97,7 +97,9 @@ fn java() {
 #[test]
 fn stressors_verify() {
     let (root, seconds) = if full() { (root("user-stress").unwrap(), "10") } else { return Ran::skipped("stress-ng", "EMU_USER_FULL=1 runs it") };
-    for stressor in ["cpu", "vm", "futex", "signal", "fork", "vfork", "pthread", "mmap", "mremap", "clone", "sigsegv", "switch", "pipe", "sem", "epoll", "timer"] {
+    for stressor in
+        ["cpu", "vm", "futex", "signal", "fork", "vfork", "pthread", "mmap", "mremap", "clone", "sigsegv", "switch", "pipe", "sem", "epoll", "timer"]
+    {
         let _ran = Ran::begin(format!("stress-ng --verify --{stressor} 2"));
         let option = format!("--{stressor}");
         let arguments = ["--verify", &option, "2", "-t", seconds];

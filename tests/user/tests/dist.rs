@@ -80,7 +80,17 @@ fn the_static_binary_needs_no_other_file() {
     let dir = prefix("static");
     std::fs::copy(made("emu-aarch64-static"), dir.join("emu")).unwrap();
     std::fs::copy(busybox().unwrap(), dir.join("busybox")).unwrap();
-    let words = ["--user", "--map-root-user", "/usr/sbin/chroot", dir.to_str().unwrap(), "/emu", "/busybox", "sh", "-c", "echo $((6 * 7)); /busybox uname -m; /busybox chroot / /busybox sh -c '/busybox echo deeper; :'"];
+    let words = [
+        "--user",
+        "--map-root-user",
+        "/usr/sbin/chroot",
+        dir.to_str().unwrap(),
+        "/emu",
+        "/busybox",
+        "sh",
+        "-c",
+        "echo $((6 * 7)); /busybox uname -m; /busybox chroot / /busybox sh -c '/busybox echo deeper; :'",
+    ];
     let out = run(Path::new("/usr/bin/unshare"), &words);
     if String::from_utf8_lossy(&out.stderr).contains("unshare failed") {
         println!("this host gives no user namespaces: run without a chroot");

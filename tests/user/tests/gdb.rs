@@ -28,7 +28,14 @@ fn debugged(name: &str, engine: &[&str], program: &Path, root: Option<&Path>, ar
     }
     let mut gdb = gdb();
     let sysroot = format!("set sysroot {}", root.map_or("/nowhere".into(), |r| r.display().to_string()));
-    for c in ["set pagination off", "set confirm off", "set remotetimeout 60", &sysroot, &format!("file {}", program.display()), &format!("target remote {place}")] {
+    for c in [
+        "set pagination off",
+        "set confirm off",
+        "set remotetimeout 60",
+        &sysroot,
+        &format!("file {}", program.display()),
+        &format!("target remote {place}"),
+    ] {
         gdb.args(["-ex", c]);
     }
     Debugged { emu, gdb, socket }
@@ -83,10 +90,26 @@ fn breakpoints_steps_registers_memory_and_the_exit_code() {
             let name = format!("steps-{architecture}-{n}");
             let (a, pc) = (show("a", argument), show("pc", "$pc == (unsigned long)&add"));
             let commands = [
-                "break *add", "continue", &pc, &a, "stepi", &show("pc", "$pc > (unsigned long)&add && $pc < (unsigned long)&add + 16"), "delete", "break *add", "continue", &a,
+                "break *add",
+                "continue",
+                &pc,
+                &a,
+                "stepi",
+                &show("pc", "$pc > (unsigned long)&add && $pc < (unsigned long)&add + 16"),
+                "delete",
+                "break *add",
+                "continue",
+                &a,
                 // Another argument, and what follows from it.
-                &format!("set {argument} = 100"), "finish", &show("result", "result"), "set var result = 5", &show("result", "result"),
-                "delete", "watch watched", "continue", "continue",
+                &format!("set {argument} = 100"),
+                "finish",
+                &show("result", "result"),
+                "set var result = 5",
+                &show("result", "result"),
+                "delete",
+                "watch watched",
+                "continue",
+                "continue",
             ];
             let (text, _, code) = debugged(&name, engine, &program, None, &["exit"]).run(&commands);
             assert_eq!(values(&text, "pc"), ["0x1", "0x1"], "{name}");
@@ -154,7 +177,9 @@ fn ctrl_c_stops_threads_that_run_and_that_wait() {
             assert!(Command::new("kill").args(["-INT", &debugger.id().to_string()]).status().is_ok_and(|s| s.success()));
             debugger.expect("received signal SIGINT", LIMIT).unwrap_or_else(|e| panic!("{e}"));
             let spins = show("spins", "spins");
-            debugger.send(&format!("info threads\n{spins}\nshell sleep 0.1\n{spins}\nthread apply all backtrace 2\nprintf \"round=%d\\n\", {round}\n")).unwrap();
+            debugger
+                .send(&format!("info threads\n{spins}\nshell sleep 0.1\n{spins}\nthread apply all backtrace 2\nprintf \"round=%d\\n\", {round}\n"))
+                .unwrap();
             let told = debugger.expect(&format!("round={round}"), LIMIT).unwrap_or_else(|e| panic!("{e}"));
             println!("{told}");
             let spins: Vec<&str> = told.lines().filter_map(|l| l.split("spins=").nth(1)).collect();

@@ -64,7 +64,8 @@ fn a_process_that_was_alone_gets_company() {
     let (program, root) = compiled("alone", &[]).unwrap();
     let file = std::env::temp_dir().join(format!("emu-alone-{}", std::process::id()));
     let file = file.to_str().unwrap();
-    let ways = ["anonymous memory", "a file", "System V", "a thread in a loop", "a thread from the depth", "a thread of a handler", "a vforked child"];
+    let ways =
+        ["anonymous memory", "a file", "System V", "a thread in a loop", "a thread from the depth", "a thread of a handler", "a vforked child"];
     let want = ways.map(|w| format!("{w}: 0\n")).concat();
     // Plain accesses first; locked ones from the start.
     for atomics in ["", "locked"] {
@@ -117,7 +118,14 @@ fn atomics_of_each_size() {
     let (program, root) = compiled("lse", &[]).unwrap();
     let names = ["ldaddal", "ldclr", "ldseta", "ldeorl", "ldsmaxal", "ldsmin", "ldumaxa", "lduminl", "swpal"];
     let want = format!("{}cas: 0 wrong, 80 faults\n", names.map(|n| format!("{n}: 0 wrong\n")).concat());
-    for (engine, mode, atomics) in [(ENGINES[0], "", ""), (ENGINES[0], "hot", ""), (ENGINES[0], "eager", ""), (ENGINES[0], "", "locked"), (ENGINES[0], "hot", "locked"), (ENGINES[1], "", "")] {
+    for (engine, mode, atomics) in [
+        (ENGINES[0], "", ""),
+        (ENGINES[0], "hot", ""),
+        (ENGINES[0], "eager", ""),
+        (ENGINES[0], "", "locked"),
+        (ENGINES[0], "hot", "locked"),
+        (ENGINES[1], "", ""),
+    ] {
         let mut command = emu_test_user::command(engine, Some(&root), &program, &[] as &[&str]).unwrap();
         let done = emu_test_kit::process::run(command.env("EMU_JIT", mode).env("EMU_ATOMICS", atomics), Duration::from_secs(120)).unwrap();
         assert_eq!((done.text().as_str(), done.code), (want.as_str(), Some(0)), "{engine:?} EMU_JIT={mode} EMU_ATOMICS={atomics} {}", done.errors());
@@ -233,7 +241,10 @@ fn all_descendants_are_emu_where_binfmt_misc_is_masked() {
         Ok(done) if done.code == Some(0) => {}
         other => {
             let why = other.map_or_else(|e| e.to_string(), |done| done.errors());
-            return Ran::skipped(WHAT, &format!("this host gives no mount namespace, so only the descendants with its binfmt_misc were looked at: {}", why.trim()));
+            return Ran::skipped(
+                WHAT,
+                &format!("this host gives no mount namespace, so only the descendants with its binfmt_misc were looked at: {}", why.trim()),
+            );
         }
     }
     let _ran = Ran::begin(WHAT);

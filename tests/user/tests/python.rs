@@ -3,9 +3,11 @@
 use emu_test_user::{full, root, suites};
 
 /// Always.
-const SHORT: &[&str] = &["test_mmap", "test_ctypes", "test_select", "test_epoll", "test_poll", "test_thread", "test_fork1", "test_struct", "test_wait4"];
+const SHORT: &[&str] =
+    &["test_mmap", "test_ctypes", "test_select", "test_epoll", "test_poll", "test_thread", "test_fork1", "test_struct", "test_wait4"];
 
 /// What a long run has besides. (Debian's package has no test_sqlite3.)
+#[rustfmt::skip]
 const LONG: &[&str] = &[
     "test_threading", "test_subprocess", "test_signal", "test_socket", "test_os", "test_time", "test_wait3", "test_posix", "test_pty", "test_popen",
     "test_queue", "test_threadsignals", "test_threading_local", "test_selectors", "test_resource", "test_fcntl", "test_ioctl", "test_eintr",

@@ -132,6 +132,7 @@ fn processes_threads_and_memory() {
 }
 
 /// CPython's own regression tests. Always, and with EMU_USER_FULL=1.
+#[rustfmt::skip]
 const MODULES: [&[&str]; 2] = [
     &["test_mmap", "test_ctypes", "test_select", "test_thread", "test_struct", "test_signal", "test_threading", "test_math", "test_float", "test_wait4"],
     &[
@@ -182,10 +183,18 @@ fn names_and_mistakes() {
     // A name stands for its architecture.
     for (name, file) in [("qemu-riscv64", &other), ("qemu-aarch64", &program)] {
         let (out, errors, code) = linked(name, &[&shown(file), "true"]);
-        assert!(out.is_empty() && errors.contains("is for another architecture") && errors.lines().count() == 1 && code == Some(126), "{name} {errors}");
+        assert!(
+            out.is_empty() && errors.contains("is for another architecture") && errors.lines().count() == 1 && code == Some(126),
+            "{name} {errors}"
+        );
     }
     let (line, ..) = linked("emu", &["binfmt", "install", "riscv64", "--dry-run", "--interpreter", "/usr/bin/emu-riscv64-static"]);
-    assert!(line.starts_with(":emu-riscv64:M::\\x7f\\x45") && line.contains("\\x02\\x00\\xf3\\x00:") && line.ends_with(":/usr/bin/emu-riscv64-static:FP\n"), "{line}");
+    assert!(
+        line.starts_with(":emu-riscv64:M::\\x7f\\x45")
+            && line.contains("\\x02\\x00\\xf3\\x00:")
+            && line.ends_with(":/usr/bin/emu-riscv64-static:FP\n"),
+        "{line}"
+    );
     assert_eq!(linked("emu", &["binfmt", "install", "aarch64", "riscv64", "--dry-run", "--interpreter", "/x"]).0.lines().count(), 2);
     // What cannot be run ends in one sentence.
     let good = std::fs::read(&program).unwrap();

@@ -164,8 +164,7 @@ mod tests {
         let words = |bytes: &[u8]| bytes.chunks(8).map(|c| u64::from_le_bytes(c.try_into().expect("words"))).collect::<Vec<u64>>();
         let n = a.len() / 8;
         let mut slots = [words(a), words(b), vec![0; n]].concat();
-        let op =
-            Op { code: code as u16, ty: Ty::I8, shape, dst: 2 * n as u32, a: 0, b: n as u32, c: emu_ir::NONE, aux: 0, imm: 0 };
+        let op = Op { code: code as u16, ty: Ty::I8, shape, dst: 2 * n as u32, a: 0, b: n as u32, c: emu_ir::NONE, aux: 0, imm: 0 };
         assert!(vector::exec(&op, &mut slots, a.len() as u32, &mut 0));
         slots[2 * n..].iter().flat_map(|w| w.to_le_bytes()).collect()
     }

@@ -690,7 +690,11 @@ pub unsafe fn run_fast<E: Env>(block: &FastBlock, base: *mut u8, slot_base: u32,
                 wr!(u32, f.dst, v);
             }
             Kind::Const => {
-                if f.flags & TO_BYTE != 0 { wr!(u8, f.dst, f.imm as u8) } else { wr!(u64, f.dst, f.imm) }
+                if f.flags & TO_BYTE != 0 {
+                    wr!(u8, f.dst, f.imm as u8)
+                } else {
+                    wr!(u64, f.dst, f.imm)
+                }
             }
             Kind::Pair => {
                 let (a, b) = (rd!(u64, f.a), rd!(u64, f.b));

@@ -78,26 +78,18 @@ fn map2<F: Format>(op: &Op, slots: &mut [u64], e: Extent, fp_flags: &mut u32, f:
     let (dst, a, b) = (op.dst as usize, op.a as usize, op.b as usize);
     for i in 0..e.words {
         let (x, y) = (slots[a + i], slots[b + i]);
-        slots[dst + i] =
-            numbers(e.scalar, width::<F>(), |at| F::widen(noted(fp_flags, f(F::narrow(x >> at), F::narrow(y >> at)))));
+        slots[dst + i] = numbers(e.scalar, width::<F>(), |at| F::widen(noted(fp_flags, f(F::narrow(x >> at), F::narrow(y >> at)))));
     }
     true
 }
 
 #[inline(always)]
-fn map3<F: Format>(
-    op: &Op,
-    slots: &mut [u64],
-    e: Extent,
-    fp_flags: &mut u32,
-    f: impl Fn(F::Bits, F::Bits, F::Bits) -> (F::Bits, Flags),
-) -> bool {
+fn map3<F: Format>(op: &Op, slots: &mut [u64], e: Extent, fp_flags: &mut u32, f: impl Fn(F::Bits, F::Bits, F::Bits) -> (F::Bits, Flags)) -> bool {
     let (dst, a, b, c) = (op.dst as usize, op.a as usize, op.b as usize, op.c as usize);
     for i in 0..e.words {
         let (x, y, z) = (slots[a + i], slots[b + i], slots[c + i]);
-        slots[dst + i] = numbers(e.scalar, width::<F>(), |at| {
-            F::widen(noted(fp_flags, f(F::narrow(x >> at), F::narrow(y >> at), F::narrow(z >> at))))
-        });
+        slots[dst + i] =
+            numbers(e.scalar, width::<F>(), |at| F::widen(noted(fp_flags, f(F::narrow(x >> at), F::narrow(y >> at), F::narrow(z >> at)))));
     }
     true
 }

@@ -100,7 +100,6 @@ fn sha256_hash(x: u128, y: u128, work: u128) -> (u128, u128) {
     (of_w(x), of_w(y))
 }
 
-
 /// `sha256_su0`.
 fn sha256su0(vd: u128, vn: u128) -> u128 {
     let (t, d) = (w(vn << 96 | vd >> 32), w(vd));
@@ -118,7 +117,6 @@ fn sha256su1(vd: u128, vn: u128, vm: u128) -> u128 {
     }
     of_w(r)
 }
-
 
 /// `sha512_h`.
 fn sha512h(vd: u128, vn: u128, vm: u128) -> u128 {
@@ -379,8 +377,7 @@ mod tests {
         // GB/T 32907-2016, example 1.
         let text = [0x0123_4567u32, 0x89ab_cdef, 0xfedc_ba98, 0x7654_3210];
         let fk = [0xa3b1_bac6u32, 0x56aa_3350, 0x677d_9197, 0xb270_22dc];
-        let ck: Vec<u32> =
-            (0..32u32).map(|i| u32::from_be_bytes([0, 1, 2, 3].map(|j| ((4 * i + j) * 7) as u8))).collect();
+        let ck: Vec<u32> = (0..32u32).map(|i| u32::from_be_bytes([0, 1, 2, 3].map(|j| ((4 * i + j) * 7) as u8))).collect();
         let mut key = of_w(text) ^ of_w(fk);
         let mut state = of_w(text);
         for constants in vectors(&ck) {

@@ -255,14 +255,12 @@ pub fn run<E: Env>(steps: &[Step], slots: &mut [u64], vl: u32, env: &mut E) -> O
                     }
                     size @ (1 | 2 | 4 | 8) => {
                         let v = attempt!(env.load(va, size, flags));
-                        slots[op.dst as usize] =
-                            if flags.has(MemFlags::BIG_ENDIAN) { swap(v.into(), size, op.ty.bytes()) as u64 } else { v };
+                        slots[op.dst as usize] = if flags.has(MemFlags::BIG_ENDIAN) { swap(v.into(), size, op.ty.bytes()) as u64 } else { v };
                     }
                     size => {
                         for i in 0..size / 8 {
                             let v = attempt!(env.load(va.wrapping_add(u64::from(i) * 8), 8, flags));
-                            slots[(op.dst + i) as usize] =
-                                if flags.has(MemFlags::BIG_ENDIAN) { swap(v.into(), 8, op.ty.bytes()) as u64 } else { v };
+                            slots[(op.dst + i) as usize] = if flags.has(MemFlags::BIG_ENDIAN) { swap(v.into(), 8, op.ty.bytes()) as u64 } else { v };
                         }
                     }
                 }
@@ -357,7 +355,15 @@ pub fn execute(op: &Op, slots: &mut [u64], vl: u32, fp_flags: &mut u32) -> bool 
 }
 
 /// Read-modify-write of `size` bytes in the other byte order: compare-and-swap on the swapped value.
-pub fn rmw_swapped<E: Env>(env: &mut E, va: u64, size: u32, kind: u64, b: u128, flags: MemFlags, order: &dyn Fn(u128) -> u128) -> Result<u128, Fault> {
+pub fn rmw_swapped<E: Env>(
+    env: &mut E,
+    va: u64,
+    size: u32,
+    kind: u64,
+    b: u128,
+    flags: MemFlags,
+    order: &dyn Fn(u128) -> u128,
+) -> Result<u128, Fault> {
     let mut expected = env.cas(va, size, 0, 0, flags)?;
     loop {
         let old = order(expected);

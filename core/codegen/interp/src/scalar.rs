@@ -55,7 +55,11 @@ pub(crate) fn exec(code: Code, op: &Op, slots: &mut [u64]) -> bool {
             if n == 0 { a } else { (a >> n | a << (bits - n)) & m }
         }
         Code::Select => {
-            if at(op.c) != 0 { at(op.a) } else { at(op.b) }
+            if at(op.c) != 0 {
+                at(op.a)
+            } else {
+                at(op.b)
+            }
         }
         Code::Extract => at(op.a) >> (op.aux & 0xff) & mask(op.aux >> 8),
         Code::SExtract => signed(at(op.a) >> (op.aux & 0xff), op.aux >> 8) as u64 & m,
@@ -175,7 +179,11 @@ fn exec_wide_result(code: Code, op: &Op, slots: &mut [u64]) -> bool {
         },
         Code::Adc => at(op.a).wrapping_add(at(op.b)).wrapping_add(one(op.c).into()),
         Code::Select => {
-            if one(op.c) != 0 { at(op.a) } else { at(op.b) }
+            if one(op.c) != 0 {
+                at(op.a)
+            } else {
+                at(op.b)
+            }
         }
         Code::BitSel => at(op.a) & at(op.c) | at(op.b) & !at(op.c),
         Code::Clz => at(op.a).leading_zeros().into(),
@@ -197,7 +205,11 @@ fn exec_wide_result(code: Code, op: &Op, slots: &mut [u64]) -> bool {
         Code::SExtract => ((at(op.a) >> lsb << (128 - len)) as i128 >> (128 - len)) as u128,
         Code::Deposit => at(op.a) & !(field(len) << lsb) | (at(op.b) & field(len)) << lsb,
         Code::ConcatShr => {
-            if op.aux == 0 { at(op.b) } else { at(op.b) >> op.aux | at(op.a) << (128 - op.aux) }
+            if op.aux == 0 {
+                at(op.b)
+            } else {
+                at(op.b) >> op.aux | at(op.a) << (128 - op.aux)
+            }
         }
         Code::MulHiU => mul_high(at(op.a), at(op.b)),
         Code::MulHiS => {

@@ -264,7 +264,13 @@ impl Asm {
             Rm::M(m) => {
                 let small = i8::try_from(m.disp).is_ok();
                 let no_disp = m.disp == 0 && m.base & 7 != 5;
-                let mode = if no_disp { 0 } else if small { 0x40 } else { 0x80 };
+                let mode = if no_disp {
+                    0
+                } else if small {
+                    0x40
+                } else {
+                    0x80
+                };
                 match m.index {
                     None if m.base & 7 != 4 => head.u8(mode | reg | m.base & 7),
                     None => {

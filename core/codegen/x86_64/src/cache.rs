@@ -99,7 +99,25 @@ impl CodeCache {
         let free = (1..(len / chunk) as u32).rev().collect();
         let chunks = len / chunk;
         let (through, releases) = (vec![Vec::new(); chunks], vec![0; chunks]);
-        Ok(CodeCache { write, execute, len, chunk, free, current: 0, used: 0, ready: 0, order: [0].into(), targets: Vec::new(), borrowed: false, shared: vec![0; chunks], unpatched: 0, links: BTreeMap::new(), through, from_elsewhere: HashMap::new(), releases })
+        Ok(CodeCache {
+            write,
+            execute,
+            len,
+            chunk,
+            free,
+            current: 0,
+            used: 0,
+            ready: 0,
+            order: [0].into(),
+            targets: Vec::new(),
+            borrowed: false,
+            shared: vec![0; chunks],
+            unpatched: 0,
+            links: BTreeMap::new(),
+            through,
+            from_elsewhere: HashMap::new(),
+            releases,
+        })
     }
     /// Makes an address known under the next number.
     pub fn add_target(&mut self, address: usize) -> u32 {
@@ -287,7 +305,8 @@ impl CodeCache {
     /// Jumps that were patched to go to code that has made way go to what came in its place: the old address, the new one, and the chunk that it
     /// goes on in. See `link` for when that is possible.
     pub fn relink(&mut self, replaced: impl Iterator<Item = (usize, usize, u32)>) {
-        let mut replaced: Vec<_> = replaced.map(|(old, new, into)| (old - self.execute as usize, new - self.execute as usize, into as usize)).collect();
+        let mut replaced: Vec<_> =
+            replaced.map(|(old, new, into)| (old - self.execute as usize, new - self.execute as usize, into as usize)).collect();
         replaced.sort_unstable();
         // By the page that they lie in: the jumps into each are looked at once.
         for of_page in replaced.chunk_by(|a, b| a.0 / LINK_PAGE == b.0 / LINK_PAGE) {

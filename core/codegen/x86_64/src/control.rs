@@ -845,4 +845,3 @@ fn site_bytes(s: &Site) -> [u8; size_of::<Site>()] {
     (b[22], b[23]) = (s.unit, s.moves);
     b
 }
-

@@ -242,7 +242,9 @@ impl Lowering<'_> {
         match (k.kind, made.a, made.b, made.at) {
             (KeyKind::And, _, _, Some(r)) => Some(How::Sub(r, Operand::Imm(0))),
             (KeyKind::Sub, Some(a @ (Operand::Pin(_) | Operand::State(_))), Some(b), _) => Some(How::Sub(a, b)),
-            (KeyKind::Sub, _, Some(b), Some(r)) if r != b && apart(r, b) && (k.bits == 64 || matches!(r, Operand::Pin(_))) => Some(How::SubFrom(r, b)),
+            (KeyKind::Sub, _, Some(b), Some(r)) if r != b && apart(r, b) && (k.bits == 64 || matches!(r, Operand::Pin(_))) => {
+                Some(How::SubFrom(r, b))
+            }
             (KeyKind::Add, _, Some(b), Some(r)) if r != b && apart(r, b) && k.bits == 64 => Some(How::SumTo(r, b)),
             _ => None,
         }

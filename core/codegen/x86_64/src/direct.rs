@@ -9,11 +9,11 @@
 //! Addresses with a tag in their top byte are no addresses of the host. Code is made without regard to tags until the first one is seen
 //! ([`Direct::tagged`]); from then on it takes them off.
 
+use crate::analyse::{NO_KEY, NO_PIN};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Shift, Size, reg::*};
 use crate::frame::{Exchange, Site};
 use crate::lower::{AccessResult, Cold, Loc, Lowering};
 use crate::memory::StoreValue;
-use crate::analyse::{NO_KEY, NO_PIN};
 use emu_ir::{Code, MemFlags, Op, Shape, rmw};
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -154,7 +154,11 @@ impl Lowering<'_> {
             // sigma1 of zero is zero: first of what the low elements want, then of these.
             let (t, u, s) = (self.xtemp(), self.xtemp(), self.xtemp());
             for low in [true, false] {
-                if low { self.bytes_down(u, c, 8) } else { self.shift_i(0x73, 7, u, d, 8) }
+                if low {
+                    self.bytes_down(u, c, 8)
+                } else {
+                    self.shift_i(0x73, 7, u, d, 8)
+                }
                 self.small_sigma(s, u, t, [17, 19, 10]);
                 self.x(PADD[2], d, d, s);
             }

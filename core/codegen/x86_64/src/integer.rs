@@ -122,7 +122,9 @@ impl Lowering<'_> {
         }
         let (mut a, mut b) = (op.a, op.b);
         // A constant, or what is only in memory, is better on the right.
-        if matches!(self.loc(a), Loc::Const(_)) || (matches!(self.loc(a), Loc::State(_) | Loc::Slot) && matches!(self.loc(b), Loc::Gpr(_) | Loc::Pin(_))) {
+        if matches!(self.loc(a), Loc::Const(_))
+            || (matches!(self.loc(a), Loc::State(_) | Loc::Slot) && matches!(self.loc(b), Loc::Gpr(_) | Loc::Pin(_)))
+        {
             (a, b) = (b, a);
         }
         // A temporary that ends here may be overwritten; on the left it saves a move.
@@ -337,7 +339,11 @@ impl Lowering<'_> {
         let left = self.arg(op.a);
         self.mov_arg(size, RAX, left);
         let b = self.gpr(op.b);
-        if c == Code::MulHiU { self.asm.mul(size, b) } else { self.asm.imul1(size, b) }
+        if c == Code::MulHiU {
+            self.asm.mul(size, b)
+        } else {
+            self.asm.imul1(size, b)
+        }
         self.clobbered();
         self.done(op.dst, RDX, true);
     }
@@ -468,7 +474,11 @@ impl Lowering<'_> {
             let a = self.gpr(op.a);
             let d = self.dst(op.dst, &[]);
             let from = Size::bits(len);
-            if signed { self.asm.movsx_rr(from, size == Size::Q, d, a) } else { self.asm.movzx_rr(from, d, a) }
+            if signed {
+                self.asm.movsx_rr(from, size == Size::Q, d, a)
+            } else {
+                self.asm.movzx_rr(from, d, a)
+            }
             return self.done(op.dst, d, true);
         }
         let left = self.left_operand(op.a);
@@ -787,7 +797,11 @@ impl Lowering<'_> {
             _ => {
                 let x = self.xmm(op.a);
                 let d = self.dst(op.dst, &[]);
-                if low { self.asm.mov_rx(Size::Q, d, x) } else { self.asm.high_half(d, x) }
+                if low {
+                    self.asm.mov_rx(Size::Q, d, x)
+                } else {
+                    self.asm.high_half(d, x)
+                }
                 self.done(op.dst, d, true);
             }
         }

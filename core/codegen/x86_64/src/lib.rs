@@ -31,8 +31,8 @@ mod thunks;
 mod vector;
 mod widen;
 
-pub use disassemble::disassemble;
 pub use cache::{CHUNK, CodeCache, Placed};
 pub use control::returns_expected;
+pub use disassemble::disassemble;
 pub use lower::{Lowering, Options, Region, Unit};
 pub use thunks::Thunks;

@@ -11,10 +11,10 @@
 use crate::analyse::{Analysis, Facts, KeyKind, NO_KEY, NO_PIN, code, operands};
 use crate::asm::{Alu, Asm, Cc, Gpr, Label, Mem, Size, Xmm};
 use crate::deferred::{Deferred, Made, Operand, Snapshot, Version};
+use crate::frame::{CPU, Exchange, Frame, PINS, Site, TEMPS};
 use crate::groups::{GROUP, Groups};
 use crate::memory::{Move, StoreValue};
 use crate::overwritten::{Late, Waiting};
-use crate::frame::{CPU, Exchange, Frame, PINS, Site, TEMPS};
 use crate::thunks::Thunks;
 use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, STICKY, Shape, Ty, WRITES};
 use std::mem::offset_of;
@@ -193,7 +193,11 @@ pub(crate) enum AccessResult {
     Nothing,
     Gpr(Gpr),
     /// Extended from `size` bytes with the sign, to 64 bits if `wide`, else to 32.
-    Signed { r: Gpr, size: u32, wide: bool },
+    Signed {
+        r: Gpr,
+        size: u32,
+        wide: bool,
+    },
     Two(Gpr, Gpr),
     Xmm(Xmm),
 }
@@ -554,7 +558,15 @@ impl<'f> Lowering<'f> {
             Code::Fence => self.fence(op),
             Code::Call => self.call(op),
             _ => {
-                let done = self.options.native && (self.scaled(op, c, ops) || self.product(op, c, ops) || self.sum(op, c, ops) || self.float_bits(op, c) || self.integer(op, c) || self.vector(op, c) || self.hash(op, c, ops) || self.float(op, c, ops));
+                let done = self.options.native
+                    && (self.scaled(op, c, ops)
+                        || self.product(op, c, ops)
+                        || self.sum(op, c, ops)
+                        || self.float_bits(op, c)
+                        || self.integer(op, c)
+                        || self.vector(op, c)
+                        || self.hash(op, c, ops)
+                        || self.float(op, c, ops));
                 if !done {
                     self.interpret(op);
                 }

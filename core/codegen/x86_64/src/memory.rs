@@ -5,8 +5,8 @@
 
 use crate::analyse::{NO_KEY, NO_PIN, code};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Shift, Size, reg::*};
-use crate::groups::Member;
 use crate::frame::{CPU, Exchange, PINS, Site, TLB_ENTRY, TLB_ENTRY_BITS};
+use crate::groups::Member;
 use crate::lower::{AccessResult, Arg, Cold, Loc, Lowering, Value};
 use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
 use std::mem::offset_of;
@@ -117,7 +117,16 @@ impl Lowering<'_> {
     }
 
     /// The look-up of a load or store, or what an access of a group has in its place: then the label of what is to be done without.
-    fn find(&mut self, member: Option<Member>, address: Mem, size: u32, flags: MemFlags, write: bool, scratch: [Gpr; 2], slow: Label) -> Option<Label> {
+    fn find(
+        &mut self,
+        member: Option<Member>,
+        address: Mem,
+        size: u32,
+        flags: MemFlags,
+        write: bool,
+        scratch: [Gpr; 2],
+        slow: Label,
+    ) -> Option<Label> {
         let (align, view) = (Self::alignment(flags, size), flags.view_index());
         let Some(m) = member else {
             self.look_up(address, size, view, write, align, scratch, slow);
@@ -311,7 +320,17 @@ impl Lowering<'_> {
     }
 
     /// The look-up, the move, and what is beside them.
-    fn access(&mut self, op: &Op, size: u32, flags: MemFlags, address: Mem, member: Option<Member>, scratch: [Gpr; 2], what: Move, result: AccessResult) {
+    fn access(
+        &mut self,
+        op: &Op,
+        size: u32,
+        flags: MemFlags,
+        address: Mem,
+        member: Option<Member>,
+        scratch: [Gpr; 2],
+        what: Move,
+        result: AccessResult,
+    ) {
         let (slow, back) = (self.asm.label(), self.asm.label());
         let value = if let Move::Store(value) = what { Some(value) } else { None };
         let alone = self.find(member, address, size, flags, value.is_some(), scratch, slow);
@@ -476,12 +495,15 @@ pub(crate) enum StoreValue {
     Xmm(u8),
 }
 
-
 /// What a load or store moves between registers and the host's memory.
 #[derive(Clone, Copy)]
 pub(crate) enum Move {
     /// Eight bytes each; in one piece if `whole`.
-    Halves { a: Gpr, b: Gpr, whole: bool },
+    Halves {
+        a: Gpr,
+        b: Gpr,
+        whole: bool,
+    },
     Vector(u8),
     Scalar(Gpr),
     /// With the sign, to 64 bits if that is set, else to 32.

@@ -157,7 +157,8 @@ impl Thunks {
             Some((address, cache.add_target(address)))
         };
         let exchange = |o: usize| Mem::at(CPU, f.disp(f.exchange) + o as i32);
-        let [stack, limit, forget] = [offset_of!(Exchange, stack), offset_of!(Exchange, stack_limit), offset_of!(Exchange, forget_returns)].map(exchange);
+        let [stack, limit, forget] =
+            [offset_of!(Exchange, stack), offset_of!(Exchange, stack_limit), offset_of!(Exchange, forget_returns)].map(exchange);
         let (_, unspilled) = make(&|a| {
             a.mov_rm(Size::Q, RSP, stack);
             a.alu_ri(Alu::Add, Size::Q, RSP, 8 + 16);

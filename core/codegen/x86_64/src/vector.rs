@@ -349,9 +349,7 @@ impl Lowering<'_> {
             }
             Code::ClMul => self.carryless(op, op.a, op.b, 0),
             Code::Crc32 => self.crc32(op),
-            Code::And | Code::Or | Code::Xor | Code::AndNot | Code::OrNot | Code::Not | Code::BitSel if op.ty.bits() >= 32 => {
-                self.logic(op, c)
-            }
+            Code::And | Code::Or | Code::Xor | Code::AndNot | Code::OrNot | Code::Not | Code::BitSel if op.ty.bits() >= 32 => self.logic(op, c),
             Code::Select if op.ty.bits() == 128 => self.select_vector(op),
             Code::Select if matches!(op.ty, Ty::F32 | Ty::F64) => {
                 let op = Op { ty: op.ty.as_int(), ..*op };
@@ -514,9 +512,8 @@ impl Lowering<'_> {
             self.x(PXOR, t, t, a);
             from = t;
         }
-        let table = |zero: u8, more: u8| {
-            u128::from_le_bytes(std::array::from_fn(|i| if i == 0 { zero } else { (i as u8).leading_zeros() as u8 - 4 + more }))
-        };
+        let table =
+            |zero: u8, more: u8| u128::from_le_bytes(std::array::from_fn(|i| if i == 0 { zero } else { (i as u8).leading_zeros() as u8 - 4 + more }));
         self.shift_i(0x71, 2, S, from, 4);
         self.xc(PAND, S, S, splat(0x0f, 8));
         self.xc(PAND, S2, from, splat(0x0f, 8));

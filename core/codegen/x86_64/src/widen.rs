@@ -58,7 +58,11 @@ impl Lowering<'_> {
     fn extend(&mut self, d: Xmm, a: Xmm, bits: u32, total: u32, signed: bool, high: bool) {
         let mut from = a;
         if high {
-            if total == 64 { self.shift_i(0x73, 2, d, a, 32) } else { self.pshufd(d, a, 0xee) }
+            if total == 64 {
+                self.shift_i(0x73, 2, d, a, 32)
+            } else {
+                self.pshufd(d, a, 0xee)
+            }
             from = d;
         }
         let opcode = [0x30, 0x33, 0x35][log(bits) - 1] - if signed { 0x10 } else { 0 };

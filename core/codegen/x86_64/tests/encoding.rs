@@ -18,6 +18,7 @@ const WIDE: [Size; 2] = [Size::D, Size::Q];
 
 fn gpr(size: Size, r: Gpr) -> Register {
     let base = match size {
+        #[rustfmt::skip]
         Size::B => return [
             Register::AL, Register::CL, Register::DL, Register::BL, Register::SPL, Register::BPL, Register::SIL, Register::DIL,
             Register::R8L, Register::R9L, Register::R10L, Register::R11L, Register::R12L, Register::R13L, Register::R14L, Register::R15L,
@@ -44,8 +45,7 @@ fn operand(i: &Instruction, n: u32) -> E {
         OpKind::Memory if i.is_ip_rel_memory_operand() => E::At(i.ip_rel_memory_address()),
         OpKind::Memory => {
             let number = |r: Register| (r as u32 - Register::RAX as u32) as u8;
-            let index = (i.memory_index() != Register::None)
-                .then(|| (number(i.memory_index()), i.memory_index_scale().trailing_zeros() as u8));
+            let index = (i.memory_index() != Register::None).then(|| (number(i.memory_index()), i.memory_index_scale().trailing_zeros() as u8));
             E::M(Mem { base: number(i.memory_base()), index, disp: i.memory_displacement64() as i32 })
         }
         OpKind::Immediate8 => E::I(i64::from(i.immediate8() as i8)),
@@ -275,19 +275,23 @@ fn arithmetic() {
 
 #[test]
 fn conditions() {
+    #[rustfmt::skip]
     const SET: [Mnemonic; 16] = [
         Mnemonic::Seto, Mnemonic::Setno, Mnemonic::Setb, Mnemonic::Setae, Mnemonic::Sete, Mnemonic::Setne, Mnemonic::Setbe, Mnemonic::Seta,
         Mnemonic::Sets, Mnemonic::Setns, Mnemonic::Setp, Mnemonic::Setnp, Mnemonic::Setl, Mnemonic::Setge, Mnemonic::Setle, Mnemonic::Setg,
     ];
+    #[rustfmt::skip]
     const MOVE: [Mnemonic; 16] = [
         Mnemonic::Cmovo, Mnemonic::Cmovno, Mnemonic::Cmovb, Mnemonic::Cmovae, Mnemonic::Cmove, Mnemonic::Cmovne, Mnemonic::Cmovbe,
         Mnemonic::Cmova, Mnemonic::Cmovs, Mnemonic::Cmovns, Mnemonic::Cmovp, Mnemonic::Cmovnp, Mnemonic::Cmovl, Mnemonic::Cmovge,
         Mnemonic::Cmovle, Mnemonic::Cmovg,
     ];
+    #[rustfmt::skip]
     const JUMP: [Mnemonic; 16] = [
         Mnemonic::Jo, Mnemonic::Jno, Mnemonic::Jb, Mnemonic::Jae, Mnemonic::Je, Mnemonic::Jne, Mnemonic::Jbe, Mnemonic::Ja, Mnemonic::Js,
         Mnemonic::Jns, Mnemonic::Jp, Mnemonic::Jnp, Mnemonic::Jl, Mnemonic::Jge, Mnemonic::Jle, Mnemonic::Jg,
     ];
+    #[rustfmt::skip]
     const NAMED: [Cc; 16] = [
         Cc::O, Cc::NO, Cc::B, Cc::AE, Cc::E, Cc::NE, Cc::BE, Cc::A, Cc::S, Cc::NS, Cc::P, Cc::NP, Cc::L, Cc::GE, Cc::LE, Cc::G,
     ];
@@ -323,7 +327,11 @@ fn control() {
     for (what, form) in [(Mnemonic::Jmp, false), (Mnemonic::Call, true)] {
         check(what, &[E::At(5)], |x| {
             let l = x.label();
-            if form { x.call(l) } else { x.jmp(l) }
+            if form {
+                x.call(l)
+            } else {
+                x.jmp(l)
+            }
             x.bind(l);
             x.resolve();
         });
@@ -394,11 +402,20 @@ fn atomics() {
     for m in memories() {
         for r in [0, 5, 6, 8, 15] {
             all_sizes(|s| {
-                locked(check(Mnemonic::Cmpxchg, &[E::M(m), g(s, r)], |x| { x.lock(); x.cmpxchg(s, m, r); }));
-                locked(check(Mnemonic::Xadd, &[E::M(m), g(s, r)], |x| { x.lock(); x.xadd(s, m, r); }));
+                locked(check(Mnemonic::Cmpxchg, &[E::M(m), g(s, r)], |x| {
+                    x.lock();
+                    x.cmpxchg(s, m, r);
+                }));
+                locked(check(Mnemonic::Xadd, &[E::M(m), g(s, r)], |x| {
+                    x.lock();
+                    x.xadd(s, m, r);
+                }));
             });
         }
-        locked(check(Mnemonic::Cmpxchg16b, &[E::M(m)], |x| { x.lock(); x.cmpxchg16b(m); }));
+        locked(check(Mnemonic::Cmpxchg16b, &[E::M(m)], |x| {
+            x.lock();
+            x.cmpxchg16b(m);
+        }));
         check(Mnemonic::Ldmxcsr, &[E::M(m)], |x| x.ldmxcsr(m));
         check(Mnemonic::Stmxcsr, &[E::M(m)], |x| x.stmxcsr(m));
     }

@@ -259,11 +259,9 @@ fn variants_of(code: Code) -> Vec<Op> {
                     .flat_map(|f| (0..5).flat_map(move |r| [r, r | 8].map(|i| i | u64::from(f.0) << 16)))
                     .flat_map(|i| [i, i | 5 << 8])
                     .collect(),
-                Code::IntToF => [Ty::I32, Ty::I64]
-                    .iter()
-                    .flat_map(|f| [0, 1, 31, 64].map(|n| n << 8 | u64::from(f.0) << 16))
-                    .flat_map(|i| [i, i | 8])
-                    .collect(),
+                Code::IntToF => {
+                    [Ty::I32, Ty::I64].iter().flat_map(|f| [0, 1, 31, 64].map(|n| n << 8 | u64::from(f.0) << 16)).flat_map(|i| [i, i | 8]).collect()
+                }
                 Code::FConvert => [Ty::F16, Ty::BF16, Ty::F32, Ty::F64].iter().map(|f| u64::from(f.0) << 16).collect(),
                 _ => vec![0],
             };
@@ -309,7 +307,11 @@ fn exact(code: Code) {
     println!("{have} of {all} variants native; exceptions {:#x}, {} NaNs, {} least normal numbers with Underflow", seen.flags, seen.nans, seen.least);
     assert!(have > 0, "nothing was native");
     if matches!(code, Code::FMul | Code::FDiv | Code::FMulAdd) {
-        assert!(seen.least > 0 && seen.nans > 0 && seen.flags & 0x1f & !(2 * u32::from(code != Code::FDiv)) == 0x1f & !(2 * u32::from(code != Code::FDiv)));
+        assert!(
+            seen.least > 0
+                && seen.nans > 0
+                && seen.flags & 0x1f & !(2 * u32::from(code != Code::FDiv)) == 0x1f & !(2 * u32::from(code != Code::FDiv))
+        );
     }
 }
 
@@ -348,8 +350,15 @@ fn conditions() {
     let mut natives = Native::all();
     let mut cpu = Cpu::new();
     for round in 0..3000u32 {
-        let ty = if round % 16 == 0 { Ty::F16 } else if round & 1 == 0 { Ty::F32 } else { Ty::F64 };
-        let mode = rng.pick(&[Mode::IEEE, Mode::IEEE, Mode::IEEE, Mode::DN, Mode::IEEE.with_rounding(Rounding::TowardPlus), Mode::FZ, Mode::AH, Mode::FIZ]);
+        let ty = if round % 16 == 0 {
+            Ty::F16
+        } else if round & 1 == 0 {
+            Ty::F32
+        } else {
+            Ty::F64
+        };
+        let mode =
+            rng.pick(&[Mode::IEEE, Mode::IEEE, Mode::IEEE, Mode::DN, Mode::IEEE.with_rounding(Rounding::TowardPlus), Mode::FZ, Mode::AH, Mode::FIZ]);
         let width = Width::Bits(ty.bits());
         let mut b = Block::new();
         let others: Vec<u32> = (0..rng.below(6)).map(|i| b.get(Width::Bits(64), PINNED + 8 * i as usize)).collect();
@@ -384,7 +393,8 @@ fn conditions() {
                 condition = b.push(Op { a: condition, ..blank(Code::Not, Ty::I1, Shape::SCALAR) });
             }
             for i in 0..rng.below(3) as usize {
-                let x = b.push(Op { a: if rng.below(2) == 0 { a } else { c }, b: c, c: condition, ..blank(Code::Select, ty.as_int(), Shape::SCALAR) });
+                let x =
+                    b.push(Op { a: if rng.below(2) == 0 { a } else { c }, b: c, c: condition, ..blank(Code::Select, ty.as_int(), Shape::SCALAR) });
                 b.set(width, RESULTS + FIELD * (20 + i), x);
             }
             if rng.below(3) == 0 {
@@ -402,11 +412,8 @@ fn conditions() {
         let mut derived = made.clone();
         for i in 0..rng.below(7) as usize {
             let code = rng.pick(&[Code::Not, Code::And, Code::Or, Code::Xor, Code::AndNot, Code::OrNot, Code::CmpEq, Code::CmpNe]);
-            let second = if rng.below(4) == 0 {
-                b.push(Op { imm: rng.below(2), ..blank(Code::Const, Ty::I1, Shape::SCALAR) })
-            } else {
-                rng.pick(&derived)
-            };
+            let second =
+                if rng.below(4) == 0 { b.push(Op { imm: rng.below(2), ..blank(Code::Const, Ty::I1, Shape::SCALAR) }) } else { rng.pick(&derived) };
             let a = rng.pick(&derived);
             let v = b.push(Op { a, b: if code == Code::Not { emu_ir::NONE } else { second }, ..blank(code, Ty::I1, Shape::SCALAR) });
             derived.push(v);

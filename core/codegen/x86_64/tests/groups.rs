@@ -7,8 +7,8 @@
 mod harness;
 
 use emu_ir::{Code, MemFlags, Op, Shape, Ty, Width};
-use emu_x86_64::frame::{Exchange, HostFeatures, Site, TLB_ENTRY};
 use emu_x86_64::Options;
+use emu_x86_64::frame::{Exchange, HostFeatures, Site, TLB_ENTRY};
 use harness::*;
 use std::cell::RefCell;
 use std::collections::HashMap;

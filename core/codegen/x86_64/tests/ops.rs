@@ -31,12 +31,7 @@ fn operand(rng: &mut Rng, block: &mut Block, width: Width, from: From, types: &[
             let v = rng.word(ty);
             if bits == 128 {
                 let high = rng.word(ty);
-                return block.push(Op {
-                    imm: v,
-                    a: high as u32,
-                    b: (high >> 32) as u32,
-                    ..blank(Code::Const128, Ty::I128, Shape::SCALAR)
-                });
+                return block.push(Op { imm: v, a: high as u32, b: (high >> 32) as u32, ..blank(Code::Const128, Ty::I128, Shape::SCALAR) });
             }
             let ty = Ty::int(bits).expect("a width");
             block.push(Op { imm: v & (u64::MAX >> (64 - bits)), ..blank(Code::Const, ty, Shape::SCALAR) })
@@ -426,7 +421,8 @@ fn pairs_of_rounds() {
     let wide = Width::Bits(128);
     for _ in 0..400 {
         let mut b = Block::new();
-        let many: Vec<u32> = (0..rng.below(14)).map(|i| operand(&mut rng, &mut b, wide, if i % 2 == 0 { From::Op } else { From::Field }, &[Ty::I32])).collect();
+        let many: Vec<u32> =
+            (0..rng.below(14)).map(|i| operand(&mut rng, &mut b, wide, if i % 2 == 0 { From::Op } else { From::Field }, &[Ty::I32])).collect();
         let [x, y, z] = [0, 1, 2].map(|_| {
             let from = rng.pick(&[From::Op, From::Field, From::Const]);
             operand(&mut rng, &mut b, wide, from, &[Ty::I32])

@@ -8,11 +8,11 @@
 //! and what the host's C library keeps of a thread; only its stack is another.
 
 use super::User;
+use crate::machine::{Machine, lock};
+use crate::vcpu::Vcpu;
 use emu_plugins_api::CpuHeader;
 use std::ffi::c_void;
 use std::ptr::null_mut;
-use crate::machine::{Machine, lock};
-use crate::vcpu::Vcpu;
 use std::sync::atomic::Ordering;
 
 impl User {

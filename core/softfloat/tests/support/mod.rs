@@ -10,12 +10,10 @@ pub struct Random(u64);
 impl Random {
     /// A generator whose seed is printed, and taken from `EMU_SEED` if that is set.
     pub fn new(name: &str, default_seed: u64) -> Random {
-        let seed = std::env::var("EMU_SEED")
-            .ok()
-            .and_then(|s| match s.strip_prefix("0x") {
-                Some(hex) => u64::from_str_radix(hex, 16).ok(),
-                None => s.parse().ok(),
-            });
+        let seed = std::env::var("EMU_SEED").ok().and_then(|s| match s.strip_prefix("0x") {
+            Some(hex) => u64::from_str_radix(hex, 16).ok(),
+            None => s.parse().ok(),
+        });
         let seed = seed.unwrap_or(default_seed);
         println!("{name}: EMU_SEED={seed}");
         Random(seed)
@@ -78,11 +76,7 @@ impl Random {
                 // An exponent a fraction's width away, where the smaller operand is half an ulp.
                 let exponent = other >> F::FRAC_BITS & F::EXP_MAX;
                 let distance = F::FRAC_BITS as u64 + self.below(5) - 2;
-                let exponent = if self.next() & 1 != 0 {
-                    exponent.saturating_sub(distance)
-                } else {
-                    (exponent + distance).min(F::EXP_MAX - 1)
-                };
+                let exponent = if self.next() & 1 != 0 { exponent.saturating_sub(distance) } else { (exponent + distance).min(F::EXP_MAX - 1) };
                 let sign = if self.next() & 1 != 0 { F::SIGN_BIT } else { 0 };
                 sign | exponent << F::FRAC_BITS | self.fraction::<F>()
             }

@@ -63,15 +63,15 @@ pub fn query(index: u64, size: u64) -> u8 {
         0x10 => b'Q',
         0x11 => b'R',
         0x12 => b'Y',
-        0x13 => 0x01,                                          // primary command set: Intel/Sharp extended
-        0x15 => 0x31,                                          // address of its table
-        0x1b => 0x45,                                          // Vcc min, 4.5 V
-        0x1c => 0x55,                                          // Vcc max, 5.5 V
-        0x1f | 0x20 => 0x07,                                   // typical time of a word or buffer write, 2^n us
-        0x21 => 0x0a,                                          // typical time of a block erase, 2^n ms
-        0x23..=0x25 => 0x04,                                   // maxima, 2^n times the typical
+        0x13 => 0x01,                                             // primary command set: Intel/Sharp extended
+        0x15 => 0x31,                                             // address of its table
+        0x1b => 0x45,                                             // Vcc min, 4.5 V
+        0x1c => 0x55,                                             // Vcc max, 5.5 V
+        0x1f | 0x20 => 0x07,                                      // typical time of a word or buffer write, 2^n us
+        0x21 => 0x0a,                                             // typical time of a block erase, 2^n ms
+        0x23..=0x25 => 0x04,                                      // maxima, 2^n times the typical
         0x27 => (size / u64::from(CHIPS)).trailing_zeros() as u8, // size of the chip, 2^n
-        0x28 => 0x02,                                          // interface: x8 and x16
+        0x28 => 0x02,                                             // interface: x8 and x16
         0x2a => BUFFER_BITS,
         0x2c => 0x01, // one region of equal blocks
         0x2d => blocks as u8,

@@ -4,8 +4,7 @@ use super::spec::*;
 use super::{Bank, State};
 
 /// The array that a per-interrupt register belongs to, with its first offset and its length for 1024 interrupts.
-const WORD_ARRAYS: [u64; 7] =
-    [gicd::IGROUPR, gicd::ISENABLER, gicd::ICENABLER, gicd::ISPENDR, gicd::ICPENDR, gicd::ISACTIVER, gicd::ICACTIVER];
+const WORD_ARRAYS: [u64; 7] = [gicd::IGROUPR, gicd::ISENABLER, gicd::ICENABLER, gicd::ISPENDR, gicd::ICPENDR, gicd::ISACTIVER, gicd::ICACTIVER];
 
 /// Where a per-interrupt register lies: its bank, and what it is there.
 enum Place {

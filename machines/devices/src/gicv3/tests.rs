@@ -296,7 +296,9 @@ fn private_interrupts_and_routes() {
 #[test]
 fn odd_accesses() {
     let b = bench(1);
-    for (at, size) in [(gicd::CTLR, 8), (gicd::CTLR, 1), (gicd::IPRIORITYR + 33, 4), (gicd::IROUTER + 8 * 33 + 2, 2), (gicd::CTLR + 1, 4), (0x5000, 4)] {
+    for (at, size) in
+        [(gicd::CTLR, 8), (gicd::CTLR, 1), (gicd::IPRIORITYR + 33, 4), (gicd::IROUTER + 8 * 33 + 2, 2), (gicd::CTLR + 1, 4), (0x5000, 4)]
+    {
         b.dist.write(at, size, !0);
         assert_eq!(b.dist.read(at, size), Some(0), "{at:#x} {size}");
     }

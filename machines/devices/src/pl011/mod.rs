@@ -99,7 +99,11 @@ impl State {
         if self.rx.len() < self.rx_trigger() {
             self.ris &= !int::RX;
         }
-        if self.rx.is_empty() { self.ris &= !int::RT } else { self.ris |= int::RT }
+        if self.rx.is_empty() {
+            self.ris &= !int::RT
+        } else {
+            self.ris |= int::RT
+        }
         u32::from(c)
     }
     /// In loopback the modem outputs are the inputs (UARTCR.LBE); without, nobody drives them.

@@ -257,7 +257,13 @@ mod tests {
     #[test]
     fn claims_by_priority_and_completes() {
         let levels: Vec<Arc<AtomicBool>> = (0..2).map(|_| Arc::default()).collect();
-        let outputs = levels.iter().map(|l| { let l = l.clone(); Line::new(move |v| l.store(v, Ordering::Relaxed)) }).collect();
+        let outputs = levels
+            .iter()
+            .map(|l| {
+                let l = l.clone();
+                Line::new(move |v| l.store(v, Ordering::Relaxed))
+            })
+            .collect();
         let plic = Plic::new("plic", 95, outputs);
         let level = |n: usize| levels[n].load(Ordering::Relaxed);
         let (w, r) = (|o, v| assert!(plic.write(o, 4, v)), |o| plic.read(o, 4).unwrap());

@@ -134,23 +134,29 @@ fn mistakes_are_returned() {
     assert!(mistake(|a| a.ldr(X0, Addr::Off(X1, -257))).contains("offset"));
     assert!(mistake(|a| a.ldp(X0, X1, Addr::Off(X1, 4))).contains("pair"));
     assert!(mistake(|a| a.lsl(X0, X1, 64)).contains("bit field"));
-    assert!(mistake(|a| {
-        let l = a.label();
-        a.b(l);
-    })
-    .contains("never bound"));
-    assert!(mistake(|a| {
-        let l = a.label();
-        a.tbz(X0, 0, l);
-        a.zeros(1 << 15);
-        a.bind(l);
-    })
-    .contains("out of range"));
-    assert!(mistake(|a| {
-        a.nop();
-        a.org(0);
-    })
-    .contains("behind"));
+    assert!(
+        mistake(|a| {
+            let l = a.label();
+            a.b(l);
+        })
+        .contains("never bound")
+    );
+    assert!(
+        mistake(|a| {
+            let l = a.label();
+            a.tbz(X0, 0, l);
+            a.zeros(1 << 15);
+            a.bind(l);
+        })
+        .contains("out of range")
+    );
+    assert!(
+        mistake(|a| {
+            a.nop();
+            a.org(0);
+        })
+        .contains("behind")
+    );
 }
 
 #[test]

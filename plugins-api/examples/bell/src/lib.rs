@@ -44,7 +44,8 @@ struct Bench {
 
 impl Board for Bench {
     fn create(config: &MachineConfig<'_>, host: Host) -> Result<Self, String> {
-        let path = config.image("kernel").ok_or("the machine 'bell-board' has nothing to run; add -kernel FILE, a flat binary for address 0x80000000")?;
+        let path =
+            config.image("kernel").ok_or("the machine 'bell-board' has nothing to run; add -kernel FILE, a flat binary for address 0x80000000")?;
         let image = std::fs::read(path).map_err(|e| format!("-kernel {path}: {e}"))?;
         if image.is_empty() || image.len() as u64 > config.ram_bytes {
             return Err(format!("-kernel {path}: its {} bytes do not fit into {} bytes of RAM; see -m", image.len(), config.ram_bytes));

@@ -13,8 +13,8 @@ const fn register(name: &'static str, ty: &'static str) -> DebugRegister {
 /// x0 to x31 by their names in the calling convention, then the program counter.
 static REGISTERS: [DebugRegister; 33] = {
     const NAMES: [&str; 32] = [
-        "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "fp", "s1", "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7",
-        "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
+        "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "fp", "s1", "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "s2", "s3", "s4", "s5", "s6",
+        "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
     ];
     let mut all = [register("pc", "code_ptr"); 33];
     let mut n = 0;

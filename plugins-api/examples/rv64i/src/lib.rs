@@ -10,7 +10,8 @@ mod translate;
 
 use emu_plugins_api::ir::IrBuf;
 use emu_plugins_api::{
-    Access, AccessKind, Architecture, BlockInfo, BlockRequest, CpuModelInfo, DebugLayout, StateLayout, Str, TargetConfig, Translation, attr, fault, irq, perm,
+    Access, AccessKind, Architecture, BlockInfo, BlockRequest, CpuModelInfo, DebugLayout, StateLayout, Str, TargetConfig, Translation, attr, fault,
+    irq, perm,
 };
 use hart::{Hart, cause};
 use std::collections::BTreeMap;

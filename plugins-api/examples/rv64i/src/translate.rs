@@ -332,8 +332,7 @@ mod tests {
     fn translate(words: &[u32], max_insns: u32) -> (OwnedIrBuf, BlockInfo) {
         let code: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
         let mut buf = OwnedIrBuf::new(0);
-        let request =
-            BlockRequest { pc: 0x8000_0000, mode_key: 0, code: Slice::new(&code), next_page: Slice::new(&[]), max_insns, page_attrs: 0 };
+        let request = BlockRequest { pc: 0x8000_0000, mode_key: 0, code: Slice::new(&code), next_page: Slice::new(&[]), max_insns, page_attrs: 0 };
         let info = block(&request, &mut buf);
         let layout = crate::hart::LAYOUT;
         verify(buf.ops(), buf.next_slot, 0, layout.size.into(), layout.helpers.get().len() as u32).unwrap_or_else(|e| panic!("{words:x?}: {e}"));

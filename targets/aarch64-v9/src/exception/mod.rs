@@ -90,10 +90,7 @@ pub fn take_sync_at(cpu: &mut State, ec: u32, iss: u32, far: Option<u64>, return
     let target = route_sync(cpu);
     let regs = sysreg::exception_registers(target);
     // Aborts, breakpoints, software step and watchpoints have a class of their own when they come from the EL that takes them.
-    let same_el = matches!(
-        ec,
-        ec::INSN_ABORT | ec::DATA_ABORT | ec::BREAKPOINT | ec::SOFTWARE_STEP | ec::WATCHPOINT
-    ) && cpu.el == target;
+    let same_el = matches!(ec, ec::INSN_ABORT | ec::DATA_ABORT | ec::BREAKPOINT | ec::SOFTWARE_STEP | ec::WATCHPOINT) && cpu.el == target;
     cpu.sysreg[regs.esr] = u64::from((ec + u32::from(same_el)) << 26 | 1 << 25 | iss);
     if let Some(far) = far {
         cpu.sysreg[regs.far] = far;
@@ -173,11 +170,7 @@ pub fn return_from(cpu: &mut State, new_pc: u64) {
     let (el, sp) = ((saved >> 2) as u8 & 3, saved as u8 & 1);
     let daif = (saved >> spsr::DAIF_LSB) as u8 & 0xf;
     // IllegalExceptionReturn.
-    let illegal = saved & spsr::AARCH32 != 0
-        || saved & 2 != 0
-        || el > cpu.el
-        || (el == 0 && sp == 1)
-        || !Aarch64::of(cpu).has_el(el);
+    let illegal = saved & spsr::AARCH32 != 0 || saved & 2 != 0 || el > cpu.el || (el == 0 && sp == 1) || !Aarch64::of(cpu).has_el(el);
     let bit = |mask: u64| u8::from(saved & mask != 0);
     let has = |f| Aarch64::of(cpu).has(f);
     let (pan, uao, dit, ssbs, allint, bti) =

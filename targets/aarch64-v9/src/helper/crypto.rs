@@ -78,9 +78,7 @@ mod tests {
 
     #[test]
     fn sm3_of_abc() {
-        let start = [
-            0x7380_166fu32, 0x4914_b2b9, 0x1724_42d7, 0xda8a_0600, 0xa96f_30bc, 0x1631_38aa, 0xe38d_ee4d, 0xb0fb_0e4e,
-        ];
+        let start = [0x7380_166fu32, 0x4914_b2b9, 0x1724_42d7, 0xda8a_0600, 0xa96f_30bc, 0x1631_38aa, 0xe38d_ee4d, 0xb0fb_0e4e];
         // The instructions keep the state with A in the highest element.
         let high_first = |s: &[u32]| of_w([s[3], s[2], s[1], s[0]]);
         let (mut abcd, mut efgh) = (high_first(&start[..4]), high_first(&start[4..]));
@@ -103,9 +101,7 @@ mod tests {
         let [d, c, b, a] = w(abcd);
         let [h, g, f, e] = w(efgh);
         let digest: Vec<u32> = [a, b, c, d, e, f, g, h].into_iter().zip(start).map(|(x, y)| x ^ y).collect();
-        let want = [
-            0x66c7_f0f4u32, 0x62ee_edd9, 0xd1f2_d46b, 0xdc10_e4e2, 0x4167_c487, 0x5cf2_f7a2, 0x297d_a02b, 0x8f4b_a8e0,
-        ];
+        let want = [0x66c7_f0f4u32, 0x62ee_edd9, 0xd1f2_d46b, 0xdc10_e4e2, 0x4167_c487, 0x5cf2_f7a2, 0x297d_a02b, 0x8f4b_a8e0];
         assert_eq!(digest, want);
     }
 }

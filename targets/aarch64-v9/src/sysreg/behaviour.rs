@@ -1,8 +1,8 @@
 //! What reading and writing a register does where it is more than storage. The performance monitors and timers are in files of their own.
 
-use super::{Row, word};
 pub use super::pmu::*;
 pub use super::timer::*;
+use super::{Row, word};
 use crate::Aarch64;
 use crate::feature::Feature;
 use crate::mmu;

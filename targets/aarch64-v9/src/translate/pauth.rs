@@ -185,7 +185,13 @@ mod tests {
                     p as u64 ^ (p >> 64) as u64
                 }
                 Code::Or => a | b,
-                Code::Select => if c != 0 { a } else { b },
+                Code::Select => {
+                    if c != 0 {
+                        a
+                    } else {
+                        b
+                    }
+                }
                 Code::CmpEq => u64::from(a == b),
                 Code::BrIf => {
                     skip = (a != 0).then_some(op.imm);

@@ -72,16 +72,9 @@ impl Translator<'_> {
             [a, b, c, d] => {
                 let (even0, even1) = (uzp(Code::Uzp1, a, b), uzp(Code::Uzp1, c, d));
                 let (odd0, odd1) = (uzp(Code::Uzp2, a, b), uzp(Code::Uzp2, c, d));
-                vec![
-                    uzp(Code::Uzp1, even0, even1),
-                    uzp(Code::Uzp1, odd0, odd1),
-                    uzp(Code::Uzp2, even0, even1),
-                    uzp(Code::Uzp2, odd0, odd1),
-                ]
+                vec![uzp(Code::Uzp1, even0, even1), uzp(Code::Uzp1, odd0, odd1), uzp(Code::Uzp2, even0, even1), uzp(Code::Uzp2, odd0, odd1)]
             }
-            _ => (0..3)
-                .map(|reg| self.lookup3(shape, memory, [0, 1, 2].map(|chunk| gather3(bytes, ty.bytes() as usize, reg, chunk))))
-                .collect(),
+            _ => (0..3).map(|reg| self.lookup3(shape, memory, [0, 1, 2].map(|chunk| gather3(bytes, ty.bytes() as usize, reg, chunk)))).collect(),
         }
     }
     /// The inverse of [`Translator::deinterleave`].
@@ -95,9 +88,7 @@ impl Translator<'_> {
                 let (bd0, bd1) = (zip(Code::Zip1, b, d), zip(Code::Zip2, b, d));
                 vec![zip(Code::Zip1, ac0, bd0), zip(Code::Zip2, ac0, bd0), zip(Code::Zip1, ac1, bd1), zip(Code::Zip2, ac1, bd1)]
             }
-            _ => (0..3)
-                .map(|chunk| self.lookup3(shape, regs, [0, 1, 2].map(|reg| scatter3(bytes, ty.bytes() as usize, reg, chunk))))
-                .collect(),
+            _ => (0..3).map(|chunk| self.lookup3(shape, regs, [0, 1, 2].map(|reg| scatter3(bytes, ty.bytes() as usize, reg, chunk)))).collect(),
         }
     }
     /// Post-index: adds X[m], or the transfer size for 31.
@@ -121,8 +112,7 @@ impl AdvsimdLdst for Translator<'_> {
         let flags = self.mem().with(MemFlags::per_element(1 << i.size)).0;
         let base = self.base_address(i.rn);
         if i.l == 1 {
-            let memory: Vec<Val> =
-                (0..regs).map(|k| self.ir.op(Code::Load, ty, shape, &[base], flags, u64::from(k * bytes))).collect();
+            let memory: Vec<Val> = (0..regs).map(|k| self.ir.op(Code::Load, ty, shape, &[base], flags, u64::from(k * bytes))).collect();
             let values = if selem == 1 { memory } else { self.deinterleave(ty, shape, &memory) };
             for (k, v) in (0..).zip(values) {
                 self.set_vec(ty, shape, i.rt + k, v);

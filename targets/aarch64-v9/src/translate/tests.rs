@@ -29,14 +29,8 @@ impl Random {
 pub(super) fn block(arch: &Aarch64, words: &[u32], key: ModeKey, page_attrs: u32) -> OwnedIrBuf {
     let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
     let mut buf = OwnedIrBuf::new(0);
-    let request = BlockRequest {
-        pc: PC,
-        mode_key: key.0,
-        code: Slice::new(&bytes),
-        next_page: Slice::new(&[]),
-        max_insns: words.len() as u32,
-        page_attrs,
-    };
+    let request =
+        BlockRequest { pc: PC, mode_key: key.0, code: Slice::new(&bytes), next_page: Slice::new(&[]), max_insns: words.len() as u32, page_attrs };
     let info = translate(arch, &request, &mut buf);
     assert!(info.insns >= 1 && info.insns <= words.len() as u32);
     let helpers = crate::helper::all().len() as u32;

@@ -212,9 +212,7 @@ fn write_special(cpu: &mut State, number: u16, row: &Row, special: Special, valu
 }
 
 fn envcfg_mask(arch: &Riscv64) -> u64 {
-    envcfg::FIOM
-        | if arch.has(Feature::Zicbom) { envcfg::CBIE | envcfg::CBCFE } else { 0 }
-        | if arch.has(Feature::Zicboz) { envcfg::CBZE } else { 0 }
+    envcfg::FIOM | if arch.has(Feature::Zicbom) { envcfg::CBIE | envcfg::CBCFE } else { 0 } | if arch.has(Feature::Zicboz) { envcfg::CBZE } else { 0 }
 }
 /// CBIE 2 is reserved: it reads as 0.
 fn legal_cbie(value: u64) -> u64 {

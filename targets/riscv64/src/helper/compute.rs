@@ -34,6 +34,7 @@ fn fclass(_: &mut State, bits: u64, _: u64, _: u64, format: u64) -> HelperReturn
     let top = (1u64 << exponent_bits) - 1;
     let exponent = bits >> fraction_bits & top;
     let negative = bits >> (exponent_bits + fraction_bits) & 1 != 0;
+    #[rustfmt::skip]
     let class = match (exponent, fraction) {
         (0, 0) => if negative { 3 } else { 4 },
         (0, _) => if negative { 2 } else { 5 },

@@ -182,7 +182,8 @@ fn enabled(cpu: &State, bits: u64) -> bool {
 /// Whether the block at an address may be written (or read, if that is enough); otherwise the exception has been taken.
 fn probe(cpu: &mut State, address: u64, either: bool) -> bool {
     let key = ModeKey(cpu.header.mode_key);
-    let mut access = Access { va: address, size: 1, kind: AccessKind::WRITE, view: key.view() as u8, reserved: 0, mem_flags: key.view(), insn_info: 0 };
+    let mut access =
+        Access { va: address, size: 1, kind: AccessKind::WRITE, view: key.view() as u8, reserved: 0, mem_flags: key.view(), insn_info: 0 };
     if Riscv64::of(cpu).runs_linux_programs() {
         // Who may write may read; CBO.ZERO finds out by its store.
         access.kind = AccessKind::READ;

@@ -112,7 +112,8 @@ pub fn abi(arch: &Riscv64) -> LinuxAbi {
     let hwcap = HWCAP.iter().filter(|(f, _)| arch.has(*f)).fold(0, |bits, (_, letter)| bits | 1 << (letter - b'A'));
     let mmu = 39 + 9 * (arch.satp_mode() - 8);
     let isa = isa(arch);
-    let cpuinfo = format!("hart\t\t: {{}}\nisa\t\t: {isa}\nmmu\t\t: sv{mmu}\nmvendorid\t: 0x0\nmarchid\t\t: 0x0\nmimpid\t\t: 0x0\nhart isa\t: {isa}\n");
+    let cpuinfo =
+        format!("hart\t\t: {{}}\nisa\t\t: {isa}\nmmu\t\t: sv{mmu}\nmvendorid\t: 0x0\nmarchid\t\t: 0x0\nmimpid\t\t: 0x0\nhart isa\t: {isa}\n");
     LinuxAbi {
         elf_machine: 243,
         page_bits: 12,

@@ -191,7 +191,10 @@ fn traps_delegation_and_return() {
     m.refresh_mode();
     // A page fault of a load, to machine mode.
     crate::trap::raise_access(&mut m, &access(0x1234, AccessKind::READ, view::U), PAGE_FAULT);
-    assert_eq!((m.privilege, m.header.pc, m.csr[word::MCAUSE], m.csr[word::MTVAL], m.csr[word::MEPC]), (3, RAM + 0x100, cause::LOAD_PAGE, 0x1234, RAM + 0x10));
+    assert_eq!(
+        (m.privilege, m.header.pc, m.csr[word::MCAUSE], m.csr[word::MTVAL], m.csr[word::MEPC]),
+        (3, RAM + 0x100, cause::LOAD_PAGE, 0x1234, RAM + 0x10)
+    );
     assert_eq!(m.mpp(), 0);
     crate::trap::return_from_machine(&mut m);
     assert_eq!((m.privilege, m.header.pc), (0, RAM + 0x10));

@@ -75,7 +75,11 @@ impl Translator<'_> {
             1 => self.ir.lshr(ty, from, by),
             _ => self.ir.ashr(ty, from, by),
         };
-        if ty == W { self.set_w(rd, v) } else { self.set_x(rd, v) }
+        if ty == W {
+            self.set_w(rd, v)
+        } else {
+            self.set_x(rd, v)
+        }
         if ty == W && op != 2 && rd != 0 {
             self.known.shifts.rotate_right(1);
             self.known.shifts[0] = Some((rd, Shift { left: op == 0, from, source, amount }));

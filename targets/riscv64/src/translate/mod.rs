@@ -46,7 +46,8 @@ pub const W: Ty = Ty::I32;
 
 /// Translates a block into `buf`.
 pub fn translate(arch: &Riscv64, request: &BlockRequest<'_>, buf: &mut IrBuf) -> BlockInfo {
-    let mut t = Translator { ir: Ir::new(buf), arch, key: ModeKey(request.mode_key), pc: request.pc, insn: 0, ended: false, known: known::Known::default() };
+    let mut t =
+        Translator { ir: Ir::new(buf), arch, key: ModeKey(request.mode_key), pc: request.pc, insn: 0, ended: false, known: known::Known::default() };
     let code = request.code.get();
     let mut info = BlockInfo::default();
     if t.key.straddle() != 0 {

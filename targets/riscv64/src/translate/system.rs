@@ -38,7 +38,9 @@ impl Translator<'_> {
                 }
                 // Interrupts on and off: the bit is in no mode key.
                 Kind::Special(s @ (Special::Sstatus | Special::Mstatus))
-                    if op != 1 && writes && matches!(constant, Some(c) if c & !(mstatus::SIE | if s == Special::Mstatus { mstatus::MIE } else { 0 }) == 0) =>
+                    if op != 1
+                        && writes
+                        && matches!(constant, Some(c) if c & !(mstatus::SIE | if s == Special::Mstatus { mstatus::MIE } else { 0 }) == 0) =>
                 {
                     let at = offset::csr(csr::word::MSTATUS as u32);
                     let old = self.ir.get(D, Shape::SCALAR, at);

@@ -9,8 +9,7 @@ fn translate_bytes(arch: &Riscv64, key: ModeKey, code: &[u8], max_insns: u32) ->
 
 fn translate_before(arch: &Riscv64, key: ModeKey, code: &[u8], next: &[u8], max_insns: u32) -> (OwnedIrBuf, BlockInfo) {
     let mut buf = OwnedIrBuf::new(0);
-    let request =
-        BlockRequest { pc: 0x8000_0000, mode_key: key.0, code: Slice::new(code), next_page: Slice::new(next), max_insns, page_attrs: 0 };
+    let request = BlockRequest { pc: 0x8000_0000, mode_key: key.0, code: Slice::new(code), next_page: Slice::new(next), max_insns, page_attrs: 0 };
     let info = translate(arch, &request, &mut buf);
     let helpers = crate::helper::all().len() as u32;
     verify(buf.ops(), buf.next_slot, 0, size_of::<crate::state::State>() as u64, helpers).unwrap_or_else(|e| panic!("{code:x?}: {e}"));

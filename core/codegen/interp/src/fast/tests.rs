@@ -191,8 +191,20 @@ fn random_op(rng: &mut Rng, ir: &mut Ir<'_>, pool: &mut Pool) {
         }
         11..=13 => {
             let codes = [
-                Code::Add, Code::Sub, Code::And, Code::Or, Code::Xor, Code::AndNot, Code::OrNot, Code::Shl, Code::LShr, Code::AShr, Code::RotR,
-                Code::Mul, Code::UDiv, Code::SMax,
+                Code::Add,
+                Code::Sub,
+                Code::And,
+                Code::Or,
+                Code::Xor,
+                Code::AndNot,
+                Code::OrNot,
+                Code::Shl,
+                Code::LShr,
+                Code::AShr,
+                Code::RotR,
+                Code::Mul,
+                Code::UDiv,
+                Code::SMax,
             ];
             let code = codes[rng.below(codes.len() as u64) as usize];
             if let (Some(a), Some(b)) = (long, long2) {

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code, dead_code)] // Generated code is called; not every test uses everything.
 
-use emu_ir::{Code, NONE, Op, Shape, Ty, operand_widths, result_width, verify, Width};
+use emu_ir::{Code, NONE, Op, Shape, Ty, Width, operand_widths, result_width, verify};
 use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, PinMap, Runtime, TLB_ENTRY, TlbShape};
 use emu_x86_64::{CHUNK, CodeCache, Lowering, Options, Region, Thunks, Unit, disassemble};
 use std::mem::size_of;
@@ -301,7 +301,9 @@ impl Native {
     /// Compiles a block; its address, and in how many places it calls the interpreter.
     pub fn compile(&mut self, block: &Block) -> (usize, usize) {
         let unit = Unit { pc: 0x1000, ops: &block.ops, slots: block.slots, end: 0x1004, counts: &[], loops: false, flags: u8::MAX };
-        self.lowering.region(&Region { units: &[unit], mode: 0, vl: VL, moves: false, origin: 0, key: 0, hot: self.hot, counter: None }, &mut self.entries).expect("a region without a mistake");
+        self.lowering
+            .region(&Region { units: &[unit], mode: 0, vl: VL, moves: false, origin: 0, key: 0, hot: self.hot, counter: None }, &mut self.entries)
+            .expect("a region without a mistake");
         let calls = self.lowering.asm.outside.iter().filter(|o| o.target == self.thunks.interpret).count();
         let placed = self.cache.place(&self.lowering.asm).unwrap_or_else(|| {
             // Nothing that was made before is run again.
@@ -461,8 +463,7 @@ impl Block {
         while at > 0 {
             at -= 1;
             let op = least.ops[at];
-            let used = op.dst != NONE
-                && least.ops[at + 1..].iter().any(|o| o.opcode() != Some(Code::Const128) && [o.a, o.b, o.c].contains(&op.dst));
+            let used = op.dst != NONE && least.ops[at + 1..].iter().any(|o| o.opcode() != Some(Code::Const128) && [o.a, o.b, o.c].contains(&op.dst));
             if used || matches!(op.opcode(), Some(Code::InsnStart | Code::Exit)) {
                 continue;
             }

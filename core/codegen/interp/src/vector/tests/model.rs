@@ -236,9 +236,7 @@ fn between_widths(code: Code, op: &Op, [a, b, c]: [&[u64]; 3], len: u32) -> Opti
             let (x, y) = (halves(a), halves(b));
             (0..count).map(|i| polynomial_product(x[part + i], y[part + i])).collect()
         }
-        Code::AddLP if bits <= 64 => {
-            halves(a).chunks(2).map(|p| int(p[0], half, signed).add(int(p[1], half, signed)).low() & mask(bits)).collect()
-        }
+        Code::AddLP if bits <= 64 => halves(a).chunks(2).map(|p| int(p[0], half, signed).add(int(p[1], half, signed)).low() & mask(bits)).collect(),
         Code::Narrow if bits <= 64 => {
             let cut = op.aux & 3;
             let arithmetic = cut == 1 || cut == 3 || cut == 0 && op.aux & 8 != 0;
