@@ -8,8 +8,9 @@
 //! can be seen: atomics are plain instructions, which an interrupt or a signal cannot divide since none is taken inside an instruction.
 
 use crate::asm::{Alu, Cc, Gpr, Mem, Size, reg::*};
+use crate::cold::Cold;
 use crate::frame::{Exchange, Site};
-use crate::lower::{AccessResult, Cold, Lowering};
+use crate::lower::{AccessResult, Lowering};
 use crate::memory::StoreValue;
 use emu_ir::{Code, MemFlags, Op, rmw};
 use std::mem::offset_of;

@@ -2,15 +2,12 @@
 
 use crate::analyse::NO_KEY;
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, reg::*};
+use crate::cold::Cold;
 use crate::deferred::Snapshot;
-use crate::frame::{CPU, Exchange, JUMPS, JumpEntry, LinkBase, RUNS, Site, TEMPS};
-use crate::lower::{AccessResult, Cold, Loc, Lowering, Target, Value};
-use crate::memory::StoreValue;
+use crate::frame::{CPU, Exchange, JUMPS, JumpEntry, LinkBase, RUNS};
+use crate::lower::{Loc, Lowering, Target, Value};
 use emu_ir::{Code, NONE, Op, fence};
 use std::mem::offset_of;
-
-/// Bit of the sticky flags that integer saturation sets.
-const SATURATED: i32 = 1 << 8;
 
 /// `aux` of `goto` and `jump`.
 const CALL: u32 = 1;
@@ -24,7 +21,7 @@ pub fn returns_expected(page: u64, page_bits: u32) -> bool {
 }
 
 impl Lowering<'_> {
-    fn request(&self) -> Mem {
+    pub(crate) fn request(&self) -> Mem {
         self.header(self.f.header.exit_request)
     }
     /// Leaves at `pc` if somebody wants the CPU's attention.
@@ -145,7 +142,7 @@ impl Lowering<'_> {
     }
 
     /// What a jump that can be patched goes to before it is, and the `Link` that says how.
-    fn unlinked(&mut self, at: Label, site: u32, pc: u64, key: u64) {
+    pub(crate) fn unlinked(&mut self, at: Label, site: u32, pc: u64, key: u64) {
         self.asm.bind(at);
         let unlinked = self.asm.here().wrapping_sub(site + 4);
         let (data, base) = (self.asm.label(), self.link_base(key));
@@ -178,12 +175,12 @@ impl Lowering<'_> {
         }
     }
 
-    fn forget_returns(&mut self) {
+    pub(crate) fn forget_returns(&mut self) {
         let stack = self.exchange(offset_of!(Exchange, stack));
         self.asm.mov_rm(Size::Q, RSP, stack);
     }
 
-    fn set_pc_to(&mut self, target: Target) {
+    pub(crate) fn set_pc_to(&mut self, target: Target) {
         match target {
             Target::Const(pc) => self.set_pc(pc, RCX),
             Target::Reg(r) => {
@@ -225,7 +222,7 @@ impl Lowering<'_> {
     }
 
     /// Stores a constant program counter; `free` may be changed.
-    fn set_pc(&mut self, pc: u64, free: Gpr) {
+    pub(crate) fn set_pc(&mut self, pc: u64, free: Gpr) {
         let m = self.header(self.f.header.pc);
         if self.moves {
             self.place(free, pc);
@@ -282,7 +279,7 @@ impl Lowering<'_> {
 
     /// Goes to a constant address outside of the region, in a mode if that is known: by a jump that is patched once the target is known, if it
     /// is in the same page. Otherwise the jump cache of the CPU says where that is; its place in it is constant.
-    fn link(&mut self, pc: u64, mode: Option<u64>) {
+    pub(crate) fn link(&mut self, pc: u64, mode: Option<u64>) {
         if self.f.unlinked {
             self.set_pc(pc, RCX);
             self.asm.jmp_outside(self.thunks.next);
@@ -324,7 +321,7 @@ impl Lowering<'_> {
     }
 
     /// Puts the address that a call comes back to on the stack. What follows calls; `free` may be changed.
-    fn expect_return(&mut self, pc: u64, free: Gpr) {
+    pub(crate) fn expect_return(&mut self, pc: u64, free: Gpr) {
         match i32::try_from(pc as i64) {
             Ok(pc) if !self.moves => self.asm.push_i(pc),
             _ => {
@@ -447,7 +444,7 @@ impl Lowering<'_> {
     }
 
     /// Jumps to `miss` if the line of the jump cache for an address in a register has another address or mode; changes two registers. The line.
-    fn probe_register(&mut self, r: Gpr, t: Gpr, free: Gpr, miss: Label) -> Mem {
+    pub(crate) fn probe_register(&mut self, r: Gpr, t: Gpr, free: Gpr, miss: Label) -> Mem {
         let size = size_of::<JumpEntry>().trailing_zeros() as u8;
         // The line's byte offset is the address's low bits moved to that place.
         let up = size - self.f.jump_shift;
@@ -560,11 +557,11 @@ impl Lowering<'_> {
     }
 
     /// Before a call that looks at program counter or instruction count.
-    fn sync(&mut self, pc: u64, left: u32) {
+    pub(crate) fn sync(&mut self, pc: u64, left: u32) {
         self.set_pc(pc, RAX);
         self.count_back(left, Alu::Sub);
     }
-    fn count_back(&mut self, left: u32, op: Alu) {
+    pub(crate) fn count_back(&mut self, left: u32, op: Alu) {
         if self.f.count {
             let insns = self.header(self.f.header.insns);
             self.asm.alu_mi(op, Size::Q, insns, left as i32);
@@ -660,188 +657,4 @@ impl Lowering<'_> {
         }
         self.flags = NO_KEY;
     }
-
-    /// The code out of the way.
-    pub(crate) fn cold_code(&mut self) {
-        let mut i = 0;
-        // Ways out may need more of them.
-        while i < self.cold.len() {
-            let cold = std::mem::replace(&mut self.cold[i], Cold::Done);
-            i += 1;
-            match cold {
-                Cold::Done => {}
-                Cold::Leave { at, pc, flags } => {
-                    self.asm.bind(at);
-                    self.make_snapshot(flags);
-                    self.set_pc(pc, RCX);
-                    self.asm.jmp_outside(self.thunks.leave);
-                }
-                Cold::Warm { at, pc, counter } => {
-                    self.asm.bind(at);
-                    self.asm.mov_mi(Size::W, counter, 0);
-                    let warm = self.exchange(offset_of!(Exchange, warm));
-                    self.asm.mov_mi(Size::Q, warm, 1);
-                    self.set_pc(pc, RCX);
-                    self.asm.jmp_outside(self.thunks.next);
-                }
-                Cold::Miss { at, pc } => {
-                    self.asm.bind(at);
-                    self.set_pc(pc, RCX);
-                    self.asm.jmp_outside(self.thunks.next);
-                }
-                Cold::Outside { at, pc, flags } => {
-                    self.asm.bind(at);
-                    self.make_snapshot(flags);
-                    self.link(pc, Some(self.mode));
-                }
-                Cold::Edge { at, to, flags } => {
-                    self.asm.bind(at);
-                    self.make_snapshot(flags);
-                    self.asm.jmp(to);
-                }
-                Cold::Link { at, site, pc, key } => self.unlinked(at, site, pc, key),
-                Cold::NoCall { at, target, flags } => {
-                    self.asm.bind(at);
-                    self.make_snapshot(flags);
-                    self.set_pc_to(target);
-                    self.asm.jmp_outside(self.thunks.no_call);
-                }
-                Cold::Indirect { at, target, thunk } => {
-                    self.asm.bind(at);
-                    self.set_pc_to(Target::Reg(target));
-                    self.asm.jmp_outside(thunk);
-                }
-                Cold::CallMiss { at, target, pc, back } => {
-                    self.asm.bind(at);
-                    self.set_pc_to(target);
-                    self.expect_return(pc, RCX);
-                    self.asm.call_outside(self.thunks.next);
-                    self.asm.jmp(back);
-                }
-                Cold::Unexpected { at, target } => {
-                    // Whatever was expected, it is not what happens.
-                    self.asm.bind(at);
-                    self.forget_returns();
-                    let (leave, miss) = (self.asm.label(), self.asm.label());
-                    let m = self.request();
-                    self.asm.alu_mi(Alu::Cmp, Size::D, m, 0);
-                    self.asm.jcc(Cc::NE, leave);
-                    let mut free = TEMPS.iter().copied().filter(|t| *t != target);
-                    let (t, k) = (free.next().unwrap_or(RAX), free.next().unwrap_or(RCX));
-                    let entry = self.probe_register(target, t, k, miss);
-                    self.asm.jmp_m(entry.plus(offset_of!(JumpEntry, code) as i32));
-                    self.cold.push(Cold::Indirect { at: leave, target, thunk: self.thunks.leave });
-                    self.cold.push(Cold::Indirect { at: miss, target, thunk: self.thunks.next });
-                }
-                Cold::StoreValue { at, value, to, next } => {
-                    self.asm.bind(at);
-                    match value {
-                        StoreValue::Gpr(r) => self.asm.mov_mr(Size::Q, to, r),
-                        StoreValue::Imm(i) => self.asm.mov_mi(Size::Q, to, i),
-                        StoreValue::Two(a, b) => {
-                            self.asm.mov_mr(Size::Q, to, a);
-                            self.asm.mov_mr(Size::Q, to.plus(8), b);
-                        }
-                        StoreValue::Xmm(x) => self.asm.movups_mr(to, x),
-                    }
-                    self.asm.jmp(next);
-                }
-                Cold::Fence { at, back } => {
-                    self.asm.bind(at);
-                    self.asm.full_fence();
-                    let released = self.exchange(offset_of!(Exchange, released));
-                    self.asm.mov_mi(Size::B, released, 0);
-                    self.asm.jmp(back);
-                }
-                Cold::Data { at, bytes } => self.asm.data(at, &bytes),
-                Cold::Soft { at, back, op, from, result, rax } => self.soft(at, back, &op, from, result, rax),
-                Cold::Saturated { at, back } => {
-                    self.asm.bind(at);
-                    let flags = self.header(self.f.header.fp_flags);
-                    self.asm.alu_mi(Alu::Or, Size::D, flags, SATURATED);
-                    self.asm.jmp(back);
-                }
-                Cold::HelperExit { at, left } => {
-                    self.asm.bind(at);
-                    // What follows the instruction in its run was counted and is not done.
-                    if left > 1 {
-                        self.count_back(left - 1, Alu::Sub);
-                    }
-                    self.asm.jmp_outside(self.thunks.helper_exit);
-                }
-                Cold::Call { at, op, pc, left, flags } => {
-                    self.asm.bind(at);
-                    self.make_snapshot(flags);
-                    for r in [RSI, RDX, RCX] {
-                        self.asm.mov_ri(r, 0);
-                    }
-                    self.sync(pc, left);
-                    self.asm.mov_ri(RAX, op.imm);
-                    self.asm.mov_ri(RDI, self.f.helpers[op.aux as usize].address as u64);
-                    self.asm.call_outside(self.thunks.call);
-                    self.count_back(1, Alu::Add);
-                    self.asm.jmp_outside(self.thunks.helper_exit);
-                }
-                Cold::Alone { at, back, slow, address, size, view, write, scratch, what } => {
-                    self.asm.bind(at);
-                    self.look_up(address, size, view, write, 1, scratch, slow);
-                    let host = Mem { index: Some((scratch[1], 0)), ..address };
-                    self.carry_out(host, size, what);
-                    self.forget_distances(1 << scratch[1]);
-                    self.asm.jmp(back);
-                }
-                Cold::Access { at, back, address, site, result, scratch, rax, vectors, flags, distances, keeps, late } => {
-                    self.asm.bind(at);
-                    self.write_late(&late);
-                    let host = self.exchange(offset_of!(Exchange, flags));
-                    if keeps {
-                        self.asm.pushf();
-                        self.asm.pop(scratch);
-                        self.asm.mov_mr(Size::Q, host, scratch);
-                    }
-                    self.make_snapshot(flags);
-                    let va = self.exchange_va();
-                    self.asm.lea(Size::Q, scratch, address);
-                    self.asm.mov_mr(Size::Q, va, scratch);
-                    if rax {
-                        let saved = self.exchange(offset_of!(Exchange, saved));
-                        self.asm.mov_mr(Size::Q, saved, RAX);
-                    }
-                    let data = self.asm.label();
-                    self.asm.lea_label(RAX, data);
-                    self.asm.call_outside(if vectors { self.thunks.access_vectors } else { self.thunks.access });
-                    let from = self.exchange(offset_of!(Exchange, result));
-                    match result {
-                        AccessResult::Nothing => {}
-                        AccessResult::Gpr(r) => self.asm.mov_rm(Size::Q, r, from),
-                        AccessResult::Signed { r, size, wide } => self.asm.movsx_rm(Size::bits(size * 8), wide, r, from),
-                        AccessResult::Two(a, b) => {
-                            self.asm.mov_rm(Size::Q, a, from);
-                            self.asm.mov_rm(Size::Q, b, from.plus(8));
-                        }
-                        AccessResult::Xmm(x) => self.asm.movups_rm(x, from),
-                    }
-                    self.forget_distances(distances);
-                    if keeps {
-                        self.asm.push_m(host);
-                        self.asm.popf();
-                    }
-                    self.asm.jmp(back);
-                    self.asm.data(data, &site_bytes(&site));
-                }
-            }
-        }
-    }
-}
-
-fn site_bytes(s: &Site) -> [u8; size_of::<Site>()] {
-    let mut b = [0u8; size_of::<Site>()];
-    b[0..8].copy_from_slice(&s.pc.to_le_bytes());
-    b[8..12].copy_from_slice(&s.info.to_le_bytes());
-    b[12..16].copy_from_slice(&s.flags.to_le_bytes());
-    b[16..18].copy_from_slice(&s.size.to_le_bytes());
-    (b[18], b[19]) = (s.kind, s.rmw);
-    b[20..22].copy_from_slice(&s.left.to_le_bytes());
-    (b[22], b[23]) = (s.unit, s.moves);
-    b
 }

@@ -10,8 +10,9 @@
 
 use crate::analyse::{KeyKind, NO_KEY, NO_PIN};
 use crate::asm::{Alu, Cc, Label, Size, reg::RAX};
+use crate::cold::Cold;
 use crate::frame::{DEFERRED_ROOMS, Exchange, PINS};
-use crate::lower::{Cold, Loc, Lowering};
+use crate::lower::{Loc, Lowering};
 use emu_ir::{Code, FAULTS, NONE, Op, Shape, Ty};
 use std::mem::offset_of;
 

@@ -11,8 +11,9 @@
 
 use crate::analyse::{NO_KEY, NO_PIN};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Shift, Size, reg::*};
+use crate::cold::Cold;
 use crate::frame::{Exchange, Site};
-use crate::lower::{AccessResult, Cold, Loc, Lowering};
+use crate::lower::{AccessResult, Loc, Lowering};
 use crate::memory::StoreValue;
 use emu_ir::{Code, MemFlags, Op, Shape, rmw};
 use std::mem::offset_of;

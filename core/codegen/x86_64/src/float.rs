@@ -10,8 +10,9 @@
 
 use crate::analyse::{NO_KEY, NO_PIN, question};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, Xmm, reg::*};
+use crate::cold::Cold;
 use crate::frame::{Exchange, PINS};
-use crate::lower::{AccessResult, Cold, Loc, Lowering, Saved, op_bytes};
+use crate::lower::{AccessResult, Loc, Lowering, Saved, op_bytes};
 use emu_ir::{Code, FP, NONE, Op, STICKY, Shape, Ty};
 use emu_softfloat::{Mode, Rounding};
 use std::mem::offset_of;

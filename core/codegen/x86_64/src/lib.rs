@@ -12,6 +12,7 @@ mod analyse;
 pub mod asm;
 mod atomic;
 mod cache;
+mod cold;
 mod control;
 mod crypto;
 mod deferred;

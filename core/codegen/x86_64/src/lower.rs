@@ -10,11 +10,11 @@
 
 use crate::analyse::{Analysis, Facts, KeyKind, NO_KEY, NO_PIN, code, operands};
 use crate::asm::{Alu, Asm, Cc, Gpr, Label, Mem, Size, Xmm};
+use crate::cold::Cold;
 use crate::deferred::{Deferred, Made, Operand, Snapshot, Version};
-use crate::frame::{CPU, Exchange, Frame, PINS, Site, TEMPS};
+use crate::frame::{CPU, Exchange, Frame, PINS, TEMPS};
 use crate::groups::{GROUP, Groups};
-use crate::memory::{Move, StoreValue};
-use crate::overwritten::{Late, Waiting};
+use crate::overwritten::Waiting;
 use crate::thunks::Thunks;
 use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, STICKY, Shape, Ty, WRITES};
 use std::mem::offset_of;
@@ -109,64 +109,6 @@ pub(crate) enum Arg {
     Reg(Gpr),
     Mem(Mem),
     Imm(i32),
-}
-
-/// Code out of the way.
-pub(crate) enum Cold {
-    /// A memory access that the inline look-up did not serve: where it is, a register free to be used, whether rax has a value.
-    Access {
-        at: Label,
-        back: Label,
-        address: Mem,
-        site: Site,
-        result: AccessResult,
-        scratch: Gpr,
-        rax: bool,
-        vectors: bool,
-        flags: Snapshot,
-        distances: u32,
-        /// The host's flags are wanted behind it.
-        keeps: bool,
-        late: Late,
-    },
-    /// An access of a group that has no distance: it looks for its own, with a scratch register and that of the group.
-    Alone { at: Label, back: Label, slow: Label, address: Mem, size: u32, view: usize, write: bool, scratch: [Gpr; 2], what: Move },
-    /// Leaves for the dispatcher at a constant address.
-    Leave { at: Label, pc: u64, flags: Snapshot },
-    /// A jump cache does not know a constant address.
-    Miss { at: Label, pc: u64 },
-    /// Leaves for a constant address outside.
-    Outside { at: Label, pc: u64, flags: Snapshot },
-    /// Stores what is put off on the way to another unit.
-    Edge { at: Label, to: Label, flags: Snapshot },
-    /// A jump that can be patched, before it is: where its displacement is, where it goes, the key of code that it may go to.
-    Link { at: Label, site: u32, pc: u64, key: u64 },
-    /// Code that has a counter has run often.
-    Warm { at: Label, pc: u64, counter: Mem },
-    /// A call that cannot expect to come back just now, or may not be made at all.
-    NoCall { at: Label, target: Target, flags: Snapshot },
-    /// An address in a register: by a thunk.
-    Indirect { at: Label, target: Gpr, thunk: u32 },
-    /// A return to an address in a register that was not expected.
-    Unexpected { at: Label, target: Gpr },
-    /// A call of an address that the jump cache does not know, constant or in a register. It comes back to `back`.
-    CallMiss { at: Label, target: Target, pc: u64, back: Label },
-    /// An op for the interpreter.
-    Data { at: Label, bytes: [u8; 32] },
-    /// A result that the host does not give as the guest wants it: the interpreter makes it, from operands where they were.
-    Soft { at: Label, back: Label, op: Op, from: [Saved; 3], result: AccessResult, rax: bool },
-    /// A helper has left the block.
-    HelperExit { at: Label, left: u32 },
-    /// A call that never comes back.
-    Call { at: Label, op: Op, pc: u64, left: u32, flags: Snapshot },
-    /// Keeps a value for the embedder and goes on at `next`.
-    StoreValue { at: Label, value: StoreValue, to: Mem, next: Label },
-    /// A load-acquire after a store-release: a fence between the two.
-    Fence { at: Label, back: Label },
-    /// An integer op has saturated.
-    Saturated { at: Label, back: Label },
-    /// Emitted.
-    Done,
 }
 
 /// Where control goes.

@@ -5,9 +5,10 @@
 
 use crate::analyse::{NO_KEY, NO_PIN, code};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Shift, Size, reg::*};
+use crate::cold::Cold;
 use crate::frame::{CPU, Exchange, PINS, Site, TLB_ENTRY, TLB_ENTRY_BITS};
 use crate::groups::Member;
-use crate::lower::{AccessResult, Arg, Cold, Loc, Lowering, Value};
+use crate::lower::{AccessResult, Arg, Loc, Lowering, Value};
 use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
 use std::mem::offset_of;
 

@@ -5,7 +5,8 @@
 //! instruction as on 128. Legacy instructions overwrite their left operand: `x` copies it first.
 
 use crate::asm::{Cc, Label, Mem, Xmm};
-use crate::lower::{Cold, Loc, Lowering};
+use crate::cold::Cold;
+use crate::lower::{Loc, Lowering};
 use emu_ir::{Code, NONE, Op, Shape, Ty};
 
 /// Scratch of the lowering of one op, never handed out.
