@@ -76,6 +76,13 @@ fn test(arguments: &[String], environment: &[(&str, &str)]) -> bool {
         others = docs.passed;
     }
     if arguments.is_empty() {
+        if cargo().args(["fmt", "--version"]).output().is_ok_and(|o| o.status.success()) {
+            let format = part("format", cargo().args(["fmt", "--all", "--", "--check"]));
+            eprintln!("== format took {:.0} s", format.took.as_secs_f64());
+            others &= format.passed;
+        } else {
+            eprintln!("== format: not looked at, for rustfmt is not installed");
+        }
         // A package of its own, outside the workspace: it builds Berkeley SoftFloat, which is C.
         let mut oracle = cargo();
         oracle.args(["test", "--release", "--quiet", "--manifest-path", "core/softfloat/oracle/Cargo.toml"]);
