@@ -873,11 +873,14 @@ impl Vcpu {
         }
     }
 
-    /// Makes generated code for a place of a program, if there is none and it is one to run. The CPU's own thread, outside of code.
-    pub(crate) fn make_ready(&self, machine: &Machine, pc: u64, mode: u64) {
+    /// Makes generated code for a place of a program, if there is none and it is one to run; `again`: with more care than at first. The CPU's own
+    /// thread, outside of code.
+    pub(crate) fn make_ready(&self, machine: &Machine, pc: u64, mode: u64, again: bool) {
         if let Some(native) = machine.native.as_ref().filter(|n| !n.frame.unlinked && !machine.debugging()) {
             // What cannot be fetched is of the child's memory alone.
-            let _ = self.find_code(machine, native, pc, mode);
+            if matches!(self.find_code(machine, native, pc, mode), Ok(Some(_))) && again {
+                self.make_warm(machine, native, pc, mode);
+            }
         }
     }
 
@@ -922,7 +925,7 @@ impl Vcpu {
         let made = generator.make(machine, self, native, wanted, moves);
         self.caches().generator = Some(generator);
         if let Some(user) = &machine.user {
-            user.reports.note(wanted.pc, wanted.mode);
+            user.reports.note(wanted.pc, wanted.mode, wanted.tier != native.first());
         }
         made.unwrap_or_else(|e| {
             machine.crash(format!("the target plugin made an invalid block at {:#x}: {e}", wanted.pc));

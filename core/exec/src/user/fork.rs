@@ -18,8 +18,8 @@ use std::sync::atomic::Ordering;
 impl User {
     /// Forks. 0 in the child; else its process id, or an error number, negative.
     pub fn fork(&self, machine: &Machine, by: &Vcpu) -> i64 {
-        for (pc, mode) in self.reports.take() {
-            by.make_ready(machine, pc, mode);
+        for (pc, mode, again) in self.reports.take() {
+            by.make_ready(machine, pc, mode, again);
         }
         self.reports.before_fork();
         let turn = lock(&self.changing);
