@@ -578,7 +578,7 @@ impl Generator {
             into: placed.chunk,
             insns: f.counts[f.units[i].counts.0].1.min(u16::MAX.into()) as u16,
             offset: (at & (PAGE_SIZE - 1)) as u16,
-            entry: (pc & (PAGE_SIZE - 1)) as u16,
+            entry: (self.entries.first().map_or(pc, |e| e.0) & (PAGE_SIZE - 1)) as u16,
             tier,
         };
         // An entry for each unit, in the order of the units.
@@ -586,7 +586,8 @@ impl Generator {
         self.replaced.clear();
         let kept = m.code.insert_native(pa, view, key, (&f.from, self.lowering.relies_on_being_alone()), blocks, generation, &mut self.replaced);
         cache.relink(self.replaced.iter().map(|(old, new)| (*old, new.code, new.into)));
-        let entry = self.entries.first().map(|(at, offset)| (block(0, *at, *offset), kept));
+        let asked = |e: &(usize, &(u64, u32))| (e.1.0 ^ pc) & (PAGE_SIZE - 1) == 0;
+        let entry = self.entries.iter().enumerate().find(asked).map(|(i, (at, offset))| (block(i, *at, *offset), kept));
         drop(cache);
         m.code.insns.fetch_add(f.insns.into(), Ordering::Relaxed);
         if let Some(t) = started {

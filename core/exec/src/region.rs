@@ -458,11 +458,16 @@ impl Former {
         self.counts.clear();
         self.units.clear();
         self.unit_ways.clear();
-        // The entry first, the rest in the order of their addresses.
+        // In the order of their addresses, whichever is the entry: a loop that is entered in its middle is as good as one that is entered at its
+        // top. What is run a few times only begins with its entry.
+        if let Some(entry) = self.beginning(s.pc) {
+            self.pieces[entry].outside = true;
+        }
+        let first = |pc: u64| s.tier == Tier::Brief && pc == s.pc;
         self.order.clear();
         self.order.extend(0..self.pieces.len());
         let mut order = std::mem::take(&mut self.order);
-        order.sort_unstable_by_key(|i| (self.pieces[*i].pc != s.pc, self.pieces[*i].pc));
+        order.sort_unstable_by_key(|i| (!first(self.pieces[*i].pc), self.pieces[*i].pc));
         self.follows.clear();
         self.follows.resize(self.pieces.len(), false);
         for i in 0..self.pieces.len() {
