@@ -275,8 +275,8 @@ impl CodeIndex {
             view.blocks.iter().filter(|b| b.tier >= tier).for_each(|b| places.add(b.offset.into()));
         }
     }
-    /// Adds generated code made from the bytes `from` of the page of `pa` for a view; what is there already stays, unless what comes was
-    /// made with more care, which `replaced` is told of. With `alone` it is right only while nobody else sees the guest's memory: see `drop_alone`. False if
+    /// Adds generated code made from the bytes `from` of the page of `pa` for a view; what is there already stays, unless what comes was made with
+    /// more care, which `replaced` is told of. With `alone` it is right only while nobody else sees the guest's memory: see `drop_alone`. False if
     /// code was invalidated since `generation` was asked for: it may be of old bytes that nobody watches any more, and is not kept.
     #[allow(clippy::too_many_arguments)]
     pub fn insert_native(
@@ -284,7 +284,8 @@ impl CodeIndex {
         pa: u64,
         view: u64,
         mode: u64,
-        (from, alone): (&Places, bool),
+        from: &Places,
+        alone: bool,
         made: impl Iterator<Item = NativeBlock>,
         generation: u64,
         replaced: &mut Replaced,
@@ -516,7 +517,7 @@ mod tests {
         };
         let (from, mut none) = (Places::default(), Replaced::new());
         let made = [block(0x20, 1), block(0x10, 1), block(0x18, 2), block(0x20, 3)];
-        assert!(index.insert_native(0x1010, 0x8000, 1, (&from, false), made.into_iter(), 0, &mut none));
+        assert!(index.insert_native(0x1010, 0x8000, 1, &from, false, made.into_iter(), 0, &mut none));
         assert_eq!(index.find_native(0x1018, 0x8000, 1), Some(block(0x18, 2)));
         assert_eq!(index.find_native(0x1020, 0x8000, 1), Some(block(0x20, 1)), "the first one stays");
         assert_eq!(
@@ -525,11 +526,11 @@ mod tests {
         );
         let (mut replaced, hot) = (Replaced::new(), NativeBlock { tier: Tier::Hot, code: 1, ..block(0x18, 2) });
         let also = NativeBlock { tier: Tier::Hot, ..block(0x28, 2) };
-        assert!(index.insert_native(0x1018, 0x8000, 1, (&from, false), [hot, also].into_iter(), 0, &mut replaced));
+        assert!(index.insert_native(0x1018, 0x8000, 1, &from, false, [hot, also].into_iter(), 0, &mut replaced));
         assert_eq!(replaced, [(block(0x18, 2).code, hot)], "hot code comes in the place of other code");
         assert_eq!(index.find_native(0x1018, 0x8000, 1), Some(hot));
         let again = NativeBlock { code: 2, ..hot };
-        assert!(index.insert_native(0x1018, 0x8000, 1, (&from, false), [again].into_iter(), 0, &mut none));
+        assert!(index.insert_native(0x1018, 0x8000, 1, &from, false, [again].into_iter(), 0, &mut none));
         assert_eq!(index.find_native(0x1018, 0x8000, 1), Some(hot), "but once");
         let mut places = Places::default();
         index.places(0x1000, 0x8000, 1, Tier::Warm, &mut places);
@@ -538,7 +539,7 @@ mod tests {
         assert_eq!([0x10, 0x18, 0x20, 0x28].map(|at| places.has(at)), [false, true, false, true], "those of the tier");
         assert!(!index.elsewhere(0x1000, 0x8fff) && index.elsewhere(0x1000, 0x9000) && index.elsewhere(0x1000, 0x8000));
         let code = block(0x30, 5);
-        assert!(index.insert_native(0x1030, moving(0x9030), 1, (&from, false), [code].into_iter(), 0, &mut none));
+        assert!(index.insert_native(0x1030, moving(0x9030), 1, &from, false, [code].into_iter(), 0, &mut none));
         let entry = NativeBlock { chunk: 4, ..code };
         assert!(index.insert_entry(0x1030, 0x9030, 1, entry, 0, code, &mut none));
         assert_eq!(index.find_native(0x1030, fixed(0x9030), 1), Some(entry));
@@ -551,7 +552,7 @@ mod tests {
         assert!(none.is_empty());
         let before = index.generation(0x1000);
         assert!(index.invalidate(0x1000) && !index.invalidate(0x1000));
-        assert!(!index.insert_native(0x1010, 0x8000, 1, (&from, false), made.into_iter(), before, &mut none));
+        assert!(!index.insert_native(0x1010, 0x8000, 1, &from, false, made.into_iter(), before, &mut none));
         assert_eq!(index.find_native(0x1018, 0x8000, 1), None);
     }
 
@@ -562,7 +563,7 @@ mod tests {
         from.add_range(0x100, 0x20);
         let make = || {
             let block = NativeBlock { code: 1, chunk: 0, into: 0, insns: 1, offset: 0x100, entry: 0x100, tier: Tier::Warm };
-            assert!(index.insert_native(0x1100, 0x8000, 0, (&from, false), [block].into_iter(), index.generation(0x1100), &mut Replaced::new()));
+            assert!(index.insert_native(0x1100, 0x8000, 0, &from, false, [block].into_iter(), index.generation(0x1100), &mut Replaced::new()));
         };
         let change = |pa, len| {
             let mut cleared = false;

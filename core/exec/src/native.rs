@@ -584,7 +584,7 @@ impl Generator {
         // An entry for each unit, in the order of the units.
         let blocks = self.entries.iter().enumerate().map(|(i, (at, offset))| block(i, *at, *offset));
         self.replaced.clear();
-        let kept = m.code.insert_native(pa, view, key, (&f.from, self.lowering.relies_on_being_alone()), blocks, generation, &mut self.replaced);
+        let kept = m.code.insert_native(pa, view, key, &f.from, self.lowering.relies_on_being_alone(), blocks, generation, &mut self.replaced);
         cache.relink(self.replaced.iter().map(|(old, new)| (*old, new.code, new.into)));
         let asked = |e: &(usize, &(u64, u32))| (e.1.0 ^ pc) & (PAGE_SIZE - 1) == 0;
         let entry = self.entries.iter().enumerate().find(asked).map(|(i, (at, offset))| (block(i, *at, *offset), kept));

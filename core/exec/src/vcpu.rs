@@ -925,7 +925,7 @@ impl Vcpu {
         let made = generator.make(machine, self, native, wanted, moves);
         self.caches().generator = Some(generator);
         if let Some(user) = &machine.user {
-            user.reports.note(wanted.pc, wanted.mode, wanted.tier != native.first());
+            user.reports.note(wanted.pc, wanted.mode, wanted.tier != Tier::Brief);
         }
         made.unwrap_or_else(|e| {
             machine.crash(format!("the target plugin made an invalid block at {:#x}: {e}", wanted.pc));

@@ -1,7 +1,7 @@
 //! A guest with known places.
 
 use emu_a64_asm::*;
-use emu_test_robustness::guest::{BASE, Handler, RAM, UART, assemble, cpu_on, mmu_on};
+use emu_test_robustness::guest::{BASE, Handler, RAM, UART, assemble, mmu_on};
 use std::collections::BTreeMap;
 
 /// Where it keeps what it finds: 8 bytes each from here on.
@@ -69,7 +69,7 @@ pub fn guest(cpus: u64) -> Guest {
         a.isb();
         let secondary = a.label();
         for n in 1..cpus {
-            cpu_on(a, n, secondary);
+            a.cpu_on(n, secondary);
         }
 
         // A few instructions to step over, with a branch taken, one not taken, and a call.

@@ -39,7 +39,6 @@ const ENDED: u64 = SHARED + 0x200;
 /// The one console has one user at a time.
 const CONSOLE: u64 = SHARED + 0x300;
 
-const PSCI_CPU_ON: u64 = 0xc400_0003;
 const PSCI_SYSTEM_OFF: u64 = 0x8400_0008;
 
 /// Descriptor bits, VMSAv8-64 stage 1.
@@ -259,11 +258,7 @@ impl Guest {
         let a = &mut self.a;
         a.mov(X19, XZR);
         for n in 1..self.cpus {
-            a.mov_imm(X1, n);
-            a.load_address(X2, secondary);
-            a.mov_imm(X3, n);
-            a.mov_imm(X0, PSCI_CPU_ON);
-            a.hvc(0);
+            a.cpu_on(n, secondary);
         }
         a.b(all);
         a.bind(secondary);

@@ -2,7 +2,7 @@
 
 use crate::guest::{self, MARK};
 use crate::kernels::Kernel;
-use crate::statistics::{median, spread};
+use crate::statistics::{median, scaling, spread};
 use emu_test_boots::{INSTALLER_ON_ONE_CONSOLE, installer};
 use emu_test_kit::qemu::Qemu;
 use emu_test_kit::{Console, Error, Finished, Result, emu, process};
@@ -141,11 +141,9 @@ impl Bench {
     /// Runs an Image to its end: CPU seconds, and the checksum that it printed.
     pub fn run(&self, which: Emulator, cpu: &str, image: &Path) -> Result<(f64, String)> {
         let done = process::run(self.command(which, cpu)?.arg("-kernel").arg(image), LIMIT)?;
-        let text = done.text();
-        let checksum = text.split_once(MARK).and_then(|(_, rest)| rest.lines().next());
-        match checksum {
-            Some(checksum) if done.code == Some(0) && !text.contains("exception") => Ok((done.cpu.as_secs_f64(), checksum.trim().to_owned())),
-            _ => Err(failure(&format!("{which:?} with {} on {cpu}", image.display()), &done)),
+        match checksum(&done) {
+            Some(checksum) => Ok((done.cpu.as_secs_f64(), checksum)),
+            None => Err(failure(&format!("{which:?} with {} on {cpu}", image.display()), &done)),
         }
     }
 
@@ -213,8 +211,7 @@ impl Bench {
         Ok(row)
     }
 
-    /// How many times the work of one CPU two do in the same time, in QEMU and here: recursion on each. Wall time, so the host must have two
-    /// idle CPUs; the best of `rounds`.
+    /// [`scaling`] of CPUs, in QEMU and here: recursion on each.
     pub fn scaling(&self, cpu: &str, scale: f64, rounds: usize) -> Result<[f64; 2]> {
         let repeats = ((2000.0 * scale) as u64).max(1);
         let mut images = Vec::new();
@@ -222,24 +219,18 @@ impl Bench {
             let image = guest::assemble_for(cpus, |a, f| crate::kernels::fib(a, f, repeats)).map_err(|e| Error(e.to_string()))?;
             images.push(self.write("scaling", &image)?);
         }
-        let mut best = [[f64::INFINITY; 2]; 2];
-        for _ in 0..rounds {
-            for (n, image) in images.iter().enumerate() {
-                for which in [Emulator::Qemu, Emulator::Emu] {
-                    let start = std::time::Instant::now();
-                    let mut command = self.command(which, cpu)?;
-                    let done = process::run(command.args(["-smp", "2", "-kernel"]).arg(image), LIMIT)?;
-                    let time = start.elapsed().as_secs_f64();
-                    if done.code != Some(0) || !done.text().contains(MARK) || done.text().contains("exception") {
-                        return Err(failure(&format!("{which:?} with {} CPUs at work on {cpu}", n + 1), &done));
-                    }
-                    let best = &mut best[which as usize][n];
-                    *best = best.min(time);
+        let with = |which| {
+            scaling(rounds, |cpus| {
+                let done = process::run(self.command(which, cpu)?.args(["-smp", "2", "-kernel"]).arg(&images[cpus - 1]), LIMIT)?;
+                match checksum(&done) {
+                    Some(_) => Ok(()),
+                    None => Err(failure(&format!("{which:?} with {cpus} CPUs at work on {cpu}"), &done)),
                 }
-            }
-        }
+            })
+        };
+        let found = [with(Emulator::Qemu)?, with(Emulator::Emu)?];
         images.iter().for_each(|image| drop(std::fs::remove_file(image)));
-        Ok(best.map(|[one, two]| 2.0 * one / two))
+        Ok(found)
     }
 
     fn boot_once(&self, boot: Boot, which: Emulator, cpu: &str) -> Result<f64> {
@@ -264,6 +255,13 @@ impl Bench {
             Err(failure(&format!("{which:?} booting on {cpu}"), &done))
         }
     }
+}
+
+/// What a guest of ours that has ended well printed.
+fn checksum(done: &Finished) -> Option<String> {
+    let text = done.text();
+    let checksum = text.split_once(MARK).and_then(|(_, rest)| rest.lines().next());
+    checksum.filter(|_| done.code == Some(0) && !text.contains("exception")).map(|c| c.trim().to_owned())
 }
 
 fn failure(what: &str, done: &Finished) -> Error {

@@ -38,7 +38,6 @@ pub const FOR_EL0: u64 = 1 << 6;
 pub const NOT_GLOBAL: u64 = 1 << 11;
 
 const PSCI_SYSTEM_OFF: u64 = 0x8400_0008;
-const PSCI_CPU_ON: u64 = 0xc400_0003;
 /// Where the stack of the second CPU ends, if there is one, and what it leaves: 1 in the first doubleword once its checksum is in the second.
 const SECOND_STACK: u64 = STACK - 0x10_0000;
 const SECOND: u64 = DATA - 0x1000;
@@ -64,11 +63,7 @@ pub fn assemble_for(cpus: usize, body: impl Fn(&mut Asm, Frame)) -> Result<Vec<u
             return body(a, f);
         }
         let (second, work, wait, wrong) = (a.label(), a.label(), a.label(), a.label());
-        a.mov_imm(X0, PSCI_CPU_ON);
-        a.mov_imm(X1, 1);
-        a.load_address(X2, second);
-        a.mov(X3, XZR);
-        a.hvc(0);
+        a.cpu_on(1, second);
         a.b(work);
         a.bind(second);
         a.mov_imm(X0, SECOND_STACK);

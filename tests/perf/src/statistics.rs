@@ -1,4 +1,7 @@
-//! Medians, spreads and means.
+//! Medians, spreads and means; and how work scales.
+
+use emu_test_kit::Result;
+use std::time::Instant;
 
 /// The median; of an even number of values the mean of the two in the middle. NaN of none.
 pub fn median(values: &[f64]) -> f64 {
@@ -15,6 +18,20 @@ pub fn median(values: &[f64]) -> f64 {
 pub fn spread(values: &[f64]) -> f64 {
     let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
     if values.is_empty() { f64::NAN } else { (high - low) / median(values) }
+}
+
+/// How many times the work of one two do in the same time. `run` has so many of them do it, each all of it. Wall time, so the host must have two
+/// idle CPUs; the best of `rounds`. Fails when a run does.
+pub fn scaling(rounds: usize, run: impl Fn(usize) -> Result<()>) -> Result<f64> {
+    let mut best = [f64::INFINITY; 2];
+    for _ in 0..rounds {
+        for (best, at_work) in best.iter_mut().zip(1..) {
+            let start = Instant::now();
+            run(at_work)?;
+            *best = best.min(start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(2.0 * best[0] / best[1])
 }
 
 /// The geometric mean; NaN of none.

@@ -8,7 +8,7 @@ use crate::bench::{Emulator, Row};
 use crate::guest::{BASE, BULK, DATA, Frame, MARK, repeat};
 use crate::kernels::{self, Kernel};
 use crate::programs::{self, Guest, Program};
-use crate::statistics::median;
+use crate::statistics::{self, median};
 use emu_a64_asm::*;
 use emu_test_kit::qemu::Qemu;
 use emu_test_kit::{Error, Finished, Result, emu, packages, process};
@@ -264,18 +264,10 @@ pub fn native_scaling(scale: f64, rounds: usize) -> Result<f64> {
 
 /// The same of what `command` makes, to which the work and the number of threads are appended.
 fn scaling(repeats: u64, rounds: usize, command: impl Fn() -> Result<Command>) -> Result<f64> {
-    let mut best = [f64::INFINITY; 2];
-    for _ in 0..rounds {
-        for (best, threads) in best.iter_mut().zip(["1", "2"]) {
-            let start = std::time::Instant::now();
-            let done = process::run(command()?.args(["fib", &repeats.to_string(), threads]), LIMIT)?;
-            if done.code != Some(0) {
-                return Err(Error(format!("two threads: {:?} {}", done.code, done.errors())));
-            }
-            *best = best.min(start.elapsed().as_secs_f64());
-        }
-    }
-    Ok(2.0 * best[0] / best[1])
+    statistics::scaling(rounds, |threads| {
+        let done = process::run(command()?.args(["fib", &repeats.to_string(), &threads.to_string()]), LIMIT)?;
+        if done.code == Some(0) { Ok(()) } else { Err(Error(format!("two threads: {:?} {}", done.code, done.errors()))) }
+    })
 }
 
 /// Running programs under both.
@@ -414,8 +406,7 @@ impl UserBench {
         Ok(row)
     }
 
-    /// How many times the work of one thread two threads do in the same time, in QEMU and here. Wall time, so the host must have two idle CPUs;
-    /// the best of `rounds`.
+    /// [`statistics::scaling`] of threads, in QEMU and here.
     pub fn scaling(&self, files: &Programs, scale: f64, rounds: usize) -> Result<[f64; 2]> {
         let repeats = ((30_000.0 * scale) as u64).max(1);
         let with = |which| -> Result<f64> {
@@ -454,9 +445,9 @@ impl UserBench {
             (!done.stdout.is_empty()).then(|| format!("{sum:016x}"))
         };
         self.pairs(&mut row, rounds, [0.0; 2], make, output)?;
+        let mut command = real.native(self.guest)?;
+        arguments(command.env("LC_ALL", "C").env("PYTHONHASHSEED", "0").stdin(std::process::Stdio::null()));
         for _ in 0..rounds {
-            let mut command = real.native(self.guest)?;
-            arguments(command.env("LC_ALL", "C").env("PYTHONHASHSEED", "0").stdin(std::process::Stdio::null()));
             let done = process::run(&mut command, LIMIT)?;
             match output(&done).filter(|_| done.code == Some(0)) {
                 Some(sum) if sum == row.checksum => row.native_s.push(done.cpu.as_secs_f64()),

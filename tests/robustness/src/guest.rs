@@ -12,8 +12,6 @@ pub const BASE: u64 = 0x4020_0000;
 pub const DONE: &str = "done";
 /// The first serial line.
 pub const UART: u64 = 0x0900_0000;
-/// CPU_ON in its 64-bit form.
-pub const CPU_ON: u64 = 0xc400_0003;
 /// SYSTEM_OFF.
 pub const SYSTEM_OFF: u64 = 0x8400_0008;
 /// SYSTEM_RESET.
@@ -119,14 +117,6 @@ fn end(a: &mut Asm) {
 pub fn call(a: &mut Asm, function: u64) {
     a.mov_imm(X0, function);
     a.hvc(0);
-}
-
-/// Starts CPU `n` (affinity 0.0.0.n) at a label with `n` in x0.
-pub fn cpu_on(a: &mut Asm, n: u64, entry: Label) {
-    a.mov_imm(X1, n);
-    a.load_address(X2, entry);
-    a.mov_imm(X3, n);
-    call(a, CPU_ON);
 }
 
 /// A loop: `body` runs `times` times; `counter` belongs to it.

@@ -134,7 +134,7 @@ fn another_cpu_goes_on_beside_an_exception_loop() {
     // Under -icount CPUs take turns by instructions, so faults must count as such.
     let image = assemble(Handler::Skip, |a, f| {
         let second = a.label();
-        cpu_on(a, 1, second);
+        a.cpu_on(1, second);
         a.mov_imm(X0, 0x0bad_0000);
         a.msr(SysReg::VBAR_EL1, X0);
         a.isb();
@@ -429,7 +429,7 @@ fn resets_again_and_again() {
         a.b_cond(Cond::Hs, f.end);
         let spin = a.label();
         for n in 1..4 {
-            cpu_on(a, n, spin);
+            a.cpu_on(n, spin);
         }
         call(a, SYSTEM_RESET);
         a.bind(spin);

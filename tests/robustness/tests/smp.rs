@@ -13,7 +13,7 @@ fn on_all(a: &mut Asm, f: Frame, body: impl FnOnce(&mut Asm)) {
     let (entry, begin) = (a.label(), a.label());
     let counter = SCRATCH - 64;
     for n in 1..CPUS {
-        cpu_on(a, n, entry);
+        a.cpu_on(n, entry);
     }
     a.mov(X0, XZR);
     a.b(begin);
@@ -179,7 +179,7 @@ fn the_same_cpu_on_and_off() {
         a.bind(loop_);
         repeat(a, X10, 3000, |a| {
             for n in [1, 2, 3, 1, 3, 0, 7, 0x1_0000] {
-                cpu_on(a, n, entry);
+                a.cpu_on(n, entry);
             }
             a.mov_imm(X1, 2);
             a.mov(X2, XZR);
@@ -203,7 +203,7 @@ fn everybody_turns_the_machine_off() {
     let image = assemble(Handler::Skip, |a, f| {
         let entry = a.label();
         for n in 1..CPUS {
-            cpu_on(a, n, entry);
+            a.cpu_on(n, entry);
         }
         a.bind(entry);
         a.mov_imm(X9, SCRATCH);

@@ -396,15 +396,20 @@ impl Drop for CodeCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asm::Size;
+
+    /// A cache, code of so many bytes, and where it was placed.
+    fn with_code(bytes: usize) -> (CodeCache, Asm, Placed) {
+        let mut cache = CodeCache::new(4 * CHUNK).expect("executable memory");
+        let mut asm = Asm::default();
+        asm.code.resize(bytes, 0x90);
+        let placed = cache.place(&asm).expect("room");
+        (cache, asm, placed)
+    }
 
     /// The child of a fork makes code in memory of its own, where jumps are patched at once; what is shared stays where it is.
     #[test]
     fn a_child_makes_code_beside_what_it_shares() {
-        let mut cache = CodeCache::new(4 * CHUNK).expect("executable memory");
-        let mut asm = Asm::default();
-        asm.code.resize(64, 0x90);
-        let before = cache.place(&asm).expect("room");
+        let (mut cache, mut asm, before) = with_code(64);
         cache.forked(true);
         let behind = cache.place(&asm).expect("room");
         assert_eq!((behind.chunk, (behind.address - cache.range().start) % LINK_PAGE), (before.chunk, 0), "on a page of its own");
@@ -430,11 +435,7 @@ mod tests {
     /// Behind a fork jumps stay as they are, for the other process's sake, until this one has asked often enough to get memory of its own.
     #[test]
     fn jumps_are_patched_again_some_time_after_a_fork() {
-        let mut cache = CodeCache::new(4 * CHUNK).expect("executable memory");
-        let mut asm = Asm::default();
-        asm.mov_rr(Size::Q, 0, 0);
-        asm.code.resize(64, 0x90);
-        let placed = cache.place(&asm).expect("room");
+        let (mut cache, _, placed) = with_code(64);
         let (site, target) = (placed.address + 16, placed.address + 48);
         let before = cache.bytes(placed.address, 64).to_vec();
         cache.forked(false);
@@ -452,10 +453,7 @@ mod tests {
     /// Jumps to code of a page from elsewhere are patched back with it, in a forked process in memory of its own.
     #[test]
     fn jumps_from_other_pages_are_patched_back() {
-        let mut cache = CodeCache::new(4 * CHUNK).expect("executable memory");
-        let mut asm = Asm::default();
-        asm.code.resize(64, 0x90);
-        let placed = cache.place(&asm).expect("room");
+        let (mut cache, _, placed) = with_code(64);
         let sites = [0, 16, 32].map(|o| placed.address + o);
         let now = |cache: &CodeCache| sites.map(|s| i32::from_le_bytes(cache.bytes(s, 4).try_into().unwrap()));
         for (site, page) in sites.into_iter().zip([None, Some(7), Some(8)]) {

@@ -221,16 +221,7 @@ impl Lowering<'_> {
                     self.asm.lea_label(RAX, data);
                     self.asm.call_outside(if vectors { self.thunks.access_vectors } else { self.thunks.access });
                     let from = self.exchange(offset_of!(Exchange, result));
-                    match result {
-                        AccessResult::Nothing => {}
-                        AccessResult::Gpr(r) => self.asm.mov_rm(Size::Q, r, from),
-                        AccessResult::Signed { r, size, wide } => self.asm.movsx_rm(Size::bits(size * 8), wide, r, from),
-                        AccessResult::Two(a, b) => {
-                            self.asm.mov_rm(Size::Q, a, from);
-                            self.asm.mov_rm(Size::Q, b, from.plus(8));
-                        }
-                        AccessResult::Xmm(x) => self.asm.movups_rm(x, from),
-                    }
+                    self.take_result(result, from);
                     self.forget_distances(distances);
                     if keeps {
                         self.asm.push_m(host);
@@ -240,6 +231,20 @@ impl Lowering<'_> {
                     self.asm.data(data, &site_bytes(&site));
                 }
             }
+        }
+    }
+
+    /// Loads what code out of the way has left in memory to where it is expected.
+    pub(crate) fn take_result(&mut self, result: AccessResult, from: Mem) {
+        match result {
+            AccessResult::Nothing => {}
+            AccessResult::Gpr(r) => self.asm.mov_rm(Size::Q, r, from),
+            AccessResult::Signed { r, size, wide } => self.asm.movsx_rm(Size::bits(size * 8), wide, r, from),
+            AccessResult::Two(a, b) => {
+                self.asm.mov_rm(Size::Q, a, from);
+                self.asm.mov_rm(Size::Q, b, from.plus(8));
+            }
+            AccessResult::Xmm(x) => self.asm.movups_rm(x, from),
         }
     }
 }

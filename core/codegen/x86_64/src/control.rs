@@ -85,8 +85,7 @@ impl Lowering<'_> {
 
     /// What ends a unit, or may.
     pub(crate) fn control(&mut self, op: &Op, c: Code) {
-        let inside = c == Code::Goto && self.unit_labels.iter().any(|u| u.0 == op.imm);
-        if op.aux == CALL && !inside || !matches!(c, Code::Goto | Code::Branch) {
+        if !matches!(c, Code::Goto | Code::Branch) {
             self.make_all();
         }
         match c {
@@ -388,6 +387,7 @@ impl Lowering<'_> {
             self.asm.call(version.unwrap_or(self.inner_labels[unit]));
             return self.returned(behind, self.mode, back);
         }
+        self.make_all();
         self.may_call(Target::Const(pc), (0, 0));
         let at = self.asm.label();
         if let Some(key) = self.link_key(pc, mode) {

@@ -299,17 +299,11 @@ impl Lowering<'_> {
         self.asm.call_outside(self.thunks.interpret_keep);
         let slot = self.slot(op.dst);
         match result {
-            AccessResult::Nothing => {}
-            AccessResult::Gpr(r) => self.asm.mov_rm(Size::Q, r, slot),
-            AccessResult::Signed { r, size, wide } => self.asm.movsx_rm(Size::bits(size * 8), wide, r, slot),
-            AccessResult::Two(a, b) => {
-                self.asm.mov_rm(Size::Q, a, slot);
-                self.asm.mov_rm(Size::Q, b, slot.plus(8));
-            }
             AccessResult::Xmm(x) => {
                 let bits = if op.code == Code::FNarrow as u16 { 64 } else { result_bits(op) };
                 self.load_xmm(x, slot, bits as u16);
             }
+            _ => self.take_result(result, slot),
         }
         self.asm.jmp(back);
         self.asm.data(data, &op_bytes(op));

@@ -1,7 +1,7 @@
 //! System registers, exception generation and return, barriers, cache, TLB and address translation
 //! instructions.
 
-use crate::{Asm, Reg, X0, X1};
+use crate::{Asm, Label, Reg, X0, X1, X2, X3};
 
 /// A system register by its encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -293,6 +293,15 @@ impl Asm {
     /// DSB.
     pub fn dsb(&mut self, what: Barrier) {
         self.word(0xd503_309f | (what as u32) << 8);
+    }
+
+    /// Starts CPU `n` (affinity 0.0.0.n) at a label with `n` in X0: PSCI's CPU_ON in its 64-bit form, by HVC. Changes X0 to X3.
+    pub fn cpu_on(&mut self, n: u64, entry: Label) {
+        self.mov_imm(X1, n);
+        self.load_address(X2, entry);
+        self.mov_imm(X3, n);
+        self.mov_imm(X0, 0xc400_0003);
+        self.hvc(0);
     }
 
     /// Turns the MMU on at EL1 by one table of 1 GiB entries at X0. Attribute 0 is Device-nGnRnE, 1 Normal write-back. Changes X1.
