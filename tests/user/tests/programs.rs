@@ -82,3 +82,17 @@ fn what_a_program_runs_a_lot_is_made_again() {
     assert!(found[0] > 0 && found[1] == 0, "{found:?}");
     assert!(warm[0] > 0 && warm[3] == 0 && warm[4] > 0, "{warm:?}");
 }
+
+/// A limit for files is one of the program's, not of the memory that emu has code in, in children neither.
+#[test]
+fn files_may_be_small() {
+    let root = root("user-tools").unwrap();
+    let script = "for i in 1 2 3; do x=$(echo $((i * 7)) | tr 0-9 a-j); echo $x; done; head -c 3000 /dev/zero > /dev/null; echo $?";
+    let mut words = vec!["-c", "ulimit -f 1; exec \"$@\"", "sh"];
+    let emu = emu_test_user::command(&[], Some(&root), &root.join("bin/bash"), &["-c", script]).unwrap();
+    let emu_words: Vec<String> = std::iter::once(emu.get_program()).chain(emu.get_args()).map(|w| w.to_str().unwrap().to_owned()).collect();
+    words.extend(emu_words.iter().map(String::as_str));
+    let mut command = std::process::Command::new("sh");
+    let done = emu_test_kit::process::run(command.args(words).env("PATH", "/usr/bin:/bin"), std::time::Duration::from_secs(120)).unwrap();
+    assert_eq!((done.text().as_str(), done.code), ("h\nbe\ncb\n0\n", Some(0)), "{}", done.errors());
+}

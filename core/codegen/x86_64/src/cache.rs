@@ -6,7 +6,7 @@
 
 use crate::asm::Asm;
 use rustix::fs::MemfdFlags;
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 use std::collections::{BTreeMap, HashMap};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -27,9 +27,7 @@ const READY: usize = 128 << 10;
 
 /// The memory.
 pub struct CodeCache {
-    write: *mut u8,
-    execute: *mut u8,
-    len: usize,
+    memory: Twice,
     /// Size of a chunk in bytes.
     chunk: usize,
     /// Chunks that nobody uses.
@@ -73,6 +71,46 @@ struct Patched {
 // SAFETY: the pointers are to mappings that this value owns; writing goes through `&mut self`.
 unsafe impl Send for CodeCache {}
 
+/// Memory at two places, to write and to execute. The mappings go with this; memory that is somewhere else by then stays there.
+struct Twice {
+    write: *mut u8,
+    execute: *mut u8,
+    len: usize,
+}
+
+impl Twice {
+    /// New memory: that of a file, or where files may not be so large (RLIMIT_FSIZE, which would be a signal) of none, which the host may count as
+    /// if it were all used.
+    fn new(len: usize) -> Result<Twice, rustix::io::Errno> {
+        let (both, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::NORESERVE);
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+        // SAFETY: fresh mappings at addresses of the kernel's choice. A shared one that is moved as if it had no length stays where it is, and is at
+        // a second place as well (mremap(2)).
+        unsafe {
+            let write = if limit.is_some_and(|most| most < len as u64) {
+                rustix::mm::mmap_anonymous(null_mut(), len, both, flags)?.cast()
+            } else {
+                let file = rustix::fs::memfd_create("emu-code", MemfdFlags::CLOEXEC)?;
+                rustix::fs::ftruncate(&file, len as u64)?;
+                rustix::mm::mmap(null_mut(), len, both, flags, &file, 0)?.cast()
+            };
+            let mut twice = Twice { write, execute: null_mut(), len };
+            twice.execute = rustix::mm::mremap(write.cast(), 0, len, MremapFlags::MAYMOVE)?.cast();
+            rustix::mm::mprotect(twice.execute.cast(), len, MprotectFlags::READ | MprotectFlags::EXEC)?;
+            Ok(twice)
+        }
+    }
+}
+
+impl Drop for Twice {
+    fn drop(&mut self) {
+        for at in [self.write, self.execute].into_iter().filter(|at| !at.is_null()) {
+            // SAFETY: mapped in `new`; whoever executes code there keeps the owner alive.
+            let _ = unsafe { rustix::mm::munmap(at.cast(), self.len) };
+        }
+    }
+}
+
 /// Where code was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placed {
@@ -87,22 +125,12 @@ impl CodeCache {
     pub fn new(len: usize) -> Result<CodeCache, String> {
         let chunk = (len / 16).next_multiple_of(4096).clamp(REGION_MAX, CHUNK);
         let len = len.next_multiple_of(chunk);
-        let failed = |what: &str, e: rustix::io::Errno| format!("cannot {what} memory for generated code: {e}");
-        let file = rustix::fs::memfd_create("emu-code", MemfdFlags::CLOEXEC).map_err(|e| failed("create", e))?;
-        rustix::fs::ftruncate(&file, len as u64).map_err(|e| failed("reserve", e))?;
-        let map = |prot| {
-            // SAFETY: a fresh mapping at an address of the kernel's choice.
-            unsafe { rustix::mm::mmap(null_mut(), len, prot, MapFlags::SHARED, &file, 0) }
-        };
-        let write = map(ProtFlags::READ | ProtFlags::WRITE).map_err(|e| failed("map", e))?.cast::<u8>();
-        let execute = map(ProtFlags::READ | ProtFlags::EXEC).map_err(|e| failed("map executable", e))?.cast::<u8>();
+        let memory = Twice::new(len).map_err(|e| format!("cannot map memory for generated code: {e}"))?;
         let free = (1..(len / chunk) as u32).rev().collect();
         let chunks = len / chunk;
         let (through, releases) = (vec![Vec::new(); chunks], vec![0; chunks]);
         Ok(CodeCache {
-            write,
-            execute,
-            len,
+            memory,
             chunk,
             free,
             current: 0,
@@ -126,7 +154,7 @@ impl CodeCache {
     }
     /// Addresses that code is executed at.
     pub fn range(&self) -> std::ops::Range<usize> {
-        self.execute as usize..self.execute as usize + self.len
+        self.memory.execute as usize..self.memory.execute as usize + self.memory.len
     }
     /// Size of a chunk in bytes.
     pub fn chunk_bytes(&self) -> usize {
@@ -147,8 +175,7 @@ impl CodeCache {
     /// Takes memory of its own for what the current chunk has no code in yet, and for the chunks that have none: the rest is as it was, and
     /// nobody writes there.
     fn own_rest(&mut self) -> Result<(), rustix::io::Errno> {
-        let file = rustix::fs::memfd_create("emu-code", MemfdFlags::CLOEXEC)?;
-        rustix::fs::ftruncate(&file, self.len as u64)?;
+        let new = Twice::new(self.memory.len)?;
         let start = self.used.next_multiple_of(LINK_PAGE).min(self.chunk);
         let current = self.current as usize * self.chunk;
         // In order of their addresses, in pieces as large as they can be.
@@ -163,10 +190,7 @@ impl CodeCache {
             adjacent
         });
         for (from, to) in free.into_iter().filter(|(from, to)| from < to) {
-            for (at, prot) in [(self.write, ProtFlags::READ | ProtFlags::WRITE), (self.execute, ProtFlags::READ | ProtFlags::EXEC)] {
-                // SAFETY: inside the mapping of this value; there is no code there that anybody could run.
-                unsafe { rustix::mm::mmap(at.add(from).cast(), to - from, prot, MapFlags::SHARED | MapFlags::FIXED, &file, from as u64) }?;
-            }
+            self.replace(&new, from, to)?;
         }
         for chunk in &self.free {
             self.shared[*chunk as usize] = 0;
@@ -174,24 +198,25 @@ impl CodeCache {
         (self.used, self.ready, self.borrowed) = (start, start, false);
         Ok(())
     }
+    /// Puts part of new memory in the place of the same part of this one's, at whose addresses other threads may be executing: what they execute
+    /// is the same there.
+    fn replace(&self, new: &Twice, from: usize, to: usize) -> Result<(), rustix::io::Errno> {
+        for (new, old) in [(new.write, self.memory.write), (new.execute, self.memory.execute)] {
+            // SAFETY: the part is in both mappings, and this value's is its own to replace.
+            unsafe { rustix::mm::mremap_fixed(new.add(from).cast(), 0, to - from, MremapFlags::MAYMOVE, old.add(from).cast()) }?;
+        }
+        Ok(())
+    }
     /// Moves to memory of this process alone, at the same addresses. Other threads may be executing: they find the same there.
     fn own(&mut self) -> Result<(), rustix::io::Errno> {
-        let file = rustix::fs::memfd_create("emu-code", MemfdFlags::CLOEXEC)?;
-        rustix::fs::ftruncate(&file, self.len as u64)?;
+        let new = Twice::new(self.memory.len)?;
         for chunk in &self.order {
             let len = if *chunk == self.current { self.used } else { self.chunk };
             let at = *chunk as usize * self.chunk;
-            // SAFETY: inside the mapping; nobody writes while `self` is borrowed.
-            let bytes = unsafe { std::slice::from_raw_parts(self.write.add(at), len) };
-            let mut done = 0;
-            while done < len {
-                done += rustix::io::pwrite(&file, &bytes[done..], (at + done) as u64)?;
-            }
+            // SAFETY: inside the mappings; nobody writes to the old one while `self` is borrowed, and nobody knows the new one.
+            unsafe { std::ptr::copy_nonoverlapping(self.memory.write.add(at), new.write.add(at), len) };
         }
-        for (at, prot) in [(self.write, ProtFlags::READ | ProtFlags::WRITE), (self.execute, ProtFlags::READ | ProtFlags::EXEC)] {
-            // SAFETY: it replaces a mapping of this value by one with the same contents.
-            unsafe { rustix::mm::mmap(at.cast(), self.len, prot, MapFlags::SHARED | MapFlags::FIXED, &file, 0) }?;
-        }
+        self.replace(&new, 0, self.memory.len)?;
         self.shared.fill(0);
         self.borrowed = false;
         Ok(())
@@ -202,7 +227,7 @@ impl CodeCache {
         let to = (end + READY).next_multiple_of(4096).min(self.chunk);
         let from = self.current as usize * self.chunk + self.ready;
         // SAFETY: inside the mapping for writing, whose contents stay.
-        let _ = unsafe { rustix::mm::madvise(self.write.add(from).cast(), to - self.ready, rustix::mm::Advice::LinuxPopulateWrite) };
+        let _ = unsafe { rustix::mm::madvise(self.memory.write.add(from).cast(), to - self.ready, rustix::mm::Advice::LinuxPopulateWrite) };
         self.ready = to;
     }
     /// Copies resolved code to its place, 16-byte aligned, and fills in the displacements to numbered targets. `None` when all chunks are
@@ -232,14 +257,14 @@ impl CodeCache {
         }
         let offset = self.current as usize * self.chunk + at;
         self.used = at + len;
-        // SAFETY: offset + len <= self.len; the bytes belong to a chunk that no CPU executes beyond what was placed before.
-        unsafe { std::ptr::copy_nonoverlapping(asm.code.as_ptr(), self.write.add(offset), len) };
-        let address = self.execute as usize + offset;
+        // SAFETY: offset + len <= self.memory.len; the bytes belong to a chunk that no CPU executes beyond what was placed before.
+        unsafe { std::ptr::copy_nonoverlapping(asm.code.as_ptr(), self.memory.write.add(offset), len) };
+        let address = self.memory.execute as usize + offset;
         for o in &asm.outside {
             let from = address + o.at as usize + 4;
             let rel = (self.targets[o.target as usize].wrapping_sub(from) as isize) as i32;
             // SAFETY: inside the code copied above.
-            unsafe { self.write.add(offset + o.at as usize).cast::<i32>().write_unaligned(rel) };
+            unsafe { self.memory.write.add(offset + o.at as usize).cast::<i32>().write_unaligned(rel) };
         }
         Some(Placed { address, chunk: self.current })
     }
@@ -248,9 +273,9 @@ impl CodeCache {
         let placed = self.place(asm)?;
         let len = asm.code.len();
         let rel = (target.wrapping_sub(placed.address + len) as isize) as i32;
-        let offset = placed.address - self.execute as usize + len - 4;
+        let offset = placed.address - self.memory.execute as usize + len - 4;
         // SAFETY: the last bytes of the code that was just placed.
-        unsafe { self.write.add(offset).cast::<i32>().write_unaligned(rel) };
+        unsafe { self.memory.write.add(offset).cast::<i32>().write_unaligned(rel) };
         Some(placed)
     }
     /// The chunk filled first, but never the first of all (it has the thunks) nor the current one.
@@ -284,13 +309,13 @@ impl CodeCache {
     /// Nothing is patched in memory that another process executes as well: what is valid here need not be there. A process that lives on long
     /// enough to ask often gets memory of its own for it.
     pub fn link(&mut self, site: usize, unlinked: i32, target: usize, into: u32, page: Option<u64>) {
-        if self.is_shared(site - self.execute as usize) {
+        if self.is_shared(site - self.memory.execute as usize) {
             self.unpatched += 1;
             if self.unpatched < UNPATCHED_MAX || self.own().is_err() {
                 return;
             }
         }
-        let [site_at, target_at] = [site, target].map(|a| a - self.execute as usize);
+        let [site_at, target_at] = [site, target].map(|a| a - self.memory.execute as usize);
         let chunk = target_at / self.chunk;
         let patched = Patched { site: site_at as u32, unlinked, releases: self.releases[site_at / self.chunk] };
         self.links.entry((target_at / LINK_PAGE) as u32).or_default().push(patched);
@@ -306,7 +331,7 @@ impl CodeCache {
     /// goes on in. See `link` for when that is possible.
     pub fn relink(&mut self, replaced: impl Iterator<Item = (usize, usize, u32)>) {
         let mut replaced: Vec<_> =
-            replaced.map(|(old, new, into)| (old - self.execute as usize, new - self.execute as usize, into as usize)).collect();
+            replaced.map(|(old, new, into)| (old - self.memory.execute as usize, new - self.memory.execute as usize, into as usize)).collect();
         replaced.sort_unstable();
         // By the page that they lie in: the jumps into each are looked at once.
         for of_page in replaced.chunk_by(|a, b| a.0 / LINK_PAGE == b.0 / LINK_PAGE) {
@@ -318,7 +343,7 @@ impl CodeCache {
                     continue;
                 }
                 // SAFETY: inside the mapping and aligned, as in `patch`.
-                let displacement = unsafe { AtomicI32::from_ptr(self.write.add(site).cast()) }.load(Ordering::SeqCst);
+                let displacement = unsafe { AtomicI32::from_ptr(self.memory.write.add(site).cast()) }.load(Ordering::SeqCst);
                 let target = (site + 4).wrapping_add_signed(displacement as isize);
                 let Ok(found) = of_page.binary_search_by_key(&target, |r| r.0) else { continue };
                 let (_, new, into) = of_page[found];
@@ -361,9 +386,9 @@ impl CodeCache {
         Ok(())
     }
     fn patch(&mut self, site: usize, displacement: i32) {
-        assert!(site + 4 <= self.len && site.is_multiple_of(4), "a displacement to patch at offset {site:#x}");
+        assert!(site + 4 <= self.memory.len && site.is_multiple_of(4), "a displacement to patch at offset {site:#x}");
         // SAFETY: inside the mapping and aligned; all that is written after code was placed there, by a CPU or for one, is atomic.
-        let place = unsafe { AtomicI32::from_ptr(self.write.add(site).cast()) };
+        let place = unsafe { AtomicI32::from_ptr(self.memory.write.add(site).cast()) };
         place.store(displacement, Ordering::SeqCst);
     }
     /// Chunks that are free.
@@ -376,20 +401,10 @@ impl CodeCache {
     }
     /// The bytes at an address, for disassembly.
     pub fn bytes(&self, address: usize, len: usize) -> &[u8] {
-        let offset = address - self.execute as usize;
-        assert!(offset + len <= self.len);
+        let offset = address - self.memory.execute as usize;
+        assert!(offset + len <= self.memory.len);
         // SAFETY: inside the mapping.
-        unsafe { std::slice::from_raw_parts(self.execute.add(offset), len) }
-    }
-}
-
-impl Drop for CodeCache {
-    fn drop(&mut self) {
-        // SAFETY: the mappings were made in `new`; whoever executes the code keeps the cache alive.
-        unsafe {
-            let _ = rustix::mm::munmap(self.write.cast(), self.len);
-            let _ = rustix::mm::munmap(self.execute.cast(), self.len);
-        }
+        unsafe { std::slice::from_raw_parts(self.memory.execute.add(offset), len) }
     }
 }
 
