@@ -5,6 +5,7 @@ mod binfmt;
 mod choose;
 mod flags;
 mod inherited;
+mod kept;
 mod lists;
 mod logging;
 mod qemu_user;

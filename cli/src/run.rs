@@ -2,6 +2,7 @@
 
 use crate::choose::{Choice, choose, implied_target};
 use crate::flags::{FLAGS, Flag, Kind};
+use crate::kept;
 use crate::lists::{List, Only, list, machine_help};
 use crate::logging::{Logging, help as log_help};
 use crate::user::{self, Asked, MACHINE, Program};
@@ -173,13 +174,18 @@ pub fn run(matches: ArgMatches, program: &str, guest: Option<Program>) -> Result
     logging.trace.stats = args.on("stats");
     let mut spec = spec(&args, choice, logging.trace)?;
     if let Some(guest) = &guest {
-        spec.images = user::images(guest, &Asked { all: &|name| args.all(name), on: &|name| args.on(name) })?;
+        let folder = kept::folder(args.last("translations")?, guest, args.on("lenient"))?;
+        spec.images = user::images(guest, &Asked { all: &|name| args.all(name), on: &|name| args.on(name) }, folder.as_deref())?;
+        let file = folder.and_then(|folder| Some((folder, guest.file(prefix.as_deref())?.0)));
+        let plugins = catalogue.plugins().iter().map(|p| &*p.path);
+        let kept = file.and_then(|(folder, file)| kept::open(&folder, &file, plugins, cpu.as_deref()));
+        spec.images.extend(kept.iter().map(|k| ("layout".to_owned(), k.layout.to_string())));
         // What cannot be started is said before anybody waits.
         let there = std::path::Path::new(&guest.word).is_file();
         let listener = if there { debugger(&args, &spec, Address::parse_short)? } else { None };
         let stream = listener.map(|(l, _)| user::debugger(l)).transpose().map_err(one)?;
         spec.images.extend(stream.iter().map(|s| ("debugger".to_owned(), s.descriptor().to_string())));
-        return user::run(&spec, stream.map(|s| (s, guest))).map_err(one);
+        return user::run(&spec, kept, stream.map(|s| (s, guest))).map_err(one);
     }
     let limit = args.last("timeout")?.map(|t| parse_duration(&t).map_err(|e| one(format!("--timeout: {e}")))).transpose()?;
     let listener = debugger(&args, &spec, Address::parse)?;

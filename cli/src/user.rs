@@ -2,7 +2,7 @@
 
 use crate::run::Mistakes;
 use emu_debug::{Listener, Server, Stream};
-use emu_exec::{Exit, Machine, MachineSpec};
+use emu_exec::{Exit, Kept, Machine, MachineSpec};
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -33,16 +33,17 @@ pub struct Program {
 impl Program {
     /// The target that it is for, as its file says: a script's is that of its interpreter, which is looked for under the prefix first.
     pub fn target(&self, prefix: Option<&str>) -> Option<&'static str> {
-        if self.named.is_some() {
-            return self.named;
-        }
+        self.named.or_else(|| TARGETS.iter().find(|t| Some(t.0) == self.file(prefix).map(|f| f.1)).map(|t| t.1))
+    }
+    /// The ELF file that runs, and the machine that it says it is for.
+    pub fn file(&self, prefix: Option<&str>) -> Option<(PathBuf, u16)> {
         let mut path = PathBuf::from(&self.word);
         for _ in 0..SCRIPTS_MAX {
             let mut head = Vec::new();
             std::fs::File::open(&path).ok()?.take(256).read_to_end(&mut head).ok()?;
             let Some(line) = head.strip_prefix(b"#!") else {
                 let machine = u16::from_le_bytes([*head.get(18)?, *head.get(19)?]);
-                return head.starts_with(b"\x7fELF").then(|| TARGETS.iter().find(|t| t.0 == machine).map(|t| t.1)).flatten();
+                return head.starts_with(b"\x7fELF").then_some((path, machine));
             };
             let line = line.split(|b| *b == b'\n').next()?.trim_ascii();
             let interpreter = Path::new(OsStr::from_bytes(line.split(|b| matches!(b, b' ' | b'\t')).next()?));
@@ -70,6 +71,7 @@ pub const VARIABLES: &[(&str, &str, bool)] = &[
     ("CPU", "cpu", false),
     ("STRACE", "strace", false),
     ("UNAME", "uname", false),
+    ("TRANSLATIONS", "translations", false),
 ];
 
 /// The options that the environment asks for. They come first: what the command line says counts.
@@ -81,7 +83,7 @@ pub fn variable_words(rows: &[(&str, &str, bool)], out: &mut Vec<OsString>) {
             Some(_) if *flag == "strace" => out.push("--strace".into()),
             Some(v) if *is_list => out.extend(v.split(',').filter(|v| !v.is_empty()).map(|v| format!("--{flag}={v}").into())),
             Some(v) => {
-                if *flag == "sysroot" {
+                if matches!(*flag, "sysroot" | "translations") {
                     out.push("--lenient".into());
                 }
                 out.push(format!("--{flag}={v}").into());
@@ -90,8 +92,8 @@ pub fn variable_words(rows: &[(&str, &str, bool)], out: &mut Vec<OsString>) {
     }
 }
 
-/// What the machine is told: the program, and what was asked for.
-pub fn images(program: &Program, asked: &Asked<'_>) -> Result<Vec<(String, String)>, Mistakes> {
+/// What the machine is told: the program, and what was asked for; `kept`: where code is kept, if anywhere.
+pub fn images(program: &Program, asked: &Asked<'_>, kept: Option<&Path>) -> Result<Vec<(String, String)>, Mistakes> {
     let mut out = vec![("arguments".to_owned(), program.at.to_string())];
     if let Some(word) = program.by_kernel {
         out.push(("program".to_owned(), word.to_string()));
@@ -111,6 +113,7 @@ pub fn images(program: &Program, asked: &Asked<'_>) -> Result<Vec<(String, Strin
             inherited.extend([shown.to_owned(), value]);
         }
     }
+    inherited.extend(["--translations".to_owned(), kept.map_or(crate::kept::OFF.to_owned(), |folder| folder.display().to_string())]);
     if let Some(prefix) = (asked.all)("sysroot")?.pop() {
         // Names are looked up in it whatever the program's directory is.
         match std::fs::canonicalize(&prefix) {
@@ -176,8 +179,11 @@ pub fn debugger(listener: Listener) -> Result<Stream, String> {
 }
 
 /// Runs the program; it ends the process itself as a rule.
-pub fn run(spec: &MachineSpec<'_>, debugger: Option<(Stream, &Program)>) -> Result<i32, String> {
+pub fn run(spec: &MachineSpec<'_>, kept: Option<Kept>, debugger: Option<(Stream, &Program)>) -> Result<i32, String> {
     let machine = Machine::create(spec, Arc::new(NoStreams))?;
+    if let Some(kept) = kept {
+        machine.keep_code(kept);
+    }
     if let Some((stream, program)) = debugger {
         let file = std::fs::canonicalize(&program.word).unwrap_or_else(|_| PathBuf::from(&program.word));
         Server::attend(stream, &machine, &file.display().to_string())?;

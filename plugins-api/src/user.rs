@@ -156,6 +156,8 @@ pub mod page {
     pub const EXEC: u8 = 4;
     /// There is something, be it inaccessible.
     pub const MAPPED: u8 = 8;
+    /// Core's own: the guest could write there since it was mapped.
+    pub const WRITTEN: u8 = 64;
     /// Branch targets are guarded.
     pub const GUARDED: u8 = 16;
     /// Code was made from it: on the host it is not writable, whatever the guest may do, unless core knows that the guest asks for code to be
@@ -326,6 +328,8 @@ pub mod user_event {
     pub const DIES: u32 = 1;
     /// The value is the address of the auxiliary vector.
     pub const AUXV: u32 = 2;
+    /// The process is about to become another program, if that can be.
+    pub const EXECS: u32 = 3;
 }
 
 impl Host {
@@ -404,6 +408,15 @@ impl Host {
         let (services, _) = self.raw();
         // SAFETY: the caller says so.
         unsafe { (services.user_debug)(cpu, user_event::DIES, signal.into()) };
+    }
+    /// The process is about to become another program. (It may fail to.)
+    ///
+    /// # Safety
+    /// See `user_thread`.
+    pub unsafe fn user_execs(&self, cpu: *mut CpuHeader) {
+        let (services, _) = self.raw();
+        // SAFETY: the caller says so.
+        unsafe { (services.user_debug)(cpu, user_event::EXECS, 0) };
     }
     /// The auxiliary vector lies there in the guest's memory; debuggers ask for it.
     ///

@@ -260,6 +260,10 @@ impl CodeIndex {
     pub fn find_native(&self, pa: u64, view: u64, mode: u64) -> Option<NativeBlock> {
         self.shard(pa).pages.get(&(pa >> 12))?.block(pa, view, mode)
     }
+    /// True if there is generated code of a page for a view and mode.
+    pub fn has_view(&self, pa: u64, view: u64, mode: u64) -> bool {
+        self.shard(pa).pages.get(&(pa >> 12)).is_some_and(|p| p.view(view, mode).is_some())
+    }
     /// True if the page has been executed at another virtual address than this one.
     pub fn elsewhere(&self, pa: u64, va: u64) -> bool {
         let mut shard = self.shard(pa);

@@ -43,3 +43,4 @@ pub use machine::{ClusterSpec, Exit, Machine, MachineSpec, Streams, TraceOptions
 pub use services::services;
 pub use state_hash::StateHash;
 pub use user::debug::without_signals;
+pub use user::kept::Kept;

@@ -968,6 +968,22 @@ impl Machine {
         }
         self.trace(&format!("code: pc {pc:#018x} at {address:#x}\n{}", emu_x86_64::disassemble(address, code)));
     }
+    /// The program ends, or becomes another: what code it had made is for later processes of it.
+    pub(crate) fn save_code(&self) {
+        if let Some(kept) = self.user.as_ref().and_then(|u| u.kept()) {
+            kept.save();
+        }
+    }
+    /// A program's code is kept for later processes of it, and comes from earlier ones. Before `run`; nothing is kept where somebody wants to see
+    /// code being made.
+    pub fn keep_code(&self, kept: crate::Kept) {
+        let seen = self.trace.any_translation() || self.trace.out_asm || self.trace.each_block() || self.debug.is_engaged();
+        if let (Some(user), Some(native), false) = (&self.user, &self.native, seen)
+            && !native.is_watched()
+        {
+            user.keep(kept);
+        }
+    }
     /// Counters, for `--stats`.
     pub fn statistics(&self) -> String {
         let load = |a: &AtomicU64| a.load(Ordering::Relaxed);
@@ -975,8 +991,9 @@ impl Machine {
         let mut text = String::new();
         if let Some(n) = &self.native {
             text = format!(
-                "regions: {}\nwarm regions: {}\nhot regions: {}\nentries of code that moves: {}\nbytes of code: {}\njumps patched: {}\nchunks of code evicted: {}\ntime spent making code: {:.3} s\n",
+                "regions: {}\nregions of earlier processes: {}\nwarm regions: {}\nhot regions: {}\nentries of code that moves: {}\nbytes of code: {}\njumps patched: {}\nchunks of code evicted: {}\ntime spent making code: {:.3} s\n",
                 load(&n.regions),
+                load(&n.kept),
                 load(&n.warm),
                 load(&n.hot),
                 load(&n.entries),

@@ -12,19 +12,21 @@ use crate::machine::Machine;
 use crate::memory::Running;
 use crate::region::{Former, NEXT_PAGE_BYTES, Places, Source};
 use crate::services::of;
+use crate::user::User;
+use crate::user::kept::{Kept, Made, PageKey, Parts, Region as KeptRegion};
 use crate::vcpu::{Vcpu, count};
 use emu_interp::{Env, Fault};
 use emu_ir::{MemFlags, Op};
 use emu_mem::{PAGE_SIZE, TLB_ENTRIES};
 use emu_opt::{Dead, Forward, Overwritten, StateInfo, UnitOps};
 use emu_plugins_api::{ArchitectureHandle, CpuHeader, FieldClass, StateLayout, effect, layout_flag};
-use emu_x86_64::asm::{Asm, Mem, Size, reg::RAX};
+use emu_x86_64::asm::{Asm, Mem, Outside, Size, reg::RAX};
 use emu_x86_64::direct::Direct;
 use emu_x86_64::frame::{
     COUNTERS, CPU, Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, Link, LinkBase, PINS, PinMap, Runtime, Site,
     TLB_ENTRY, TlbShape,
 };
-use emu_x86_64::{CodeCache, Lowering, Options, Region, Thunks, Unit};
+use emu_x86_64::{CodeCache, Lowering, Options, Placed, Region, Thunks, Unit};
 use std::mem::offset_of;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,6 +58,14 @@ pub struct CpuLayout {
     pub views: u32,
     /// Size of everything.
     pub size: u32,
+}
+
+/// What code may use of the host; `EMU_HOST=x86-64-v2`: as little as it must.
+pub fn features() -> HostFeatures {
+    match std::env::var("EMU_HOST").as_deref() {
+        Ok("x86-64-v2") => HostFeatures::baseline(),
+        _ => HostFeatures::detect(),
+    }
 }
 
 /// Offsets of the one-byte condition flags.
@@ -111,6 +121,8 @@ pub struct Native {
     pub(crate) samples: bool,
     /// Finds what is hot.
     pub(crate) sampler: crate::tier::Sampler,
+    /// Regions that earlier processes had made.
+    pub kept: AtomicU64,
     /// Regions made again because they were run some times, and because they are run a lot.
     pub warm: AtomicU64,
     pub hot: AtomicU64,
@@ -272,11 +284,7 @@ impl Native {
         if mode == "off" || std::env::var_os("EMU_INTERP").is_some() {
             return Ok(None);
         }
-        let features = match std::env::var("EMU_HOST").as_deref() {
-            Ok("x86-64-v2") => HostFeatures::baseline(),
-            _ => HostFeatures::detect(),
-        };
-        Native::prepare(archs, cpus, slots, count, unlinked, &mode, features, direct).map(Some)
+        Native::prepare(archs, cpus, slots, count, unlinked, &mode, features(), direct).map(Some)
     }
 
     /// The same with what the environment says as arguments.
@@ -308,6 +316,7 @@ impl Native {
             },
             samples: samples(mode),
             sampler: Default::default(),
+            kept: AtomicU64::new(0),
             warm: AtomicU64::new(0),
             hot: AtomicU64::new(0),
             range: cache.range(),
@@ -364,6 +373,11 @@ impl Native {
         if self.regions.load(Ordering::Relaxed) < self.briefs { Tier::Brief } else { self.first }
     }
 
+    /// A profiler is told of code.
+    pub fn is_watched(&self) -> bool {
+        self.perf.is_some()
+    }
+
     /// True if code for a cluster can be made that runs wherever its page is mapped.
     pub fn can_move(&self, cluster: usize) -> bool {
         self.clusters[cluster].can_move
@@ -389,6 +403,12 @@ impl Native {
         let kept = m.code.insert_entry(pa, pc, key, block, generation, code, &mut replaced);
         cache.relink(replaced.iter().map(|(old, new)| (*old, new.code, new.into)));
         Some((block, kept))
+    }
+    /// Accesses of code that was placed that may fault, and the ways beside them: offsets in the code.
+    fn add_faults(&self, placed: Placed, table: impl Iterator<Item = (u32, u32)>) {
+        let at = ((placed.address - self.range.start) % self.chunk) as u32;
+        let mut faults = self.faults.lock().unwrap_or_else(|e| e.into_inner());
+        faults[placed.chunk as usize].extend(table.map(|(a, b)| (at + a, at + b)));
     }
     /// Where to go on after a fault at `rip`, if that is a direct access of generated code.
     pub(crate) fn way_beside(&self, rip: usize) -> Option<usize> {
@@ -512,6 +532,13 @@ impl Generator {
         if !readable {
             return Ok(None);
         }
+        let store = m.user.as_ref().and_then(|u| Some((u, u.kept()?)));
+        if let Some((user, store)) = store.filter(|_| !m.code.has_view(pa, fixed(pc), key)) {
+            self.take_kept(m, native, user, store, &wanted);
+            if let Some(block) = m.code.find_native(pa, fixed(pc), key) {
+                return Ok(Some((block, true)));
+            }
+        }
         let mut next = [0; NEXT_PAGE_BYTES];
         let next_page = m.guess_next_page(cpu, page, &mut next);
         let view = if moves { moving(pc) } else { fixed(pc) };
@@ -558,12 +585,8 @@ impl Generator {
         let mut cache = native.cache.lock().unwrap_or_else(|e| e.into_inner());
         native.reclaim(m, &mut cache);
         let Some(placed) = cache.place(&self.lowering.asm) else { return Ok(None) };
-        if native.frame.direct.is_some() {
-            let at = ((placed.address - native.range.start) % native.chunk) as u32;
-            let table = self.lowering.fault_table();
-            let mut faults = native.faults.lock().unwrap_or_else(|e| e.into_inner());
-            faults[placed.chunk as usize].extend(table.iter().map(|(a, b)| (at + a, at + b)));
-        }
+        let faults = if native.frame.direct.is_some() { self.lowering.fault_table() } else { Vec::new() };
+        native.add_faults(placed, faults.iter().copied());
         native.regions.fetch_add(1, Ordering::Relaxed);
         native.bytes.fetch_add(self.lowering.asm.code.len() as u64, Ordering::Relaxed);
         if let Some(perf) = &native.perf {
@@ -589,6 +612,24 @@ impl Generator {
         let asked = |e: &(usize, &(u64, u32))| (e.1.0 ^ pc) & (PAGE_SIZE - 1) == 0;
         let entry = self.entries.iter().enumerate().find(asked).map(|(i, (at, offset))| (block(i, *at, *offset), kept));
         drop(cache);
+        if let Some((user, store)) = store.filter(|_| kept) {
+            let parts = Parts {
+                made: self.made(native, tier),
+                blocks: &mut self
+                    .entries
+                    .iter()
+                    .zip(&f.units)
+                    .map(|((at, code), u)| ((at & (PAGE_SIZE - 1)) as u16, f.counts[u.counts.0].1.min(u16::MAX.into()) as u16, *code)),
+                from: &f.from,
+                outside: &mut self.lowering.asm.outside.iter().map(|o| (o.at, o.target)),
+                helpers: &self.lowering.asm.helpers,
+                faults: &faults,
+                code: &self.lowering.asm.code,
+            };
+            if user.may_keep(&cpu.arch, pc, &f.from) {
+                store.note(PageKey::new(page, key, &self.page), parts);
+            }
+        }
         m.code.insns.fetch_add(f.insns.into(), Ordering::Relaxed);
         if let Some(t) = started {
             native.time_ns.fetch_add(t.elapsed().as_nanos() as u64, Ordering::Relaxed);
@@ -598,6 +639,59 @@ impl Generator {
 }
 
 impl Generator {
+    /// What the region that was just made was made for.
+    fn made(&self, native: &Native, tier: Tier) -> Made {
+        Made {
+            tier,
+            alone: self.lowering.relies_on_being_alone(),
+            tagged: self.lowering.tagged,
+            segment: native.frame.direct.is_some_and(|d| d.segment),
+            entry: self.entries.first().map_or(0, |e| (e.0 & (PAGE_SIZE - 1)) as u16),
+            insns: self.former.insns,
+        }
+    }
+    /// Enters the code that earlier processes of the program have made of the page that was read, as far as it is right now.
+    fn take_kept(&mut self, m: &Machine, native: &Native, user: &User, kept: &Kept, wanted: &Wanted) {
+        let Wanted { pc, key, pa, generation, .. } = *wanted;
+        let Some(bytes) = kept.page(&PageKey::new(pa & !(PAGE_SIZE - 1), key, &self.page)) else { return };
+        let mut rest = &*bytes;
+        let asm = &mut self.lowering.asm;
+        // Nobody throws the chunk away before its blocks are in the index.
+        let mut cache = native.cache.lock().unwrap_or_else(|e| e.into_inner());
+        native.reclaim(m, &mut cache);
+        while let Some(r) = KeptRegion::take(&mut rest) {
+            if !user.may_use(&r.made) {
+                continue;
+            }
+            asm.clear();
+            asm.code.extend(r.code);
+            asm.outside.extend(r.outside().map(|(at, target)| Outside { at, target }));
+            for (at, number) in r.helpers() {
+                let Some(helper) = native.frame.helpers.get(number as usize) else { return };
+                asm.code[at as usize..at as usize + 8].copy_from_slice(&(helper.address as u64).to_le_bytes());
+            }
+            let Some(placed) = cache.place(asm) else { return };
+            native.add_faults(placed, r.faults());
+            let blocks = r.blocks().map(|(offset, insns, code)| NativeBlock {
+                code: placed.address + code as usize,
+                chunk: placed.chunk,
+                into: placed.chunk,
+                insns,
+                offset,
+                entry: r.made.entry,
+                tier: r.made.tier,
+            });
+            self.replaced.clear();
+            if !m.code.insert_native(pa, fixed(pc), key, &r.from(), r.made.alone, blocks, generation, &mut self.replaced) {
+                return;
+            }
+            cache.relink(self.replaced.iter().map(|(old, new)| (*old, new.code, new.into)));
+            native.bytes.fetch_add(r.code.len() as u64, Ordering::Relaxed);
+            native.kept.fetch_add(1, Ordering::Relaxed);
+            m.code.insns.fetch_add(r.made.insns.into(), Ordering::Relaxed);
+        }
+    }
+
     /// Generates the code of the region that was formed.
     #[allow(clippy::too_many_arguments)]
     fn lower(&mut self, mode: u64, vl: u32, moves: bool, origin: u64, key: u64, optimised: bool, tier: Tier) {

@@ -67,6 +67,27 @@ impl Places {
         let end = (first + len as usize).min(PAGE_SIZE as usize);
         (first / 64..end.div_ceil(64)).any(|i| self.0[i] & Places::bits(i, first, end) != 0)
     }
+    /// Those that lie side by side: the first, and how many.
+    pub fn runs(&self) -> impl Iterator<Item = (u32, u32)> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let first = self.next(at, 0);
+            at = self.next(first, u64::MAX);
+            (at > first).then_some((first as u32, (at - first) as u32))
+        })
+    }
+    /// The first place from `from` on that is one of them (`flip` 0) or none (all ones), or the page's size.
+    fn next(&self, from: usize, flip: u64) -> usize {
+        let mut mask = u64::MAX << (from % 64);
+        for (i, word) in self.0.iter().enumerate().skip(from / 64) {
+            let here = (word ^ flip) & mask;
+            if here != 0 {
+                return i * 64 + here.trailing_zeros() as usize;
+            }
+            mask = u64::MAX;
+        }
+        PAGE_SIZE as usize
+    }
     /// True if an address is at one of them.
     pub fn has(&self, address: u64) -> bool {
         let at = (address & PAGE_MASK) as usize;
@@ -74,16 +95,7 @@ impl Places {
     }
     /// The first one behind `offset`, or the page's size.
     fn after(&self, offset: usize) -> usize {
-        let from = offset + 1;
-        let mut mask = u64::MAX << (from % 64);
-        for (i, word) in self.0.iter().enumerate().skip(from / 64) {
-            let here = word & mask;
-            if here != 0 {
-                return i * 64 + here.trailing_zeros() as usize;
-            }
-            mask = u64::MAX;
-        }
-        PAGE_SIZE as usize
+        self.next(offset + 1, 0)
     }
 }
 

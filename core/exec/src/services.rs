@@ -431,6 +431,7 @@ unsafe extern "C" fn user_exit(ctx: *mut c_void, code: i32) {
     if m.trace.stats {
         eprint!("{}", m.statistics());
     }
+    m.save_code();
     // SAFETY: ends all threads at once; nothing of this process is needed any more.
     unsafe { libc::_exit(code) }
 }
@@ -441,6 +442,11 @@ unsafe extern "C" fn user_debug(cpu: *mut CpuHeader, event: u32, value: u64) -> 
         user_event::SIGNAL => m.debug_signal(v, value as u32).into(),
         user_event::DIES => {
             m.debug_dies(value as u32);
+            m.save_code();
+            value
+        }
+        user_event::EXECS => {
+            m.save_code();
             value
         }
         user_event::AUXV => {

@@ -244,18 +244,25 @@ mod at {
 pub fn load(k: &Kernel, path: &Path, argv: &[OsString], env: &[OsString]) -> Result<Start, Refused> {
     let program = Elf::read(path, k.abi.elf_machine)?;
     let random = || k.host.random();
+    // Where code of earlier processes of the program is kept, addresses are those of then.
+    let mut place = k.options.layout.unwrap_or_else(random);
+    let mut place = |pages: u64| {
+        let taken = place & (pages - 1);
+        place >>= pages.trailing_zeros();
+        taken * PAGE
+    };
     let (first, last) = program.span()?;
     let top = k.space.top;
     let bias = if program.kind == ET_DYN {
         // Two thirds up, as Linux has it, at a random page.
-        (top / 3 * 2 & !(PAGE - 1)) + (random() & 0xffff) * PAGE - first
+        (top / 3 * 2 & !(PAGE - 1)) + place(1 << 16) - first
     } else {
         0
     };
     program.map(k, bias, program.is_guarded(k))?;
     {
         let mut map = k.space.map();
-        map.brk_start = last + bias + (random() & 0x1fff) * PAGE;
+        map.brk_start = last + bias + place(1 << 13);
         map.brk = map.brk_start;
     }
     // The stack lies at the top; a page above it stays empty.
@@ -263,7 +270,7 @@ pub fn load(k: &Kernel, path: &Path, argv: &[OsString], env: &[OsString]) -> Res
     // SAFETY: `limit` is writable.
     unsafe { libc::getrlimit(libc::RLIMIT_STACK, &mut limit) };
     let stack_bytes = round_up(limit.rlim_cur.clamp(1 << 20, 1 << 30));
-    let stack_top = (top - PAGE) - (random() & 0xfff) * PAGE;
+    let stack_top = (top - PAGE) - place(1 << 12);
     let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED) as u64;
     let no_room =
         |r: i64| Refused(CANNOT_EXECUTE, format!("{}: no memory for its stack: {}", path.display(), std::io::Error::from_raw_os_error(-r as i32)));

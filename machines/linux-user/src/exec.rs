@@ -291,6 +291,8 @@ fn do_exec(c: &mut Call<'_>, path: &CString, argv: u64, env: u64, handed: Option
     if c.t.pending.load(Ordering::SeqCst) == 0 {
         host::set_mask(c.t.mask.get());
     }
+    // SAFETY: this is the CPU's thread.
+    unsafe { c.k.host.user_execs(c.cpu) };
     // SAFETY: all strings and vectors live through the call.
     let r = unsafe {
         // Without /proc emu may have no descriptor of itself: whoever started this one, binfmt_misc, starts the next.

@@ -54,6 +54,8 @@ pub struct Options {
     pub strace: bool,
     /// The release of Linux that `uname` tells.
     pub uname: Option<String>,
+    /// A number that the program's addresses are chosen by; else they are random.
+    pub layout: Option<u64>,
     /// Arguments of emu that a program started by the guest gets too, for its own emu.
     pub inherited: Vec<String>,
 }
@@ -220,6 +222,7 @@ impl Board for LinuxUser {
             prefix: config.image("prefix").map(PathBuf::from).filter(|p| p != Path::new("/")),
             strace: config.image("strace").is_some(),
             uname: config.image("uname").map(str::to_owned),
+            layout: config.image("layout").and_then(|n| n.parse().ok()),
             inherited: Vec::new(),
         };
         for kv in config.images.get().iter().filter(|kv| kv.key.get() == "inherit") {

@@ -116,6 +116,10 @@ impl Console {
     /// Starts the command.
     pub fn start(command: &mut Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
+        // What tests run leaves nothing among the user's caches, unless a test is about that.
+        if command.get_envs().all(|(variable, _)| variable != "EMU_TRANSLATIONS") {
+            command.env("EMU_TRANSLATIONS", "off");
+        }
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = match spawned {
             Ok(child) => child,

@@ -7,6 +7,7 @@ use emu_test_perf::kernels::{self, Kernel};
 use emu_test_perf::programs::{self, Guest, Program};
 use emu_test_perf::report::{self, Conditions};
 use emu_test_perf::user::{self, Programs, REAL, Real, UserBench};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -159,7 +160,10 @@ fn run_programs(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>)
     );
     println!("{}", report::heading());
     for program in options.programs() {
-        keep(bench.real(program, options.rounds).map_err(text), rows, wrong);
+        match bench.real(program, options.rounds).map_err(text) {
+            Ok(both) => both.into_iter().for_each(|row| keep(Ok(row), rows, wrong)),
+            Err(e) => keep(Err(e), rows, wrong),
+        }
     }
     if !options.in_c().is_empty() {
         let files = Programs::make(options.guest).map_err(text)?;
@@ -219,8 +223,13 @@ fn run(options: &Options) -> Result<(), String> {
     let (mut rows, mut wrong) = (Vec::new(), Vec::new());
     let measure = if options.user { run_programs } else { run_machines };
     let conditions = measure(options, &mut rows, &mut wrong)?;
-    for (cpu, kernels, mean) in report::means(&rows) {
-        println!("geometric mean of {kernels} kernels on {cpu}: {mean:.3}");
+    let means = report::means(&rows);
+    let cpus: BTreeSet<&str> = rows.iter().map(|r| r.cpu.as_str()).collect();
+    for cpu in cpus {
+        match means.iter().find(|m| m.0 == cpu) {
+            Some((_, kernels, mean)) => println!("geometric mean of {kernels} kernels on {cpu}: {mean:.3}"),
+            None => println!("{cpu}:"),
+        }
         let of_cpu: Vec<&Row> = rows.iter().filter(|r| r.cpu == cpu).collect();
         print!("{}", classes::table(&classes::classes(&of_cpu, options.user)));
     }

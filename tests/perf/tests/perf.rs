@@ -24,7 +24,7 @@ fn agree(cpu: &str) {
     let mut wrong = Vec::new();
     for kernel in kernels::ALL.iter().filter(|k| k.runs_on(cpu)) {
         match bench.kernel(kernel, cpu, SCALE, 1, empty) {
-            Ok(row) => println!("{}", report::line(&row)),
+            Ok(rows) => rows.iter().for_each(|row| println!("{}", report::line(row))),
             Err(e) => wrong.push(e.to_string()),
         }
     }

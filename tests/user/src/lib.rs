@@ -6,6 +6,7 @@ use emu_test_kit::process::{self, Finished};
 use emu_test_kit::{Result, emu, packages};
 use std::ffi::OsStr;
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -105,7 +106,16 @@ pub fn command<S: AsRef<OsStr>>(options: &[&str], root: Option<&Path>, program: 
         command.arg("-L").arg(root);
     }
     command.arg(program).args(arguments).env("LC_ALL", "C").env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+    command.env("EMU_TRANSLATIONS", translations()?);
     Ok(command)
+}
+
+/// Where the code of programs is kept between the runs of all tests, so that most of what they run twice runs code that another process has made.
+pub fn translations() -> Result<PathBuf> {
+    let folder = emu::binary()?.with_file_name("test-translations");
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.map_err(|e| emu_test_kit::Error(format!("{}: {e}", folder.display())))?;
+    Ok(folder)
 }
 
 /// Runs a program that may take `seconds`.

@@ -159,6 +159,8 @@ pub struct Asm {
     fixups: Vec<(u32, Label)>,
     /// Displacements for the placer to fill in.
     pub outside: Vec<Outside>,
+    /// Where addresses of helpers are, of eight bytes, and which helpers: they are others in another process.
+    pub helpers: Vec<(u32, u32)>,
 }
 
 /// The bytes of an instruction up to its displacement while they are put together: at most eight, in a register.
@@ -190,6 +192,7 @@ impl Asm {
         self.labels.clear();
         self.fixups.clear();
         self.outside.clear();
+        self.helpers.clear();
     }
     /// Offset of the next byte.
     pub fn here(&self) -> u32 {
@@ -349,6 +352,13 @@ impl Asm {
             self.u8(0xb8 | dst & 7);
             self.bytes(&imm.to_le_bytes());
         }
+    }
+    /// `mov dst, imm` with the address of a helper, whatever it is in eight bytes, for it is another in another process.
+    pub fn mov_helper(&mut self, dst: Gpr, number: u32, address: usize) {
+        self.u8(0x48 | dst >> 3);
+        self.u8(0xb8 | dst & 7);
+        self.helpers.push((self.here(), number));
+        self.bytes(&(address as u64).to_le_bytes());
     }
     /// `mov [m], imm`, sign-extended to the size.
     pub fn mov_mi(&mut self, size: Size, m: Mem, imm: i32) {

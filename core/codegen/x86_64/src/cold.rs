@@ -187,7 +187,7 @@ impl Lowering<'_> {
                     }
                     self.sync(pc, left);
                     self.asm.mov_ri(RAX, op.imm);
-                    self.asm.mov_ri(RDI, self.f.helpers[op.aux as usize].address as u64);
+                    self.asm.mov_helper(RDI, op.aux, self.f.helpers[op.aux as usize].address);
                     self.asm.call_outside(self.thunks.call);
                     self.count_back(1, Alu::Add);
                     self.asm.jmp_outside(self.thunks.helper_exit);

@@ -602,7 +602,7 @@ impl Lowering<'_> {
             self.sync(self.pc, self.left);
         }
         self.asm.mov_ri(RAX, op.imm);
-        self.asm.mov_ri(RDI, h.address as u64);
+        self.asm.mov_helper(RDI, op.aux, h.address);
         self.raises = false;
         self.fenced = false;
         self.asm.call_outside(if h.reads_state || h.writes_state || needs_pc { self.thunks.call } else { self.thunks.call_pure });

@@ -17,7 +17,7 @@ use crate::lower::{AccessResult, Loc, Lowering};
 use crate::memory::StoreValue;
 use emu_ir::{Code, MemFlags, Op, Shape, rmw};
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// What code with direct accesses knows besides.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ impl Lowering<'_> {
     /// Address operand without a tag.
     fn direct_address(&mut self, op: &Op, imm: u64) -> Mem {
         let address = self.address(op, imm);
-        if !self.f.direct.is_some_and(|d| d.tagged.load(Ordering::Relaxed)) {
+        if !self.tagged {
             return address;
         }
         let t = self.temp();

@@ -242,6 +242,8 @@ pub struct Lowering<'f> {
     pub(crate) loops: Option<(usize, usize)>,
     /// Nothing else touches guest memory, see [`Frame::alone`] and [`Direct::alone`](crate::direct::Direct::alone).
     pub(crate) alone: bool,
+    /// Code takes tags off addresses.
+    pub tagged: bool,
     /// Code was made that is right only because of that.
     pub(crate) relied: bool,
     /// See [`Frame::counts_loops`].
@@ -311,6 +313,7 @@ impl<'f> Lowering<'f> {
             unit_index: 0,
             loops: None,
             alone: false,
+            tagged: false,
             relied: false,
             counts_loops: false,
             counter: None,
@@ -334,6 +337,7 @@ impl<'f> Lowering<'f> {
         (self.origin, self.key) = (region.origin, region.key);
         self.counter = region.counter;
         self.counts_loops = self.f.counts_loops && !region.hot && region.counter.is_none();
+        self.tagged = self.f.direct.is_some_and(|d| d.tagged.load(std::sync::atomic::Ordering::SeqCst));
         self.alone = self.f.alone || self.f.direct.is_some_and(|d| d.alone.load(std::sync::atomic::Ordering::SeqCst));
         self.relied = false;
         self.page = region.units[0].pc & !((1u64 << self.f.tlb.page_bits) - 1);

@@ -137,6 +137,9 @@ fn moves() {
         for v in [1 << 32, u64::MAX, i64::MIN as u64, 0xffff_ffff_8000_0000, 0x1234_5678_9abc_def0] {
             check(Mnemonic::Mov, &[g(Size::Q, r), E::I(v as i64)], |x| x.mov_ri(r, v));
         }
+        for v in [0, 0x1234, 0x7f12_3456_789a] {
+            check(Mnemonic::Mov, &[g(Size::Q, r), E::I(v as i64)], |x| x.mov_helper(r, 3, v));
+        }
         check(Mnemonic::Push, &[g(Size::Q, r)], |x| x.push(r));
         check(Mnemonic::Pop, &[g(Size::Q, r)], |x| x.pop(r));
     }

@@ -38,6 +38,9 @@ impl User {
         drop(native);
         if pid == 0 {
             self.reports.forked();
+            if let Some(kept) = self.kept() {
+                kept.forked();
+            }
             idle.clear();
             machine.debug.forked(&mut debug);
             by.tid.store(super::own_tid(), Ordering::SeqCst);

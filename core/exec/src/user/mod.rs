@@ -12,13 +12,15 @@
 pub mod access;
 pub mod debug;
 mod fork;
+pub mod kept;
 mod reports;
 mod signal;
 
 use crate::machine::{Machine, lock};
+use crate::region::Places;
 use crate::vcpu::Vcpu;
 use emu_mem::PAGE_SIZE;
-use emu_plugins_api::{LinuxAbi, Onward, UserKernelHandle, UserMemory, attr, fault, page};
+use emu_plugins_api::{ArchitectureHandle, LinuxAbi, Onward, UserKernelHandle, UserMemory, attr, fault, page};
 use emu_x86_64::direct::Direct;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -55,6 +57,8 @@ pub struct User {
     pub auxv: AtomicU64,
     /// What forked children make code for.
     pub(crate) reports: reports::Reports,
+    /// Code of earlier processes of the program, and for later ones.
+    kept: OnceLock<kept::Kept>,
 }
 
 // SAFETY: `pages` points to atomics that live as long as the process.
@@ -141,6 +145,7 @@ impl User {
             changing: Mutex::default(),
             idle: Mutex::default(),
             reports: reports::Reports::default(),
+            kept: OnceLock::new(),
             auxv: AtomicU64::new(0),
         })
     }
@@ -264,7 +269,9 @@ impl User {
             } else {
                 for i in from..to {
                     // SAFETY: there is a byte for each page of the window, and `to` is not beyond it.
-                    let before = unsafe { (*self.pages.add(i)).swap(bits, Ordering::SeqCst) };
+                    let page = unsafe { &*self.pages.add(i) };
+                    let written = page.load(Ordering::SeqCst) & (page::WRITE | page::WRITTEN) != 0 && bits & page::MAPPED != 0;
+                    let before = page.swap(if written { bits | page::WRITTEN } else { bits }, Ordering::SeqCst);
                     lost |= i == from && before & !bits & page::EXEC != 0;
                     if before & page::CODE != 0 {
                         had_code = true;
@@ -423,6 +430,26 @@ impl User {
         if self.direct.alone.swap(false, Ordering::SeqCst) {
             machine.forget_code_of_one();
         }
+    }
+
+    /// Code of earlier processes, and for later ones, if there is such.
+    pub fn kept(&self) -> Option<&kept::Kept> {
+        self.kept.get()
+    }
+    /// Code is kept from now on; before the program begins.
+    pub fn keep(&self, kept: kept::Kept) {
+        // Who comes second comes too late.
+        let _ = self.kept.set(kept);
+    }
+    /// Code that was made for that is right now.
+    pub fn may_use(&self, made: &kept::Made) -> bool {
+        let is = |flag: &std::sync::atomic::AtomicBool| flag.load(Ordering::SeqCst);
+        (!made.alone || is(&self.direct.alone)) && made.tagged == is(&self.direct.tagged) && made.segment == self.direct.segment
+    }
+    /// Code of a page, made from these of its bytes, may be kept for later processes. Pages that the program can write, or could, are seldom the
+    /// same again; an instruction at a page's end may depend on the next page.
+    pub fn may_keep(&self, arch: &ArchitectureHandle, va: u64, from: &Places) -> bool {
+        self.bits(va) & (page::WRITE | page::WRITTEN) == 0 && (arch.layout().insn_bytes >= 4 || !from.meets(PAGE_SIZE - 2, 2))
     }
 
     /// A CPU for a new thread.

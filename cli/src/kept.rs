@@ -1,0 +1,62 @@
+//! Where generated code of programs is kept between their runs: `--translations`, a folder of the user's, or nowhere.
+//!
+//! By default it is `emu` in the user's folder of caches, for programs that were started by emu's name. A program that the kernel starts by binfmt_misc
+//! is in somebody's chroot or container more often than not, where files that appear by themselves are a nuisance: there it takes the word of
+//! the option or the variable. What such programs start does as they do, and makes no folder.
+
+use crate::run::Mistakes;
+use crate::user::Program;
+use emu_exec::Kept;
+use std::fmt::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// Keeps nothing.
+pub const OFF: &str = "off";
+
+/// Variables of the environment that change what code is made.
+const VARIABLES: &[&str] = &["EMU_JIT", "EMU_HOST", "EMU_ATOMICS"];
+
+/// The folder, if code is kept; `lenient`: it is no mistake if it is not there.
+pub fn folder(asked: Option<String>, program: &Program, lenient: bool) -> Result<Option<PathBuf>, Mistakes> {
+    match asked {
+        Some(word) if word == OFF => Ok(None),
+        Some(word) => match std::fs::canonicalize(&word) {
+            Ok(folder) if folder.is_dir() => Ok(Some(folder)),
+            _ if lenient => Ok(None),
+            _ => Err(vec![format!("--translations {word}: there is no such folder; make it, or write --translations off")]),
+        },
+        None if program.by_kernel.is_some() => Ok(None),
+        None => Ok(default_folder()),
+    }
+}
+
+/// `emu` in the user's folder of caches, made if need be (XDG Base Directory Specification, $XDG_CACHE_HOME).
+fn default_folder() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let folder = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?.join("emu");
+    if !folder.is_dir() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).ok()?;
+    }
+    Some(folder)
+}
+
+/// What changes when a file is another.
+fn file(path: &Path) -> Option<String> {
+    let m = std::fs::metadata(path).ok()?;
+    Some(format!("{}:{}:{}:{}.{:09}", m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec()))
+}
+
+/// What is kept of a program. `plugins`: those that were opened; `cpu`: the model and its options as they were asked for.
+pub fn open<'a>(folder: &Path, program: &Path, plugins: impl Iterator<Item = &'a Path>, cpu: Option<&str>) -> Option<Kept> {
+    let program = file(program)?;
+    let mut with = file(Path::new("/proc/self/exe"))?;
+    for plugin in plugins {
+        let _ = write!(with, "\n{} {:?}", plugin.display(), file(plugin));
+    }
+    let _ = write!(with, "\n{cpu:?}");
+    for name in VARIABLES {
+        let _ = write!(with, "\n{:?}", std::env::var_os(name));
+    }
+    Kept::open(folder, &program, &with)
+}
