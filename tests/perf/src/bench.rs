@@ -2,6 +2,7 @@
 
 use crate::guest::{self, MARK};
 use crate::kernels::Kernel;
+use crate::natives;
 use crate::statistics::{median, scaling, spread};
 use emu_test_boots::{INSTALLER_ON_ONE_CONSOLE, installer};
 use emu_test_kit::qemu::Qemu;
@@ -188,6 +189,7 @@ impl Bench {
                 let net = (time - empty[which as usize]).max(1e-6);
                 if which == Emulator::Qemu { row.qemu_s.push(net) } else { row.emu_s.push(net) }
             }
+            row.native_s.extend(natives::seconds(kernel, repeats));
         }
         let _ = std::fs::remove_file(image);
         Ok(row)

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod classes;
 pub mod guest;
 pub mod kernels;
+pub mod natives;
 pub mod programs;
 pub mod report;
 pub mod statistics;

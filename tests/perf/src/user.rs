@@ -7,6 +7,7 @@
 use crate::bench::{Emulator, Row};
 use crate::guest::{BASE, BULK, DATA, Frame, MARK, repeat};
 use crate::kernels::{self, Kernel};
+use crate::natives;
 use crate::programs::{self, Guest, Program};
 use crate::statistics::{self, median};
 use emu_a64_asm::*;
@@ -382,6 +383,7 @@ impl UserBench {
             },
             Self::printed,
         )?;
+        row.native_s.extend((0..rounds).filter_map(|_| natives::seconds(kernel, repeats)));
         let _ = std::fs::remove_file(path);
         Ok(row)
     }

@@ -118,6 +118,7 @@ pub fn mix(a: &mut Asm, _: Frame, repeats: u64) {
 }
 
 /// The same in Rust.
+#[inline(always)]
 pub fn mix_model(repeats: u64) -> u64 {
     let (mut x, mut y, mut sum) = (1.25f64, 0.5f64, 0u64);
     for _ in 0..repeats {

@@ -11,6 +11,7 @@ mod system;
 mod vector;
 
 pub use calls::fib;
+pub use float::mix_model;
 
 use crate::guest::{self, Frame};
 use emu_a64_asm::{Asm, AsmError};
