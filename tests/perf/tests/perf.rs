@@ -24,7 +24,7 @@ fn agree(cpu: &str) {
     let mut wrong = Vec::new();
     for kernel in kernels::ALL.iter().filter(|k| k.runs_on(cpu)) {
         match bench.kernel(kernel, cpu, SCALE, 1, empty) {
-            Ok(rows) => rows.iter().for_each(|row| println!("{}", report::line(row))),
+            Ok(row) => println!("{}", report::line(&row)),
             Err(e) => wrong.push(e.to_string()),
         }
     }
@@ -113,7 +113,7 @@ fn programs_agree() {
     }
     for real in user::REAL.iter().filter(|r| ["bash", "perl"].contains(&r.name)) {
         match bench.real(real, 1) {
-            Ok(row) => println!("{}", report::line(&row)),
+            Ok(rows) => rows.iter().for_each(|row| println!("{}", report::line(row))),
             Err(e) => wrong.push(e.to_string()),
         }
     }
