@@ -47,12 +47,18 @@ fn file(path: &Path) -> Option<String> {
     Some(format!("{}:{}:{}:{}.{:09}", m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec()))
 }
 
+/// The same for a part of emu. (Packages set the time of what is in them, but not that of the inode.)
+fn part(path: &Path) -> Option<String> {
+    let m = std::fs::metadata(path).ok()?;
+    Some(format!("{}:{}.{:09}", file(path)?, m.ctime(), m.ctime_nsec()))
+}
+
 /// What is kept of a program. `plugins`: those that were opened; `cpu`: the model and its options as they were asked for.
 pub fn open<'a>(folder: &Path, program: &Path, plugins: impl Iterator<Item = &'a Path>, cpu: Option<&str>) -> Option<Kept> {
     let program = file(program)?;
-    let mut with = file(Path::new("/proc/self/exe"))?;
+    let mut with = part(Path::new("/proc/self/exe"))?;
     for plugin in plugins {
-        let _ = write!(with, "\n{} {:?}", plugin.display(), file(plugin));
+        let _ = write!(with, "\n{} {:?}", plugin.display(), part(plugin));
     }
     let _ = write!(with, "\n{cpu:?}");
     for name in VARIABLES {
