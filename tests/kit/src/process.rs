@@ -4,7 +4,7 @@
 
 use crate::{Result, error};
 use std::io::{Read, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -114,11 +114,21 @@ pub struct Console {
 
 impl Console {
     /// Starts the command.
+    #[allow(unsafe_code)]
     pub fn start(command: &mut Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         // What tests run leaves nothing among the user's caches, unless a test is about that.
         if command.get_envs().all(|(variable, _)| variable != "EMU_TRANSLATIONS") {
             command.env("EMU_TRANSLATIONS", "off");
+        }
+        // A shell has these ignored for what it runs in the background, and what asks about signals would see that.
+        // SAFETY: signal(2) may be called between fork and execve.
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGINT, libc::SIG_DFL);
+                libc::signal(libc::SIGQUIT, libc::SIG_DFL);
+                Ok(())
+            });
         }
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = match spawned {

@@ -53,5 +53,5 @@ int main(int count, char **words) {
     // Ignored signals stay so.
     signal(SIGPIPE, SIG_IGN);
     fflush(stdout);
-    return WEXITSTATUS(system("grep -c '^SigIgn:.*1000$' /proc/self/status")) != 0;
+    return WEXITSTATUS(system("grep -c '^SigIgn:.*[13579bdf]...$' /proc/self/status")) != 0;
 }
