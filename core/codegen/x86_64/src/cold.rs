@@ -34,6 +34,8 @@ pub(crate) enum Cold {
     Alone { at: Label, back: Label, slow: Label, address: Mem, size: u32, view: usize, write: bool, scratch: [Gpr; 2], what: Move },
     /// Leaves for the dispatcher at a constant address.
     Leave { at: Label, pc: u64, flags: Snapshot },
+    /// Looks for requests before what is mostly entered behind that.
+    Look { at: Label, back: Label, pc: u64, flags: Snapshot },
     /// A jump cache does not know a constant address.
     Miss { at: Label, pc: u64 },
     /// Leaves for a constant address outside.
@@ -93,6 +95,15 @@ impl Lowering<'_> {
                     self.asm.mov_mi(Size::Q, warm, 1);
                     self.set_pc(pc, RCX);
                     self.asm.jmp_outside(self.thunks.next);
+                }
+                Cold::Look { at, back, pc, flags } => {
+                    self.asm.bind(at);
+                    let m = self.request();
+                    self.asm.alu_mi(Alu::Cmp, Size::D, m, 0);
+                    self.asm.jcc(Cc::E, back);
+                    self.make_snapshot(flags);
+                    self.set_pc(pc, RCX);
+                    self.asm.jmp_outside(self.thunks.leave);
                 }
                 Cold::Miss { at, pc } => {
                     self.asm.bind(at);

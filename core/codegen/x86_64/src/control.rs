@@ -10,7 +10,7 @@ use emu_ir::{Code, NONE, Op, fence};
 use std::mem::offset_of;
 
 /// `aux` of `goto` and `jump`.
-const CALL: u32 = 1;
+pub(crate) const CALL: u32 = 1;
 pub(crate) const RETURN: u32 = 2;
 
 /// True if calls from a page may have their returns expected: the addresses there, and of the page behind it, are sign-extended from bit 55.
@@ -128,7 +128,7 @@ impl Lowering<'_> {
     fn goto(&mut self, pc: u64, end: bool) {
         if let Some(unit) = self.unit_labels.iter().position(|u| u.0 == pc) {
             if let Some(version) = self.goes_inside(unit) {
-                return self.asm.jmp(version);
+                return if end { self.go_on(version) } else { self.asm.jmp(version) };
             }
             let label = self.unit_labels[unit].1;
             if !end || self.next_unit != Some(pc) || self.asm.offset(label).is_some() {
@@ -190,7 +190,7 @@ impl Lowering<'_> {
     }
 
     /// A constant address in a register, in code that moves from where its page is. The host's flags stay.
-    fn place(&mut self, r: Gpr, va: u64) {
+    pub(crate) fn place(&mut self, r: Gpr, va: u64) {
         if !self.moves {
             return self.asm.mov_ri(r, va);
         }
@@ -249,6 +249,12 @@ impl Lowering<'_> {
                 self.asm.alu_mr(Alu::Cmp, Size::Q, m, free);
             }
         }
+    }
+
+    /// Compares the CPU's mode key with a constant.
+    pub(crate) fn compare_mode_key(&mut self, mode: u64, free: Gpr) {
+        let now = self.header(self.f.header.mode_key);
+        self.compare_constant(now, mode, free);
     }
 
     /// Compares the CPU's mode key with that of a line of the jump cache.
@@ -342,8 +348,7 @@ impl Lowering<'_> {
         } else {
             self.asm.alu_ri(Alu::Add, Size::Q, RSP, 8);
         }
-        let now = self.header(self.f.header.mode_key);
-        self.compare_constant(now, mode, RCX);
+        self.compare_mode_key(mode, RCX);
         let at = self.asm.label();
         self.asm.jcc(Cc::NE, at);
         self.cold.push(Cold::Miss { at, pc });
@@ -375,7 +380,13 @@ impl Lowering<'_> {
         }
         let (behind, back) = (self.behind_call(), self.asm.label());
         if let Some(unit) = unit {
+            if inside && self.call_inline(unit, behind) {
+                return;
+            }
+            // What is called is for everybody.
+            let inline = self.inline.take();
             let version = self.goes_inside(unit);
+            self.inline = inline;
             let flags = if version.is_some() { self.wanted_by(unit) } else { (0, 0) };
             self.deferred.clear();
             self.may_call(Target::Const(pc), flags);
@@ -384,6 +395,7 @@ impl Lowering<'_> {
                 self.count_round(pc, flags);
             }
             self.expect_return(behind, RCX);
+            let version = version.map(|v| self.enter_version(v));
             self.asm.call(version.unwrap_or(self.inner_labels[unit]));
             return self.returned(behind, self.mode, back);
         }
@@ -467,14 +479,19 @@ impl Lowering<'_> {
     /// Returns to an address before it is made of `raw`, if that is the one that is expected: see
     /// [`early_return`](crate::analyse::Analysis::early_return).
     pub(crate) fn return_early(&mut self, raw: u32) {
-        self.make_all();
         self.write_all_waiting();
-        let r = self.gpr(raw);
-        let other = self.asm.label();
-        self.asm.alu_rm(Alu::Cmp, Size::Q, r, Mem::at(RSP, 8));
-        self.asm.jcc(Cc::NE, other);
-        self.asm.ret();
-        self.asm.bind(other);
+        if self.inline.is_some() {
+            let r = self.gpr(raw);
+            self.return_inside(r);
+            self.make_all();
+        } else {
+            self.make_all();
+            let (r, other) = (self.gpr(raw), self.asm.label());
+            self.asm.alu_rm(Alu::Cmp, Size::Q, r, Mem::at(RSP, 8));
+            self.asm.jcc(Cc::NE, other);
+            self.asm.ret();
+            self.asm.bind(other);
+        }
         self.flags = NO_KEY;
         self.locked = 0;
         self.returned_early = true;
@@ -486,7 +503,10 @@ impl Lowering<'_> {
             return self.indirect(target, false);
         }
         let (r, at) = (self.gpr(target), self.asm.label());
-        if self.returned_early {
+        if self.returned_early || self.inline.is_some() {
+            if !self.returned_early {
+                self.return_inside(r);
+            }
             self.asm.jmp(at);
         } else {
             self.asm.alu_rm(Alu::Cmp, Size::Q, r, Mem::at(RSP, 8));

@@ -106,7 +106,7 @@ pub(crate) struct Made {
 #[derive(Clone, Copy)]
 pub(crate) struct Unit {
     /// Number of ops.
-    ops: usize,
+    pub ops: usize,
     /// See [`flags`](crate::lower::Unit::flags).
     flags: u8,
 }
@@ -117,6 +117,13 @@ pub(crate) struct Version {
     pub unit: usize,
     pub entry: Snapshot,
     pub label: Label,
+    /// Behind the look at requests that it begins with.
+    pub inner: Label,
+    /// The call that it is part of.
+    pub inline: Option<u16>,
+    /// It is entered at `inner` by what calls it: the look is elsewhere.
+    pub called: bool,
+    pub emitted: bool,
     /// Units of the loop.
     loops: (usize, usize),
 }
@@ -554,11 +561,12 @@ impl Lowering<'_> {
         }
         (from as u32, wanted as u32)
     }
-    /// A version of a unit that begins with what a snapshot has, if it is worth one: the way there closes a loop, or stays in one.
-    fn version(&mut self, unit: usize, entry: Snapshot) -> Option<Label> {
+    /// A version of a unit that begins with what a snapshot has, if it is worth one: the way there closes a loop, or stays in one. `always`: it is
+    /// worth one in any case.
+    pub(crate) fn version(&mut self, unit: usize, entry: Snapshot, always: bool) -> Option<Label> {
         let inside = self.loops.is_some_and(|(first, last)| (first..=last).contains(&unit));
         let loops = if inside { self.loops? } else { (unit, self.unit_index) };
-        if !inside && unit > self.unit_index {
+        if !always && !inside && unit > self.unit_index {
             return None;
         }
         let same = |a: &Deferred, b: &Deferred| Deferred { key: NO_KEY, ..*a } == Deferred { key: NO_KEY, ..*b };
@@ -566,50 +574,78 @@ impl Lowering<'_> {
             let list = |(from, n): Snapshot| &s.snapshots[from as usize..(from + n) as usize];
             e.1 == entry.1 && list(e).iter().zip(list(entry)).all(|(a, b)| same(a, b))
         };
-        if let Some(v) = self.versions.iter().find(|v| v.unit == unit && have(self, v.entry)) {
+        let here = |v: &&Version| v.unit == unit && v.inline == self.inline;
+        if let Some(v) = self.versions.iter().filter(here).find(|v| have(self, v.entry)) {
             return Some(v.label);
         }
-        let ops = self.units[unit].ops;
-        if self.versions.iter().filter(|v| v.unit == unit).count() >= VERSIONS || self.version_ops + ops > VERSION_OPS {
-            return None;
+        // There is room for all of a call that is part of the code, with nothing put off.
+        if self.inline.is_none() || entry.1 != 0 {
+            let ops = self.units[unit].ops;
+            if self.versions.iter().filter(here).filter(|v| v.entry.1 != 0).count() >= VERSIONS || !self.has_room_for(ops) {
+                return None;
+            }
+            self.version_ops += ops;
         }
-        self.version_ops += ops;
-        let label = self.asm.label();
-        self.versions.push(Version { unit, entry, label, loops });
+        let (label, inner) = (self.asm.label(), self.asm.label());
+        let inline = self.inline;
+        self.versions.push(Version { unit, entry, label, inner, inline, called: false, emitted: false, loops });
         Some(label)
+    }
+    /// True if so many ops may be emitted once more.
+    pub(crate) fn has_room_for(&self, ops: usize) -> bool {
+        self.version_ops + ops <= VERSION_OPS
+    }
+    /// The version with a label is entered behind its look at requests.
+    pub(crate) fn enter_version(&mut self, label: Label) -> Label {
+        match self.versions.iter_mut().find(|v| v.label == label) {
+            Some(v) => {
+                v.called |= v.inline.is_some();
+                v.inner
+            }
+            None => label,
+        }
     }
     /// The label for a conditional jump to a unit of the region.
     pub(crate) fn way_inside(&mut self, unit: usize) -> Label {
-        let to = self.unit_labels[unit].1;
         if self.deferred.is_empty() {
-            return to;
+            return self.own_label(unit);
         }
         let flags = self.wanted_by(unit);
+        self.way_with(unit, flags, self.inline.is_some())
+    }
+    /// The same for the return from a call that is part of the code.
+    pub(crate) fn way_back(&mut self, unit: usize, flags: Snapshot) -> Label {
+        self.way_with(unit, flags, true)
+    }
+    fn way_with(&mut self, unit: usize, flags: Snapshot, always: bool) -> Label {
         if flags.1 == 0 {
-            return to;
+            return self.own_label(unit);
         }
-        if let Some(label) = self.version(unit, flags) {
+        if let Some(label) = self.version(unit, flags, always) {
             return label;
         }
-        let at = self.asm.label();
+        let (at, to) = (self.asm.label(), self.own_label(unit));
         self.cold.push(Cold::Edge { at, to, flags });
         at
     }
-    /// At a jump to a unit of the region: the label of its version for what is put off; or else that is stored, and `None`.
+    /// At a jump to a unit of the region: the label of its version for what is put off; or else that is stored, and `None` if the unit's own
+    /// code goes on.
     pub(crate) fn goes_inside(&mut self, unit: usize) -> Option<Label> {
+        let own = |s: &mut Self| s.inline.is_some().then(|| s.own_label(unit));
         if self.deferred.is_empty() {
-            return None;
+            return own(self);
         }
         let flags = self.wanted_by(unit);
         if flags.1 == 0 {
-            return None;
+            return own(self);
         }
-        let label = self.version(unit, flags);
+        let label = self.version(unit, flags, self.inline.is_some());
         if label.is_none() {
             for i in flags.0..flags.0 + flags.1 {
                 let d = self.snapshots[i as usize];
                 self.make_now(&d, true);
             }
+            return own(self);
         }
         label
     }
@@ -621,6 +657,7 @@ impl Lowering<'_> {
             self.deferred.push(Deferred { key: NO_KEY, lost: false, ..self.snapshots[i as usize] });
         }
         self.loops = Some(v.loops);
+        self.inline = v.inline;
     }
 }
 

@@ -22,6 +22,7 @@ mod float;
 pub mod frame;
 mod groups;
 mod hash;
+mod inline;
 mod integer;
 mod lower;
 mod memory;

@@ -14,6 +14,7 @@ use crate::cold::Cold;
 use crate::deferred::{Deferred, Made, Operand, Snapshot, Version};
 use crate::frame::{CPU, Exchange, Frame, PINS, TEMPS};
 use crate::groups::{GROUP, Groups};
+use crate::inline::Inline;
 use crate::overwritten::Waiting;
 use crate::thunks::Thunks;
 use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, STICKY, Shape, Ty, WRITES};
@@ -237,6 +238,12 @@ pub struct Lowering<'f> {
     pub(crate) versions: Vec<Version>,
     /// Ops of those.
     pub(crate) version_ops: usize,
+    /// Calls that are part of the code, how units go on, the call that the unit which is being emitted belongs to, and the label that it ends by
+    /// going to: see `inline`.
+    pub(crate) inlines: Vec<Inline>,
+    pub(crate) shapes: Vec<crate::inline::Shape>,
+    pub(crate) inline: Option<u16>,
+    pub(crate) falls: Option<Label>,
     /// The unit that is being emitted, and of the loop that it is a version for the first and last unit.
     pub(crate) unit_index: usize,
     pub(crate) loops: Option<(usize, usize)>,
@@ -310,6 +317,10 @@ impl<'f> Lowering<'f> {
             units: Vec::new(),
             versions: Vec::new(),
             version_ops: 0,
+            inlines: Vec::new(),
+            shapes: Vec::new(),
+            inline: None,
+            falls: None,
             unit_index: 0,
             loops: None,
             alone: false,
@@ -349,23 +360,26 @@ impl<'f> Lowering<'f> {
         }
         self.careful = region.hot;
         self.begin_flags(region);
+        self.begin_inlines(region);
         for (i, u) in region.units.iter().enumerate() {
             let label = self.unit_labels[i].1;
             self.asm.bind(label);
             self.unit_index = i;
+            (self.loops, self.inline) = (None, None);
             self.deferred.clear();
             self.unit(u, self.inner_labels[i], region.units.get(i + 1).map(|n| n.pc));
+            self.what_follows(region);
         }
         let mut n = 0;
-        while let Some(v) = self.versions.get(n).copied() {
+        while n < self.versions.len() {
+            if !self.versions[n].emitted {
+                self.emit_version(region, n);
+                self.what_follows(region);
+            }
             n += 1;
-            self.asm.bind(v.label);
-            self.unit_index = v.unit;
-            self.begin_version(v);
-            let inner = self.asm.label();
-            self.unit(&region.units[v.unit], inner, None);
         }
         self.deferred.clear();
+        self.inline = None;
         self.hot = self.asm.code.len();
         self.cold_code();
         self.flag_routines();
@@ -381,6 +395,36 @@ impl<'f> Lowering<'f> {
         }
         self.asm.resolve();
         self.failure.map_or(Ok(()), Err)
+    }
+
+    /// The unit that was emitted last goes on at a label: emits what is there, if that is a version that is still to come.
+    fn what_follows(&mut self, region: &Region<'_>) {
+        while let Some(to) = self.falls.take() {
+            match self.versions.iter().position(|v| !v.emitted && (v.label == to || v.called && v.inner == to)) {
+                Some(n) => self.emit_version(region, n),
+                None => self.asm.jmp(to),
+            }
+        }
+    }
+    fn emit_version(&mut self, region: &Region<'_>, n: usize) {
+        self.versions[n].emitted = true;
+        let v = self.versions[n];
+        self.unit_index = v.unit;
+        self.begin_version(v);
+        let mut unit = region.units[v.unit];
+        if v.called {
+            // It is mostly entered where it need not look.
+            let flags = v.entry;
+            if unit.loops {
+                self.cold.push(Cold::Look { at: v.label, back: v.inner, pc: unit.pc, flags });
+            } else {
+                self.asm.bind(v.label);
+            }
+            unit.loops = false;
+        } else {
+            self.asm.bind(v.label);
+        }
+        self.unit(&unit, v.inner, None);
     }
 
     /// Notes that the code that is being made is wrong: nothing that a guest does may end the emulator, and wrong code may not run either.
