@@ -157,6 +157,8 @@ pub struct Asm {
     pub code: Vec<u8>,
     labels: Vec<u32>,
     fixups: Vec<(u32, Label)>,
+    /// Labels bound so far.
+    binds: u32,
     /// Displacements for the placer to fill in.
     pub outside: Vec<Outside>,
     /// Where addresses of helpers are, of eight bytes, and which helpers: they are others in another process.
@@ -193,6 +195,15 @@ impl Asm {
         self.fixups.clear();
         self.outside.clear();
         self.helpers.clear();
+        self.binds = 0;
+    }
+    /// A mark that is another once a label was bound, or something emitted that depends on its place.
+    pub fn mark(&self) -> (u32, usize, usize) {
+        (self.binds, self.fixups.len(), self.outside.len() + self.helpers.len())
+    }
+    /// Emits some of what was emitted already once more. Nothing in it depends on its place.
+    pub fn again(&mut self, from: u32, to: u32) {
+        self.code.extend_from_within(from as usize..to as usize);
     }
     /// Offset of the next byte.
     pub fn here(&self) -> u32 {
@@ -205,6 +216,7 @@ impl Asm {
     }
     /// Binds a label to the next byte.
     pub fn bind(&mut self, label: Label) {
+        self.binds += 1;
         self.labels[label.0 as usize] = self.here();
     }
     /// Where a label is bound, if it is.

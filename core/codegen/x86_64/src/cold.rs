@@ -32,6 +32,8 @@ pub(crate) enum Cold {
     },
     /// An access of a group that has no distance: it looks for its own, with a scratch register and that of the group.
     Alone { at: Label, back: Label, slow: Label, address: Mem, size: u32, view: usize, write: bool, scratch: [Gpr; 2], what: Move },
+    /// Once more what lies between two accesses of a group; then the second, which has no distance.
+    Between { at: Label, code: (u32, u32), next: Label },
     /// Leaves for the dispatcher at a constant address.
     Leave { at: Label, pc: u64, flags: Snapshot },
     /// Looks for requests before what is mostly entered behind that.
@@ -210,6 +212,11 @@ impl Lowering<'_> {
                     self.carry_out(host, size, what);
                     self.forget_distances(1 << scratch[1]);
                     self.asm.jmp(back);
+                }
+                Cold::Between { at, code, next } => {
+                    self.asm.bind(at);
+                    self.asm.again(code.0, code.1);
+                    self.asm.jmp(next);
                 }
                 Cold::Access { at, back, address, site, result, scratch, rax, vectors, flags, distances, keeps, late } => {
                     self.asm.bind(at);

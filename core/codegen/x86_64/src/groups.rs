@@ -12,9 +12,13 @@
 //! a store in it looks up as for a store, whoever begins it, unless that comes much later: a page whose stores are fast is one whose loads are, and most of what is written
 //! was read before. On a page that may only be read its loads look for themselves.
 //!
+//! An access right behind another of its group, with nothing but moves and sums between, does not even look: where the other one had no distance,
+//! or was slow, what lies between is emitted once more, and it looks for itself.
+//!
 //! Addresses are numbered by how they are made, so that an element of an array that is loaded, and stored by the same base and index, is one.
 
-use crate::asm::{Gpr, Size};
+use crate::asm::{Gpr, Label, Size};
+use crate::cold::Cold;
 use crate::frame::TEMPS;
 use crate::lower::Lowering;
 use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
@@ -86,7 +90,23 @@ pub(crate) struct Groups {
     made: Vec<Made>,
     /// Those that have a register.
     live: Vec<(u16, Gpr)>,
+    /// The last access.
+    before: Option<Before>,
 }
+
+/// An access that the next one of its group may follow without a look.
+#[derive(Clone, Copy)]
+struct Before {
+    group: u16,
+    distance: Gpr,
+    /// Where its code ends, and the mark there.
+    end: u32,
+    mark: (u32, usize, usize),
+    /// Its ways in `Lowering::cold`.
+    ways: (usize, usize),
+}
+/// Bytes of code between two such accesses.
+const BETWEEN: u32 = 48;
 
 /// An access as one of a group.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +133,7 @@ impl Groups {
     pub(crate) fn clear(&mut self) {
         self.of.clear();
         self.live.clear();
+        self.before = None;
     }
 
     /// Finds the groups of a unit. `stays`: with the two ops behind, the `brif` does nothing to what goes on behind them.
@@ -258,6 +279,29 @@ impl Lowering<'_> {
         self.groups.live.push((g, r));
         member.leads = true;
         (r, Some(member))
+    }
+
+    /// True if the current access of a group need not look whether there is a distance: the last one, of the same group, has used it just now, and
+    /// where that was done otherwise goes to `alone` instead, through a copy of what lies between.
+    pub(crate) fn follows(&mut self, distance: Gpr, alone: Label) -> bool {
+        let (group, _) = self.groups.of.get(self.at as usize).copied().unwrap_or((ALONE, 0));
+        let here = self.asm.here();
+        let near = |b: &Before| b.group == group && b.distance == distance && b.mark == self.asm.mark() && here - b.end <= BETWEEN;
+        let Some(b) = self.groups.before.filter(near) else { return false };
+        let at = self.asm.label();
+        for way in &mut self.cold[b.ways.0..b.ways.1] {
+            if let Cold::Alone { back, .. } | Cold::Access { back, .. } = way {
+                *back = at;
+            }
+        }
+        self.cold.push(Cold::Between { at, code: (b.end, here), next: alone });
+        true
+    }
+    /// Behind an access, the ways beside which begin at `first`.
+    pub(crate) fn accessed(&mut self, member: bool, distance: Gpr, first: usize) {
+        let group = self.groups.of.get(self.at as usize).map_or(ALONE, |o| o.0);
+        let (end, mark, ways) = (self.asm.here(), self.asm.mark(), (first, self.cold.len()));
+        self.groups.before = (member && group != ALONE).then_some(Before { group, distance, end, mark, ways });
     }
 
     /// Behind an access: a group that has no more of them gives its register back.

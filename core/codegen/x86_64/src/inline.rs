@@ -49,7 +49,7 @@ impl Lowering<'_> {
         self.shapes.clear();
         self.inline = None;
         self.falls = None;
-        if !self.defers || self.f.unlinked || !self.expects {
+        if !(region.hot && self.options.fuse && self.options.native) || self.f.unlinked || !self.expects {
             return;
         }
         let call = |op: &Op| op.code == Code::Goto as u16 && op.aux == CALL;

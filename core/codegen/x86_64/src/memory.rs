@@ -137,7 +137,7 @@ impl Lowering<'_> {
         let alone = self.asm.label();
         if m.leads {
             self.look_up(address.plus(-m.before), m.span, view, m.writes, 1, scratch, alone);
-        } else {
+        } else if !self.follows(scratch[1], alone) {
             self.asm.test_ri(Size::B, scratch[1], 1);
             self.asm.jcc(Cc::NE, alone);
         }
@@ -337,6 +337,7 @@ impl Lowering<'_> {
         let alone = self.find(member, address, size, flags, value.is_some(), scratch, slow);
         self.carry_out(Mem { index: Some((scratch[1], 0)), ..address }, size, what);
         self.asm.bind(back);
+        let first = self.cold.len();
         if let Some(at) = alone {
             let (view, write) = (flags.view_index(), value.is_some());
             self.cold.push(Cold::Alone { at, back, slow, address, size, view, write, scratch, what });
@@ -350,6 +351,7 @@ impl Lowering<'_> {
         }
         let site = self.site(op, if value.is_some() { Site::STORE } else { Site::LOAD }, size);
         self.beside((at, back), address, site, result, scratch[0]);
+        self.accessed(alone.is_some(), scratch[1], first);
     }
 
     /// The pinned register that wants a loaded value, what was in it being elsewhere.
