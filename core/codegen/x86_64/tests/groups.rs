@@ -422,23 +422,24 @@ fn plus(b: &mut Block, base: u32, by: u64) -> u32 {
     b.push(Op { a: base, b: by, ..blank(Code::Add, Ty::I64, Shape::SCALAR) })
 }
 
-/// A name, how many look-ups and how many tests for a distance hot code has, and what it does with two bases.
+/// A name, how many look-ups and how many tests for a distance hot code has (an access right behind another of its group has neither), and what it
+/// does with two bases.
 type Golden = (&'static str, usize, usize, fn(&mut Block, u32, u32));
 
 const GOLDENS: &[Golden] = &[
     ("one access", 1, 0, |b, x, _| load(b, x, 0)),
-    ("loads", 1, 3, |b, x, _| [0, 8, -16, 24].into_iter().for_each(|d| load(b, x, d))),
-    ("loads, then stores", 1, 3, |b, x, _| {
+    ("loads", 1, 0, |b, x, _| [0, 8, -16, 24].into_iter().for_each(|d| load(b, x, d))),
+    ("loads, then stores", 1, 0, |b, x, _| {
         [0, 8].into_iter().for_each(|d| load(b, x, d));
         [0, 8].into_iter().for_each(|d| store(b, x, d));
     }),
-    ("each loaded and stored", 1, 3, |b, x, _| {
+    ("each loaded and stored", 1, 0, |b, x, _| {
         for d in [0, 8] {
             load(b, x, d);
             store(b, x, d);
         }
     }),
-    ("a base that goes on by constants", 1, 2, |b, x, _| {
+    ("a base that goes on by constants", 1, 0, |b, x, _| {
         load(b, x, 0);
         let y = plus(b, x, 32);
         load(b, y, 0);
@@ -452,7 +453,7 @@ const GOLDENS: &[Golden] = &[
         }
     }),
     ("far apart", 2, 0, |b, x, _| [0, 505].into_iter().for_each(|d| load(b, x, d))),
-    ("as far as it goes", 1, 1, |b, x, _| [0, 504].into_iter().for_each(|d| load(b, x, d))),
+    ("as far as it goes", 1, 0, |b, x, _| [0, 504].into_iter().for_each(|d| load(b, x, d))),
     ("a base that is loaded", 2, 0, |b, x, _| {
         let y = b.push(Op { a: x, ..blank(Code::Load, Ty::I64, Shape::SCALAR) });
         load(b, y, 8);
@@ -471,7 +472,7 @@ const GOLDENS: &[Golden] = &[
         load(b, x, 16);
         load(b, y, 16);
     }),
-    ("elements of arrays, found anew each time", 3, 2, |b, x, y| {
+    ("elements of arrays, found anew each time", 3, 0, |b, x, y| {
         let element = |b: &mut Block| {
             let by = b.push(Op { imm: 3, ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
             let offset = b.push(Op { a: y, b: by, ..blank(Code::Shl, Ty::I64, Shape::SCALAR) });
