@@ -1,5 +1,5 @@
-//! Calls whose returns are not what they seem: callees that change the floating-point mode, a million frames, frames left behind, and code
-//! that is rewritten while returns to it are pending.
+//! Calls whose returns are not what they seem: callees that change the floating-point mode, a million frames, frames left behind, code that is
+//! rewritten while returns to it are pending, and callees that fault or come back elsewhere.
 
 use crate::guest::*;
 use crate::words::Words;
@@ -261,4 +261,87 @@ fn rewriting(g: &mut Guest, patched: Label, site: Label) {
     a.mov(X0, XZR);
     a.ldp(X29, X30, Addr::Post(SP, 16));
     a.ret();
+}
+
+/// Not mapped.
+const NOWHERE: u64 = 16 << 30;
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Two places call a function of the same page, which may call another: it returns at once, or with the flags of somebody else, or an instruction
+/// further on than it was called, and a load in it may fault. The guest prints a sum of what came back and of the flags, and the faults.
+pub fn assemble_callees(rounds: u64) -> Vec<u8> {
+    assemble(1, |g| {
+        let (f, leaf, over, handler) = (g.a.label(), g.a.label(), g.a.label(), g.a.label());
+        g.handle(Vector::Sync, handler);
+        let a = &mut g.a;
+        a.b(over);
+        // x24 is nowhere; x27 counts faults.
+        a.bind(handler);
+        a.mrs(X3, SysReg::ELR_EL1);
+        a.add_imm(X3, X3, 4);
+        a.msr(SysReg::ELR_EL1, X3);
+        a.add_imm(X27, X27, 1);
+        a.eret();
+        a.bind(leaf);
+        a.subs_imm(X0, X0, 50);
+        a.ret();
+        let (out, even, on) = (a.label(), a.label(), a.label());
+        a.bind(f);
+        a.stp(X29, X30, Addr::Pre(SP, -16));
+        a.cmp_imm(X0, 100);
+        a.b_cond(Cond::Lo, out);
+        a.tbz(X0, 0, even);
+        a.sub_imm(X0, X0, 100);
+        a.bl(leaf);
+        a.b(out);
+        a.bind(even);
+        a.tbz(X0, 1, out);
+        a.ldr(X2, Addr::Off(X24, 0));
+        a.bind(out);
+        a.ldp(X29, X30, Addr::Post(SP, 16));
+        a.tbz(X0, 3, on);
+        a.add_imm(X30, X30, 4);
+        a.bind(on);
+        a.ret();
+        a.bind(over);
+        a.mov_imm(X24, NOWHERE);
+        a.mov_imm(X23, STEP);
+        a.movz(X25, 1, 0);
+        for r in [X20, X26, X27] {
+            a.mov(r, XZR);
+        }
+        a.mov_imm(X22, rounds);
+        let again = a.here();
+        a.add(X20, X20, X23, 0);
+        for lsb in [40, 56] {
+            a.ubfx(X0, X20, lsb, 8);
+            a.bl(f);
+            a.add_imm(X26, X26, 1);
+            for (shift, cond) in [Cond::Lo, Cond::Eq, Cond::Mi].into_iter().enumerate() {
+                a.csel(X1, X25, XZR, cond);
+                a.add(X26, X26, X1, 1 + shift as u32);
+            }
+            a.add(X26, X26, X0, 4);
+        }
+        a.sub_imm(X22, X22, 1);
+        a.cbnz(X22, again);
+        g.line("callees", &[X26, X27]);
+    })
+}
+
+/// What it prints.
+pub fn sum_and_faults(rounds: u64) -> [u64; 2] {
+    let (mut seed, mut sum, mut faults) = (0u64, 0u64, 0);
+    for _ in 0..rounds {
+        seed = seed.wrapping_add(STEP);
+        for lsb in [40, 56] {
+            let x = seed >> lsb & 255;
+            let (a, b) = if x >= 100 && x & 1 == 1 { (x - 100, 50) } else { (x, 100) };
+            let result = if b == 50 { a.wrapping_sub(b) } else { a };
+            faults += u64::from(x >= 100 && x & 3 == 2);
+            let flags = u64::from(a < b) << 1 | u64::from(a == b) << 2 | (a.wrapping_sub(b) >> 63) << 3;
+            sum = sum.wrapping_add(1 - (result >> 3 & 1)).wrapping_add(flags).wrapping_add(result << 4);
+        }
+    }
+    [sum, faults]
 }

@@ -1,7 +1,7 @@
 //! Calls and returns that go elsewhere than a predictor thinks.
 
 use emu_test_kit::Rng;
-use emu_test_litmus::returns::{self, Depths, assemble_modes, assemble_recursion};
+use emu_test_litmus::returns::{self, Depths, assemble_callees, assemble_modes, assemble_recursion};
 use emu_test_litmus::spaces::{self, SWITCHES, assemble_spaces};
 use emu_test_litmus::{run, scaled};
 
@@ -28,4 +28,11 @@ fn returns_from_a_million_frames() {
     let report = run("recursion", &assemble_recursion(depths), 1);
     let found: Vec<u64> = ["deep", "jumps", "rewritten"].iter().map(|n| report.numbers(n)[0]).collect();
     assert_eq!(found, returns::sums(depths), "{depths:?}");
+}
+
+#[test]
+fn callees_come_back_as_they_please() {
+    let rounds = scaled(500_000, 1000);
+    let report = run("callees", &assemble_callees(rounds), 1);
+    assert_eq!(report.numbers("callees"), returns::sum_and_faults(rounds));
 }
