@@ -27,6 +27,7 @@ pub mod hot_code;
 mod machine;
 mod memory;
 mod native;
+mod once;
 mod perf;
 mod region;
 mod semihosting;

@@ -117,6 +117,8 @@ pub struct Native {
     first: Tier,
     /// So many of them are made in a hurry.
     briefs: u64,
+    /// Blocks are run by the interpreter the first time: see `once`.
+    pub(crate) tries: bool,
     /// What is hot is found and made again.
     pub(crate) samples: bool,
     /// Finds what is hot.
@@ -179,8 +181,10 @@ fn samples(mode: &str) -> bool {
     !matches!(mode, "cold" | "plain" | "interpret" | "noopt")
 }
 
-/// Regions that a program begins with that are made in a hurry: a start is mostly code that runs once.
+/// Regions that a program begins with that are made in a hurry: a start is mostly code that runs a few times.
 const BRIEFS: u64 = 8192;
+/// The same where what runs once is interpreted.
+const BRIEFS_RUN: u64 = 2048;
 
 /// How generated code is entered.
 type Enter = unsafe extern "C" fn(*mut CpuHeader, usize);
@@ -314,6 +318,7 @@ impl Native {
                 _ if direct.is_some() && samples(mode) && !count && !unlinked => BRIEFS,
                 _ => 0,
             },
+            tries: matches!(mode, "" | "fixed" | "cold") && !count && !unlinked,
             samples: samples(mode),
             sampler: Default::default(),
             kept: AtomicU64::new(0),
@@ -368,9 +373,10 @@ impl Native {
         }
     }
 
-    /// How a region is made that there is none of yet.
-    pub fn first(&self) -> Tier {
-        if self.regions.load(Ordering::Relaxed) < self.briefs { Tier::Brief } else { self.first }
+    /// How a region is made that there is none of yet; `ran`: see [`Wanted`].
+    pub fn first(&self, ran: bool) -> Tier {
+        let briefs = if ran && self.briefs == BRIEFS { BRIEFS_RUN } else { self.briefs };
+        if self.regions.load(Ordering::Relaxed) < briefs { Tier::Brief } else { self.first }
     }
 
     /// A profiler is told of code.
@@ -511,6 +517,8 @@ pub struct Wanted {
     pub generation: u64,
     /// How it is made.
     pub tier: Tier,
+    /// Of what was run here so far, as far as that is known.
+    pub ran: bool,
 }
 
 impl Generator {
@@ -518,7 +526,7 @@ impl Generator {
     /// the index (if not, its page has changed meanwhile and it is good for one run only); `None` when there is no room just now; an error is a
     /// mistake of the target's.
     pub fn make(&mut self, m: &Machine, cpu: &Vcpu, native: &Native, wanted: Wanted, moves: bool) -> Result<Option<(NativeBlock, bool)>, String> {
-        let Wanted { pc, mode, key, pa, attrs, generation, tier } = wanted;
+        let Wanted { pc, mode, key, pa, attrs, generation, tier, .. } = wanted;
         let started = m.trace.stats.then(std::time::Instant::now);
         let page = pa & !(PAGE_SIZE - 1);
         let readable = match &m.user {
@@ -559,6 +567,7 @@ impl Generator {
             slots_max: native.frame.slot_count,
             moves,
             tier,
+            ran: cpu.once().as_deref().filter(|_| wanted.ran),
         })?;
         let f = &self.former;
         if m.trace.any_translation() {
@@ -746,6 +755,7 @@ impl Generator {
             slots_max,
             moves: false,
             tier: Tier::Warm,
+            ran: None,
         })?;
         if native.optimise {
             self.optimise(native, Tier::Warm);

@@ -8,6 +8,7 @@
 
 use crate::code::Tier;
 use crate::machine::Machine;
+use crate::once::Once;
 use crate::vcpu::Vcpu;
 use emu_ir::{Code, InsnMark, NONE, Op, OwnedIrBuf, Shape, Ty, Verifier};
 use emu_mem::PAGE_SIZE;
@@ -174,6 +175,8 @@ pub struct Source<'a> {
     pub moves: bool,
     /// How large it may be.
     pub tier: Tier,
+    /// Only what has been run, as far as that is known, belongs into it.
+    pub ran: Option<&'a Once>,
 }
 
 /// Bytes of the next page that an instruction across pages can have.
@@ -278,7 +281,7 @@ impl Former {
             }
             match self.find(pc) {
                 Some((i, mark)) => self.cut(i, mark),
-                None if pc != s.pc && s.known.has(pc) => {}
+                None if pc != s.pc && (s.known.has(pc) || s.ran.is_some_and(|ran| !ran.has(pc, s.mode))) => {}
                 // What there is may still have to be cut.
                 None if self.translated >= PIECES_MAX << twice || self.insns >= INSNS_MAX << twice => {}
                 None => self.piece(s, pc)?,

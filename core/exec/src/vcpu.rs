@@ -5,6 +5,7 @@ use crate::debug::Minder;
 use crate::machine::Machine;
 use crate::memory::Running;
 use crate::native::{CpuLayout, Generator, Native, Wanted, jump_shift};
+use crate::once::{Once, Tried};
 use crate::region::NEXT_PAGE_BYTES;
 use emu_interp::{End, Fault};
 use emu_ir::{MemFlags, OwnedIrBuf, exit, verify};
@@ -51,6 +52,8 @@ counters! {
     walks "page walks",
     /// An op was left to the interpreter.
     interpreted "interpreted ops",
+    /// A block was interpreted, being come to for the first time.
+    first_runs "first runs",
     /// The jump cache was emptied.
     forgotten "jump caches emptied",
     /// The address space changed.
@@ -137,6 +140,8 @@ struct Caches {
     generator: Option<Box<Generator>>,
     /// Where the CPU was found.
     samples: crate::tier::Samples,
+    /// Where it has been: see `once`.
+    once: Option<Box<Once>>,
     /// A bit for each page (by a hash of its address) that code was fetched from since everything was forgotten.
     fetched: [u64; 64],
     /// Large mappings among them.
@@ -276,6 +281,7 @@ impl Vcpu {
             lines: [const { Vec::new() }; 1 + GROUPS],
             generator: None,
             samples: Default::default(),
+            once: None,
             fetched: [0; 64],
             fetched_large: LargeMappings::default(),
         };
@@ -343,6 +349,10 @@ impl Vcpu {
     #[allow(clippy::mut_from_ref)]
     pub(crate) fn samples(&self) -> &mut crate::tier::Samples {
         &mut self.caches().samples
+    }
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) fn once(&self) -> &mut Option<Box<Once>> {
+        &mut self.caches().once
     }
     /// Has the CPU say where it is, when it comes by a place where generated code looks for requests; any thread.
     pub(crate) fn sample(&self) {
@@ -807,7 +817,18 @@ impl Vcpu {
             if line.pc == pc && line.mode == mode && !native.frame.count {
                 return line.code as usize;
             }
-            match self.find_code(machine, native, pc, mode) {
+            let tries = self.tries(machine, native, pc);
+            if tries {
+                match self.run_once(machine, pc, mode) {
+                    Tried::No => {}
+                    Tried::Done => continue,
+                    Tried::Leaves => {
+                        self.left_for_good.store(true, Ordering::Relaxed);
+                        return 0;
+                    }
+                }
+            }
+            match self.find_code(machine, native, pc, mode, tries) {
                 // SAFETY: as above.
                 Ok(Some((NativeBlock { code, insns: n, .. }, kept)))
                     if !native.frame.count || u64::from(n) <= unsafe { (*self.exchange()).stop }.saturating_sub(insns) =>
@@ -853,8 +874,8 @@ impl Vcpu {
         }
     }
 
-    /// Finds or makes generated code, and says whether the index keeps it; `None` if this is for the interpreter.
-    fn find_code(&self, machine: &Machine, native: &Native, pc: u64, mode: u64) -> Result<Option<(NativeBlock, bool)>, Fault> {
+    /// Finds or makes generated code, and says whether the index keeps it; `None` if this is for the interpreter. `ran`: see [`Wanted`].
+    fn find_code(&self, machine: &Machine, native: &Native, pc: u64, mode: u64, ran: bool) -> Result<Option<(NativeBlock, bool)>, Fault> {
         loop {
             let (pa, attrs) = self.fetch_watched(machine, pc, mode)?;
             let key = self.block_key(mode, attrs);
@@ -867,8 +888,8 @@ impl Vcpu {
                 return Ok(None);
             }
             // Somebody may have written to the page since it was last seen to be watched.
-            if let Some(wanted) = self.wanted(machine, pc, mode, key, pa, attrs, native.first()) {
-                return Ok(self.make_code(machine, native, wanted));
+            if let Some(wanted) = self.wanted(machine, pc, mode, key, pa, attrs, native.first(ran)) {
+                return Ok(self.make_code(machine, native, Wanted { ran, ..wanted }));
             }
         }
     }
@@ -878,7 +899,7 @@ impl Vcpu {
     pub(crate) fn make_ready(&self, machine: &Machine, pc: u64, mode: u64, again: bool) {
         if let Some(native) = machine.native.as_ref().filter(|n| !n.frame.unlinked && !machine.debugging()) {
             // What cannot be fetched is of the child's memory alone.
-            if matches!(self.find_code(machine, native, pc, mode), Ok(Some(_))) && again {
+            if matches!(self.find_code(machine, native, pc, mode, false), Ok(Some(_))) && again {
                 self.make_warm(machine, native, pc, mode);
             }
         }
@@ -891,7 +912,7 @@ impl Vcpu {
         // its code is made.
         let generation = machine.code.generation(pa);
         let seen = machine.user.is_some() || machine.space.find(pa).is_some_and(|h| h.window.readable().is_some_and(|ram| ram.has_code(h.offset)));
-        seen.then_some(Wanted { pc, mode, key, pa, attrs, generation, tier })
+        seen.then_some(Wanted { pc, mode, key, pa, attrs, generation, tier, ran: false })
     }
 
     /// Makes code, or if it can move and is there already an entry for it, and says whether the index keeps it; `None` when there is no room
@@ -971,38 +992,42 @@ impl Vcpu {
                     }
                 }
             };
-            // SAFETY: this is the CPU's thread.
-            let h = unsafe { &mut *self.cpu };
-            let all = insns + u64::from(outcome.insns);
-            match outcome.end {
-                End::Goto(pc) | End::Jump(pc) => (h.pc, h.insns) = (pc, all),
-                End::Exit(pc, reason) => {
-                    (h.pc, h.insns) = (pc, all);
-                    if self.leave(machine, reason) {
-                        self.left_for_good.store(true, Ordering::Relaxed);
-                        break;
-                    }
-                }
-                End::Helper => {
-                    // The instruction that left counts as retired: an exception-generating one has done its work, a faulting one will run again.
-                    h.insns = all;
-                    if self.interrupts(machine) {
-                        continue;
-                    }
-                }
-                End::Fault(pc, info, f) => {
-                    h.insns = all - 1;
-                    h.pc = pc;
-                    if f.fault == crate::debug::WATCH {
-                        machine.debug_watch_hit(minder.as_deref_mut(), self, &f, all - 1);
-                        continue;
-                    }
-                    self.deliver(machine, pc, info, f);
-                    // A fault counts too, or a guest whose vector faults could run for ever within no time.
-                    h.insns = all;
-                }
+            if self.conclude(machine, &outcome, insns, minder.as_deref_mut()) {
+                self.left_for_good.store(true, Ordering::Relaxed);
+                break;
             }
         }
+    }
+
+    /// What the end of a block in the interpreter comes to, `insns` instructions having been retired before it: true if the loop must be left.
+    pub(crate) fn conclude(&self, machine: &Machine, outcome: &emu_interp::Outcome, insns: u64, minder: Option<&mut Minder>) -> bool {
+        // SAFETY: this is the CPU's thread.
+        let h = unsafe { &mut *self.cpu };
+        let all = insns + u64::from(outcome.insns);
+        match outcome.end {
+            End::Goto(pc) | End::Jump(pc) => (h.pc, h.insns) = (pc, all),
+            End::Exit(pc, reason) => {
+                (h.pc, h.insns) = (pc, all);
+                return self.leave(machine, reason);
+            }
+            End::Helper => {
+                // The instruction that left counts as retired: an exception-generating one has done its work, a faulting one will run again.
+                h.insns = all;
+                self.interrupts(machine);
+            }
+            End::Fault(pc, info, f) => {
+                h.insns = all - 1;
+                h.pc = pc;
+                if f.fault == crate::debug::WATCH {
+                    machine.debug_watch_hit(minder, self, &f, all - 1);
+                    return false;
+                }
+                self.deliver(machine, pc, info, f);
+                // A fault counts too, or a guest whose vector faults could run for ever within no time.
+                h.insns = all;
+            }
+        }
+        false
     }
 
     pub(crate) fn interrupts(&self, machine: &Machine) -> bool {

@@ -34,6 +34,14 @@ impl IrBuf {
         // by `push`.
         unsafe { core::slice::from_raw_parts(self.ops, self.len as usize) }
     }
+    /// The same, to be changed.
+    pub fn ops_mut(&mut self) -> &mut [Op] {
+        if self.len == 0 {
+            return &mut [];
+        }
+        // SAFETY: as for `ops`; the buffer is borrowed for as long as the slice is.
+        unsafe { core::slice::from_raw_parts_mut(self.ops, self.len as usize) }
+    }
     /// Number of ops.
     pub fn len(&self) -> usize {
         self.len as usize

@@ -35,38 +35,48 @@ pub(crate) struct Demand {
     pub result: u8,
     /// Its bits.
     pub result_bits: u8,
-    /// Size in bytes of a value of the op's type and shape.
+    /// Bits of a value of the op's type and shape, and its size in bytes.
+    pub bits: u8,
+    /// See `bits`.
     pub bytes: u8,
     /// See the constants.
     pub flags: u8,
 }
 
 static NOTHING: Demand = NONE_OF_IT;
-const NONE_OF_IT: Demand = Demand { operands: [ABSENT; 3], result: NO_RESULT, result_bits: 0, bytes: 0, flags: FULL };
+const NONE_OF_IT: Demand = Demand { operands: [ABSENT; 3], result: NO_RESULT, result_bits: 0, bits: 0, bytes: 0, flags: FULL };
 
-/// Shapes of run-time length share a place, and so do types that do not exist: all of those are for the full check.
+/// Vectors of run-time length have rows, for the full check; what has a shape or a type beyond these is for that too.
 const SHAPES: usize = 4;
 const TYPES: usize = 16;
 
 /// What the op demands.
 #[inline]
 pub(crate) fn demand(op: &Op) -> &'static Demand {
-    let place = usize::from(op.shape.0).min(SHAPES - 1) * TYPES + usize::from(op.ty.0).min(TYPES - 1);
-    DEMANDS.get(usize::from(op.code)).map_or(&NOTHING, |row| &row[place])
+    // Three members, which the compiler reads as the one word that they lie in.
+    let word = u32::from(op.code) | u32::from(op.ty.0) << 16 | u32::from(op.shape.0) << 24;
+    let kind = word >> 16;
+    if kind & !(SHAPES as u32 - 1 << 8 | TYPES as u32 - 1) != 0 {
+        return &NOTHING;
+    }
+    let place = (word & 0xffff) << 6 | (kind | kind >> 4) & 0x3f;
+    DEMANDS.get(place as usize).unwrap_or(&NOTHING)
 }
+const _: () = assert!(SHAPES == 4 && TYPES == 16);
 
-static DEMANDS: [[Demand; SHAPES * TYPES]; Code::ALL.len()] = {
-    let mut table = [[NONE_OF_IT; SHAPES * TYPES]; Code::ALL.len()];
+static DEMANDS: [Demand; SHAPES * TYPES * Code::ALL.len()] = {
+    let mut table = [NONE_OF_IT; SHAPES * TYPES * Code::ALL.len()];
     let mut n = 0;
-    while n < table.len() {
+    while n < Code::ALL.len() {
         let code = Code::ALL[n];
         let flags = flags(code);
         let mut place = 0;
         while place < SHAPES * TYPES {
             let (shape, ty) = (Shape((place / TYPES) as u8), Ty((place % TYPES) as u8));
-            table[n][place].flags |= flags;
+            let at = n * SHAPES * TYPES + place;
+            table[at].flags |= flags;
             if shape.0 < Shape::VL.0 && ty.is_valid() && has_meaning(code, ty, shape) {
-                table[n][place] = row(code, ty, shape, flags);
+                table[at] = row(code, ty, shape, flags);
             }
             place += 1;
         }
@@ -99,7 +109,11 @@ const fn row(code: Code, ty: Ty, shape: Shape, flags: u8) -> Demand {
         Shape::SCALAR => ty.bytes(),
         _ => shape.bytes(0),
     };
-    let mut row = Demand { bytes: bytes as u8, flags, ..NONE_OF_IT };
+    let bits = match shape {
+        Shape::SCALAR => ty.bits(),
+        _ => bytes * 8,
+    };
+    let mut row = Demand { bits: bits as u8, bytes: bytes as u8, flags, ..NONE_OF_IT };
     let mut i = 0;
     while sig[i] != b'>' {
         match fixed_width(sig[i], ty, shape) {

@@ -20,4 +20,4 @@ pub use meaning::has_meaning;
 pub use op::*;
 pub use text::{parse, print};
 pub use types::{Shape, Ty, Width};
-pub use verify::{InsnMark, Verifier, VerifyError, operand_widths, result_bits, result_width, verify};
+pub use verify::{InsnMark, Verifier, VerifyError, field_bits, field_bytes, operand_widths, result_bits, result_width, verify};

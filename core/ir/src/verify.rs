@@ -77,6 +77,18 @@ pub fn result_bits(op: &Op) -> u32 {
     }
 }
 
+/// Number of bytes of the field that a `get` or `set` that was checked is about: 0 for one of run-time length.
+#[inline]
+pub fn field_bytes(op: &Op) -> u32 {
+    demand(op).bytes.into()
+}
+
+/// The same in bits.
+#[inline]
+pub fn field_bits(op: &Op) -> u32 {
+    demand(op).bits.into()
+}
+
 /// Widths that the op's row demands of its operands a, b, c.
 pub fn operand_widths(op: &Op) -> [Option<Width>; 3] {
     let mut widths = [None; 3];
@@ -185,27 +197,35 @@ impl Verifier {
         let separate = ops.first().is_some_and(|op| op.code == Code::InsnStart as u16);
         let mut c = Checker { t: self, vl, state_bytes, helpers, top: 0, insn: 0, separate };
         let mut reachable = true;
-        for (index, op) in ops.iter().enumerate() {
+        let mut index = 0;
+        loop {
+            if c.t.pending.is_empty() {
+                index = c.plain(ops, index, marks);
+            }
+            let Some(op) = ops.get(index) else { break };
             let row = demand(op);
+            let at = index;
+            index += 1;
             if !c.quick(op, row) {
                 // Not an op that is checked by tables alone, or a mistake, which this one has words for.
-                c.op(op).map_err(|what| VerifyError { index, what })?;
+                c.op(op).map_err(|what| VerifyError { index: at, what })?;
             }
             if row.flags & (LOCAL | LAST | WAY) == 0 {
                 continue;
             }
+            if op.code == INSN_START && c.t.pending.is_empty() {
+                c.insn = c.top;
+                marks.push(InsnMark { pc: op.imm, op: at, slot: c.top });
+                continue;
+            }
             if row.flags & WAY != 0 {
-                c.t.ways.push(index);
+                c.t.ways.push(at);
             }
             if row.flags & LOCAL == 0 {
                 reachable &= row.flags & LAST == 0;
                 continue;
             }
-            c.control(op, index).map_err(|what| VerifyError { index, what })?;
-            if op.code == INSN_START {
-                c.insn = c.top;
-                marks.push(InsnMark { pc: op.imm, op: index, slot: c.top });
-            }
+            c.control(op, at).map_err(|what| VerifyError { index: at, what })?;
             reachable = op.code == LABEL || reachable && op.code != BR;
         }
         let separate = c.separate;
@@ -225,47 +245,117 @@ const BRIF: u16 = Code::BrIf as u16;
 const BR: u16 = Code::Br as u16;
 
 impl Checker<'_> {
+    /// Checks ops from `from` on, outside of branches, as long as they are such as the table decides: where it ends. Most of a block is, so this loop
+    /// has what it needs in registers.
+    #[inline(never)]
+    fn plain(&mut self, ops: &[Op], from: usize, marks: &mut Vec<InsnMark>) -> usize {
+        let (mut top, mut lowest, mut insn, mut separate, state_bytes) = (self.top, u32::MAX, self.insn, self.separate, self.state_bytes);
+        let Verifier { defined, ways, .. } = &mut *self.t;
+        let defined = &mut defined[..];
+        let mut n = from;
+        for op in &ops[from..] {
+            let row = demand(op);
+            if row.flags & (FULL | ANY | LAST) != 0 {
+                break;
+            }
+            let have = |slot: u32| defined.get(slot.wrapping_add(1) as usize).copied().unwrap_or(UNDEFINED);
+            if (have(op.a) ^ row.operands[0]) | (have(op.b) ^ row.operands[1]) | (have(op.c) ^ row.operands[2]) != 0 {
+                break;
+            }
+            if row.flags & FIELD != 0 && !(op.imm <= state_bytes && op.imm + u64::from(row.bytes) <= state_bytes) {
+                break;
+            }
+            if row.result == NO_RESULT {
+                if op.dst != NONE {
+                    break;
+                }
+            } else {
+                // A result of 128 bits has two slots.
+                let end = op.dst as usize + 1 + usize::from(row.result >> 7);
+                if end >= defined.len() || defined[op.dst as usize + 1] != UNDEFINED {
+                    break;
+                }
+                if row.flags & STATIC != 0 && !statics(op, self.vl, self.helpers, state_bytes) {
+                    break;
+                }
+                defined[op.dst as usize + 1] = row.result;
+                top = top.max(end as u32);
+            }
+            if row.flags & (LOCAL | WAY | STATIC) != 0 {
+                if op.code == INSN_START {
+                    separate &= lowest >= insn;
+                    (insn, lowest) = (top, u32::MAX);
+                    marks.push(InsnMark { pc: op.imm, op: n, slot: top });
+                    n += 1;
+                    continue;
+                }
+                if row.flags & LOCAL != 0 || row.result == NO_RESULT && row.flags & STATIC != 0 && !statics(op, self.vl, self.helpers, state_bytes) {
+                    break;
+                }
+                if row.flags & WAY != 0 {
+                    ways.push(n);
+                }
+            }
+            // The absent ones are the highest.
+            lowest = lowest.min(op.a).min(op.b).min(op.c).min(op.dst);
+            n += 1;
+        }
+        (self.top, self.insn) = (top, insn);
+        self.separate = separate & (lowest >= insn);
+        n
+    }
+
     /// The same as `op`, by what the table says; false if the op is wrong or not one that the table decides. Then nothing has been done.
     #[inline]
     fn quick(&mut self, op: &Op, row: &Demand) -> bool {
+        let defined = &mut self.t.defined[..];
         // What stands for an absent operand lies before the slots.
-        let have = |slot: u32| self.t.defined.get(slot.wrapping_add(1) as usize).copied().unwrap_or(UNDEFINED);
+        let have = |slot: u32| defined.get(slot.wrapping_add(1) as usize).copied().unwrap_or(UNDEFINED);
         let mut a = row.operands[0];
         if row.flags & (FULL | ANY) != 0 {
-            a = match (op.aux >> 8, op.aux & 0xff) {
-                (shape @ 0..3, ty) if row.flags & FULL == 0 && ty < u32::from(Ty::COUNT) => byte_of(Width::of(Ty(ty as u8), Shape(shape as u8))),
-                _ => return false,
+            a = match any(op, row) {
+                Some(a) => a,
+                None => return false,
             };
         }
         // An operand that is undefined is never what is wanted.
         if (have(op.a) ^ a) | (have(op.b) ^ row.operands[1]) | (have(op.c) ^ row.operands[2]) != 0 {
             return false;
         }
-        if row.flags & STATIC != 0 && !self.statics(op) {
-            return false;
+        if row.flags & (STATIC | FIELD) != 0 {
+            let fits = if row.flags & FIELD != 0 {
+                op.imm <= self.state_bytes && op.imm + u64::from(row.bytes) <= self.state_bytes
+            } else {
+                statics(op, self.vl, self.helpers, self.state_bytes)
+            };
+            if !fits {
+                return false;
+            }
         }
-        if row.flags & FIELD != 0 && op.imm.saturating_add(row.bytes.into()) > self.state_bytes {
-            return false;
-        }
-        let end = if row.result == NO_RESULT {
+        // The absent ones are the highest.
+        let mut lowest = op.a.min(op.b).min(op.c);
+        if row.result == NO_RESULT {
             if op.dst != NONE {
                 return false;
             }
-            self.top
         } else {
-            let end = u64::from(op.dst) + if row.result == 128 { 2 } else { 1 };
-            if end >= self.t.defined.len() as u64 || self.t.defined[op.dst as usize + 1] != UNDEFINED {
+            // A result of 128 bits has two slots.
+            let end = u64::from(op.dst) + 1 + u64::from(row.result >> 7);
+            if end >= defined.len() as u64 {
                 return false;
             }
-            self.t.defined[op.dst as usize + 1] = row.result;
+            let place = &mut defined[op.dst as usize + 1];
+            if *place != UNDEFINED {
+                return false;
+            }
+            *place = row.result;
+            self.top = self.top.max(end as u32);
+            lowest = lowest.min(op.dst);
             if !self.t.pending.is_empty() {
                 self.t.order.push(op.dst);
             }
-            end as u32
-        };
-        // The absent ones are the highest.
-        self.separate &= op.a.min(op.b).min(op.c).min(op.dst) >= self.insn;
-        self.top = self.top.max(end);
+        }
+        self.separate &= lowest >= self.insn;
         true
     }
 
@@ -280,6 +370,8 @@ impl Checker<'_> {
     }
 
     /// Checks an op by its row.
+    #[cold]
+    #[inline(never)]
     fn op(&mut self, op: &Op) -> Result<Code, String> {
         let code = op.opcode().ok_or_else(|| format!("opcode {} is not in the op table", op.code))?;
         let info = &crate::OPS[code as usize];
@@ -312,7 +404,7 @@ impl Checker<'_> {
                 None => {}
             }
         }
-        if !self.statics(op) {
+        if !statics(op, self.vl, self.helpers, self.state_bytes) {
             return Err(format!("{name}: static argument aux {:#x} imm {:#x} is out of range", op.aux, op.imm));
         }
         match sig.last().and_then(|letter| letter_width(op, *letter)) {
@@ -360,6 +452,7 @@ impl Checker<'_> {
     }
 
     /// Labels.
+    #[inline(never)]
     fn control(&mut self, op: &Op, index: usize) -> Result<(), String> {
         let t = &mut *self.t;
         match op.code {
@@ -392,52 +485,61 @@ impl Checker<'_> {
         }
         Ok(())
     }
+}
 
-    /// Static arguments.
-    fn statics(&self, op: &Op) -> bool {
-        let Some(code) = op.opcode() else { return false };
-        let bits = op.ty.bits();
-        let bytes = || match op.shape {
-            Shape::SCALAR => op.ty.bytes(),
-            shape => shape.bytes(self.vl),
-        };
-        let source = Ty(op.aux as u8);
-        let (float_source, fraction_bits) = (Ty((op.imm >> 16) as u8), op.imm >> 8 & 0xff);
-        // A vector's elements keep their place.
-        let as_wide = || op.shape == Shape::SCALAR || float_source.bits() == bits;
-        match code {
-            Code::Get | Code::Set => op.imm.checked_add(u64::from(bytes())).is_some_and(|end| end <= self.state_bytes),
-            // One access, or several of 8 bytes.
-            Code::Load | Code::Store => matches!(bytes(), 1 | 2 | 4) || bytes().is_multiple_of(8),
-            Code::Const => bits >= 64 || op.imm >> bits == 0,
-            Code::Call => op.aux < self.helpers,
-            Code::Extract | Code::SExtract | Code::Deposit => {
-                let (lsb, len) = (op.aux & 0xff, op.aux >> 8);
-                len >= 1 && lsb.checked_add(len).is_some_and(|end| end <= bits)
-            }
-            Code::ConcatShr => op.aux < bits,
-            Code::GetLane | Code::SetLane => op.imm < u64::from(bytes() * 8 / bits),
-            Code::Ext => op.imm <= u64::from(bytes()),
-            Code::Rev => op.aux >= bits && op.aux <= 128 && op.aux.is_power_of_two(),
-            Code::UShrImm | Code::SShrImm | Code::SriImm => op.imm >= 1 && op.imm <= u64::from(bits),
-            Code::ShlImm | Code::SliImm | Code::SQShlImm | Code::Narrow => op.imm <= u64::from(bits),
-            Code::RotRImm => op.imm < u64::from(bits),
-            Code::Sha1Hash => op.imm <= 2,
-            Code::Sm4 => op.imm <= 1,
-            Code::Rmw => op.imm <= crate::rmw::AND,
-            Code::ZExt | Code::SExt => op.aux < 256 && source.bits() <= bits,
-            Code::Trunc => op.aux < 256 && source.bits() >= bits,
-            Code::VResize => op.aux >> 8 < u32::from(Shape::VL.0) || self.vl != 0,
-            Code::Crc32 => matches!(source, Ty::I8 | Ty::I16 | Ty::I32 | Ty::I64) && op.aux < 256 && op.imm <= 1,
-            Code::FToInt => float_source.is_float() && as_wide() && fraction_bits <= 64,
-            Code::IntToF => (8..=64).contains(&float_source.bits()) && as_wide() && fraction_bits <= 64,
-            Code::FConvert => float_source.is_float(),
-            Code::FRoundIntN => matches!(fraction_bits, 16 | 32 | 64),
-            _ => true,
-        }
+/// What an op whose first operand is of any type wants of it; `None`: the full check decides.
+#[inline(never)]
+fn any(op: &Op, row: &Demand) -> Option<u8> {
+    match (op.aux >> 8, op.aux & 0xff) {
+        (shape @ 0..3, ty) if row.flags & FULL == 0 && ty < u32::from(Ty::COUNT) => Some(byte_of(Width::of(Ty(ty as u8), Shape(shape as u8)))),
+        _ => None,
     }
 }
 
+/// Static arguments.
+#[inline(never)]
+fn statics(op: &Op, vl: u32, helpers: u32, state_bytes: u64) -> bool {
+    let Some(code) = op.opcode() else { return false };
+    let bits = op.ty.bits();
+    let bytes = || match op.shape {
+        Shape::SCALAR => op.ty.bytes(),
+        shape => shape.bytes(vl),
+    };
+    let source = Ty(op.aux as u8);
+    let (float_source, fraction_bits) = (Ty((op.imm >> 16) as u8), op.imm >> 8 & 0xff);
+    // A vector's elements keep their place.
+    let as_wide = || op.shape == Shape::SCALAR || float_source.bits() == bits;
+    match code {
+        Code::Get | Code::Set => op.imm.checked_add(u64::from(bytes())).is_some_and(|end| end <= state_bytes),
+        // One access, or several of 8 bytes.
+        Code::Load | Code::Store => matches!(bytes(), 1 | 2 | 4) || bytes().is_multiple_of(8),
+        Code::Const => bits >= 64 || op.imm >> bits == 0,
+        Code::Call => op.aux < helpers,
+        Code::Extract | Code::SExtract | Code::Deposit => {
+            let (lsb, len) = (op.aux & 0xff, op.aux >> 8);
+            len >= 1 && lsb.checked_add(len).is_some_and(|end| end <= bits)
+        }
+        Code::ConcatShr => op.aux < bits,
+        Code::GetLane | Code::SetLane => op.imm < u64::from(bytes() * 8 / bits),
+        Code::Ext => op.imm <= u64::from(bytes()),
+        Code::Rev => op.aux >= bits && op.aux <= 128 && op.aux.is_power_of_two(),
+        Code::UShrImm | Code::SShrImm | Code::SriImm => op.imm >= 1 && op.imm <= u64::from(bits),
+        Code::ShlImm | Code::SliImm | Code::SQShlImm | Code::Narrow => op.imm <= u64::from(bits),
+        Code::RotRImm => op.imm < u64::from(bits),
+        Code::Sha1Hash => op.imm <= 2,
+        Code::Sm4 => op.imm <= 1,
+        Code::Rmw => op.imm <= crate::rmw::AND,
+        Code::ZExt | Code::SExt => op.aux < 256 && source.bits() <= bits,
+        Code::Trunc => op.aux < 256 && source.bits() >= bits,
+        Code::VResize => op.aux >> 8 < u32::from(Shape::VL.0) || vl != 0,
+        Code::Crc32 => matches!(source, Ty::I8 | Ty::I16 | Ty::I32 | Ty::I64) && op.aux < 256 && op.imm <= 1,
+        Code::FToInt => float_source.is_float() && as_wide() && fraction_bits <= 64,
+        Code::IntToF => (8..=64).contains(&float_source.bits()) && as_wide() && fraction_bits <= 64,
+        Code::FConvert => float_source.is_float(),
+        Code::FRoundIntN => matches!(fraction_bits, 16 | 32 | 64),
+        _ => true,
+    }
+}
 #[cold]
 fn meaningless(op: &Op, flags: u16, name: &str) -> String {
     if flags & VECTOR != 0 && op.shape == Shape::SCALAR {

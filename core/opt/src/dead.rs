@@ -5,7 +5,7 @@
 //! may be too many.
 
 use crate::{StateInfo, UnitOps, remove};
-use emu_ir::{Code, EFFECT, EXITS, FAULTS, Op};
+use emu_ir::{Code, EFFECT, EXITS, FAULTS, Op, field_bytes};
 
 /// What matters of an op to liveness.
 #[derive(Clone, Copy)]
@@ -22,12 +22,34 @@ enum Event {
     End(usize),
 }
 
-/// By opcode: it is or may be an event.
-static CONCERNS: [bool; Code::ALL.len()] = {
-    let mut table = [false; Code::ALL.len()];
+/// What an op may be to liveness.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Nothing: it only computes, as most do.
+    Nothing,
+    Get,
+    Set,
+    InsnStart,
+    Goto,
+    Branch,
+    /// It may look at all flags.
+    All,
+}
+
+/// By opcode.
+static CLASSES: [Class; Code::ALL.len()] = {
+    let mut table = [Class::Nothing; Code::ALL.len()];
     let mut i = 0;
     while i < table.len() {
-        table[i] = matches!(Code::ALL[i], Code::Get | Code::Set | Code::InsnStart) || emu_ir::OPS[i].flags & (FAULTS | EFFECT | EXITS) != 0;
+        table[i] = match Code::ALL[i] {
+            Code::Get => Class::Get,
+            Code::Set => Class::Set,
+            Code::InsnStart => Class::InsnStart,
+            Code::Goto => Class::Goto,
+            Code::Branch => Class::Branch,
+            _ if emu_ir::OPS[i].flags & (FAULTS | EFFECT | EXITS) != 0 => Class::All,
+            _ => Class::Nothing,
+        };
         i += 1;
     }
     table
@@ -60,38 +82,45 @@ impl Dead {
         for u in units {
             let from = self.events.len();
             for (i, op) in ops[u.first..u.last].iter().enumerate() {
+                let class = match CLASSES.get(usize::from(op.code)) {
+                    None | Some(Class::Nothing) => continue,
+                    Some(class) => *class,
+                };
                 let i = i + u.first;
-                // Most ops only compute.
-                if CONCERNS.get(usize::from(op.code)).is_none_or(|c| !c) {
-                    continue;
-                }
-                let Some(code) = op.opcode() else { continue };
-                if code == Code::InsnStart && !looks.is_empty() && looks.binary_search(&i).is_ok() {
-                    self.events.push(Event::All);
-                }
-                match code {
-                    Code::Get | Code::Set => {
-                        let bytes = if op.shape == emu_ir::Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(256) };
-                        if op.imm + u64::from(bytes) <= u64::from(lowest) || op.imm > u64::from(highest) {
+                match class {
+                    Class::Get | Class::Set => {
+                        if op.imm > u64::from(highest) {
                             continue;
                         }
-                        match (flag(op), code) {
-                            (Some(f), Code::Set) if bytes == 1 => self.events.push(Event::Set(f, i)),
-                            (Some(f), Code::Get) if bytes == 1 => self.events.push(Event::Get(f)),
+                        let bytes = match field_bytes(op) {
+                            0 => 256,
+                            bytes => bytes,
+                        };
+                        if op.imm + u64::from(bytes) <= u64::from(lowest) {
+                            continue;
+                        }
+                        match flag(op).filter(|_| bytes == 1) {
+                            Some(f) if class == Class::Set => self.events.push(Event::Set(f, i)),
+                            Some(f) => self.events.push(Event::Get(f)),
                             // More than one flag at once.
-                            _ => self.events.push(Event::All),
+                            None => self.events.push(Event::All),
                         }
                     }
-                    Code::Goto | Code::Branch => self.events.push(match (unit_at(op.imm), code) {
-                        (Some(n), Code::Goto) => Event::End(n),
-                        (Some(n), _) => Event::Way(n),
-                        _ => Event::All,
+                    Class::Goto | Class::Branch => self.events.push(match unit_at(op.imm) {
+                        Some(n) if class == Class::Goto => Event::End(n),
+                        Some(n) => Event::Way(n),
+                        None => Event::All,
                     }),
-                    Code::InsnStart => {}
-                    _ if op.flags() & (FAULTS | EFFECT | EXITS) != 0 && !matches!(self.events[from..].last(), Some(Event::All)) => {
-                        self.events.push(Event::All);
+                    Class::InsnStart => {
+                        if !looks.is_empty() && looks.binary_search(&i).is_ok() {
+                            self.events.push(Event::All);
+                        }
                     }
-                    _ => {}
+                    _ => {
+                        if !matches!(self.events[from..].last(), Some(Event::All)) {
+                            self.events.push(Event::All);
+                        }
+                    }
                 }
             }
             self.ranges.push((from, self.events.len()));

@@ -5,7 +5,7 @@
 //! or a rotation together become that. A condition that was made a number is a condition again where somebody asks whether that is zero.
 
 use crate::{StateInfo, UnitOps, remove};
-use emu_ir::{Code, NONE, Op, Shape, Ty, Width, result_bits};
+use emu_ir::{Code, NONE, Op, Shape, Ty, field_bits};
 
 /// Fields at offsets below this are tracked.
 const TRACKED: usize = 2048;
@@ -49,10 +49,6 @@ impl Default for Forward {
     fn default() -> Self {
         Forward { known: vec![Known::default(); TRACKED], generation: 0, entered: vec![(0, 0); TRACKED / 64], facts: Vec::new() }
     }
-}
-
-fn bits_of(op: &Op) -> u16 {
-    if matches!(op.shape, Shape::VL | Shape::PL) { 0 } else { result_bits(op) as u16 }
 }
 
 impl Forward {
@@ -118,7 +114,7 @@ impl Forward {
     }
 
     fn get(&mut self, op: &mut Op) {
-        let (at, bits) = (op.imm as usize, bits_of(op));
+        let (at, bits) = (op.imm as usize, field_bits(op) as u16);
         if at >= TRACKED || bits == 0 {
             return;
         }
@@ -160,7 +156,7 @@ impl Forward {
 
     fn set(&mut self, op: &mut Op) {
         let at = op.imm as usize;
-        let bits = bits_of_set(op);
+        let bits = field_bits(op) as u16;
         let bytes = usize::from(bits).div_ceil(8);
         if bits == 0 {
             // A vector of run-time length: who knows how long.
@@ -304,11 +300,4 @@ impl Forward {
 /// The lowest `len` bits; 0 of them do not occur.
 fn field(len: u32) -> u64 {
     u64::MAX >> (64 - len.clamp(1, 64))
-}
-
-fn bits_of_set(op: &Op) -> u16 {
-    match Width::of(op.ty, op.shape) {
-        Width::Bits(b) => b as u16,
-        _ => 0,
-    }
 }

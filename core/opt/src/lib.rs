@@ -17,6 +17,7 @@ pub use forward::Forward;
 pub use overwritten::Overwritten;
 
 use emu_ir::{NONE, Op};
+use std::cell::Cell;
 
 /// A unit of a region: where its ops are in the region's, and what the passes must know of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,9 +73,13 @@ pub fn compact<'a>(ops: &mut Vec<Op>, units: &mut [UnitOps], marks: impl Iterato
                 let stay = ops[at..next].iter().position(|op| op.code == REMOVED).unwrap_or(next - at);
                 (at, to) = (at + stay, to + stay);
             }
-            for from in at..next {
-                let op = ops[from];
-                ops[to] = op;
+            let cells = Cell::from_mut(&mut ops[..next]).as_slice_of_cells();
+            for from in &cells[at..] {
+                let op = from.get();
+                // `to` is never beyond the op that is looked at.
+                if let Some(place) = cells.get(to) {
+                    place.set(op);
+                }
                 to += usize::from(op.code != REMOVED);
             }
             at = next;

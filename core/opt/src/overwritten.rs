@@ -7,40 +7,29 @@
 //! [`crate::Dead`]'s, which knows what comes behind a unit.
 
 use crate::{StateInfo, UnitOps, remove};
-use emu_ir::{Code, EFFECT, EXITS, FAULTS, Op, Width};
+use emu_ir::{Code, EFFECT, EXITS, FAULTS, Op, field_bytes};
 
 /// Fields at offsets below this are tracked.
 const TRACKED: usize = 2048;
 /// Size in bytes of the largest field that is.
 const FIELD_MAX: usize = 16;
 
-#[derive(Clone, Copy, Default)]
-struct Written {
-    generation: u32,
-    bytes: u32,
-}
-
 /// The pass, with a table that is used again.
 pub struct Overwritten {
-    written: Vec<Written>,
+    /// By offset: how many bytes.
+    written: Vec<u8>,
     generation: u32,
     /// There is something in the table.
     any: bool,
+    /// By 64 offsets: those that are in the table, a bit each, if the generation is this one.
+    entered: Vec<(u32, u64)>,
     /// By value: how many operands it is, counted when that is first asked in a unit.
     uses: Vec<u32>,
 }
 
 impl Default for Overwritten {
     fn default() -> Self {
-        Overwritten { written: vec![Written::default(); TRACKED], generation: 1, any: false, uses: Vec::new() }
-    }
-}
-
-/// Where the field of a `get` or `set` is, and its size in bytes, if that does not depend on a vector length.
-fn field(op: &Op) -> Option<(usize, usize)> {
-    match Width::of(op.ty, op.shape) {
-        Width::Bits(bits) => Some((op.imm as usize, (bits as usize).div_ceil(8))),
-        _ => None,
+        Overwritten { written: vec![0; TRACKED], generation: 1, any: false, entered: vec![(0, 0); TRACKED / 64], uses: Vec::new() }
     }
 }
 
@@ -51,24 +40,27 @@ impl Overwritten {
         self.uses.clear();
         for i in (unit.first..unit.last).rev() {
             let op = &ops[i];
-            match op.opcode() {
-                Some(Code::Set) => {
-                    if let Some((at, bytes)) = field(op)
-                        && at >= info.own as usize
+            let (at, bytes) = (op.imm as usize, field_bytes(op) as usize);
+            match op.code {
+                SET => {
+                    if at >= info.own as usize
                         && at < TRACKED
+                        && bytes != 0
                         && self.set(at, bytes)
                         && (!info.kept.contains(&(at as u32)) || self.only_use(&ops[unit.first..unit.last], unit, op.a))
                     {
                         remove(&mut ops[i]);
                     }
                 }
-                Some(Code::Get) => match field(op) {
-                    Some((at, bytes)) => self.get(at, bytes),
-                    None => self.forget(),
-                },
-                Some(Code::InsnStart) if looks.is_empty() || looks.binary_search(&i).is_err() => {}
-                Some(Code::InsnStart) => self.forget(),
-                Some(_) if op.flags() & (FAULTS | EFFECT | EXITS) != 0 => self.forget(),
+                // A vector of run-time length: who knows how long.
+                GET if bytes == 0 => self.forget(),
+                GET => self.get(at, bytes),
+                INSN_START => {
+                    if !looks.is_empty() && looks.binary_search(&i).is_ok() {
+                        self.forget();
+                    }
+                }
+                _ if op.flags() & (FAULTS | EFFECT | EXITS) != 0 => self.forget(),
                 _ => {}
             }
         }
@@ -95,23 +87,30 @@ impl Overwritten {
         }
         self.generation = self.generation.wrapping_add(1);
         if self.generation == 0 {
-            self.written.fill(Written::default());
+            self.entered.fill((0, 0));
             self.generation = 1;
         }
     }
 
     /// Notes a field as written; true if it is written again behind this before somebody looks.
     fn set(&mut self, at: usize, bytes: usize) -> bool {
-        let covers = |o: usize| {
-            let w = self.written[o];
-            w.generation == self.generation && o + w.bytes as usize >= at + bytes
-        };
-        if covers(at) || covers(at & !(FIELD_MAX - 1)) {
+        let covers = |o: usize| self.entered(o / 64) >> (o % 64) & 1 != 0 && o + usize::from(self.written[o]) >= at + bytes;
+        if self.any && (covers(at) || covers(at & !(FIELD_MAX - 1))) {
             return true;
         }
         self.any = true;
-        self.written[at] = Written { generation: self.generation, bytes: bytes as u32 };
+        self.written[at] = bytes as u8;
+        let word = &mut self.entered[at / 64];
+        if word.0 != self.generation {
+            *word = (self.generation, 0);
+        }
+        word.1 |= 1 << (at % 64);
         false
+    }
+
+    /// The offsets of a word that are in the table.
+    fn entered(&self, word: usize) -> u64 {
+        self.entered.get(word).filter(|w| w.0 == self.generation).map_or(0, |w| w.1)
     }
 
     /// Notes bytes as looked at.
@@ -119,11 +118,21 @@ impl Overwritten {
         if !self.any {
             return;
         }
-        for o in at.saturating_sub(FIELD_MAX - 1)..(at + bytes).min(TRACKED) {
-            let w = &mut self.written[o];
-            if w.generation == self.generation && o + w.bytes as usize > at {
-                w.generation = 0;
+        // Whatever begins there may reach into what is looked at; the window is not longer than 31 bytes.
+        let (from, end) = (at.saturating_sub(FIELD_MAX - 1), at + bytes);
+        let (word, shift) = (from / 64, from % 64);
+        let above = if shift == 0 { 0 } else { self.entered(word + 1) << (64 - shift) };
+        let mut near = (self.entered(word) >> shift | above) & ((1 << (end - from)) - 1);
+        while near != 0 {
+            let o = from + near.trailing_zeros() as usize;
+            near &= near - 1;
+            if o + usize::from(self.written[o]) > at {
+                self.entered[o / 64].1 &= !(1 << (o % 64));
             }
         }
     }
 }
+
+const GET: u16 = Code::Get as u16;
+const SET: u16 = Code::Set as u16;
+const INSN_START: u16 = Code::InsnStart as u16;

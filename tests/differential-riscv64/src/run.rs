@@ -37,7 +37,7 @@ fn lines(mut command: Command, name: &str) -> Result<Vec<String>> {
 pub fn ours(file: &Path, engine: &[(&str, &str)]) -> Result<Vec<String>> {
     let mut command = emu::command()?;
     command.args(["--target", "riscv64", "-M", "virt", "-cpu", &format!("rv64,{EXTENSIONS}"), "-m", "256M", "-nographic", "-bios"]).arg(file);
-    command.envs(engine.iter().copied());
+    command.env("EMU_JIT", "at-once").envs(engine.iter().copied());
     lines(command, "emu")
 }
 /// QEMU, without what is not implemented here.
@@ -53,7 +53,7 @@ pub fn theirs(file: &Path) -> Result<Vec<String>> {
 /// The two for programs.
 pub fn our_program(file: &Path, engine: &[(&str, &str)]) -> Result<Vec<String>> {
     let mut command = Command::new(emu::binary()?);
-    command.args(["-cpu", &format!("rv64,{EXTENSIONS}")]).arg(file).envs(engine.iter().copied());
+    command.args(["-cpu", &format!("rv64,{EXTENSIONS}")]).arg(file).env("EMU_JIT", "at-once").envs(engine.iter().copied());
     lines(command, "emu")
 }
 /// See `our_program`.

@@ -49,6 +49,12 @@ fn interpreter() {
     run("riscv64::interpreter", 20_000, &[("EMU_INTERP", "plain")]);
 }
 
+/// The same, fewer, as `emu` chooses: what is run for the first time is interpreted.
+#[test]
+fn first_runs() {
+    run("riscv64::first_runs", 20_000, &[("EMU_JIT", "")]);
+}
+
 /// The same, fewer, in code that is made as if it was run a lot.
 #[test]
 fn hot_code() {
@@ -71,5 +77,6 @@ fn plain_code() {
 #[test]
 fn programs() {
     run_in(Place::Program, "riscv64::programs", 60_000, &[]);
+    run_in(Place::Program, "riscv64::programs for the first time", 10_000, &[("EMU_JIT", "")]);
     run_in(Place::Program, "riscv64::programs interpreted", 10_000, &[("EMU_INTERP", "plain")]);
 }

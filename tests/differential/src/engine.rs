@@ -109,11 +109,16 @@ impl Engine {
         Ok(Self { name, kind: Kind::Qemu { qemu, cpu: cpu.into() }, limit: LIMIT, silence: SILENCE })
     }
 
-    /// The `emu` of this build, with that `-cpu`.
+    /// The `emu` of this build, with that `-cpu`. Code is made at once: what a case runs once would be interpreted.
     pub fn emu(cpu: &str) -> Result<Self> {
         let binary = emu::binary()?;
         let name = format!("emu -cpu {cpu}");
-        Ok(Self { name, kind: Kind::Emu { binary, cpu: cpu.into(), variables: Vec::new() }, limit: LIMIT, silence: SILENCE })
+        Ok(Self {
+            name,
+            kind: Kind::Emu { binary, cpu: cpu.into(), variables: vec![("EMU_JIT".into(), "at-once".into())] },
+            limit: LIMIT,
+            silence: SILENCE,
+        })
     }
 
     /// The same with a variable set, as `EMU_JIT=off`.
@@ -133,14 +138,14 @@ impl Engine {
         Ok(Self::custom(&format!("{} -cpu {cpu} {{image}}", qemu.binary().display())))
     }
 
-    /// emu's user mode.
+    /// emu's user mode, as in [`Engine::emu`].
     pub fn emu_program(cpu: &str) -> Result<Self> {
-        Ok(Self::custom(&format!("{} -cpu {cpu} {{image}}", emu::binary()?.display())))
+        Ok(Self::custom(&format!("env EMU_JIT=at-once {} -cpu {cpu} {{image}}", emu::binary()?.display())))
     }
 
     /// The same with a variable set, as `EMU_ATOMICS=locked`.
     pub fn emu_program_by(cpu: &str, variable: &str, value: &str) -> Result<Self> {
-        Ok(Self::custom(&format!("env {variable}={value} {} -cpu {cpu} {{image}}", emu::binary()?.display())))
+        Ok(Self::custom(&format!("env EMU_JIT=at-once {variable}={value} {} -cpu {cpu} {{image}}", emu::binary()?.display())))
     }
 
     /// Any command line; `{image}` stands for the image's path. The console must be standard output.

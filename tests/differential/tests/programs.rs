@@ -56,4 +56,7 @@ fn instructions_and_sequences() {
     // The runner has one thread and shares nothing, so atomic and ordered accesses were plain ones.
     let locked = Engine::emu_program_by("max", "EMU_ATOMICS", "locked").unwrap();
     must_agree(&singles(&oracle, &locked, &with_order(&chosen), CASES * scale(), settings).unwrap());
+    // What is run for the first time is interpreted.
+    let first = Engine::emu_program_by("max", "EMU_JIT", "").unwrap();
+    must_agree(&singles(&oracle, &first, &chosen, CASES / 3 * scale(), settings).unwrap());
 }

@@ -73,6 +73,7 @@ fn in_other_ways() {
     for variable in [
         ("EMU_JIT", "hot"),
         ("EMU_JIT", "cold"),
+        ("EMU_JIT", "at-once"),
         ("EMU_JIT", "brief"),
         ("EMU_JIT", "plain"),
         ("EMU_JIT", "fixed"),

@@ -84,7 +84,9 @@ fn a_fault_in_a_pair_shows_the_flags_before_it() {
     // 7 - 6, 7 - 7, 7 - 8.
     let each = [(6, "2"), (7, "6"), (8, "8")];
     let want: String = each.iter().flat_map(|(with, flags)| ["x3", "x9", "x20", "x27"].map(|r| format!("{r} with {with}: {flags}\n"))).collect();
-    for (engine, mode) in [(ENGINES[0], ""), (ENGINES[0], "hot"), (ENGINES[0], "cold"), (ENGINES[0], "eager"), (ENGINES[1], "")] {
+    for (engine, mode) in
+        [(ENGINES[0], ""), (ENGINES[0], "hot"), (ENGINES[0], "cold"), (ENGINES[0], "at-once"), (ENGINES[0], "eager"), (ENGINES[1], "")]
+    {
         for cpu in ["max", "cortex-a72"] {
             let mut command = emu_test_user::command(&[engine, &["-cpu", cpu]].concat(), Some(&root), &program, &[] as &[&str]).unwrap();
             let done = emu_test_kit::process::run(command.env("EMU_JIT", mode), Duration::from_secs(120)).unwrap();

@@ -69,7 +69,7 @@ fn what_a_program_runs_a_lot_is_made_again() {
     // Loops of a shell, of one program that writes much, and of one that computes.
     let script = "i=0; s=0; while [ $i -lt 3000 ]; do i=$((i + 1)); s=$((s + i * i % 7)); done; echo $s; seq 1 200000 | md5sum";
     let (mut found, mut warm) = (Vec::new(), Vec::new());
-    for mode in ["", "cold", "hot", "eager", "brief"] {
+    for mode in ["", "cold", "hot", "eager", "brief", "at-once"] {
         let mut command = emu_test_user::command(&["--stats"], None, &busybox, &["sh", "-c", script]).unwrap();
         let out = command.env("EMU_JIT", mode).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&out.stdout), "6001\n0e10426a1d5bddffcef02f1345787128  -\n", "EMU_JIT={mode}");

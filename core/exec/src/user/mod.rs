@@ -449,7 +449,12 @@ impl User {
     /// Code of a page, made from these of its bytes, may be kept for later processes. Pages that the program can write, or could, are seldom the
     /// same again; an instruction at a page's end may depend on the next page.
     pub fn may_keep(&self, arch: &ArchitectureHandle, va: u64, from: &Places) -> bool {
-        self.bits(va) & (page::WRITE | page::WRITTEN) == 0 && (arch.layout().insn_bytes >= 4 || !from.meets(PAGE_SIZE - 2, 2))
+        self.may_keep_page(va) && (arch.layout().insn_bytes >= 4 || !from.meets(PAGE_SIZE - 2, 2))
+    }
+
+    /// True if a page is none that the program can write, or could.
+    pub fn may_keep_page(&self, va: u64) -> bool {
+        self.bits(va) & (page::WRITE | page::WRITTEN) == 0
     }
 
     /// A CPU for a new thread.
