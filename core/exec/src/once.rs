@@ -93,7 +93,7 @@ pub(crate) enum Tried {
 impl Vcpu {
     /// Whether what is at `pc` is interpreted at first. Code that later processes of a program are to find made is not: they would not.
     pub(crate) fn tries(&self, machine: &Machine, native: &Native, pc: u64) -> bool {
-        let kept = machine.user.as_ref().is_some_and(|u| u.kept().is_some() && u.may_keep_page(pc));
+        let kept = machine.user.as_ref().is_some_and(|u| u.kept().is_some_and(|k| k.has_some()) && u.may_keep_page(pc));
         native.tries && !kept && !machine.trace.any_translation()
     }
     /// Runs the block at `pc` if the CPU has not been there and there is no code for it.

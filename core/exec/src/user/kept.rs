@@ -394,6 +394,10 @@ impl Kept {
         }
         Some(())
     }
+    /// An earlier process has left something.
+    pub fn has_some(&self) -> bool {
+        !self.rows.is_empty()
+    }
     /// The regions of a row.
     fn bytes_of(&self, row: &Row) -> Option<Vec<u8>> {
         let map = self.map.as_ref()?;
