@@ -120,8 +120,9 @@ struct Page {
     /// It has been executed at another as well.
     several: bool,
     interpreted: Map<(u64, u64), Arc<Block>>,
-    /// A page has few addresses and modes at a time.
-    native: Vec<View>,
+    /// By view (see [`fixed`] and [`moving`]) and mode, in the order of their offsets. A page of a library has been seen at as many addresses as
+    /// there were processes that used it.
+    native: Map<(u64, u64), Vec<NativeBlock>>,
     /// The bytes that all that was made from.
     from: Places,
     /// Stores beside those bytes.
@@ -164,31 +165,15 @@ pub struct Change {
     pub untracked: bool,
 }
 
-/// Generated code of a page as seen at one address and in one mode.
-struct View {
-    /// See [`fixed`] and [`moving`].
-    view: u64,
-    mode: u64,
-    /// In the order of their offsets.
-    blocks: Vec<NativeBlock>,
-}
-
 impl Page {
-    fn view(&self, view: u64, mode: u64) -> Option<&View> {
-        self.native.iter().find(|v| v.mode == mode && v.view == view)
-    }
     fn block(&self, pa: u64, view: u64, mode: u64) -> Option<NativeBlock> {
-        let blocks = &self.view(view, mode)?.blocks;
+        let blocks = self.native.get(&(view, mode))?;
         let offset = (pa & (PAGE_SIZE - 1)) as u16;
         blocks.binary_search_by_key(&offset, |b| b.offset).ok().map(|i| blocks[i])
     }
     /// Adds generated code; what is there already stays, unless what comes was made with more care. The number of blocks.
     fn add(&mut self, view: u64, mode: u64, made: impl Iterator<Item = NativeBlock>, replaced: &mut Replaced) -> u64 {
-        let at = self.native.iter().position(|v| v.mode == mode && v.view == view).unwrap_or_else(|| {
-            self.native.push(View { view, mode, blocks: Vec::new() });
-            self.native.len() - 1
-        });
-        let blocks = &mut self.native[at].blocks;
+        let blocks = self.native.entry((view, mode)).or_default();
         let mut count = 0;
         for block in made {
             count += 1;
@@ -214,11 +199,44 @@ impl Page {
 
 const SHARDS: usize = 64;
 
+/// Generated code that a CPU found lately: a line of the host's caches where the index takes four or five that it shares with others. What leaves
+/// the index or makes way in it takes what was found in its shard along.
+#[derive(Default)]
+pub struct Found(Vec<FoundBlock>);
+
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct FoundBlock {
+    pa: u64,
+    view: u64,
+    mode: u64,
+    /// What the shard's number was; none has 0.
+    version: u64,
+    block: NativeBlock,
+}
+
+/// log2 of what it keeps.
+const FOUND_BITS: u32 = 14;
+const FOUND: usize = 1 << FOUND_BITS;
+
+impl Found {
+    fn place(&mut self, pa: u64, view: u64, mode: u64) -> &mut FoundBlock {
+        if self.0.is_empty() {
+            let block = NativeBlock { code: 0, chunk: 0, into: 0, insns: 0, offset: 0, entry: 0, tier: Tier::Brief };
+            self.0.resize(FOUND, FoundBlock { pa: 0, view: 0, mode: 0, version: 0, block });
+        }
+        let hash = (pa >> 1 ^ view >> 12 ^ mode.rotate_left(17)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - FOUND_BITS);
+        &mut self.0[hash as usize]
+    }
+}
+
 /// All blocks of a machine.
 pub struct CodeIndex {
     shards: [Mutex<Shard>; SHARDS],
     /// Counts the invalidations of each shard.
     generations: [AtomicU64; SHARDS],
+    /// Moves on when code leaves a shard or makes way in it, under its lock: what was found before is to be looked up again.
+    versions: [AtomicU64; SHARDS],
     bytes: AtomicUsize,
     limit: usize,
     /// Blocks translated.
@@ -237,6 +255,7 @@ impl CodeIndex {
         CodeIndex {
             shards: std::array::from_fn(|_| Mutex::default()),
             generations: std::array::from_fn(|_| AtomicU64::new(0)),
+            versions: std::array::from_fn(|_| AtomicU64::new(1)),
             bytes: AtomicUsize::new(0),
             limit,
             translated: AtomicU64::new(0),
@@ -262,7 +281,25 @@ impl CodeIndex {
     }
     /// True if there is generated code of a page for a view and mode.
     pub fn has_view(&self, pa: u64, view: u64, mode: u64) -> bool {
-        self.shard(pa).pages.get(&(pa >> 12)).is_some_and(|p| p.view(view, mode).is_some())
+        self.shard(pa).pages.get(&(pa >> 12)).is_some_and(|p| p.native.contains_key(&(view, mode)))
+    }
+    /// The same, of which `found` keeps what was asked for lately.
+    pub fn find_again(&self, found: &mut Found, pa: u64, view: u64, mode: u64) -> Option<NativeBlock> {
+        let number = (pa >> 12) as usize % SHARDS;
+        let place = found.place(pa, view, mode);
+        let version = self.versions[number].load(Ordering::SeqCst);
+        if (place.pa, place.view, place.mode, place.version) == (pa, view, mode, version) {
+            return Some(place.block);
+        }
+        let shard = self.shard(pa);
+        let version = self.versions[number].load(Ordering::SeqCst);
+        let block = shard.pages.get(&(pa >> 12))?.block(pa, view, mode)?;
+        *place = FoundBlock { pa, view, mode, version, block };
+        Some(block)
+    }
+    /// Code leaves a shard, or makes way in it. Under its lock.
+    fn next_version(&self, number: usize) {
+        self.versions[number].fetch_add(1, Ordering::SeqCst);
     }
     /// True if the page has been executed at another virtual address than this one.
     pub fn elsewhere(&self, pa: u64, va: u64) -> bool {
@@ -275,8 +312,8 @@ impl CodeIndex {
     pub fn places(&self, pa: u64, view: u64, mode: u64, tier: Tier, places: &mut Places) {
         places.clear();
         let shard = self.shard(pa);
-        if let Some(view) = shard.pages.get(&(pa >> 12)).and_then(|p| p.view(view, mode)) {
-            view.blocks.iter().filter(|b| b.tier >= tier).for_each(|b| places.add(b.offset.into()));
+        if let Some(blocks) = shard.pages.get(&(pa >> 12)).and_then(|p| p.native.get(&(view, mode))) {
+            blocks.iter().filter(|b| b.tier >= tier).for_each(|b| places.add(b.offset.into()));
         }
     }
     /// Adds generated code made from the bytes `from` of the page of `pa` for a view; what is there already stays, unless what comes was made with
@@ -302,7 +339,11 @@ impl CodeIndex {
         page.from.add_all(from);
         page.alone |= alone;
         page.beside = 0;
+        let before = replaced.len();
         let count = page.add(view, mode, made, replaced);
+        if replaced.len() != before {
+            self.next_version((pa >> 12) as usize % SHARDS);
+        }
         self.translated.fetch_add(count, Ordering::Relaxed);
         true
     }
@@ -314,7 +355,11 @@ impl CodeIndex {
         if self.generation(pa) != generation || page.block(pa, moving(va), mode) != Some(code) {
             return false;
         }
+        let before = replaced.len();
         let count = page.add(fixed(va), mode, [entry].into_iter(), replaced);
+        if replaced.len() != before {
+            self.next_version((pa >> 12) as usize % SHARDS);
+        }
         self.translated.fetch_add(count, Ordering::Relaxed);
         true
     }
@@ -352,6 +397,7 @@ impl CodeIndex {
         let page = {
             let mut shard = self.shard(pa);
             self.next_generation(pa);
+            self.next_version((pa >> 12) as usize % SHARDS);
             shard.written.remove(&(pa >> 12));
             shard.pages.remove(&(pa >> 12))
         };
@@ -376,6 +422,7 @@ impl CodeIndex {
                 }
                 let w = written.entry(number).or_default();
                 *w = Written { times: w.times + 1, since: 0 };
+                self.next_version(number as usize % SHARDS);
                 (pages.remove(&number), w.times)
             }
             None => match written.get_mut(&number) {
@@ -416,12 +463,13 @@ impl CodeIndex {
     }
     /// Drops the generated code that lies in a chunk.
     pub fn drop_chunk(&self, chunk: u32) {
-        for shard in &self.shards {
+        for (number, shard) in self.shards.iter().enumerate() {
             let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
+            self.next_version(number);
             shard.pages.retain(|_, page| {
-                page.native.retain_mut(|view| {
-                    view.blocks.retain(|b| b.chunk != chunk && b.into != chunk);
-                    !view.blocks.is_empty()
+                page.native.retain(|_, blocks| {
+                    blocks.retain(|b| b.chunk != chunk && b.into != chunk);
+                    !blocks.is_empty()
                 });
                 !page.is_empty()
             });
@@ -446,10 +494,11 @@ impl CodeIndex {
     /// patched jumps to them.
     pub fn drop_alone(&self) -> Vec<u64> {
         let mut pages = Vec::new();
-        for (shard, generation) in self.shards.iter().zip(&self.generations) {
+        for (number, (shard, generation)) in self.shards.iter().zip(&self.generations).enumerate() {
             let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
             // What is being made may be such code.
             generation.fetch_add(1, Ordering::SeqCst);
+            self.next_version(number);
             for (number, page) in shard.pages.extract_if(|_, page| page.alone) {
                 self.drop_page(page);
                 pages.push(number << 12);
@@ -459,10 +508,11 @@ impl CodeIndex {
     }
     /// Invalidates everything.
     pub fn clear(&self) {
-        for (shard, generation) in self.shards.iter().zip(&self.generations) {
+        for (number, (shard, generation)) in self.shards.iter().zip(&self.generations).enumerate() {
             let pages = {
                 let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
                 generation.fetch_add(1, Ordering::SeqCst);
+                self.next_version(number);
                 std::mem::take(&mut *shard)
             };
             pages.pages.into_values().for_each(|p| self.drop_page(p));
@@ -558,6 +608,47 @@ mod tests {
         assert!(index.invalidate(0x1000) && !index.invalidate(0x1000));
         assert!(!index.insert_native(0x1010, 0x8000, 1, &from, false, made.into_iter(), before, &mut none));
         assert_eq!(index.find_native(0x1018, 0x8000, 1), None);
+    }
+
+    #[test]
+    fn what_was_found_lately_is_what_the_index_has() {
+        let index = CodeIndex::new(1 << 20);
+        let (from, mut found, mut none) = (Places::default(), Found::default(), Replaced::new());
+        let block = |code, chunk, tier| NativeBlock { code, chunk, into: chunk, insns: 1, offset: 0x10, entry: 0x10, tier };
+        let (first, better) = (block(1, 1, Tier::Warm), block(2, 2, Tier::Hot));
+        let mut ask = |pa, view, mode| {
+            let known = index.find_again(&mut found, pa, view, mode);
+            assert_eq!([known, index.find_again(&mut found, pa, view, mode)], [index.find_native(pa, view, mode); 2]);
+            known
+        };
+        let mut add = |b| assert!(index.insert_native(0x1010, 0x8000, 1, &from, false, [b].into_iter(), index.generation(0x1010), &mut none));
+        assert_eq!(ask(0x1010, 0x8000, 1), None);
+        add(first);
+        assert_eq!(ask(0x1010, 0x8000, 1), Some(first));
+        assert_eq!([(0x1014, 0x8000, 1), (0x1010, 0x9000, 1), (0x1010, 0x8000, 2)].map(|(pa, view, mode)| ask(pa, view, mode)), [None; 3]);
+        add(better);
+        assert_eq!(ask(0x1010, 0x8000, 1), Some(better), "it made way");
+        index.drop_chunk(2);
+        assert_eq!(ask(0x1010, 0x8000, 1), None);
+        for forget in [
+            |i: &CodeIndex| i.clear(),
+            |i: &CodeIndex| assert!(i.invalidate(0x1000)),
+            |i: &CodeIndex| assert!(i.change(0x1010, 8, || ()).invalidated),
+        ] {
+            add(first);
+            assert_eq!(ask(0x1010, 0x8000, 1), Some(first));
+            // A change is one of the bytes that code was made from.
+            let mut all = Places::default();
+            all.add_range(0, PAGE_SIZE);
+            assert!(index.insert_native(0x1010, 0x8000, 1, &all, true, std::iter::empty(), index.generation(0x1010), &mut Replaced::new()));
+            forget(&index);
+            assert_eq!(ask(0x1010, 0x8000, 1), None);
+        }
+        add(first);
+        assert!(index.insert_native(0x1010, 0x8000, 1, &from, true, std::iter::empty(), index.generation(0x1010), &mut Replaced::new()));
+        assert_eq!(ask(0x1010, 0x8000, 1), Some(first));
+        assert_eq!(index.drop_alone(), [0x1000]);
+        assert_eq!(ask(0x1010, 0x8000, 1), None);
     }
 
     #[test]

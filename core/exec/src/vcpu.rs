@@ -1,6 +1,6 @@
 //! One CPU: its loop, its caches, and how others reach it.
 
-use crate::code::{Block, Body, NativeBlock, Tier, fixed, moving};
+use crate::code::{Block, Body, Found, NativeBlock, Tier, fixed, moving};
 use crate::debug::Minder;
 use crate::machine::Machine;
 use crate::memory::Running;
@@ -146,6 +146,8 @@ struct Caches {
     fetched: [u64; 64],
     /// Large mappings among them.
     fetched_large: LargeMappings,
+    /// Code found lately, for the lines of new address spaces.
+    found: Found,
 }
 
 /// In `JumpEntry::reserved`, beside the physical page: which of `Caches::lines` has the line: 0 if it holds in every address space, else the
@@ -284,6 +286,7 @@ impl Vcpu {
             once: None,
             fetched: [0; 64],
             fetched_large: LargeMappings::default(),
+            found: Found::default(),
         };
         Vcpu {
             index,
@@ -879,7 +882,12 @@ impl Vcpu {
         loop {
             let (pa, attrs) = self.fetch_watched(machine, pc, mode)?;
             let key = self.block_key(mode, attrs);
-            if let Some(block) = machine.code.find_native(pa, fixed(pc), key) {
+            // A program's is in its jump cache.
+            let known = match machine.user {
+                Some(_) => machine.code.find_native(pa, fixed(pc), key),
+                None => machine.code.find_again(&mut self.caches().found, pa, fixed(pc), key),
+            };
+            if let Some(block) = known {
                 return Ok(Some((block, true)));
             }
             let ram = machine.space.find(pa).and_then(|h| h.window.readable());

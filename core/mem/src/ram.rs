@@ -44,6 +44,7 @@ impl Ram {
     }
     /// A CPU is about to get at the page of a byte: has the host give memory to it and its neighbours, which costs half of what it costs
     /// to fault them in one by one, and less where they are read before they are written. What the host does not do now it does later.
+    /// Large pages of the host for what is half in use (`MADV_COLLAPSE`) were tried: 256 MiB at random 1.25 times, but a boot 0.84 to 0.95.
     #[inline]
     pub fn back(&self, offset: u64) {
         let unit = &self.backed[(offset >> UNIT_BITS) as usize];

@@ -260,7 +260,7 @@ impl Tlb {
             }
         };
         if (last - first) >> PAGE_BITS < (self.filled.list.len() as u64).max(64) {
-            (first..=last).step_by(PAGE_SIZE as usize).for_each(|page| forget(&mut self.entries[index(page)]));
+            (0..(last - first) / PAGE_SIZE + 1).for_each(|n| forget(&mut self.entries[index(first + n * PAGE_SIZE)]));
         } else {
             self.filled.list.iter().for_each(|i| forget(&mut self.entries[*i as usize]));
         }

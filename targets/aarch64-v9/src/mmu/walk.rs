@@ -109,7 +109,13 @@ impl Regime {
     }
     /// The level at which walks begin.
     fn start_level(&self) -> i32 {
-        4 - (self.input_bits - self.granule).div_ceil(self.stride()) as i32
+        let bits = self.input_bits - self.granule;
+        // Divisors that are constants: this is asked for in each walk.
+        4 - match self.granule {
+            12 => bits.div_ceil(9),
+            14 => bits.div_ceil(11),
+            _ => bits.div_ceil(13),
+        } as i32
     }
     /// Lowest input address bit that the level resolves.
     fn shift(&self, level: i32) -> u32 {

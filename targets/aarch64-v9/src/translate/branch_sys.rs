@@ -347,9 +347,17 @@ impl BaseBranchSys for Translator<'_> {
         self.branch_if(cond, i.imm19);
     }
     fn tbz(&mut self, i: &Tbz) {
-        let value = self.x(i.rt);
-        let set = self.bit_of(Ty::I64, value, i.bit);
-        let cond = if i.op == 1 { set } else { self.ir.not(Ty::I1, set) };
+        // As a comparison with zero, which the generator makes one of the host's conditions of.
+        let (ty, value) = if i.bit < 32 { (Ty::I32, self.w(i.rt)) } else { (Ty::I64, self.x(i.rt)) };
+        let zero = self.ir.iconst(ty, 0);
+        let cond = if i.bit == ty.bits() - 1 {
+            let set = self.ir.slt(ty, value, zero);
+            if i.op == 1 { set } else { self.ir.not(Ty::I1, set) }
+        } else {
+            let mask = self.ir.iconst(ty, 1 << i.bit);
+            let bit = self.ir.and(ty, value, mask);
+            if i.op == 1 { self.ir.ne(ty, bit, zero) } else { self.ir.eq(ty, bit, zero) }
+        };
         self.branch_if(cond, i.imm14);
     }
 }

@@ -21,17 +21,61 @@ impl Translator<'_> {
         self.shift_const(ty, 0, value, shift)
     }
 
-    fn ccmp(&mut self, sf: u32, op: u32, n: u32, b: Val, cond: u32, nzcv: u32) {
+    /// `known` is `b` where that is an immediate.
+    #[allow(clippy::too_many_arguments)]
+    fn ccmp(&mut self, sf: u32, op: u32, n: u32, b: Val, known: Option<u64>, cond: u32, nzcv: u32) {
         let ty = Self::ty(sf);
         let a = self.r(sf, n);
         let holds = self.cond(cond);
+        // Where the condition does not hold other operands are subtracted, whose flags are NZCV, or all but some of it: so the flags are those of
+        // one comparison, which a branch behind it can use.
+        let (a, b, reached) = match op {
+            1 => self.other_operands(ty, holds, a, b, known, nzcv),
+            _ => (a, b, None),
+        };
         let result = if op == 1 { self.ir.sub(ty, a, b) } else { self.ir.add(ty, a, b) };
         let flags = self.add_sub_flags(ty, op == 1, a, b, result);
         let merged: [Val; 4] = std::array::from_fn(|i| {
+            let bit = 8 >> i;
             // holds ? flag : constant, without a select.
-            if nzcv >> (3 - i) & 1 == 1 { self.ir.orn(Ty::I1, flags[i], holds) } else { self.ir.and(Ty::I1, flags[i], holds) }
+            match reached {
+                Some(reached) if (reached ^ nzcv) & bit == 0 => flags[i],
+                _ if nzcv & bit != 0 => self.ir.orn(Ty::I1, flags[i], holds),
+                _ => self.ir.and(Ty::I1, flags[i], holds),
+            }
         });
         self.set_nzcv(merged[0], merged[1], merged[2], merged[3]);
+    }
+
+    /// Operands to subtract: `a` and `b` where `holds`, else such as make flags like NZCV, and which those are.
+    fn other_operands(&mut self, ty: Ty, holds: Val, a: Val, b: Val, known: Option<u64>, nzcv: u32) -> (Val, Val, Option<u32>) {
+        let (min, max) = (1u64 << (ty.bits() - 1), (1u64 << (ty.bits() - 1)) - 1);
+        let (x, y, reached) = match (nzcv, known) {
+            // Nothing but equal operands make Z, and C with it.
+            (4..=7 | 12..=15, _) => (None, None, 0b0110),
+            // An immediate has five bits.
+            (0b0010 | 0b0011, Some(k)) => (Some(k + 1), None, 0b0010),
+            (0b1000 | 0b1001, Some(k)) if k != 0 => (Some(k - 1), None, 0b1000),
+            (0b1010 | 0b1011, Some(_)) => (Some(u64::MAX), None, 0b1010),
+            (0b0010, _) => (Some(1), Some(0), 0b0010),
+            (0b0011, _) => (Some(min), Some(1), 0b0011),
+            (0b1000, _) => (Some(0), Some(1), 0b1000),
+            (0b1001, _) => (Some(max), Some(u64::MAX), 0b1001),
+            // N and V without C, or C and V without N, are what there is of overflow.
+            (0b1010 | 0b1011, _) => (Some(u64::MAX), Some(0), 0b1010),
+            _ => (Some(0), Some(u64::MAX), 0b0000),
+        };
+        let mask = if ty == Ty::I32 { u64::from(u32::MAX) } else { u64::MAX };
+        let x = x.map_or(b, |x| self.ir.iconst(ty, x & mask));
+        let a = self.ir.select(ty, holds, a, x);
+        let b = match y {
+            Some(y) => {
+                let y = self.ir.iconst(ty, y & mask);
+                self.ir.select(ty, holds, b, y)
+            }
+            None => b,
+        };
+        (a, b, Some(reached))
     }
 
     fn crc(&mut self, polynomial: u64, sz: u32, m: u32, n: u32, d: u32) {
@@ -243,11 +287,11 @@ impl BaseDpreg for Translator<'_> {
 
     fn ccmp_reg(&mut self, i: &CcmpReg) {
         let b = self.r(i.sf, i.rm);
-        self.ccmp(i.sf, i.op, i.rn, b, i.cond, i.nzcv);
+        self.ccmp(i.sf, i.op, i.rn, b, None, i.cond, i.nzcv);
     }
     fn ccmp_imm(&mut self, i: &CcmpImm) {
         let b = self.ir.iconst(Self::ty(i.sf), u64::from(i.imm5));
-        self.ccmp(i.sf, i.op, i.rn, b, i.cond, i.nzcv);
+        self.ccmp(i.sf, i.op, i.rn, b, Some(u64::from(i.imm5)), i.cond, i.nzcv);
     }
 
     fn cond_select(&mut self, i: &CondSelect) {
