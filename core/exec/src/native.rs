@@ -540,7 +540,8 @@ impl Generator {
         if !readable {
             return Ok(None);
         }
-        let store = m.user.as_ref().and_then(|u| Some((u, u.kept()?)));
+        // To find out whether there is code of a page takes a hash of it: not each time that the program writes there.
+        let store = m.user.as_ref().and_then(|u| Some((u, u.kept()?))).filter(|(u, _)| u.may_keep_page(pc));
         if let Some((user, store)) = store.filter(|_| !m.code.has_view(pa, fixed(pc), key)) {
             self.take_kept(m, native, user, store, &wanted);
             if let Some(block) = m.code.find_native(pa, fixed(pc), key) {

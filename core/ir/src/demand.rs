@@ -56,12 +56,14 @@ pub(crate) fn demand(op: &Op) -> &'static Demand {
     // Three members, which the compiler reads as the one word that they lie in.
     let word = u32::from(op.code) | u32::from(op.ty.0) << 16 | u32::from(op.shape.0) << 24;
     let kind = word >> 16;
-    if kind & !(SHAPES as u32 - 1 << 8 | TYPES as u32 - 1) != 0 {
+    if kind & !KINDS != 0 {
         return &NOTHING;
     }
     let place = (word & 0xffff) << 6 | (kind | kind >> 4) & 0x3f;
     DEMANDS.get(place as usize).unwrap_or(&NOTHING)
 }
+/// The bits of a type and, above, a shape that have a place.
+const KINDS: u32 = 0x30f;
 const _: () = assert!(SHAPES == 4 && TYPES == 16);
 
 static DEMANDS: [Demand; SHAPES * TYPES * Code::ALL.len()] = {
