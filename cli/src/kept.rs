@@ -31,12 +31,15 @@ pub fn folder(asked: Option<String>, program: &Program, lenient: bool) -> Result
     }
 }
 
-/// `emu` in the user's folder of caches, made if need be (XDG Base Directory Specification, $XDG_CACHE_HOME).
+/// `emu` in the user's folder of caches, made if need be (XDG Base Directory Specification, $XDG_CACHE_HOME), but for a user who has no home.
 fn default_folder() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let folder = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?.join("emu");
-    if !folder.is_dir() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).ok()?;
+    let caches = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
+    let folder = caches.join("emu");
+    for folder in [&caches, &folder] {
+        if !folder.is_dir() {
+            std::fs::DirBuilder::new().mode(0o700).create(folder).ok()?;
+        }
     }
     Some(folder)
 }
