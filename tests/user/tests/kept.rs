@@ -55,27 +55,28 @@ fn regions(done: &Finished) -> (u64, u64) {
 }
 
 #[test]
-fn a_second_start_makes_no_code() {
-    let _ran = Ran::begin("a second start");
+fn a_third_start_makes_no_code() {
+    let _ran = Ran::begin("a third start");
     let (arm, riscv) = (root("user-tools").unwrap(), riscv64_root("user-tools").unwrap());
     for (root, program) in [(&arm, arm.join("bin/bash")), (&riscv, riscv.join("usr/bin/bash"))] {
         let kept = Kept::new("second");
         let script = ["-c", "echo $((6 * 7)) ${BASH_VERSION%%.*}"];
         let run = || kept.run(Some(root), &program, &script);
-        let (first, second, third) = (run(), run(), run());
-        assert_eq!((first.text().as_str(), first.code), ("42 5\n", Some(0)), "{}", first.errors());
-        assert_eq!((first.text(), first.code), (second.text(), second.code), "{}", second.errors());
-        let (made, again, more) = (regions(&first), regions(&second), regions(&third));
-        assert!(made.0 > 500 && made.1 == 0, "{made:?}");
-        assert!(again.0 * 50 < made.0 && again.1 * 10 > made.0 * 9, "{made:?} {again:?}");
-        assert!(more.0 * 50 < made.0, "{more:?}");
+        // What runs once is interpreted in the first process, and made in the second.
+        let (first, second, third, fourth) = (run(), run(), run(), run());
+        for done in [&first, &second, &third, &fourth] {
+            assert_eq!((done.text().as_str(), done.code), ("42 5\n", Some(0)), "{}", done.errors());
+        }
+        let made = [first, second, third, fourth].map(|done| regions(&done));
+        assert!(made[0].0 > 500 && made[0].1 == 0 && made[1].1 * 10 > made[0].0 * 9, "{made:?}");
+        assert!(made[2].0 * 50 < made[0].0 && made[2].1 > made[1].1 && made[3].0 * 50 < made[0].0, "{made:?}");
         assert_eq!(kept.files().len(), 1);
         // Another CPU has code of its own, and so has another way to make it.
         let other = finished(kept.command(Some(root), &program, &script).env("EMU_JIT", "cold"));
-        assert_eq!((other.text(), regions(&other).1), (first.text(), 0));
+        assert_eq!((other.text().as_str(), regions(&other).1), ("42 5\n", 0));
         // Where the guest's memory begins elsewhere on the host, none of it is right.
         let elsewhere = finished(kept.command(Some(root), &program, &script).env("EMU_WINDOW", "elsewhere"));
-        assert_eq!((elsewhere.text(), regions(&elsewhere).1), (first.text(), 0));
+        assert_eq!((elsewhere.text().as_str(), regions(&elsewhere).1), ("42 5\n", 0));
     }
 }
 
