@@ -314,3 +314,57 @@ fn set_up(g: &mut Guest, how: Switch, rounds: u64, programs: [Label; 2]) {
     a.dsb(Barrier::Sy);
     a.isb();
 }
+
+/// A page of code that calls a function that puts another page in its place, whose rest it comes back to. Nothing else is done between that and the
+/// return, so that what is remembered of the call is not forgotten for another reason. It prints the accumulator.
+pub fn assemble_replaced_callers(rounds: u64) -> Vec<u8> {
+    assemble(1, |g| {
+        let (replace, end, over) = (g.a.label(), g.a.label(), g.a.label());
+        g.a.b(over);
+        let callers = [0, 1].map(|n| {
+            let a = &mut g.a;
+            a.align(4096);
+            let start = a.here();
+            a.blr(X24);
+            a.add_imm(X21, X21, amounts(n)[0]);
+            a.subs_imm(X20, X20, 1);
+            a.b_cond(Cond::Ne, start);
+            a.br(X22);
+            a.align(4096);
+            start
+        });
+        let a = &mut g.a;
+        a.bind(replace);
+        a.eor_imm(X10, X10, 1);
+        a.mov_imm(X12, table(0, 2));
+        a.str(XZR, Addr::Off(X12, 0));
+        a.dsb(Barrier::Ish);
+        a.mov_imm(X13, 5 << 48);
+        a.tlbi_aside1(X13);
+        a.dsb(Barrier::Nsh);
+        page_descriptors(a, callers);
+        a.str(X13, Addr::Off(X12, 0));
+        a.dsb(Barrier::Ish);
+        a.isb();
+        a.ret();
+        a.bind(over);
+        set_up(g, Switch::Remap, rounds, callers);
+        let a = &mut g.a;
+        a.mov_imm(X20, rounds);
+        a.mov(X21, XZR);
+        a.mov(X10, XZR);
+        a.load_address(X22, end);
+        a.load_address(X24, replace);
+        a.mov_imm(X9, PROGRAM);
+        a.br(X9);
+        g.a.bind(end);
+        g.line("sum", &[X21]);
+        let done = g.end_label();
+        g.a.b(done);
+    })
+}
+
+/// What that is in the end: the other page goes on each time.
+pub fn expected_of_replaced_callers(rounds: u64) -> u64 {
+    (1..=rounds).map(|n| u64::from(amounts(n % 2)[0])).sum()
+}

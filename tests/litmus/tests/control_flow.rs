@@ -17,6 +17,13 @@ fn the_right_program_runs_after_a_return() {
 }
 
 #[test]
+fn a_caller_is_replaced_before_the_return() {
+    let rounds = scaled(100_000, 1000);
+    let report = run("replaced-callers", &spaces::assemble_replaced_callers(rounds), 1);
+    assert_eq!(report.numbers("sum"), [spaces::expected_of_replaced_callers(rounds)], "{rounds} rounds");
+}
+
+#[test]
 fn a_callee_changes_the_floating_point_mode() {
     let seed = Rng::announced("modes").seed();
     run("modes", &assemble_modes(scaled(500_000, 1000), seed), 1);

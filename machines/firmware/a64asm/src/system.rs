@@ -273,6 +273,8 @@ impl Asm {
         dc_ivac 0 7 6 1;
         /// TLBI VAE1IS.
         tlbi_vae1is 0 8 3 1;
+        /// TLBI ASIDE1.
+        tlbi_aside1 0 8 7 2;
         /// TLBI VAAE1IS.
         tlbi_vaae1is 0 8 3 3;
         /// AT S1E1R.

@@ -134,6 +134,7 @@ fn cases() -> Vec<Case> {
         ("tlbi vmalle1is", 0xd508_831f, |a| a.tlbi_vmalle1is()),
         ("tlbi vae1is, x3", 0xd508_8323, |a| a.tlbi_vae1is(X3)),
         ("tlbi vaae1is, x3", 0xd508_8363, |a| a.tlbi_vaae1is(X3)),
+        ("tlbi aside1, x3", 0xd508_8743, |a| a.tlbi_aside1(X3)),
         ("ic iallu", 0xd508_751f, |a| a.ic_iallu()),
         ("ic ialluis", 0xd508_711f, |a| a.ic_ialluis()),
         ("ic ivau, x1", 0xd50b_7521, |a| a.ic_ivau(X1)),
