@@ -4,20 +4,16 @@
 //! state. Constants are folded on the way, as far as that turns conditions and addresses into constants, and shifts of one value that are an extension
 //! or a rotation together become that. A condition that was made a number is a condition again where somebody asks whether that is zero.
 
+use crate::fields::{Offsets, TRACKED};
 use crate::{StateInfo, UnitOps, remove};
 use emu_ir::{Code, NONE, Op, Shape, Ty, field_bits};
 
-/// Fields at offsets below this are tracked.
-const TRACKED: usize = 2048;
 /// See [`Fact::shift`].
 const RIGHT: u8 = 1 << 7;
 const BIT: u8 = 64;
-/// Size in bytes of the largest field that is.
-const FIELD_MAX: usize = 16;
 
 #[derive(Clone, Copy, Default)]
 struct Known {
-    generation: u32,
     value: u32,
     bits: u16,
 }
@@ -37,24 +33,23 @@ struct Fact {
 
 /// The pass, with tables that are used again.
 pub struct Forward {
+    /// By offset, if it is one of `entered`.
     known: Vec<Known>,
-    generation: u32,
-    /// By 64 offsets: those that have been entered into `known` in this generation, a bit each.
-    entered: Vec<(u32, u64)>,
+    entered: Offsets,
     /// By value.
     facts: Vec<Fact>,
 }
 
 impl Default for Forward {
     fn default() -> Self {
-        Forward { known: vec![Known::default(); TRACKED], generation: 0, entered: vec![(0, 0); TRACKED / 64], facts: Vec::new() }
+        Forward { known: vec![Known::default(); TRACKED], entered: Offsets::default(), facts: Vec::new() }
     }
 }
 
 impl Forward {
     /// Runs over one unit.
     pub fn run(&mut self, ops: &mut [Op], unit: &UnitOps, info: &StateInfo) {
-        self.forget();
+        self.entered.clear();
         if self.facts.len() < unit.slots as usize {
             self.facts.resize(unit.slots as usize, Fact::default());
         }
@@ -81,8 +76,8 @@ impl Forward {
                 Code::Get if op.imm >= u64::from(info.own) => self.get(op),
                 Code::Set if op.imm < u64::from(info.own) => {}
                 Code::Set => self.set(op),
-                Code::Label => self.forget(),
-                Code::Call if info.helper_writes.get(op.aux as usize).copied().unwrap_or(true) => self.forget(),
+                Code::Label => self.entered.clear(),
+                Code::Call if info.helper_writes.get(op.aux as usize).copied().unwrap_or(true) => self.entered.clear(),
                 _ if constants != 0 => {
                     self.fold(op, code);
                     self.shift(op);
@@ -104,22 +99,13 @@ impl Forward {
         }
     }
 
-    fn forget(&mut self) {
-        self.generation = self.generation.wrapping_add(1);
-        if self.generation == 0 {
-            self.known.fill(Known::default());
-            self.entered.fill((0, 0));
-            self.generation = 1;
-        }
-    }
-
     fn get(&mut self, op: &mut Op) {
         let (at, bits) = (op.imm as usize, field_bits(op) as u16);
         if at >= TRACKED || bits == 0 {
             return;
         }
-        let known = self.known[at];
-        if known.generation == self.generation {
+        if self.entered.has(at) {
+            let known = self.known[at];
             if known.bits == bits {
                 self.facts[op.dst as usize].rename = known.value;
                 self.facts[op.dst as usize].constant = self.facts[known.value as usize].constant;
@@ -142,16 +128,8 @@ impl Forward {
     }
 
     fn enter(&mut self, at: usize, value: u32, bits: u16) {
-        self.known[at] = Known { generation: self.generation, value, bits };
-        let word = &mut self.entered[at / 64];
-        if word.0 != self.generation {
-            *word = (self.generation, 0);
-        }
-        word.1 |= 1 << (at % 64);
-    }
-    /// The offsets of a word that have been entered.
-    fn entered(&self, word: usize) -> u64 {
-        self.entered.get(word).filter(|w| w.0 == self.generation).map_or(0, |w| w.1)
+        self.known[at] = Known { value, bits };
+        self.entered.insert(at);
     }
 
     fn set(&mut self, op: &mut Op) {
@@ -160,18 +138,11 @@ impl Forward {
         let bytes = usize::from(bits).div_ceil(8);
         if bits == 0 {
             // A vector of run-time length: who knows how long.
-            return self.forget();
+            return self.entered.clear();
         }
-        // Whatever begins there may reach into what is written; the window is not longer than 31 bytes.
-        let (from, end) = (at.saturating_sub(FIELD_MAX - 1), at + bytes);
-        let (word, shift) = (from / 64, from % 64);
-        let above = if shift == 0 { 0 } else { self.entered(word + 1) << (64 - shift) };
-        let mut near = (self.entered(word) >> shift | above) & ((1 << (end - from)) - 1);
-        while near != 0 {
-            let o = from + near.trailing_zeros() as usize;
-            near &= near - 1;
+        for o in self.entered.near(at, bytes) {
             if o + usize::from(self.known[o].bits).div_ceil(8) > at {
-                self.known[o].generation = 0;
+                self.entered.remove(o);
             }
         }
         if at < TRACKED {

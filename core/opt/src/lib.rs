@@ -9,6 +9,7 @@
 //! makes no code for it.
 
 mod dead;
+mod fields;
 mod forward;
 mod overwritten;
 

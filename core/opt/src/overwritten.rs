@@ -1,35 +1,29 @@
 //! Overwritten fields: what is written to a state field again, before anything can look at it, is not written the first time.
 //!
-//! One walk over a unit from its end. The written fields are a table by byte offset; one generation number empties it where somebody may look:
+//! One walk over a unit from its end. The written fields are a table by byte offset, which is emptied where somebody may look:
 //! at ops that may fault, have an effect or leave, and where instructions are counted and may be too many. Fields that code has in registers
 //! ([`StateInfo::kept`]) are left alone as long as somebody else uses the value: writing them costs nothing, and tells in which register a value
 //! is wanted. Condition flags are
 //! [`crate::Dead`]'s, which knows what comes behind a unit.
 
+use crate::fields::{FIELD_MAX, Offsets, TRACKED};
 use crate::{StateInfo, UnitOps, remove};
 use emu_ir::{Code, EFFECT, EXITS, FAULTS, Op, field_bytes};
 
-/// Fields at offsets below this are tracked.
-const TRACKED: usize = 2048;
-/// Size in bytes of the largest field that is.
-const FIELD_MAX: usize = 16;
-
 /// The pass, with a table that is used again.
 pub struct Overwritten {
-    /// By offset: how many bytes.
+    /// By offset, if it is one of `entered`: how many bytes.
     written: Vec<u8>,
-    generation: u32,
     /// There is something in the table.
     any: bool,
-    /// By 64 offsets: those that are in the table, a bit each, if the generation is this one.
-    entered: Vec<(u32, u64)>,
+    entered: Offsets,
     /// By value: how many operands it is, counted when that is first asked in a unit.
     uses: Vec<u32>,
 }
 
 impl Default for Overwritten {
     fn default() -> Self {
-        Overwritten { written: vec![0; TRACKED], generation: 1, any: false, entered: vec![(0, 0); TRACKED / 64], uses: Vec::new() }
+        Overwritten { written: vec![0; TRACKED], any: false, entered: Offsets::default(), uses: Vec::new() }
     }
 }
 
@@ -82,35 +76,21 @@ impl Overwritten {
     }
 
     fn forget(&mut self) {
-        if !std::mem::take(&mut self.any) {
-            return;
-        }
-        self.generation = self.generation.wrapping_add(1);
-        if self.generation == 0 {
-            self.entered.fill((0, 0));
-            self.generation = 1;
+        if std::mem::take(&mut self.any) {
+            self.entered.clear();
         }
     }
 
     /// Notes a field as written; true if it is written again behind this before somebody looks.
     fn set(&mut self, at: usize, bytes: usize) -> bool {
-        let covers = |o: usize| self.entered(o / 64) >> (o % 64) & 1 != 0 && o + usize::from(self.written[o]) >= at + bytes;
+        let covers = |o: usize| self.entered.has(o) && o + usize::from(self.written[o]) >= at + bytes;
         if self.any && (covers(at) || covers(at & !(FIELD_MAX - 1))) {
             return true;
         }
         self.any = true;
         self.written[at] = bytes as u8;
-        let word = &mut self.entered[at / 64];
-        if word.0 != self.generation {
-            *word = (self.generation, 0);
-        }
-        word.1 |= 1 << (at % 64);
+        self.entered.insert(at);
         false
-    }
-
-    /// The offsets of a word that are in the table.
-    fn entered(&self, word: usize) -> u64 {
-        self.entered.get(word).filter(|w| w.0 == self.generation).map_or(0, |w| w.1)
     }
 
     /// Notes bytes as looked at.
@@ -118,16 +98,9 @@ impl Overwritten {
         if !self.any {
             return;
         }
-        // Whatever begins there may reach into what is looked at; the window is not longer than 31 bytes.
-        let (from, end) = (at.saturating_sub(FIELD_MAX - 1), at + bytes);
-        let (word, shift) = (from / 64, from % 64);
-        let above = if shift == 0 { 0 } else { self.entered(word + 1) << (64 - shift) };
-        let mut near = (self.entered(word) >> shift | above) & ((1 << (end - from)) - 1);
-        while near != 0 {
-            let o = from + near.trailing_zeros() as usize;
-            near &= near - 1;
+        for o in self.entered.near(at, bytes) {
             if o + usize::from(self.written[o]) > at {
-                self.entered[o / 64].1 &= !(1 << (o % 64));
+                self.entered.remove(o);
             }
         }
     }
