@@ -20,7 +20,7 @@ use crate::machine::lock;
 use crate::region::Places;
 use emu_mem::PAGE_SIZE;
 use memmap2::Mmap;
-use std::collections::btree_map::Entry;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Read, Write};
@@ -437,7 +437,8 @@ impl Kept {
         if self.forked.load(Ordering::SeqCst) || std::process::id() != self.pid {
             return;
         }
-        let log = std::mem::take(&mut *lock(&self.log));
+        // It stays: a program that cannot become another goes on.
+        let log = lock(&self.log);
         let all: usize = self.rows.iter().map(|r| r.len).sum();
         if log.regions < REGIONS_MIN || log.regions * BYTES_A_REGION < all {
             return;
@@ -448,23 +449,19 @@ impl Kept {
         if old().map(|r| ROW + r.len).sum::<usize>() + log.pages.len() * ROW + log.bytes + HEAD > FILE_MAX {
             return;
         }
-        let mut pages: BTreeMap<PageKey, Vec<u8>> = old().filter_map(|row| Some((row.page, self.bytes_of(row)?))).collect();
-        for (page, new) in log.pages {
-            match pages.entry(page) {
-                Entry::Vacant(place) => drop(place.insert(without_replaced(&new).unwrap_or(new))),
-                Entry::Occupied(mut old) => {
-                    old.get_mut().extend(new);
-                    if let Some(rest) = without_replaced(old.get()) {
-                        *old.get_mut() = rest;
-                    }
-                }
-            }
+        let mut pages: BTreeMap<PageKey, Cow<'_, [u8]>> = old().filter_map(|row| Some((row.page, self.bytes_of(row)?.into()))).collect();
+        for (page, new) in &log.pages {
+            let both = match pages.remove(page) {
+                Some(old) => [&*old, new].concat().into(),
+                None => Cow::Borrowed(&**new),
+            };
+            pages.insert(*page, without_replaced(&both).map_or(both, Cow::Owned));
         }
         if let Err(e) = self.write(&pages).and_then(|()| make_room(&self.file, FOLDER_MAX)) {
             log::debug!("{}: {e}", self.file.display());
         }
     }
-    fn write(&self, pages: &BTreeMap<PageKey, Vec<u8>>) -> std::io::Result<()> {
+    fn write(&self, pages: &BTreeMap<PageKey, Cow<'_, [u8]>>) -> std::io::Result<()> {
         let mut at = HEAD + pages.len() * ROW;
         let mut list = Vec::with_capacity(at);
         for (page, bytes) in pages {
@@ -485,7 +482,7 @@ impl Kept {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(flags).open(&new);
         let done = file.and_then(|file| {
             let mut out = BufWriter::with_capacity(1 << 16, file);
-            [&head, &list].into_iter().chain(pages.values()).try_for_each(|bytes| out.write_all(bytes))?;
+            [&*head, &*list].into_iter().chain(pages.values().map(|bytes| &**bytes)).try_for_each(|bytes| out.write_all(bytes))?;
             out.flush()?;
             std::fs::rename(&new, &self.file)
         });
@@ -619,6 +616,20 @@ mod tests {
         let kept = folder.open();
         assert_eq!(codes(&kept.page(&page).expect("the page")), [77, 78, 79].into());
         assert_eq!(regions(&kept.page(&PageKey { va: 0x9000, ..page }).expect("the other")).len(), 100, "what is there already stays once");
+    }
+
+    /// A program that could not become another goes on, and ends later.
+    #[test]
+    fn what_was_written_is_written_again_with_what_came_since() {
+        let folder = Folder::new("again");
+        let page = |n: u64| PageKey::new(n << 12, 5, &[n as u8; 4096]);
+        let kept = folder.open();
+        for pages in [0..20, 20..40] {
+            pages.for_each(|n| note(&kept, page(n), MADE, &[8, 0x10, 0xff8], &[n as u8; 33]));
+            kept.save();
+        }
+        let kept = folder.open();
+        assert!((0..40).all(|n| kept.page(&page(n)).is_some()));
     }
 
     #[test]
