@@ -15,6 +15,7 @@
 //! Bytes are read when they are run, so that nobody has to be told of changes. There is none of it under `-icount`, where instructions are counted
 //! by code, nor where the log or the environment asks for code.
 
+use crate::code::NativeBlock;
 use crate::machine::Machine;
 use crate::memory::Running;
 use crate::native::Native;
@@ -82,8 +83,10 @@ impl Once {
 
 /// What became of a place.
 pub(crate) enum Tried {
-    /// Code is to be made.
+    /// Code is to be made, or a fault.
     No,
+    /// There is code.
+    Known(NativeBlock),
     /// The block was run; the CPU is elsewhere.
     Done,
     /// It was run, and the CPU stops.
@@ -101,9 +104,12 @@ impl Vcpu {
         let insn_bytes = u64::from(self.arch.layout().insn_bytes.max(1));
         // Faults are for who makes code.
         let Ok((pa, attrs)) = self.fetch(machine, pc, mode) else { return Tried::No };
-        let key = self.block_key(mode, attrs);
-        if pc & (insn_bytes - 1) != 0 || machine.code.find_native(pa, pc & !(PAGE_SIZE - 1), key).is_some() {
+        if pc & (insn_bytes - 1) != 0 {
             return Tried::No;
+        }
+        // (A page with code is watched.)
+        if let Some(block) = self.known_code(machine, pc, pa, self.block_key(mode, attrs)) {
+            return Tried::Known(block);
         }
         // The block may have the CPU do anything, but nothing that comes back here.
         let mut once = self.once().take().unwrap_or_default();

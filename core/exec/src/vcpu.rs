@@ -821,17 +821,16 @@ impl Vcpu {
                 return line.code as usize;
             }
             let tries = self.tries(machine, native, pc);
-            if tries {
-                match self.run_once(machine, pc, mode) {
-                    Tried::No => {}
-                    Tried::Done => continue,
-                    Tried::Leaves => {
-                        self.left_for_good.store(true, Ordering::Relaxed);
-                        return 0;
-                    }
+            let found = match if tries { self.run_once(machine, pc, mode) } else { Tried::No } {
+                Tried::No => self.find_code(machine, native, pc, mode, tries),
+                Tried::Known(block) => Ok(Some((block, true))),
+                Tried::Done => continue,
+                Tried::Leaves => {
+                    self.left_for_good.store(true, Ordering::Relaxed);
+                    return 0;
                 }
-            }
-            match self.find_code(machine, native, pc, mode, tries) {
+            };
+            match found {
                 // SAFETY: as above.
                 Ok(Some((NativeBlock { code, insns: n, .. }, kept)))
                     if !native.frame.count || u64::from(n) <= unsafe { (*self.exchange()).stop }.saturating_sub(insns) =>
@@ -877,17 +876,21 @@ impl Vcpu {
         }
     }
 
+    /// Generated code that there is for an address.
+    pub(crate) fn known_code(&self, machine: &Machine, pc: u64, pa: u64, key: u64) -> Option<NativeBlock> {
+        // A program's is in its jump cache.
+        match machine.user {
+            Some(_) => machine.code.find_native(pa, fixed(pc), key),
+            None => machine.code.find_again(&mut self.caches().found, pa, fixed(pc), key),
+        }
+    }
+
     /// Finds or makes generated code, and says whether the index keeps it; `None` if this is for the interpreter. `ran`: see [`Wanted`].
     fn find_code(&self, machine: &Machine, native: &Native, pc: u64, mode: u64, ran: bool) -> Result<Option<(NativeBlock, bool)>, Fault> {
         loop {
             let (pa, attrs) = self.fetch_watched(machine, pc, mode)?;
             let key = self.block_key(mode, attrs);
-            // A program's is in its jump cache.
-            let known = match machine.user {
-                Some(_) => machine.code.find_native(pa, fixed(pc), key),
-                None => machine.code.find_again(&mut self.caches().found, pa, fixed(pc), key),
-            };
-            if let Some(block) = known {
+            if let Some(block) = self.known_code(machine, pc, pa, key) {
                 return Ok(Some((block, true)));
             }
             let ram = machine.space.find(pa).and_then(|h| h.window.readable());
