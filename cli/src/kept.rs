@@ -8,6 +8,7 @@ use crate::run::Mistakes;
 use crate::user::Program;
 use emu_exec::Kept;
 use std::fmt::Write;
+use std::fs::Metadata;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -45,20 +46,19 @@ fn default_folder() -> Option<PathBuf> {
 }
 
 /// What changes when a file is another.
-fn file(path: &Path) -> Option<String> {
-    let m = std::fs::metadata(path).ok()?;
-    Some(format!("{}:{}:{}:{}.{:09}", m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec()))
+fn file(m: &Metadata) -> String {
+    format!("{}:{}:{}:{}.{:09}", m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec())
 }
 
 /// The same for a part of emu. (Packages set the time of what is in them, but not that of the inode.)
 fn part(path: &Path) -> Option<String> {
     let m = std::fs::metadata(path).ok()?;
-    Some(format!("{}:{}.{:09}", file(path)?, m.ctime(), m.ctime_nsec()))
+    Some(format!("{}:{}.{:09}", file(&m), m.ctime(), m.ctime_nsec()))
 }
 
 /// What is kept of a program. `plugins`: those that were opened; `cpu`: the model and its options as they were asked for.
 pub fn open<'a>(folder: &Path, program: &Path, plugins: impl Iterator<Item = &'a Path>, cpu: Option<&str>) -> Option<Kept> {
-    let program = file(program)?;
+    let program = file(&std::fs::metadata(program).ok()?);
     let mut with = part(Path::new("/proc/self/exe"))?;
     for plugin in plugins {
         let _ = write!(with, "\n{} {:?}", plugin.display(), part(plugin));

@@ -33,7 +33,11 @@ pub struct Program {
 impl Program {
     /// The target that it is for, as its file says: a script's is that of its interpreter, which is looked for under the prefix first.
     pub fn target(&self, prefix: Option<&str>) -> Option<&'static str> {
-        self.named.or_else(|| TARGETS.iter().find(|t| Some(t.0) == self.file(prefix).map(|f| f.1)).map(|t| t.1))
+        let of_file = || {
+            let (_, machine) = self.file(prefix)?;
+            TARGETS.iter().find(|t| t.0 == machine).map(|t| t.1)
+        };
+        self.named.or_else(of_file)
     }
     /// The ELF file that runs, and the machine that it says it is for.
     pub fn file(&self, prefix: Option<&str>) -> Option<(PathBuf, u16)> {

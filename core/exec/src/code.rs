@@ -339,13 +339,17 @@ impl CodeIndex {
         page.from.add_all(from);
         page.alone |= alone;
         page.beside = 0;
+        self.add(pa, page, view, mode, made, replaced);
+        true
+    }
+    /// Adds code to a page of a shard that is locked.
+    fn add(&self, pa: u64, page: &mut Page, view: u64, mode: u64, made: impl Iterator<Item = NativeBlock>, replaced: &mut Replaced) {
         let before = replaced.len();
         let count = page.add(view, mode, made, replaced);
         if replaced.len() != before {
             self.next_version((pa >> 12) as usize % SHARDS);
         }
         self.translated.fetch_add(count, Ordering::Relaxed);
-        true
     }
     /// The same for the entry at `va` of `code`, a block that moves, if that is still there.
     #[allow(clippy::too_many_arguments)]
@@ -355,12 +359,7 @@ impl CodeIndex {
         if self.generation(pa) != generation || page.block(pa, moving(va), mode) != Some(code) {
             return false;
         }
-        let before = replaced.len();
-        let count = page.add(fixed(va), mode, [entry].into_iter(), replaced);
-        if replaced.len() != before {
-            self.next_version((pa >> 12) as usize % SHARDS);
-        }
-        self.translated.fetch_add(count, Ordering::Relaxed);
+        self.add(pa, page, fixed(va), mode, [entry].into_iter(), replaced);
         true
     }
     /// To be asked before the bytes of a block are read, and given to `insert`.

@@ -13,7 +13,7 @@ use crate::memory::Running;
 use crate::region::{Former, NEXT_PAGE_BYTES, Places, Source};
 use crate::services::of;
 use crate::user::User;
-use crate::user::kept::{Kept, Made, PageKey, Parts, Region as KeptRegion};
+use crate::user::kept::{Made, PageKey, Parts, Region as KeptRegion};
 use crate::vcpu::{Vcpu, count};
 use emu_interp::{Env, Fault};
 use emu_ir::{MemFlags, Op};
@@ -541,9 +541,9 @@ impl Generator {
             return Ok(None);
         }
         // To find out whether there is code of a page takes a hash of it: not each time that the program writes there.
-        let store = m.user.as_ref().and_then(|u| Some((u, u.kept()?))).filter(|(u, _)| u.may_keep_page(pc));
-        if let Some((user, store)) = store.filter(|_| !m.code.has_view(pa, fixed(pc), key)) {
-            self.take_kept(m, native, user, store, &wanted);
+        let keeps = m.user.as_ref().filter(|u| u.may_keep_page(pc)).and_then(|u| Some((u, u.kept()?, PageKey::new(page, key, &self.page))));
+        if let Some((user, store, page)) = keeps.filter(|_| !m.code.has_view(pa, fixed(pc), key)) {
+            self.take_kept(m, native, user, store.page(&page), &wanted);
             if let Some(block) = m.code.find_native(pa, fixed(pc), key) {
                 return Ok(Some((block, true)));
             }
@@ -622,23 +622,18 @@ impl Generator {
         let asked = |e: &(usize, &(u64, u32))| (e.1.0 ^ pc) & (PAGE_SIZE - 1) == 0;
         let entry = self.entries.iter().enumerate().find(asked).map(|(i, (at, offset))| (block(i, *at, *offset), kept));
         drop(cache);
-        if let Some((user, store)) = store.filter(|_| kept) {
+        if let Some((_, store, page)) = keeps.filter(|(user, ..)| kept && user.may_keep(&cpu.arch, pc, &f.from)) {
+            let blocks = self.entries.iter().enumerate().map(|(i, (at, offset))| (block(i, *at, *offset), *offset));
             let parts = Parts {
                 made: self.made(native, tier),
-                blocks: &mut self
-                    .entries
-                    .iter()
-                    .zip(&f.units)
-                    .map(|((at, code), u)| ((at & (PAGE_SIZE - 1)) as u16, f.counts[u.counts.0].1.min(u16::MAX.into()) as u16, *code)),
+                blocks: &mut blocks.map(|(b, code)| (b.offset, b.insns, code)),
                 from: &f.from,
                 outside: &mut self.lowering.asm.outside.iter().map(|o| (o.at, o.target)),
                 helpers: &self.lowering.asm.helpers,
                 faults: &faults,
                 code: &self.lowering.asm.code,
             };
-            if user.may_keep(&cpu.arch, pc, &f.from) {
-                store.note(PageKey::new(page, key, &self.page), parts);
-            }
+            store.note(page, parts);
         }
         m.code.insns.fetch_add(f.insns.into(), Ordering::Relaxed);
         if let Some(t) = started {
@@ -661,9 +656,9 @@ impl Generator {
         }
     }
     /// Enters the code that earlier processes of the program have made of the page that was read, as far as it is right now.
-    fn take_kept(&mut self, m: &Machine, native: &Native, user: &User, kept: &Kept, wanted: &Wanted) {
+    fn take_kept(&mut self, m: &Machine, native: &Native, user: &User, kept: Option<Vec<u8>>, wanted: &Wanted) {
         let Wanted { pc, key, pa, generation, .. } = *wanted;
-        let Some(bytes) = kept.page(&PageKey::new(pa & !(PAGE_SIZE - 1), key, &self.page)) else { return };
+        let Some(bytes) = kept else { return };
         let mut rest = &*bytes;
         let asm = &mut self.lowering.asm;
         // Nobody throws the chunk away before its blocks are in the index.

@@ -86,9 +86,7 @@ impl Lowering<'_> {
                 Cold::Done => {}
                 Cold::Leave { at, pc, flags } => {
                     self.asm.bind(at);
-                    self.make_snapshot(flags);
-                    self.set_pc(pc, RCX);
-                    self.asm.jmp_outside(self.thunks.leave);
+                    self.leave_at(pc, flags);
                 }
                 Cold::Warm { at, pc, counter } => {
                     self.asm.bind(at);
@@ -103,9 +101,7 @@ impl Lowering<'_> {
                     let m = self.request();
                     self.asm.alu_mi(Alu::Cmp, Size::D, m, 0);
                     self.asm.jcc(Cc::E, back);
-                    self.make_snapshot(flags);
-                    self.set_pc(pc, RCX);
-                    self.asm.jmp_outside(self.thunks.leave);
+                    self.leave_at(pc, flags);
                 }
                 Cold::Miss { at, pc } => {
                     self.asm.bind(at);
@@ -250,6 +246,13 @@ impl Lowering<'_> {
                 }
             }
         }
+    }
+
+    /// Leaves for the dispatcher at a constant address.
+    fn leave_at(&mut self, pc: u64, flags: Snapshot) {
+        self.make_snapshot(flags);
+        self.set_pc(pc, RCX);
+        self.asm.jmp_outside(self.thunks.leave);
     }
 
     /// Loads what code out of the way has left in memory to where it is expected.
