@@ -94,7 +94,8 @@ pub(crate) enum Tried {
 }
 
 impl Vcpu {
-    /// Whether what is at `pc` is interpreted at first. Code that later processes of a program are to find made is not: they would not.
+    /// Whether what is at `pc` is interpreted at first. Where an earlier process of the program has left code it is not: later ones would never find
+    /// it made.
     pub(crate) fn tries(&self, machine: &Machine, native: &Native, pc: u64) -> bool {
         let kept = machine.user.as_ref().is_some_and(|u| u.kept().is_some_and(|k| k.has_some()) && u.may_keep_page(pc));
         native.tries && !kept && !machine.trace.any_translation()
