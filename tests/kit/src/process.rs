@@ -188,6 +188,20 @@ impl Console {
         self.child.id()
     }
 
+    /// User and system CPU time of all the child's threads so far.
+    #[allow(unsafe_code)]
+    pub fn cpu_time(&self) -> Result<Duration> {
+        let (mut clock, mut now) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
+        // SAFETY: both pointers are to locals that outlive the calls.
+        let failed = unsafe {
+            libc::clock_getcpuclockid(self.child.id() as libc::pid_t, &raw mut clock) != 0 || libc::clock_gettime(clock, &raw mut now) != 0
+        };
+        if failed {
+            return error(format!("{} has ended: {}", self.name, self.errors()));
+        }
+        Ok(Duration::new(now.tv_sec as u64, now.tv_nsec as u32))
+    }
+
     /// Standard error so far.
     pub fn errors(&self) -> String {
         self.stderr.with(|s| String::from_utf8_lossy(&s.0).into_owned())
@@ -299,6 +313,11 @@ mod tests {
         let sleep = run(&mut sh("sleep 0.3"), limit).unwrap();
         assert!(work.cpu > Duration::from_millis(20), "{:?}", work.cpu);
         assert!(sleep.cpu < Duration::from_millis(200) && sleep.took > sleep.cpu, "{:?}", sleep.cpu);
+        let mut shell = Console::start(&mut sh("read n; i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo done; read n")).unwrap();
+        let before = shell.cpu_time().unwrap();
+        shell.send("\n").unwrap();
+        shell.expect("done", limit).unwrap();
+        assert!(shell.cpu_time().unwrap() > before + Duration::from_millis(20));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 /* The kernels in C, for architectures that our assembler does not know, and for the host itself: kernels NAME REPEATS [THREADS] prints the
-   checksum of what NAME computed. What a kernel measures is in the table at the end. */
+   checksum of what NAME computed. What a kernel measures is in the table at the end. As the first process of a machine it asks its console. */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/reboot.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 typedef uint64_t u64;
 typedef uint32_t u32;
@@ -320,12 +323,11 @@ static void *thread(void *result) {
     return 0;
 }
 
-int main(int count, char **arguments) {
-    if (count < 3) return 2;
+static int work(const char *name, u64 times, int threads) {
+    chosen = 0;
     for (u32 i = 0; i < sizeof table / sizeof *table; i++)
-        if (!strcmp(table[i].name, arguments[1])) chosen = table[i].run;
-    repeats = strtoull(arguments[2], 0, 10);
-    int threads = count > 3 ? atoi(arguments[3]) : 1;
+        if (!strcmp(table[i].name, name)) chosen = table[i].run;
+    repeats = times;
     if (!chosen || !repeats || threads < 1 || threads > 64) return 2;
     pthread_t ids[64];
     u64 results[64], sum = 0;
@@ -336,4 +338,24 @@ int main(int count, char **arguments) {
     for (int i = 0; i < threads; i++) sum = mix(sum, results[i]);
     printf("checksum=%016llx\n", (unsigned long long)sum);
     return 0;
+}
+
+/* The first process of a machine does what its console says, a kernel's name and repeats a line: each by a child, which begins with fresh data. */
+static int machine(void) {
+    char name[32];
+    unsigned long long times;
+    setbuf(stdout, 0);
+    for (puts("kernels: ready"); scanf("%31s %llu", name, &times) == 2 && strcmp(name, "poweroff");) {
+        pid_t child = fork();
+        if (!child) _exit(work(name, times, 1));
+        int status = 1;
+        if (child < 0 || waitpid(child, &status, 0) != child || status) puts("kernels: no such work");
+    }
+    return reboot(RB_POWER_OFF);
+}
+
+int main(int count, char **arguments) {
+    if (getpid() == 1) return machine();
+    if (count < 3) return 2;
+    return work(arguments[1], strtoull(arguments[2], 0, 10), count > 3 ? atoi(arguments[3]) : 1);
 }

@@ -3,10 +3,11 @@
 use crate::guest::{self, MARK};
 use crate::kernels::Kernel;
 use crate::natives;
+use crate::programs::Guest;
 use crate::statistics::{median, scaling, spread};
 use emu_test_boots::{INSTALLER_ON_ONE_CONSOLE, installer};
 use emu_test_kit::qemu::Qemu;
-use emu_test_kit::{Console, Error, Finished, Result, emu, process};
+use emu_test_kit::{Console, Error, Finished, Result, emu, packages, process};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,10 +16,8 @@ use std::time::Duration;
 /// The least that QEMU's CPU time for a kernel's boot over ours may be before the test fails. The aim is 1.0 and more; the distance is for
 /// noise on shared machines.
 pub const BOOT_RATIO_MIN: f64 = 0.7;
-/// The CPU models that are measured.
-pub const CPUS: [&str; 2] = ["max", "cortex-a72"];
 
-const LIMIT: Duration = Duration::from_secs(900);
+pub(crate) const LIMIT: Duration = Duration::from_secs(900);
 
 /// The two emulators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +30,7 @@ pub enum Emulator {
 
 /// Where the emulators are, and where images are written.
 pub struct Bench {
+    guest: Guest,
     qemu: Qemu,
     scratch: PathBuf,
 }
@@ -76,40 +76,44 @@ impl Row {
     }
 }
 
-/// A boot of Debian 12's installer kernel and initrd.
+/// A boot of the kernel and the initrd of Debian's installer: Debian 12's, on riscv64 Debian 13's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Boot {
     /// To the prompt of a shell in the place of init, then `poweroff -f`: mostly the kernel.
     Shell,
+    /// The same on four CPUs.
+    ShellOnFour,
     /// To the installer's first question: a few thousand short processes that share libraries.
     Installer,
 }
 
 impl Boot {
-    /// Both.
-    pub const ALL: [Boot; 2] = [Boot::Shell, Boot::Installer];
+    /// All.
+    pub const ALL: [Boot; 3] = [Boot::Shell, Boot::ShellOnFour, Boot::Installer];
 
     /// The row's name.
     pub fn name(self) -> &'static str {
         match self {
             Boot::Shell => "boot",
+            Boot::ShellOnFour => "boot4",
             Boot::Installer => "installer",
         }
     }
     /// What it is.
     pub fn class(self) -> &'static str {
         match self {
-            Boot::Shell => "Debian 12's kernel to a shell and power off",
-            Boot::Installer => "Debian 12's installer to its first question",
+            Boot::Shell => "Debian's kernel to a shell and power off",
+            Boot::ShellOnFour => "the same on four CPUs",
+            Boot::Installer => "Debian's installer to its first question",
         }
     }
 }
 
 impl Bench {
-    /// With that QEMU; `scratch` is a folder for guest images, made if it is not there.
-    pub fn new(qemu: Qemu, scratch: &Path) -> Result<Self> {
+    /// With that QEMU for machines of `guest`; `scratch` is a folder for guest images, made if it is not there.
+    pub fn new(guest: Guest, qemu: Qemu, scratch: &Path) -> Result<Self> {
         match std::fs::create_dir_all(scratch) {
-            Ok(()) => Ok(Self { qemu, scratch: scratch.to_path_buf() }),
+            Ok(()) => Ok(Self { guest, qemu, scratch: scratch.to_path_buf() }),
             Err(e) => Err(Error(format!("{} cannot be made: {e}", scratch.display()))),
         }
     }
@@ -117,7 +121,7 @@ impl Bench {
     /// A command of that emulator with the flags that both know.
     pub fn command(&self, which: Emulator, cpu: &str) -> Result<Command> {
         let mut command = match which {
-            Emulator::Emu => emu::command()?,
+            Emulator::Emu => emu::command_for(self.guest.target())?,
             Emulator::Qemu => {
                 let mut command = self.qemu.command();
                 // No network card: QEMU's default one has a boot ROM to load, and ours has none.
@@ -126,7 +130,29 @@ impl Bench {
             }
         };
         command.args(["-M", "virt", "-cpu", cpu, "-m", "1G", "-nographic"]);
+        if self.guest == Guest::Riscv64 {
+            let firmware = packages::debian("trixie", "all", "opensbi")?.join("usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin");
+            command.arg("-bios").arg(firmware);
+        }
         Ok(command)
+    }
+
+    /// The kernel and the initrd of Debian's installer.
+    pub(crate) fn installer(&self) -> Result<(PathBuf, PathBuf)> {
+        if self.guest == Guest::Aarch64 {
+            return installer();
+        }
+        let dir = packages::debian("trixie", "all", "debian-installer-13-netboot-riscv64")?;
+        let dir = dir.join("usr/lib/debian-installer/images/13/riscv64/text/debian-installer/riscv64");
+        Ok((dir.join("linux"), dir.join("initrd.gz")))
+    }
+
+    /// What the kernel's command line says of its console.
+    pub(crate) fn console(&self) -> &'static str {
+        match self.guest {
+            Guest::Aarch64 => "console=ttyAMA0",
+            Guest::Riscv64 => "console=ttyS0",
+        }
     }
 
     /// Writes a guest's Image; its path.
@@ -239,17 +265,21 @@ impl Bench {
     }
 
     fn boot_once(&self, boot: Boot, which: Emulator, cpu: &str) -> Result<f64> {
-        let (kernel, initrd) = installer()?;
+        let (kernel, initrd) = self.installer()?;
         let mut command = self.command(which, cpu)?;
         command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd);
         if boot == Boot::Installer {
-            let append = format!("console=ttyAMA0 {INSTALLER_ON_ONE_CONSOLE}");
+            let append = format!("{} {INSTALLER_ON_ONE_CONSOLE}", self.console());
             let mut console = Console::start(command.args(["-append", &append]))?;
             console.expect("Select a language", LIMIT)?;
             // It waits for an answer now, and is killed.
             return Ok(console.wait(Duration::ZERO).cpu.as_secs_f64());
         }
-        let mut console = Console::start(command.args(["-append", "rdinit=/bin/sh console=ttyAMA0"]))?;
+        if boot == Boot::ShellOnFour {
+            command.args(["-smp", "4"]);
+        }
+        let append = format!("rdinit=/bin/sh {}", self.console());
+        let mut console = Console::start(command.args(["-append", &append]))?;
         console.expect("job control turned off", LIMIT)?;
         console.expect("~ # ", LIMIT)?;
         console.send("poweroff -f\n")?;
@@ -269,7 +299,7 @@ fn checksum(done: &Finished) -> Option<String> {
     checksum.filter(|_| done.code == Some(0) && !text.contains("exception")).map(|c| c.trim().to_owned())
 }
 
-fn failure(what: &str, done: &Finished) -> Error {
+pub(crate) fn failure(what: &str, done: &Finished) -> Error {
     let text = done.text();
     let tail: Vec<&str> = text.lines().rev().take(20).collect();
     let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");

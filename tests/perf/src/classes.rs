@@ -1,6 +1,7 @@
 //! The classes that guests are examples of, and how many times as fast as QEMU each is to be.
 
 use crate::bench::{Boot, Row};
+use crate::programs::Guest;
 use crate::statistics::geometric_mean;
 use crate::user::REAL;
 
@@ -43,6 +44,16 @@ classes! {
     "start of a program" Some(2.0), None, "start";
 }
 
+/// A guest that vectors are made for where the CPU model has some, and the class that it belongs to where it has none: RV64GC.
+const WITHOUT_VECTORS: (&str, &str) = ("matmul", "scalar FP");
+
+/// Whether a row is a guest of a class.
+fn belongs(row: &Row, class: &Class) -> bool {
+    let name = row.name.trim_start_matches("c.");
+    let without = name == WITHOUT_VECTORS.0 && Guest::Riscv64.has_row(&row.cpu);
+    if without { class.name == WITHOUT_VECTORS.1 } else { class.members.contains(&name) }
+}
+
 /// A class as a run found it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
@@ -79,7 +90,7 @@ pub fn classes(rows: &[&Row], user: bool) -> Vec<Found> {
     };
     for c in KERNELS {
         if let Some(aim) = c.aims[usize::from(!user)] {
-            class(c.name, aim, &|r| c.members.contains(&r.name.trim_start_matches("c.")));
+            class(c.name, aim, &|r| belongs(r, c));
         }
     }
     class("real programs", 2.5, &|r| !["start", "forks"].contains(&r.name.as_str()) && REAL.iter().any(|p| p.name == r.name));
@@ -125,6 +136,14 @@ mod tests {
         let all = kernels::ALL.iter().map(|k| k.name).chain(crate::programs::ALL.iter().map(|p| p.name.trim_start_matches("c.")));
         for name in all.filter(|n| *n != "mmio") {
             assert_eq!(KERNELS.iter().filter(|c| c.members.contains(&name)).count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_vectors_is_scalar() {
+        for (cpu, class) in [("user", "NEON FP"), ("max", "NEON FP"), ("user riscv", "scalar FP"), ("rv64", "scalar FP")] {
+            let row = Row { cpu: cpu.into(), ..row("c.matmul", 4.0, None) };
+            assert_eq!(classes(&[&row], true).iter().map(|f| f.name).collect::<Vec<_>>(), [class], "{cpu}");
         }
     }
 

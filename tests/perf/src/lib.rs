@@ -4,6 +4,7 @@ pub mod bench;
 pub mod classes;
 pub mod guest;
 pub mod kernels;
+pub mod linux;
 pub mod natives;
 pub mod programs;
 pub mod report;

@@ -1,12 +1,13 @@
 //! `emu-bench`, which `cargo xtask bench` runs: the table, and the same as JSON and as a plot.
 
 use emu_test_kit::qemu::{self, Qemu};
-use emu_test_perf::bench::{Bench, Boot, CPUS, Row};
+use emu_test_perf::bench::{Bench, Boot, Row};
 use emu_test_perf::classes;
 use emu_test_perf::kernels::{self, Kernel};
-use emu_test_perf::programs::{self, Guest, Program};
+use emu_test_perf::linux;
+use emu_test_perf::programs::{self, Guest, Program, Programs};
 use emu_test_perf::report::{self, Conditions};
-use emu_test_perf::user::{self, Programs, REAL, Real, UserBench};
+use emu_test_perf::user::{self, REAL, Real, UserBench};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,14 +19,14 @@ usage: cargo xtask bench [FLAG...]
   --scale X           so much of the work
   --filter TEXT,...   only guests whose name or class contains one of these
   --cpu MODEL         only that CPU: max or cortex-a72
-  --qemu PATH         that qemu-system-aarch64
+  --qemu PATH         that qemu-system-aarch64 (or whichever is the yardstick)
   --no-boot           without the boots of a Linux kernel
   --user              user mode instead: the kernels as programs, the kernels in C, and programs of Debian's packages
-  --target NAME       with --user: aarch64, or riscv64 (the kernels in C, and programs of packages)
+  --target NAME       aarch64, or riscv64 (without the kernels that are A64 code)
   --json PATH         writes the results as JSON
   --svg PATH          writes the results as a bar plot
   --table FILE...     no run: prints what runs wrote as JSON as one table for a README
-  --list              lists the guests
+  --list              lists the guests that these flags choose
 ";
 
 /// What the arguments say.
@@ -49,7 +50,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         rounds: 5,
         scale: 1.0,
         filter: String::new(),
-        cpus: CPUS.map(str::to_owned).to_vec(),
+        cpus: Vec::new(),
         qemu: None,
         boot: true,
         user: false,
@@ -73,19 +74,13 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
                 options.scale = scale.ok_or(format!("--scale {text}: not a number above 0, at most 100"))?;
             }
             "--filter" => options.filter = value()?.to_lowercase(),
-            "--cpu" => {
-                let cpu = value()?;
-                if !CPUS.contains(&cpu.as_str()) {
-                    return Err(format!("--cpu {cpu}: only {} are measured", CPUS.join(" and ")));
-                }
-                options.cpus = vec![cpu.clone()];
-            }
+            "--cpu" => options.cpus = vec![value()?.clone()],
             "--qemu" => options.qemu = Some(value()?.into()),
             "--no-boot" => options.boot = false,
             "--user" => options.user = true,
             "--target" => {
                 let text = value()?;
-                let guest = [Guest::Aarch64, Guest::Riscv64].into_iter().find(|g| g.target() == text);
+                let guest = Guest::ALL.into_iter().find(|g| g.target() == text);
                 options.guest = guest.ok_or(format!("--target {text}: only aarch64 and riscv64 are measured"))?;
             }
             "--json" => options.json = Some(value()?.into()),
@@ -94,11 +89,13 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             _ => return Err(format!("unknown argument {flag}\n{USAGE}")),
         }
     }
-    if options.guest != Guest::Aarch64 && !options.user {
-        return Err(format!("--target {} is measured in user mode only: add --user", options.guest.target()));
+    let measured = options.guest.cpus();
+    match options.cpus.first() {
+        None => options.cpus = measured.iter().map(|c| (*c).to_owned()).collect(),
+        Some(cpu) if !measured.contains(&cpu.as_str()) => return Err(format!("--cpu {cpu}: only {} is measured", measured.join(" or "))),
+        Some(_) => {}
     }
-    let empty = if options.user { options.programs().is_empty() && options.in_c().is_empty() } else { options.boots().is_empty() };
-    if options.kernels().is_empty() && empty {
+    if options.kernels().is_empty() && options.in_c().is_empty() && options.programs().is_empty() && options.boots().is_empty() {
         return Err(format!("no guest's name or class contains {:?}; --list lists them", options.filter));
     }
     Ok(options)
@@ -121,7 +118,7 @@ impl Options {
 
     /// The chosen kernels in C.
     fn in_c(&self) -> Vec<&'static Program> {
-        programs::ALL.iter().filter(|p| self.user && self.wanted(p.name, p.class)).collect()
+        programs::ALL.iter().filter(|p| self.wanted(p.name, p.class)).collect()
     }
 
     /// The chosen programs of packages.
@@ -131,7 +128,7 @@ impl Options {
 
     /// The chosen boots.
     fn boots(&self) -> Vec<Boot> {
-        Boot::ALL.into_iter().filter(|b| self.boot && self.wanted(b.name(), "boot")).collect()
+        Boot::ALL.into_iter().filter(|b| self.boot && !self.user && self.wanted(b.name(), "boot")).collect()
     }
 
     /// Finds what the run would only stumble over at its end: results that cannot be written.
@@ -172,7 +169,7 @@ fn run_programs(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>)
         }
         if options.filter.is_empty() {
             let [qemu, emu] = bench.scaling(&files, options.scale, options.rounds).map_err(text)?;
-            let native = user::native_scaling(options.scale, options.rounds).map_err(text)?;
+            let native = user::native_scaling(&files, options.scale, options.rounds).map_err(text)?;
             println!("{}", report::scaling("threads", [qemu, emu, native]));
         }
     }
@@ -190,16 +187,28 @@ fn run_programs(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>)
 fn run_machines(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>) -> Result<Conditions, String> {
     let (chosen, boots) = (options.kernels(), options.boots());
     let text = |e: emu_test_kit::Error| e.to_string();
-    let qemu = options.qemu.clone().map_or_else(qemu::system_aarch64, |path| Ok(Qemu::at(path))).map_err(text)?;
+    let found = match options.guest {
+        Guest::Aarch64 => qemu::system_aarch64,
+        Guest::Riscv64 => qemu::system_riscv64,
+    };
+    let qemu = options.qemu.clone().map_or_else(found, |path| Ok(Qemu::at(path))).map_err(text)?;
     let conditions = Conditions { qemu: qemu.version().map_err(text)?, rounds: options.rounds, scale: options.scale };
     let scratch = emu_test_kit::emu::profile_dir().map_err(text)?.join("emu-bench-guests");
-    let bench = Bench::new(qemu, &scratch).map_err(text)?;
+    let bench = Bench::new(options.guest, qemu, &scratch).map_err(text)?;
+    let in_c = options.in_c();
+    let files = if in_c.is_empty() { None } else { Some(Programs::make(options.guest).map_err(text)?) };
     let (rounds, scale) = (options.rounds, options.scale);
     println!("{}; {rounds} rounds; scale {scale}; CPU seconds; ratio = QEMU's over emu's, above 1 emu is faster", conditions.qemu);
     println!("{}", report::heading());
     for cpu in &options.cpus {
         for boot in &boots {
             keep(bench.boot(*boot, cpu, options.rounds).map_err(text), rows, wrong);
+        }
+        if let Some(files) = &files {
+            match linux::rows(&bench, files, &in_c, cpu, scale, rounds).map_err(text) {
+                Ok(all) => all.into_iter().for_each(|row| keep(Ok(row), rows, wrong)),
+                Err(e) => keep(Err(e), rows, wrong),
+            }
         }
         if chosen.is_empty() {
             continue;
@@ -208,9 +217,9 @@ fn run_machines(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>)
         for kernel in chosen.iter().filter(|k| k.runs_on(cpu)) {
             keep(bench.kernel(kernel, cpu, options.scale, options.rounds, empty).map_err(text), rows, wrong);
         }
-        if options.filter.is_empty() {
+        if let (true, Some(files)) = (options.filter.is_empty(), &files) {
             let [qemu, emu] = bench.scaling(cpu, options.scale, options.rounds).map_err(text)?;
-            let native = user::native_scaling(options.scale, options.rounds).map_err(text)?;
+            let native = user::native_scaling(files, options.scale, options.rounds).map_err(text)?;
             println!("{}", report::scaling("CPUs", [qemu, emu, native]));
         }
         println!("an empty guest on {cpu}: QEMU {:.3} s, emu {:.3} s (taken off above)", empty[0], empty[1]);
@@ -297,7 +306,10 @@ fn main() -> ExitCode {
         }
     };
     if options.list {
-        for kernel in kernels::ALL {
+        options.boots().iter().for_each(|b| println!("{:<9} {}", b.name(), b.class()));
+        options.programs().iter().for_each(|p| println!("{:<9} {}", p.name, p.class));
+        options.in_c().iter().for_each(|p| println!("{:<9} {}", p.name, p.class));
+        for kernel in options.kernels() {
             println!("{:<9} {}{}", kernel.name, kernel.class, if kernel.runs_on("cortex-a72") { "" } else { " (max only)" });
         }
         return ExitCode::SUCCESS;

@@ -8,7 +8,7 @@ use crate::bench::{Emulator, Row};
 use crate::guest::{BASE, BULK, DATA, Frame, MARK, repeat};
 use crate::kernels::{self, Kernel};
 use crate::natives;
-use crate::programs::{self, Guest, Program};
+use crate::programs::{Guest, Program, Programs};
 use crate::statistics::{self, median};
 use emu_a64_asm::*;
 use emu_test_kit::qemu::Qemu;
@@ -104,7 +104,8 @@ fn elf(code: &[u8]) -> Vec<u8> {
 pub struct Real {
     /// Its name in tables.
     pub name: &'static str,
-    class: &'static str,
+    /// What it does.
+    pub class: &'static str,
     package: &'static str,
     /// Its file in the package.
     file: &'static str,
@@ -243,25 +244,10 @@ impl Real {
     }
 }
 
-/// The kernels in C, made.
-#[derive(Debug)]
-pub struct Programs {
-    guest: PathBuf,
-    native: PathBuf,
-}
-
-impl Programs {
-    /// Makes them.
-    pub fn make(guest: Guest) -> Result<Self> {
-        Ok(Self { guest: programs::guest(guest)?, native: programs::native()? })
-    }
-}
-
 /// How many times the work of one thread two threads of the host's own code do in the same time: see [`UserBench::scaling`].
-pub fn native_scaling(scale: f64, rounds: usize) -> Result<f64> {
-    let native = programs::native()?;
+pub fn native_scaling(files: &Programs, scale: f64, rounds: usize) -> Result<f64> {
     // It is many times as fast, and a run of milliseconds measures the start of a thread.
-    scaling(((300_000.0 * scale) as u64).max(1), rounds, || Ok(Command::new(&native)))
+    scaling(((300_000.0 * scale) as u64).max(1), rounds, || Ok(Command::new(&files.native)))
 }
 
 /// The same of what `command` makes, to which the work and the number of threads are appended.
@@ -391,7 +377,7 @@ impl UserBench {
     /// Measures a kernel in C, beside the same made for the host.
     pub fn program(&self, files: &Programs, program: &Program, scale: f64, rounds: usize) -> Result<Row> {
         let mut row = self.row(program.name, program.class, String::new());
-        let arguments = [program.name.trim_start_matches("c.").to_owned(), ((program.repeats as f64 * scale) as u64).max(1).to_string()];
+        let arguments = program.arguments(scale);
         for _ in 0..rounds {
             self.pairs(
                 &mut row,
@@ -402,11 +388,7 @@ impl UserBench {
                 },
                 Self::printed,
             )?;
-            let done = process::run(Command::new(&files.native).args(&arguments), LIMIT)?;
-            match Self::printed(&done).filter(|_| done.code == Some(0)) {
-                Some(sum) if sum == row.checksum => row.native_s.push(done.cpu.as_secs_f64()),
-                sum => return Err(Error(format!("{}: the host computes {sum:?}, the guest {}", row.name, row.checksum))),
-            }
+            row.native_s.push(files.native(program, scale, &row.checksum)?);
         }
         Ok(row)
     }

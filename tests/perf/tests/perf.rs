@@ -3,9 +3,9 @@
 
 use emu_test_kit::qemu;
 use emu_test_perf::bench::{BOOT_RATIO_MIN, Bench, Boot, Emulator};
-use emu_test_perf::programs::{self, Guest};
-use emu_test_perf::user::{self, Programs, UserBench};
-use emu_test_perf::{bench, kernels, report};
+use emu_test_perf::programs::{self, Guest, Programs};
+use emu_test_perf::user::{self, UserBench};
+use emu_test_perf::{kernels, linux, report};
 use std::path::Path;
 
 /// The part of a full run's work: checksums need little, and the ratios are for information only.
@@ -13,8 +13,16 @@ const SCALE: f64 = 0.005;
 /// Boots by each emulator; the ratio is the median.
 const BOOTS: usize = 3;
 
+fn bench_of(guest: Guest) -> Bench {
+    let qemu = match guest {
+        Guest::Aarch64 => qemu::system_aarch64(),
+        Guest::Riscv64 => qemu::system_riscv64(),
+    };
+    Bench::new(guest, qemu.unwrap(), Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap()
+}
+
 fn bench() -> Bench {
-    Bench::new(qemu::system_aarch64().unwrap(), Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap()
+    bench_of(Guest::Aarch64)
 }
 
 fn agree(cpu: &str) {
@@ -48,7 +56,7 @@ fn a_loop_around_a_recursion_is_made_again() {
     let bench = bench();
     let kernel = kernels::ALL.iter().find(|k| k.name == "fib").unwrap();
     let image = bench.write("recursion", &kernel.image(kernel.repeats_at(0.3)).unwrap()).unwrap();
-    for cpu in bench::CPUS {
+    for cpu in Guest::Aarch64.cpus() {
         let mut command = bench.command(Emulator::Emu, cpu).unwrap();
         let out = command.arg("--stats").arg("-kernel").arg(&image).output().unwrap();
         let text = String::from_utf8_lossy(&out.stderr);
@@ -78,25 +86,40 @@ fn an_unexpected_exception_is_no_checksum() {
     }
 }
 
-fn boots_fast_enough(boot: Boot, cpu: &str, times: usize) {
-    let row = bench().boot(boot, cpu, times).unwrap();
+fn boots_fast_enough(guest: Guest, boot: Boot, cpu: &str, times: usize) {
+    let row = bench_of(guest).boot(boot, cpu, times).unwrap();
     println!("{}\n{}", report::heading(), report::line(&row));
     assert!(row.ratio() >= BOOT_RATIO_MIN, "QEMU's CPU time for the boot over ours is below {BOOT_RATIO_MIN}: {}", report::line(&row));
 }
 
 #[test]
 fn boot_on_max() {
-    boots_fast_enough(Boot::Shell, "max", BOOTS);
+    boots_fast_enough(Guest::Aarch64, Boot::Shell, "max", BOOTS);
 }
 
 #[test]
 fn boot_on_cortex_a72() {
-    boots_fast_enough(Boot::Shell, "cortex-a72", BOOTS);
+    boots_fast_enough(Guest::Aarch64, Boot::Shell, "cortex-a72", BOOTS);
+}
+
+#[test]
+fn boot_on_four_of_max() {
+    boots_fast_enough(Guest::Aarch64, Boot::ShellOnFour, "max", 1);
 }
 
 #[test]
 fn installer_on_max() {
-    boots_fast_enough(Boot::Installer, "max", 1);
+    boots_fast_enough(Guest::Aarch64, Boot::Installer, "max", 1);
+}
+
+#[test]
+fn riscv64_boot() {
+    boots_fast_enough(Guest::Riscv64, Boot::Shell, "rv64", 1);
+}
+
+#[test]
+fn riscv64_installer() {
+    boots_fast_enough(Guest::Riscv64, Boot::Installer, "rv64", 1);
 }
 
 /// The kernels as programs of Linux, and two programs of packages.
@@ -144,4 +167,23 @@ fn c_kernels_agree_on_aarch64() {
 #[test]
 fn c_kernels_agree_on_riscv64() {
     c_kernels_agree(Guest::Riscv64, qemu::user_riscv64());
+}
+
+/// And as the first process of a machine.
+fn c_kernels_agree_below_a_kernel(guest: Guest, cpu: &str) {
+    let files = Programs::make(guest).unwrap();
+    let rows = linux::rows(&bench_of(guest), &files, &programs::ALL.iter().collect::<Vec<_>>(), cpu, SCALE, 1).unwrap();
+    println!("{}", report::heading());
+    rows.iter().for_each(|row| println!("{}", report::line(row)));
+    assert_eq!(rows.len(), programs::ALL.len());
+}
+
+#[test]
+fn c_kernels_agree_in_machines_of_aarch64() {
+    c_kernels_agree_below_a_kernel(Guest::Aarch64, "cortex-a72");
+}
+
+#[test]
+fn c_kernels_agree_in_machines_of_riscv64() {
+    c_kernels_agree_below_a_kernel(Guest::Riscv64, "rv64");
 }
