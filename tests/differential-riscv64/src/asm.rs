@@ -130,6 +130,14 @@ impl Asm {
     pub fn sub(&mut self, rd: u32, a: u32, b: u32) {
         self.word(0x20 << 25 | b << 20 | a << 15 | rd << 7 | 0x33);
     }
+    /// AND.
+    pub fn and(&mut self, rd: u32, a: u32, b: u32) {
+        self.word(b << 20 | a << 15 | 7 << 12 | rd << 7 | 0x33);
+    }
+    /// OR.
+    pub fn or(&mut self, rd: u32, a: u32, b: u32) {
+        self.word(b << 20 | a << 15 | 6 << 12 | rd << 7 | 0x33);
+    }
     /// XOR.
     pub fn xor(&mut self, rd: u32, a: u32, b: u32) {
         self.word(b << 20 | a << 15 | 4 << 12 | rd << 7 | 0x33);

@@ -2,7 +2,7 @@
 
 use crate::asm::{branch_bits, jump_bits};
 use crate::encoding::{decode, drawn, method, operand, row};
-use crate::guest::{CENTRE, POOL_WORDS, REGISTER_FILE, SLOT_BYTES, slot};
+use crate::guest::{ALIAS, CENTRE, POOL_WORDS, REGISTER_FILE, SLOT_BYTES, slot};
 use emu_test_kit::Rng;
 
 /// A case.
@@ -20,8 +20,23 @@ pub struct Case {
     pub patches: [(u64, u64); 2],
     /// fcsr.
     pub fcsr: u64,
-    /// Runs in U-mode, else in M-mode.
-    pub user: bool,
+    /// Where it runs.
+    pub level: Level,
+}
+
+/// Privilege levels, as mstatus.MPP has them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Level {
+    /// U-mode.
+    User = 0,
+    /// S-mode, with translation.
+    Supervisor = 1,
+    /// M-mode.
+    Machine = 3,
+}
+
+fn user_if(user: bool) -> Level {
+    if user { Level::User } else { Level::Machine }
 }
 
 /// CSRs that are drawn: those that both sides have to agree on, and some that do not exist.
@@ -116,7 +131,7 @@ pub fn single(rng: &mut Rng, n: usize, number: usize) -> Case {
     }
     // x0 has no place in the register file.
     patches.iter_mut().filter(|p| p.0 == 0).for_each(|p| *p = (0, 0));
-    Case { row: n, code: halves(word), at, windows: windows(rng), patches, fcsr: fcsr(rng), user: m != "sfence_inval" && rng.one_in(4) }
+    Case { row: n, code: halves(word), at, windows: windows(rng), patches, fcsr: fcsr(rng), level: user_if(m != "sfence_inval" && rng.one_in(4)) }
 }
 
 fn windows(rng: &mut Rng) -> (u64, u64) {
@@ -157,7 +172,41 @@ pub fn sequence(rng: &mut Rng, rows: &[usize]) -> Case {
         first.get_or_insert(n);
         code.extend(halves(word));
     }
-    Case { row: first.unwrap_or(0), code, at: 0, windows: windows(rng), patches: [(0, 0); 2], fcsr: fcsr(rng), user: rng.one_in(8) }
+    Case { row: first.unwrap_or(0), code, at: 0, windows: windows(rng), patches: [(0, 0); 2], fcsr: fcsr(rng), level: user_if(rng.one_in(8)) }
+}
+
+/// A case of a supervisor that writes sstatus, and between that loads and stores where users do.
+pub fn supervisor(rng: &mut Rng) -> Case {
+    /// Registers with the address, the operand, and those for results.
+    const ADDRESS: u32 = 8;
+    const OPERAND: u32 = 9;
+    const RESULTS: [u32; 4] = [0, 10, 11, 12];
+    /// SIE, SPIE, SPP, FS, SUM, MXR; and what cannot be written.
+    const BITS: [u64; 7] = [1 << 1, 1 << 5, 1 << 8, 3 << 13, 1 << 18, 1 << 19, 0x5a5a_0000_0000_0a80];
+    let operand = match rng.below(4) {
+        0 => 1 << 18,
+        1 => BITS[rng.below(2) as usize * 4] | 1 << 1,
+        2 => rng.u64(),
+        _ => BITS.iter().filter(|_| rng.one_in(2)).fold(0, |all, b| all | b),
+    };
+    // The oracle's UXL can be written; ours is 64 bits always, as may be.
+    let operand = operand & !(3 << 32);
+    let mut code = Vec::new();
+    let mut first = None;
+    for _ in 0..3 + rng.below(6) {
+        let rd = *rng.pick(&RESULTS);
+        let word = match rng.below(6) {
+            0 => ADDRESS << 15 | 3 << 12 | rd << 7 | 0x03,                                                      // ld
+            1 => rd << 20 | ADDRESS << 15 | 3 << 12 | 8 << 7 | 0x23,                                            // sd, 8 bytes on
+            2 => 0x100 << 20 | 2 << 12 | rd << 7 | 0x73,                                                        // csrr
+            3 => 0x100 << 20 | (rng.below(16) as u32) << 15 | (5 + rng.below(3) as u32) << 12 | rd << 7 | 0x73, // csrrwi, csrrsi, csrrci
+            _ => 0x100 << 20 | OPERAND << 15 | (1 + rng.below(3) as u32) << 12 | rd << 7 | 0x73,                // csrrw, csrrs, csrrc
+        };
+        first = first.or(decode::find(word));
+        code.extend(halves(word));
+    }
+    let patches = [(u64::from(ADDRESS) * 8, CENTRE + ALIAS), (u64::from(OPERAND) * 8, operand)];
+    Case { row: first.unwrap_or(0), code, at: 2 * rng.below(8), windows: windows(rng), patches, fcsr: fcsr(rng), level: Level::Supervisor }
 }
 
 /// `count` cases: each row equally often, and a quarter sequences.

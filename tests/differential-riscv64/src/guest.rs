@@ -5,7 +5,7 @@
 //! the hash of a group of cases, or in detail all that is hashed of each.
 
 use crate::asm::{Asm, Label, reg::*};
-use crate::generate::{Case, register_offset};
+use crate::generate::{Case, Level, register_offset};
 
 /// Start of RAM.
 pub const BASE: u64 = 0x8000_0000;
@@ -23,6 +23,14 @@ pub(crate) const AROUND: u64 = 64;
 pub(crate) const POOL: u64 = BASE + 0x3_0000;
 /// How many.
 pub const POOL_WORDS: u64 = 4096;
+/// The table of the supervisor's cases: memory at its own addresses, and for users too from here on.
+const ROOT: u64 = BASE + 0x4_0000;
+/// Where users have it.
+pub(crate) const ALIAS: u64 = 1 << 32;
+/// What a supervisor's interrupt comes to: a breakpoint.
+const VECTOR: u64 = BASE + 0xfff0;
+/// Where the runner keeps mstatus as a case left it.
+const STATUS: i32 = 0xe0;
 /// Records of the cases.
 pub(crate) const RECORDS: u64 = BASE + 0x10_0000;
 pub(crate) const RECORD_BYTES: u64 = 64;
@@ -34,6 +42,9 @@ pub const SLOT_BYTES: u64 = 64;
 pub const CASES_MAX: usize = 200_000;
 /// Factor of the hash.
 pub(crate) const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Bits of mstatus that are compared: SIE, SPIE, MPIE, SPP, MPP, FS, SUM, MXR, SD.
+const STATUS_BITS: u64 = 1 << 1 | 1 << 5 | 1 << 7 | 1 << 8 | 3 << 11 | 3 << 13 | 1 << 18 | 1 << 19 | 1 << 63;
 
 const UART: u64 = 0x1000_0000;
 const FINISHER: u64 = 0x10_0000;
@@ -47,7 +58,7 @@ pub fn slot(number: usize) -> u64 {
 pub fn names() -> Vec<String> {
     let x = (1..32).map(|n| format!("x{n}"));
     let f = (0..32).map(|n| format!("f{n}"));
-    let rest = ["fcsr", "mcause", "mtval", "mepc", "sscratch", "sepc", "scause", "stval"].map(str::to_owned);
+    let rest = ["fcsr", "mcause", "mtval", "mepc", "sscratch", "sepc", "scause", "stval", "mstatus"].map(str::to_owned);
     x.chain(f).chain(rest).chain((0..2 * AROUND / 8).map(|n| format!("memory{:+}", 8 * n as i64 - AROUND as i64))).collect()
 }
 
@@ -64,6 +75,11 @@ mod csr {
     pub const PMPCFG0: u32 = 0x3a0;
     pub const PMPADDR0: u32 = 0x3b0;
     pub const SENVCFG: u32 = 0x10a;
+    pub const STVEC: u32 = 0x105;
+    pub const SATP: u32 = 0x180;
+    pub const MIDELEG: u32 = 0x303;
+    pub const MIE: u32 = 0x304;
+    pub const MIP: u32 = 0x344;
 }
 
 /// Offsets in the state.
@@ -135,6 +151,11 @@ fn runner(group: u64, first: usize, last: usize) -> Vec<u32> {
     a.li(T0, 0xf0);
     a.csrrw(ZERO, csr::MENVCFG, T0);
     a.csrrw(ZERO, csr::SENVCFG, T0);
+    a.li(T0, VECTOR);
+    a.csrrw(ZERO, csr::STVEC, T0);
+    a.li(T0, 2);
+    a.csrrw(ZERO, csr::MIDELEG, T0);
+    a.csrrw(ZERO, csr::MIE, T0);
 
     a.place(next);
     a.ld(S1, CURRENT, S0);
@@ -167,8 +188,20 @@ fn runner(group: u64, first: usize, last: usize) -> Vec<u32> {
     // No reservation is left.
     a.li(T0, STATE + 0xf0);
     a.word(0x1800_2000 | 0x2f | T0 << 15);
-    // fcsr is bits 7:0, mstatus the rest (FS is Dirty in it).
+    // fcsr is bits 7:0, mstatus the rest (FS is Dirty in it); bit 63 is satp's Sv39.
     a.ld(T2, 40, S1);
+    a.srli(T0, T2, 63);
+    a.li(T1, 8 << 60 | ROOT >> 12);
+    a.mul(T1, T1, T0);
+    a.csrrw(ZERO, csr::SATP, T1);
+    // The supervisor's software interrupt is pending in half of its cases.
+    a.ld(T1, 8, S1);
+    a.srli(T1, T1, 2);
+    a.andi(T1, T1, 2);
+    a.mul(T1, T1, T0);
+    a.csrrw(ZERO, csr::MIP, T1);
+    a.slli(T0, T0, 63);
+    a.xor(T2, T2, T0);
     a.srli(T0, T2, 8);
     a.csrrw(ZERO, csr::MSTATUS, T0);
     a.andi(T2, T2, 0xff);
@@ -198,13 +231,20 @@ fn runner(group: u64, first: usize, last: usize) -> Vec<u32> {
     }
     a.csrr(T0, csr::MSCRATCH);
     a.sd(T0, SAVED as i32 + 8 * S0 as i32, S0);
+    a.csrr(T0, csr::MSTATUS);
+    a.li(T1, STATUS_BITS);
+    a.and(T1, T0, T1);
+    a.sd(T1, STATUS, S0);
+    // A case may have turned off what is needed for the rest.
+    a.li(T1, 3 << 13);
+    a.or(T0, T0, T1);
+    a.csrrw(ZERO, csr::MSTATUS, T0);
     a.ld(A2, HASH, S0);
     a.li(A3, FACTOR);
     for n in 1..32 {
         a.ld(A0, SAVED as i32 + 8 * n, S0);
         a.call(hash);
     }
-    // A CSR instruction may have turned nothing off that is needed: FS is on in machine mode all the time.
     for n in 0..32 {
         a.fmv_x_d(A0, n);
         a.call(hash);
@@ -221,6 +261,8 @@ fn runner(group: u64, first: usize, last: usize) -> Vec<u32> {
         a.csrr(A0, csr::SSCRATCH + n);
         a.call(hash);
     }
+    a.ld(A0, STATUS, S0);
+    a.call(hash);
     end_case(&mut a, group, next, (hash, hex));
     a.li(T1, UART);
     a.addi(T0, ZERO, 10);
@@ -286,19 +328,25 @@ pub(crate) fn image_of(runner: &[u32], cases: &[Case], pool: &[u64]) -> Vec<u8> 
     let mut image = vec![0u8; (slot(cases.len()) - BASE) as usize];
     let mut put = |at: u64, bytes: &[u8]| image[(at - BASE) as usize..][..bytes.len()].copy_from_slice(bytes);
     let code: Vec<u8> = runner.iter().flat_map(|w| w.to_le_bytes()).collect();
-    assert!(code.len() < 0x1_0000);
+    assert!(code.len() as u64 <= VECTOR - BASE);
     put(BASE, &code);
+    put(VECTOR, &0x0010_0073u32.to_le_bytes());
     put(POOL, &pool.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<_>>());
+    // Leaves of 1 GiB: V, R, W, X, A, D; V, R, W, U, A, D.
+    for (va, bits) in [(BASE, 0xcf), (BASE + ALIAS, 0xd7)] {
+        put(ROOT + (va >> 30) * 8, &(BASE >> 12 << 10 | bits).to_le_bytes());
+    }
     for (n, c) in cases.iter().enumerate() {
         // FS Dirty; MPP is the case's mode.
-        let status = 3u64 << 13 | if c.user { 0 } else { 3 << 11 };
+        let status = 3u64 << 13 | (c.level as u64) << 11;
+        let translated = u64::from(c.level == Level::Supervisor) << 63;
         let record = [
             slot(n) + c.at,
             c.windows.0,
             c.windows.1,
             register_offset(c.patches[0].0),
             c.patches[0].1,
-            c.fcsr | status << 8,
+            c.fcsr | status << 8 | translated,
             register_offset(c.patches[1].0),
             c.patches[1].1,
         ];

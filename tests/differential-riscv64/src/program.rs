@@ -119,7 +119,7 @@ fn code(group: u64, first: usize, last: usize) -> Vec<u32> {
     a.call(hash);
     a.ld(A0, frame::PC, CONTEXT);
     a.call(hash);
-    for _ in 0..4 {
+    for _ in 0..5 {
         a.addi(A0, ZERO, 0);
         a.call(hash);
     }

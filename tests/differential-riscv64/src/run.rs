@@ -123,7 +123,7 @@ pub fn compare(cases: &[Case], pool: &[u64], engine: &[(&str, &str)], most: usiz
 
 fn describe(c: &Case, n: usize, mine: &str, other: &str) -> String {
     let code: Vec<String> = c.code.iter().map(|h| format!("{h:04x}")).collect();
-    let mut text = format!("case {n}: {} {} {}, fcsr {:#x}", row(c.row).name, code.join(" "), if c.user { "U" } else { "M" }, c.fcsr);
+    let mut text = format!("case {n}: {} {} {:?}, fcsr {:#x}", row(c.row).name, code.join(" "), c.level, c.fcsr);
     for ((name, a), b) in names().iter().zip(mine.split_whitespace()).zip(other.split_whitespace()) {
         if a != b {
             let _ = write!(text, "\n    {name}: emu {a} qemu {b}");

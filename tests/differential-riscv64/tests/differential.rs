@@ -1,7 +1,7 @@
 //! The tests of this package: see README.md.
 
 use emu_test_differential_riscv64::encoding::{drawn, row};
-use emu_test_differential_riscv64::generate::{cases, pool};
+use emu_test_differential_riscv64::generate::{cases, pool, supervisor};
 use emu_test_differential_riscv64::program::is_for_programs;
 use emu_test_differential_riscv64::run::{Place, compare};
 use emu_test_kit::Rng;
@@ -13,6 +13,19 @@ const C_NOP: u16 = 0x0001;
 
 fn run(test: &str, count: usize, engine: &[(&str, &str)]) {
     run_in(Place::Machine, test, count, engine);
+}
+
+/// A supervisor that writes sstatus between accesses to users' memory: what masks interrupts, opens that memory, and the rest of it.
+#[test]
+fn supervisor_status() {
+    for engine in [("EMU_JIT", "at-once"), ("EMU_JIT", ""), ("EMU_JIT", "hot"), ("EMU_JIT", "noopt"), ("EMU_INTERP", "plain")] {
+        let mut rng = Rng::announced("riscv64::supervisor_status");
+        let pool = pool(&mut rng);
+        let cases: Vec<_> = (0..4000).map(|_| supervisor(&mut rng)).collect();
+        let differences = compare(&cases, &pool, &[engine], 10, Place::Machine).unwrap();
+        differences.iter().for_each(|d| println!("{}", d.text));
+        assert!(differences.is_empty(), "{engine:?}");
+    }
 }
 
 fn run_in(place: Place, test: &str, count: usize, engine: &[(&str, &str)]) {

@@ -13,7 +13,7 @@ use crate::trap::{self, irq};
 use emu_plugins_api::{FlushKind, TlbFlush};
 
 /// Bits of mstatus that software writes.
-const MSTATUS_MASK: u64 = mstatus::SIE
+pub const MSTATUS_MASK: u64 = mstatus::SIE
     | mstatus::MIE
     | mstatus::SPIE
     | mstatus::MPIE

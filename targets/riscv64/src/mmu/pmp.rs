@@ -71,35 +71,25 @@ pub fn write_addr(cpu: &mut State, n: u16, value: u64) {
     flush_all(cpu);
 }
 
-/// First address and the one behind the last of an entry that is on.
-fn region(cpu: &State, n: usize) -> Option<(u64, u64)> {
-    match cpu.pmpcfg[n] & cfg::A {
-        0 => None,
-        cfg::TOR => {
-            let from = if n == 0 { 0 } else { cpu.pmpaddr[n - 1] & !GRAIN };
-            Some((from << 2, (cpu.pmpaddr[n] & !GRAIN) << 2))
-        }
-        _ => {
-            let address = cpu.pmpaddr[n] | GRAIN >> 1;
-            let ones = address.trailing_ones();
-            let size = 1u64 << (ones + 3).min(63);
-            let base = (address & !((1 << ones.min(63)) - 1)) << 2;
-            Some((base & !(size - 1), (base & !(size - 1)).saturating_add(size)))
-        }
+/// Whether an entry that is on has a physical address, whose bits from 2 on are `address`.
+fn matches(cpu: &State, n: usize, address: u64) -> bool {
+    let of_entry = cpu.pmpaddr[n];
+    if cpu.pmpcfg[n] & cfg::A == cfg::TOR {
+        let from = if n == 0 { 0 } else { cpu.pmpaddr[n - 1] & !GRAIN };
+        return (from..of_entry & !GRAIN).contains(&address);
     }
+    // The ones at the end and the zero before them are no part of the base.
+    let napot = of_entry | GRAIN >> 1;
+    (napot ^ address) & !(napot ^ (napot + 1)) == 0
 }
 
 /// What an access at a privilege level may do with the page of a physical address: `cfg::R`, `W`, `X`.
 pub fn permissions(cpu: &State, pa: u64, level: u8) -> u8 {
     const EVERYTHING: u8 = cfg::R | cfg::W | cfg::X;
-    for n in 0..PMP_ENTRIES {
-        if cpu.pmpcfg[n] & cfg::A == 0 {
-            continue;
-        }
-        if region(cpu, n).is_some_and(|(from, to)| (from..to).contains(&pa)) {
-            let entry = cpu.pmpcfg[n];
-            return if level == privilege::M && entry & cfg::L == 0 { EVERYTHING } else { entry & EVERYTHING };
-        }
+    let found = (0..PMP_ENTRIES).find(|n| cpu.pmpcfg[*n] & cfg::A != 0 && matches(cpu, *n, pa >> 2));
+    match found.map(|n| cpu.pmpcfg[n]) {
+        Some(entry) if level != privilege::M || entry & cfg::L != 0 => entry & EVERYTHING,
+        None if level != privilege::M => 0,
+        _ => EVERYTHING,
     }
-    if level == privilege::M { EVERYTHING } else { 0 }
 }

@@ -181,6 +181,21 @@ fn physical_memory_protection() {
     assert_eq!(look(&mut m, 0x1000, AccessKind::READ, view::S).err(), Some(fault::BUS));
 }
 
+/// A NAPOT entry holds the addresses whose bits above its size are its base's (volume II, "Address Matching"), for each size and around its ends.
+#[test]
+fn sizes_of_protected_regions() {
+    for ones in 9..54u32 {
+        let mut m = machine(&[]);
+        let size = 1u64 << (ones + 3);
+        let base = RAM & !(size - 1);
+        set(&mut m, 0x3b0, base >> 2 | (1 << ones) - 1);
+        set(&mut m, 0x3a0, 0x19);
+        let read = |pa: u64| pmp::permissions(&m, pa, privilege::S) == pmp::cfg::R;
+        assert!(read(base) && read(base + size - 1), "{ones}");
+        assert!(!read(base + size) && (base == 0 || !read(base - 1)), "{ones}");
+    }
+}
+
 #[test]
 fn traps_delegation_and_return() {
     let mut m = machine(&[]);

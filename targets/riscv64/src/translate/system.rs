@@ -1,11 +1,13 @@
 //! Zicsr, privileged instructions, cache blocks, may-be operations.
 
-use super::{D, Translator};
+use super::{D, Translator, W};
 use crate::csr::{self, Kind, Special};
 use crate::decode::*;
 use crate::helper::system as helper;
+use crate::mode::{ModeKey, view};
 use crate::state::{mstatus, offset, privilege};
 use crate::trap::cause;
+use emu_plugins_api::CpuHeader;
 use emu_plugins_api::ir::{Shape, Val, exit};
 
 impl Translator<'_> {
@@ -36,29 +38,11 @@ impl Translator<'_> {
                     }
                     return self.set_x(rd, old);
                 }
-                // Interrupts on and off: the bit is in no mode key.
+                // Machine mode may have the privilege of another level for its accesses, so that more than this is the helper's there.
                 Kind::Special(s @ (Special::Sstatus | Special::Mstatus))
-                    if op != 1
-                        && writes
-                        && matches!(constant, Some(c) if c & !(mstatus::SIE | if s == Special::Mstatus { mstatus::MIE } else { 0 }) == 0) =>
+                    if level == privilege::S || !writes || op != 1 && constant.is_some_and(|c| c & !(mstatus::SIE | mstatus::MIE) == 0) =>
                 {
-                    let at = offset::csr(csr::word::MSTATUS as u32);
-                    let old = self.ir.get(D, Shape::SCALAR, at);
-                    let new = if op == 2 { self.ir.or(D, old, operand) } else { self.ir.andn(D, old, operand) };
-                    self.ir.set(D, Shape::SCALAR, at, new);
-                    if rd != 0 {
-                        let shown = if s == Special::Sstatus {
-                            let mask = self.ir.c64(csr::SSTATUS_MASK | csr::SSTATUS_FIXED);
-                            self.ir.and(D, old, mask)
-                        } else {
-                            old
-                        };
-                        self.set_x(rd, shown);
-                    }
-                    if op == 2 {
-                        self.end_and_look();
-                    }
-                    return;
+                    return self.status(s, op, rd, operand, constant, writes);
                 }
                 _ => {}
             }
@@ -69,6 +53,94 @@ impl Translator<'_> {
         if writes {
             self.end_and_look();
         }
+    }
+}
+
+impl Translator<'_> {
+    /// A CSR instruction on sstatus or mstatus. Kernels mask interrupts around every lock, with nothing pending most times, and go to users' memory
+    /// and back: neither leaves translated code.
+    fn status(&mut self, which: Special, op: u32, rd: u32, operand: Val, constant: Option<u64>, writes: bool) {
+        let (writable, fixed) = match which {
+            Special::Sstatus => (csr::SSTATUS_MASK, csr::SSTATUS_FIXED),
+            _ => (csr::MSTATUS_MASK, u64::MAX),
+        };
+        let at = offset::csr(csr::word::MSTATUS as u32);
+        let old = self.ir.get(D, Shape::SCALAR, at);
+        let shown = self.ir.c64(writable | fixed);
+        let shown = self.ir.and(D, old, shown);
+        if !writes {
+            return self.set_x(rd, shown);
+        }
+        let new = match op {
+            1 => operand,
+            2 => self.ir.or(D, old, operand),
+            _ => self.ir.andn(D, old, operand),
+        };
+        // What may change at all.
+        let possible = writable & if op == 1 { u64::MAX } else { constant.unwrap_or(u64::MAX) };
+        let (changed, mask) = (self.ir.xor(D, old, new), self.ir.c64(possible));
+        let changed = self.ir.and(D, changed, mask);
+        let zero = self.ir.c64(0);
+        // The helper does what forgets translations or makes others.
+        let rare = possible & !(mstatus::SIE | mstatus::MIE | mstatus::SPIE | mstatus::SPP | mstatus::SUM);
+        let leave = (rare != 0).then(|| {
+            let mask = self.ir.c64(rare);
+            let rare = self.ir.and(D, changed, mask);
+            let (is_rare, rare) = (self.ir.ne(D, rare, zero), self.ir.new_label());
+            self.ir.brif(is_rare, rare);
+            rare
+        });
+        let new = self.ir.xor(D, old, changed);
+        self.ir.set(D, Shape::SCALAR, at, new);
+        self.set_x(rd, shown);
+        let next = self.next_pc();
+        let sum = (possible & mstatus::SUM != 0).then(|| {
+            let mask = self.ir.c64(mstatus::SUM);
+            self.ir.and(D, changed, mask)
+        });
+        // A line that changes from here on comes with a request.
+        let lines = (op != 3).then(|| {
+            let lines = self.ir.get(W, Shape::SCALAR, core::mem::offset_of!(CpuHeader, lines) as u32);
+            self.ir.zext(D, W, lines)
+        });
+        let reasons = match (sum, lines) {
+            (Some(sum), Some(lines)) => self.ir.or(D, sum, lines),
+            (Some(one), None) | (None, Some(one)) => one,
+            // Interrupts are off, which is nothing to look at.
+            (None, None) => return,
+        };
+        let (nothing, plain) = (self.ir.eq(D, reasons, zero), self.ir.new_label());
+        self.ir.brif(nothing, plain);
+        if let Some(sum) = sum {
+            // The view of data accesses is the other one.
+            let flip = ModeKey(0).with_view(view::S ^ view::S_SUM).0;
+            let (changes, flip) = (self.ir.ne(D, sum, zero), self.ir.c64(flip));
+            let flip = self.ir.select(D, changes, flip, zero);
+            let key = self.ir.get(D, Shape::SCALAR, offset::MODE_KEY);
+            let key = self.ir.xor(D, key, flip);
+            self.ir.set(D, Shape::SCALAR, offset::MODE_KEY, key);
+        }
+        let look = lines.map(|lines| {
+            let (high, look) = (self.ir.ne(D, lines, zero), self.ir.new_label());
+            self.ir.brif(high, look);
+            look
+        });
+        let found = self.ir.address(next);
+        self.ir.jump(found, 0);
+        if let Some(look) = look {
+            self.ir.label(look);
+            self.ir.exit(next, exit::LOOKUP);
+        }
+        if let Some(rare) = leave {
+            self.ir.label(rare);
+            let old = self.call(helper::CSR, &[operand], self.insn.into());
+            self.set_x(rd, old);
+            self.ir.exit(next, exit::LOOKUP);
+        }
+        self.ir.label(plain);
+        // Instructions are counted by straight runs, so that one ends here.
+        self.ir.goto(next, false);
+        self.end();
     }
 }
 
@@ -110,7 +182,10 @@ impl Rv64sys for Translator<'_> {
     fn sfence_vma(&mut self, i: &SfenceVma) {
         let (address, space) = (self.x(i.rs1), self.x(i.rs2));
         self.call(helper::SFENCE, &[address, space], self.insn.into());
-        self.end_and_look();
+        // What comes next may be elsewhere by now.
+        let next = self.ir.address(self.next_pc());
+        self.ir.jump(next, 0);
+        self.end();
     }
     fn sfence_inval(&mut self, _: &SfenceInval) {
         // SINVAL.VMA has done everything at once.
