@@ -7,7 +7,7 @@ use crate::csr::word;
 use crate::state::{State, mstatus, privilege};
 
 macro_rules! fields {
-    ($($(#[$doc:meta])* $name:ident $set:ident: $lsb:literal, $width:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident $set:ident: $lsb:expr, $width:literal;)*) => {
         impl ModeKey {
             $(
                 $(#[$doc])*
@@ -28,13 +28,18 @@ macro_rules! fields {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ModeKey(pub u64);
 
+/// Lowest bit of `view`.
+pub const VIEW_LSB: u32 = 2;
+/// Lowest bit of `fs`.
+pub const FS_LSB: u32 = 6;
+
 fields! {
     /// Privilege level.
     privilege with_privilege: 0, 2;
     /// Privilege view of data accesses.
-    view with_view: 2, 4;
+    view with_view: VIEW_LSB, 4;
     /// mstatus.FS: 0 floating-point instructions are illegal, 1 they mark the state dirty first, 2 it is dirty.
-    fs with_fs: 6, 2;
+    fs with_fs: FS_LSB, 2;
     /// fcsr.frm.
     frm with_frm: 8, 3;
     /// The upper half of the instruction that begins 2 bytes before the end of a page.

@@ -175,7 +175,7 @@ pub fn sequence(rng: &mut Rng, rows: &[usize]) -> Case {
     Case { row: first.unwrap_or(0), code, at: 0, windows: windows(rng), patches: [(0, 0); 2], fcsr: fcsr(rng), level: user_if(rng.one_in(8)) }
 }
 
-/// A case of a supervisor that writes sstatus, and between that loads and stores where users do.
+/// A case of a supervisor that writes sstatus, and between that loads and stores where users do, and looks at f1.
 pub fn supervisor(rng: &mut Rng) -> Case {
     /// Registers with the address, the operand, and those for results.
     const ADDRESS: u32 = 8;
@@ -195,11 +195,12 @@ pub fn supervisor(rng: &mut Rng) -> Case {
     let mut first = None;
     for _ in 0..3 + rng.below(6) {
         let rd = *rng.pick(&RESULTS);
-        let word = match rng.below(6) {
+        let word = match rng.below(8) {
             0 => ADDRESS << 15 | 3 << 12 | rd << 7 | 0x03,                                                      // ld
             1 => rd << 20 | ADDRESS << 15 | 3 << 12 | 8 << 7 | 0x23,                                            // sd, 8 bytes on
             2 => 0x100 << 20 | 2 << 12 | rd << 7 | 0x73,                                                        // csrr
             3 => 0x100 << 20 | (rng.below(16) as u32) << 15 | (5 + rng.below(3) as u32) << 12 | rd << 7 | 0x73, // csrrwi, csrrsi, csrrci
+            4 => 0xe200_0053 | 1 << 15 | rd << 7,                                                               // fmv.x.d
             _ => 0x100 << 20 | OPERAND << 15 | (1 + rng.below(3) as u32) << 12 | rd << 7 | 0x73,                // csrrw, csrrs, csrrc
         };
         first = first.or(decode::find(word));

@@ -4,11 +4,11 @@ use super::{D, Translator, W};
 use crate::csr::{self, Kind, Special};
 use crate::decode::*;
 use crate::helper::system as helper;
-use crate::mode::{ModeKey, view};
+use crate::mode::{FS_LSB, VIEW_LSB, view};
 use crate::state::{mstatus, offset, privilege};
 use crate::trap::cause;
 use emu_plugins_api::CpuHeader;
-use emu_plugins_api::ir::{Shape, Val, exit};
+use emu_plugins_api::ir::{Shape, Ty, Val, exit};
 
 impl Translator<'_> {
     /// A CSR instruction: `op` 1 writes, 2 sets, 3 clears; `constant` is its operand if it is one.
@@ -82,7 +82,7 @@ impl Translator<'_> {
         let changed = self.ir.and(D, changed, mask);
         let zero = self.ir.c64(0);
         // The helper does what forgets translations or makes others.
-        let rare = possible & !(mstatus::SIE | mstatus::MIE | mstatus::SPIE | mstatus::SPP | mstatus::SUM);
+        let rare = possible & !(mstatus::SIE | mstatus::MIE | mstatus::SPIE | mstatus::SPP | mstatus::SUM | mstatus::FS);
         let leave = (rare != 0).then(|| {
             let mask = self.ir.c64(rare);
             let rare = self.ir.and(D, changed, mask);
@@ -94,8 +94,10 @@ impl Translator<'_> {
         self.ir.set(D, Shape::SCALAR, at, new);
         self.set_x(rd, shown);
         let next = self.next_pc();
-        let sum = (possible & mstatus::SUM != 0).then(|| {
-            let mask = self.ir.c64(mstatus::SUM);
+        // What is in the mode key.
+        let keyed = possible & (mstatus::SUM | mstatus::FS);
+        let keyed = (keyed != 0).then(|| {
+            let mask = self.ir.c64(keyed);
             self.ir.and(D, changed, mask)
         });
         // A line that changes from here on comes with a request.
@@ -103,22 +105,16 @@ impl Translator<'_> {
             let lines = self.ir.get(W, Shape::SCALAR, core::mem::offset_of!(CpuHeader, lines) as u32);
             self.ir.zext(D, W, lines)
         });
-        let reasons = match (sum, lines) {
-            (Some(sum), Some(lines)) => self.ir.or(D, sum, lines),
+        let reasons = match (keyed, lines) {
+            (Some(keyed), Some(lines)) => self.ir.or(D, keyed, lines),
             (Some(one), None) | (None, Some(one)) => one,
             // Interrupts are off, which is nothing to look at.
             (None, None) => return,
         };
         let (nothing, plain) = (self.ir.eq(D, reasons, zero), self.ir.new_label());
         self.ir.brif(nothing, plain);
-        if let Some(sum) = sum {
-            // The view of data accesses is the other one.
-            let flip = ModeKey(0).with_view(view::S ^ view::S_SUM).0;
-            let (changes, flip) = (self.ir.ne(D, sum, zero), self.ir.c64(flip));
-            let flip = self.ir.select(D, changes, flip, zero);
-            let key = self.ir.get(D, Shape::SCALAR, offset::MODE_KEY);
-            let key = self.ir.xor(D, key, flip);
-            self.ir.set(D, Shape::SCALAR, offset::MODE_KEY, key);
+        if keyed.is_some() {
+            self.set_status_and_key(new);
         }
         let look = lines.map(|lines| {
             let (high, look) = (self.ir.ne(D, lines, zero), self.ir.new_label());
@@ -141,6 +137,27 @@ impl Translator<'_> {
         // Instructions are counted by straight runs, so that one ends here.
         self.ir.goto(next, false);
         self.end();
+    }
+
+    /// Writes mstatus in S-mode with SD as FS says, and what the mode key has of it.
+    fn set_status_and_key(&mut self, status: Val) {
+        let (fs, sum) = (self.ir.extract(D, status, 13, 2), self.ir.extract(D, status, 18, 1));
+        let (off, dirty) = (self.ir.c64(0), self.ir.c64(3));
+        let is_dirty = self.ir.eq(D, fs, dirty);
+        let sd = self.ir.zext(D, Ty::I1, is_dirty);
+        let new = self.ir.deposit(D, status, sd, 63, 1);
+        self.ir.set(D, Shape::SCALAR, offset::csr(csr::word::MSTATUS as u32), new);
+        // 0: off, 1: to be marked, 2: dirty.
+        let is_on = self.ir.ne(D, fs, off);
+        let is_on = self.ir.zext(D, Ty::I1, is_on);
+        let of_key = self.ir.add(D, is_on, sd);
+        let (s, s_sum) = (self.ir.c64(view::S.into()), self.ir.c64(view::S_SUM.into()));
+        let has_sum = self.ir.ne(D, sum, off);
+        let of_view = self.ir.select(D, has_sum, s_sum, s);
+        let key = self.ir.get(D, Shape::SCALAR, offset::MODE_KEY);
+        let key = self.ir.deposit(D, key, of_view, VIEW_LSB, 4);
+        let key = self.ir.deposit(D, key, of_key, FS_LSB, 2);
+        self.ir.set(D, Shape::SCALAR, offset::MODE_KEY, key);
     }
 }
 
