@@ -171,6 +171,7 @@ impl Architecture for Riscv64 {
         cpu.csr = [0; CSR_WORDS];
         cpu.pmpaddr = [0; PMP_ENTRIES];
         cpu.pmpcfg = [0; PMP_ENTRIES];
+        cpu.pmp_between = [0; 2];
         cpu.privilege = privilege::M;
         cpu.stimer = 0;
         cpu.set_mstatus(mstatus::XL);

@@ -41,8 +41,12 @@ pub struct State {
     pub privilege: u8,
     /// The supervisor timer's comparison holds (Sstc).
     pub stimer: u8,
+    /// The PMP entry that matches between `pmp_between`, [`PMP_ENTRIES`] for none.
+    pub pmp_matches: u8,
     /// Not used; zero.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 5],
+    /// Addresses between which one entry, or none, matches, the second one excluded; both 0 if that is not known.
+    pub pmp_between: [u64; 2],
 }
 
 // SAFETY: `#[repr(C)]`, the header comes first, and zeroes are valid in every member.

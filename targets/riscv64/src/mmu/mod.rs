@@ -49,7 +49,7 @@ fn level_of(cpu: &State, access: &Access) -> (u8, bool) {
 }
 
 /// Permissions (`perm::`) that physical memory protection leaves.
-fn protected(cpu: &State, pa: u64, level: u8, perms: u8) -> u8 {
+fn protected(cpu: &mut State, pa: u64, level: u8, perms: u8) -> u8 {
     let allowed = pmp::permissions(cpu, pa, level);
     let bit = |from: u8, to: u8| if allowed & from != 0 { to } else { 0 };
     perms & (bit(pmp::cfg::R, perm::READ) | bit(pmp::cfg::W, perm::WRITE) | bit(pmp::cfg::X, perm::EXEC))

@@ -47,6 +47,7 @@ pub fn write_cfg(cpu: &mut State, n: u16, value: u64) {
         }
         *entry = new;
     }
+    cpu.pmp_between = [0; 2];
     flush_all(cpu);
 }
 
@@ -68,26 +69,61 @@ pub fn write_addr(cpu: &mut State, n: u16, value: u64) {
         return;
     }
     cpu.pmpaddr[n] = value & ADDRESS;
+    cpu.pmp_between = [0; 2];
     flush_all(cpu);
 }
 
-/// Whether an entry that is on has a physical address, whose bits from 2 on are `address`.
-fn matches(cpu: &State, n: usize, address: u64) -> bool {
-    let of_entry = cpu.pmpaddr[n];
-    if cpu.pmpcfg[n] & cfg::A == cfg::TOR {
-        let from = if n == 0 { 0 } else { cpu.pmpaddr[n - 1] & !GRAIN };
-        return (from..of_entry & !GRAIN).contains(&address);
+/// First address and the one behind the last of an entry that is on; nothing of one that is off.
+fn region(cpu: &State, n: usize) -> (u64, u64) {
+    match cpu.pmpcfg[n] & cfg::A {
+        0 => (0, 0),
+        cfg::TOR => {
+            let from = if n == 0 { 0 } else { cpu.pmpaddr[n - 1] & !GRAIN };
+            (from << 2, (cpu.pmpaddr[n] & !GRAIN) << 2)
+        }
+        _ => {
+            let address = cpu.pmpaddr[n] | GRAIN >> 1;
+            // The ones at the end and the zero before them are the size.
+            let size = (address ^ (address + 1)) + 1;
+            let base = address & !(size - 1);
+            (base << 2, (base + size) << 2)
+        }
     }
-    // The ones at the end and the zero before them are no part of the base.
-    let napot = of_entry | GRAIN >> 1;
-    (napot ^ address) & !(napot ^ (napot + 1)) == 0
+}
+
+/// Finds the first entry that has a physical address, and between which addresses it is the one. A walk asks for one of a few such stretches of memory
+/// each time.
+#[cold]
+fn find(cpu: &mut State, pa: u64) {
+    let (mut from, mut to) = (0, u64::MAX);
+    let mut found = PMP_ENTRIES;
+    for n in 0..PMP_ENTRIES {
+        let region = region(cpu, n);
+        if region.0 >= region.1 {
+            continue;
+        }
+        for edge in [region.0, region.1] {
+            if edge <= pa {
+                from = from.max(edge);
+            } else {
+                to = to.min(edge);
+            }
+        }
+        if (region.0..region.1).contains(&pa) {
+            found = n;
+            break;
+        }
+    }
+    (cpu.pmp_between, cpu.pmp_matches) = ([from, to], found as u8);
 }
 
 /// What an access at a privilege level may do with the page of a physical address: `cfg::R`, `W`, `X`.
-pub fn permissions(cpu: &State, pa: u64, level: u8) -> u8 {
+pub fn permissions(cpu: &mut State, pa: u64, level: u8) -> u8 {
     const EVERYTHING: u8 = cfg::R | cfg::W | cfg::X;
-    let found = (0..PMP_ENTRIES).find(|n| cpu.pmpcfg[*n] & cfg::A != 0 && matches(cpu, *n, pa >> 2));
-    match found.map(|n| cpu.pmpcfg[n]) {
+    if !(cpu.pmp_between[0]..cpu.pmp_between[1]).contains(&pa) {
+        find(cpu, pa);
+    }
+    match cpu.pmpcfg.get(usize::from(cpu.pmp_matches)) {
         Some(entry) if level != privilege::M || entry & cfg::L != 0 => entry & EVERYTHING,
         None if level != privilege::M => 0,
         _ => EVERYTHING,

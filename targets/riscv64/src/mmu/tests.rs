@@ -190,9 +190,45 @@ fn sizes_of_protected_regions() {
         let base = RAM & !(size - 1);
         set(&mut m, 0x3b0, base >> 2 | (1 << ones) - 1);
         set(&mut m, 0x3a0, 0x19);
-        let read = |pa: u64| pmp::permissions(&m, pa, privilege::S) == pmp::cfg::R;
+        let mut read = |pa: u64| pmp::permissions(&mut m, pa, privilege::S) == pmp::cfg::R;
         assert!(read(base) && read(base + size - 1), "{ones}");
         assert!(!read(base + size) && (base == 0 || !read(base - 1)), "{ones}");
+    }
+}
+
+/// What is remembered of the last address is what the entries say, whatever they are and in whatever order addresses come.
+#[test]
+fn protection_by_random_entries() {
+    let mut state = 0x2545_f491_4f6c_dd1du64;
+    let mut random = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state >> 33
+    };
+    for _ in 0..300 {
+        let mut m = machine(&[]);
+        set(&mut m, 0x3a0, 0);
+        for n in 0..8u16 {
+            set(&mut m, 0x3b0 + n, ((random() & 0xff) << 10) | (1u64 << (random() % 14)).wrapping_sub(1));
+        }
+        let modes = (0..8).fold(0u64, |all, n| all | ([0, 1, 3][random() as usize % 3] << 3 | random() & 1 | random() & 4) << (8 * n));
+        set(&mut m, 0x3a0, modes);
+        for _ in 0..100 {
+            let page = (random() & 0x1ff) << 12;
+            let word = page >> 2;
+            let matches = |n: usize| {
+                let (address, before) = (m.pmpaddr[n], if n == 0 { 0 } else { m.pmpaddr[n - 1] });
+                match modes >> (8 * n + 3) & 3 {
+                    0 => false,
+                    1 => (before & !0x3ff..address & !0x3ff).contains(&word),
+                    _ => {
+                        let bits = (address | 0x1ff).trailing_ones() + 1;
+                        word >> bits == address >> bits
+                    }
+                }
+            };
+            let expected = (0..8).find(|n| matches(*n)).map_or(0, |n| (modes >> (8 * n) & 7) as u8);
+            assert_eq!(pmp::permissions(&mut m, page, privilege::S), expected, "{page:#x} {modes:#x} {:x?}", m.pmpaddr);
+        }
     }
 }
 
