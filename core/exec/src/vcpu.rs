@@ -456,6 +456,9 @@ impl Vcpu {
     }
     /// Enters code for `pc`, which was fetched last, into the jump cache.
     pub(crate) fn enter_line(&self, native: &Native, pc: u64, mode: u64, code: usize) {
+        if !emu_x86_64::jumps_expected(pc) {
+            return;
+        }
         let line = (pc >> self.jump_shift) as usize & (JUMPS - 1);
         let page = &self.caches().fetch[fetch_slot(pc, mode)];
         // A program's addresses are their own physical ones.

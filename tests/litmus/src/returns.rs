@@ -345,3 +345,53 @@ pub fn sum_and_faults(rounds: u64) -> [u64; 2] {
     }
     [sum, faults]
 }
+
+/// One jump goes to four places, with and without a tag in the address (TCR_EL1.TBI0); each adds the address that it finds itself at. The guest prints
+/// the sum, and the address of the first place, which are 64 bytes each.
+pub fn assemble_tagged_jumps(rounds: u64) -> Vec<u8> {
+    assemble(1, |g| {
+        let (places, back, over) = (g.a.label(), g.a.label(), g.a.label());
+        let a = &mut g.a;
+        a.b(over);
+        a.align(64);
+        a.bind(places);
+        for n in 0..4 {
+            let here = a.label();
+            a.bind(here);
+            a.adr(X1, here);
+            a.add(X26, X26, X1, n);
+            a.b(back);
+            a.align(64);
+        }
+        a.bind(over);
+        a.mov_imm(X0, TCR | 1 << 37);
+        a.msr(SysReg::TCR_EL1, X0);
+        a.isb();
+        a.load_address(X24, places);
+        a.mov_imm(X23, STEP);
+        for r in [X20, X26] {
+            a.mov(r, XZR);
+        }
+        a.mov_imm(X22, rounds);
+        let again = a.here();
+        a.add(X20, X20, X23, 0);
+        // A place, and in half of the rounds a tag.
+        a.ubfx(X1, X20, 40, 2);
+        a.add(X0, X24, X1, 6);
+        a.ubfx(X1, X20, 50, 8);
+        a.ubfx(X2, X20, 60, 1);
+        a.mul(X1, X1, X2);
+        a.add(X0, X0, X1, 56);
+        a.br(X0);
+        a.bind(back);
+        a.sub_imm(X22, X22, 1);
+        a.cbnz(X22, again);
+        g.line("jumps", &[X26, X24]);
+    })
+}
+
+/// The sum, by the address of the first place.
+pub fn sum_of_tagged_jumps(rounds: u64, first: u64) -> u64 {
+    let places = (1..=rounds).map(|n| n.wrapping_mul(STEP) >> 40 & 3);
+    places.fold(0, |sum, place| sum.wrapping_add(first + 64 * place << place))
+}

@@ -43,3 +43,11 @@ fn callees_come_back_as_they_please() {
     let report = run("callees", &assemble_callees(rounds), 1);
     assert_eq!(report.numbers("callees"), returns::sum_and_faults(rounds));
 }
+
+#[test]
+fn tags_are_no_part_of_where_a_jump_goes() {
+    let rounds = scaled(500_000, 1000);
+    let report = run("tagged-jumps", &returns::assemble_tagged_jumps(rounds), 1);
+    let found = report.numbers("jumps");
+    assert_eq!(found[0], returns::sum_of_tagged_jumps(rounds, found[1]));
+}

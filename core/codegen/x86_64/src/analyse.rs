@@ -222,12 +222,13 @@ impl Analysis {
         }
     }
 
-    /// Where a unit that ends with a return makes of `raw` the address that it goes to, and `raw`: a sign extension from bit 55 (perhaps of one half
-    /// of the addresses only) or a bit 0 made zero, neither of which changes an address that a return is expected at
-    /// ([`returns_expected`](crate::returns_expected)). If `raw` is what is expected, so is the address.
-    pub fn early_return(&self, ops: &[Op], f: &Frame) -> Option<(u32, u32)> {
+    /// Where a unit that ends with a return or a jump makes of `raw` the address that it goes to, and `raw`: a sign extension from bit 55 (perhaps of
+    /// one half of the addresses only) or a bit 0 made zero, neither of which changes an address that a return is expected at
+    /// ([`returns_expected`](crate::returns_expected)) or that code was come to by such a jump in the same mode, for it has been made so. If `raw` is
+    /// one of those, so is the address.
+    pub fn early_jump(&self, ops: &[Op], f: &Frame) -> Option<(u32, u32)> {
         let (jump, before) = ops.split_last()?;
-        if jump.code != Code::Jump as u16 || jump.aux != crate::control::RETURN {
+        if jump.code != Code::Jump as u16 || jump.aux == crate::control::CALL {
             return None;
         }
         let last = before.last().filter(|o| o.dst == jump.a && o.shape == Shape::SCALAR && o.ty == Ty::I64)?;

@@ -16,8 +16,12 @@ pub(crate) const RETURN: u32 = 2;
 /// True if calls from a page may have their returns expected: the addresses there, and of the page behind it, are sign-extended from bit 55.
 /// (Others are nowhere executed; code that moves must not come to them.)
 pub fn returns_expected(page: u64, page_bits: u32) -> bool {
-    let extended = |a: u64| (a << 8) as i64 >> 8 == a as i64;
-    extended(page) && extended(page.wrapping_add((2 << page_bits) - 1))
+    jumps_expected(page) && jumps_expected(page.wrapping_add((2 << page_bits) - 1))
+}
+
+/// True if an address may have a line in a jump cache: it is sign-extended from bit 55.
+pub fn jumps_expected(pc: u64) -> bool {
+    (pc << 8) as i64 >> 8 == pc as i64
 }
 
 impl Lowering<'_> {
@@ -477,7 +481,7 @@ impl Lowering<'_> {
     }
 
     /// Returns to an address before it is made of `raw`, if that is the one that is expected: see
-    /// [`early_return`](crate::analyse::Analysis::early_return).
+    /// [`early_jump`](crate::analyse::Analysis::early_jump).
     pub(crate) fn return_early(&mut self, raw: u32) {
         self.write_all_waiting();
         if self.inline.is_some() {
@@ -495,6 +499,22 @@ impl Lowering<'_> {
         self.flags = NO_KEY;
         self.locked = 0;
         self.returned_early = true;
+    }
+
+    /// The same for a jump: to the code that its line has for `raw`.
+    pub(crate) fn jump_early(&mut self, raw: u32) {
+        self.write_all_waiting();
+        self.make_all();
+        let (r, other) = (self.gpr(raw), self.asm.label());
+        let m = self.request();
+        self.asm.alu_mi(Alu::Cmp, Size::D, m, 0);
+        self.asm.jcc(Cc::NE, other);
+        let (t, free) = (self.temp(), self.temp());
+        let code = self.probe_register(r, t, free, other).plus(offset_of!(JumpEntry, code) as i32);
+        self.asm.jmp_m(code);
+        self.asm.bind(other);
+        self.flags = NO_KEY;
+        self.locked = 0;
     }
 
     /// Returns to an address in a register: to behind the last call, if that is it. No request is looked for: see the README.

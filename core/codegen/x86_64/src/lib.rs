@@ -34,7 +34,7 @@ mod vector;
 mod widen;
 
 pub use cache::{CHUNK, CodeCache, Placed};
-pub use control::returns_expected;
+pub use control::{jumps_expected, returns_expected};
 pub use disassemble::disassemble;
 pub use lower::{Lowering, Options, Region, Unit};
 pub use thunks::Thunks;

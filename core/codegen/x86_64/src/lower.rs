@@ -437,7 +437,7 @@ impl<'f> Lowering<'f> {
         // The interpreter leaves no flags.
         let counts = if self.f.count { u.counts } else { &[] };
         an.run(u.ops, u.slots, counts, self.f, self.options.fuse && self.options.native, self.defers);
-        let early = if self.options.fuse && self.options.native && !self.f.unlinked { an.early_return(u.ops, self.f) } else { None };
+        let early = if self.options.fuse && self.options.native && !self.f.unlinked { an.early_jump(u.ops, self.f) } else { None };
         if self.careful && self.options.fuse && self.options.native && !self.f.count {
             an.find_covered(u.ops, self.f);
         }
@@ -494,7 +494,7 @@ impl<'f> Lowering<'f> {
                 continue;
             }
             if let Some((_, raw)) = early.filter(|e| e.0 == self.at) {
-                self.return_early(raw);
+                if u.ops.last().is_some_and(|op| op.aux == crate::control::RETURN) { self.return_early(raw) } else { self.jump_early(raw) }
             }
             if self.needs_code(op) {
                 if self.defers {
