@@ -69,7 +69,7 @@ pub fn features() -> HostFeatures {
 }
 
 /// Offsets of the one-byte condition flags.
-fn flags(layout: &StateLayout) -> Vec<u32> {
+pub(crate) fn flags(layout: &StateLayout) -> Vec<u32> {
     let fields = layout.fields.get().iter().filter(|f| f.class == FieldClass::FLAG && f.ty.bytes() == 1);
     fields.flat_map(|f| (0..f.count).map(|i| f.offset + i * f.stride)).take(64).collect()
 }

@@ -18,6 +18,8 @@ use emu_plugins_api::{ArchitectureHandle, BlockRequest, Slice};
 const PIECES_MAX: usize = 32;
 /// Instructions in a region, in a hot one twice as many.
 const INSNS_MAX: u32 = 128;
+/// Instructions that a unit may have beside those of another that have them too: see [`Former::copied`].
+const COPIED_MAX: u32 = 32;
 /// Instructions in a piece.
 pub const PIECE_INSNS_MAX: u32 = 64;
 
@@ -228,6 +230,8 @@ pub struct Former {
     pub insns: u32,
     /// Pieces translated.
     translated: usize,
+    /// Offsets of the condition flags.
+    flags: Vec<u32>,
 }
 
 impl Former {
@@ -255,6 +259,7 @@ impl Former {
             units: Vec::new(),
             insns: 0,
             translated: 0,
+            flags: Vec::new(),
         }
     }
 
@@ -275,6 +280,9 @@ impl Former {
         self.from.clear();
         self.todo.push(s.pc);
         let twice = u32::from(s.tier == Tier::Hot);
+        if twice != 0 && self.flags.is_empty() {
+            self.flags = crate::native::flags(s.arch.layout());
+        }
         while let Some(pc) = self.todo.pop() {
             if pc % self.insn_bytes != 0 && pc != s.pc {
                 continue;
@@ -454,8 +462,8 @@ impl Former {
             p.outside |= outside;
         }
     }
-    /// The piece that only this one goes on to, if there is one that is not part of a unit yet.
-    fn successor(&self, i: usize) -> Option<usize> {
+    /// The piece that this one goes on to, if it goes on to one only.
+    fn next(&self, i: usize) -> Option<usize> {
         let p = &self.pieces[i];
         let to = match p.cut {
             Some(to) => to,
@@ -464,7 +472,36 @@ impl Former {
                 _ => return None,
             },
         };
-        self.beginning(to).filter(|q| self.pieces[*q].preds == 1 && !self.pieces[*q].outside && !self.pieces[*q].used)
+        self.beginning(to)
+    }
+    /// The same, if only this one goes on to that.
+    fn only_next(&self, i: usize) -> Option<usize> {
+        self.next(i).filter(|q| self.pieces[*q].preds == 1 && !self.pieces[*q].outside)
+    }
+    /// The same, if that is not part of a unit yet.
+    fn successor(&self, i: usize) -> Option<usize> {
+        self.only_next(i).filter(|q| !self.pieces[*q].used)
+    }
+    /// The piece that a hot unit of which piece `i` is the last goes on to, if it is worth having it once more: it begins with a look at condition
+    /// flags, which then are those of a comparison in the same unit.
+    fn copied(&self, s: &Source<'_>, start: usize, i: usize) -> Option<usize> {
+        let q = self.next(i).filter(|q| s.tier == Tier::Hot && *q != start && self.looks_at_flags(*q))?;
+        let mut insns = 0;
+        let mut last = Some(q);
+        while let Some(p) = last {
+            insns += self.pieces[p].insns;
+            if insns > COPIED_MAX {
+                return None;
+            }
+            last = self.only_next(p);
+        }
+        Some(q)
+    }
+    /// True if the first instruction of a piece looks at condition flags.
+    fn looks_at_flags(&self, i: usize) -> bool {
+        let p = &self.pieces[i];
+        let second = self.marks[p.marks.0..p.marks.1].get(1).map_or(p.ops.1, |m| m.op);
+        self.raw[p.ops.0..second].iter().any(|op| op.code == GET && self.flags.contains(&(op.imm as u32)))
     }
 
     /// Makes units of pieces: a piece that only one other goes on to is part of that one's unit.
@@ -514,10 +551,18 @@ impl Former {
         let (ops, counts, number) = (self.ops.len(), self.counts.len(), self.units.len());
         let (mut slots, mut labels) = (0u32, 0u64);
         self.pieces[start].unit = number;
-        let mut at = start;
+        let (mut at, mut copies) = (start, false);
         loop {
-            self.pieces[at].used = true;
-            let going_on = self.successor(at);
+            let going_on = if copies {
+                self.only_next(at)
+            } else {
+                self.pieces[at].used = true;
+                self.successor(at).or_else(|| {
+                    let copied = self.copied(s, start, at);
+                    copies = copied.is_some();
+                    copied
+                })
+            };
             let p = &self.pieces[at];
             self.counts.push(((self.ops.len() - ops) as u32, p.insns));
             let mut end = p.ops.1;
@@ -581,6 +626,7 @@ fn is_sure(entry: u64, pc: u64, end: u64, op: &Op, to: u64) -> bool {
     (entry..=pc).contains(&to) || op.code == GOTO && op.aux == 0 && to != end
 }
 
+const GET: u16 = Code::Get as u16;
 const GOTO: u16 = Code::Goto as u16;
 const BRANCH: u16 = Code::Branch as u16;
 const JUMP: u16 = Code::Jump as u16;

@@ -96,6 +96,23 @@ fn a_fault_in_a_pair_shows_the_flags_before_it() {
 }
 
 #[test]
+fn comparisons_in_a_row_have_their_own_flags() {
+    let _ran = Ran::begin("trees of comparisons, with faults in them");
+    let (program, root) = compiled("trees", &["-O2"]).unwrap();
+    let run = |engine: &[&str], mode: &str, host: &str| {
+        let mut command = emu_test_user::command(engine, Some(&root), &program, &["200000"]).unwrap();
+        let done = emu_test_kit::process::run(command.env("EMU_JIT", mode).env("EMU_HOST", host), Duration::from_secs(120)).unwrap();
+        assert_eq!(done.code, Some(0), "{engine:?} EMU_JIT={mode} EMU_HOST={host} {}", done.errors());
+        done.text()
+    };
+    let want = run(ENGINES[1], "", "");
+    assert!(want.contains(" faults ") && !want.contains(" 0 faults "), "{want}");
+    for (mode, host) in [("", ""), ("hot", ""), ("eager", ""), ("noopt", ""), ("hot", "x86-64-v2")] {
+        assert_eq!(run(ENGINES[0], mode, host), want, "EMU_JIT={mode} EMU_HOST={host}");
+    }
+}
+
+#[test]
 fn carries_go_over_accesses() {
     let _ran = Ran::begin("carries over loads, stores and multiplications, with faults");
     let (program, root) = compiled("carries", &["-O2"]).unwrap();
