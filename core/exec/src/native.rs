@@ -246,6 +246,7 @@ impl Cluster {
             jump_shift: jump_shift(layout),
             tlb: TlbShape { offset: at.tlb as i32, entries: TLB_ENTRIES as u32, page_bits: 12, views: at.views },
             pin_map: PinMap::new(&pins),
+            more: layout.pins.get().iter().copied().skip(PINS.len()).collect(),
             flags: flags(layout).into_iter().take(8).collect(),
             pins,
             helpers: helpers.collect(),

@@ -112,7 +112,7 @@ pub mod offset {
 }
 
 /// Registers that are worth a host register, the most used by compiled code first.
-pub const PINS: [u32; 12] = [
+pub const PINS: [u32; 32] = [
     offset::x(0),
     offset::x(1),
     offset::x(31),
@@ -125,6 +125,26 @@ pub const PINS: [u32; 12] = [
     offset::x(21),
     offset::x(4),
     offset::x(30),
+    offset::x(22),
+    offset::x(5),
+    offset::x(23),
+    offset::x(6),
+    offset::x(24),
+    offset::x(7),
+    offset::x(25),
+    offset::x(9),
+    offset::x(26),
+    offset::x(10),
+    offset::x(27),
+    offset::x(11),
+    offset::x(28),
+    offset::x(12),
+    offset::x(13),
+    offset::x(14),
+    offset::x(15),
+    offset::x(16),
+    offset::x(17),
+    offset::x(18),
 ];
 
 /// Bits of SPSR_ELx and PSTATE as SPSR_ELx holds it.

@@ -75,7 +75,7 @@ pub mod offset {
 }
 
 /// Registers that are worth a host register, the most used by compiled code first.
-pub const PINS: [u32; 12] = [
+pub const PINS: [u32; 31] = [
     offset::x(15),
     offset::x(10),
     offset::x(14),
@@ -88,6 +88,25 @@ pub const PINS: [u32; 12] = [
     offset::x(18),
     offset::x(1),
     offset::x(19),
+    offset::x(20),
+    offset::x(16),
+    offset::x(21),
+    offset::x(17),
+    offset::x(22),
+    offset::x(5),
+    offset::x(23),
+    offset::x(6),
+    offset::x(24),
+    offset::x(7),
+    offset::x(25),
+    offset::x(28),
+    offset::x(26),
+    offset::x(29),
+    offset::x(27),
+    offset::x(30),
+    offset::x(31),
+    offset::x(3),
+    offset::x(4),
 ];
 
 /// Bits of mstatus.

@@ -2,7 +2,7 @@
 //! values can be computed in the register of the state field that they are written to.
 
 use crate::asm::Cc;
-use crate::frame::Frame;
+use crate::frame::{Frame, PinMap};
 use emu_ir::{Code, EFFECT, EXITS, FAULTS, MemFlags, NONE, Op, STICKY, Shape, Ty, WRITES, result_bits};
 
 /// No pin.
@@ -124,7 +124,7 @@ fn is_zero(op: &Op) -> bool {
 impl Analysis {
     /// Analyses a unit, whose instructions are counted at `counts`. `fuse` false: conditions are all computed into registers, values are
     /// written to fields where the `set` is. `live`: `live_after` is wanted.
-    pub fn run(&mut self, ops: &[Op], slots: u32, counts: &[(u32, u32)], f: &Frame, fuse: bool, live: bool) {
+    pub fn run(&mut self, ops: &[Op], slots: u32, counts: &[(u32, u32)], f: &Frame, pins: &PinMap, fuse: bool, live: bool) {
         self.facts.clear();
         self.facts.resize(slots as usize, NO_FACTS);
         self.keys.clear();
@@ -184,13 +184,13 @@ impl Analysis {
         }
         if fuse {
             self.settle(ops, counts, f);
-            self.wants(ops, f);
+            self.wants(ops, pins);
         }
     }
 
     /// Finds `covered`.
-    pub fn find_covered(&mut self, ops: &[Op], f: &Frame) {
-        crate::overwritten::find(ops, &mut self.facts, f, &mut self.covered);
+    pub fn find_covered(&mut self, ops: &[Op], pins: &PinMap) {
+        crate::overwritten::find(ops, &mut self.facts, pins, &mut self.covered);
     }
 
     /// Finds the flags that somebody may look at, behind each op.
@@ -649,15 +649,15 @@ impl Analysis {
 
     /// Finds values that may be computed in the register of the pinned field that they are written to: nothing between their definition and
     /// the `set` can see the field.
-    fn wants(&mut self, ops: &[Op], f: &Frame) {
+    fn wants(&mut self, ops: &[Op], all: &PinMap) {
         let mut barrier = 0u32;
-        let mut touched = [0u32; crate::frame::PINS.len()];
+        let mut touched = [0u32; crate::frame::HOMES.len()];
         for (i, op) in ops.iter().enumerate() {
             let i = i as u32;
             match op.code {
                 GET | SET => {
                     let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(256) };
-                    let pins = f.pins_at(op.imm as u32, bytes);
+                    let pins = all.over(op.imm as u32, bytes);
                     if pins == 0 {
                         continue;
                     }
@@ -665,7 +665,7 @@ impl Analysis {
                     while left != 0 {
                         let p = left.trailing_zeros() as usize;
                         left &= left - 1;
-                        if op.code == SET && op.imm == u64::from(f.pins[p]) && op.ty == Ty::I64 && op.shape == Shape::SCALAR {
+                        if op.code == SET && op.imm == u64::from(all.at(p)) && op.ty == Ty::I64 && op.shape == Shape::SCALAR {
                             self.want(ops, op.a, p as u8, barrier.max(touched[p]));
                         }
                         touched[p] = i;

@@ -90,6 +90,7 @@ impl Lowering<'_> {
                 }
                 Cold::Warm { at, pc, counter } => {
                     self.asm.bind(at);
+                    self.store_borrowed();
                     self.asm.mov_mi(Size::W, counter, 0);
                     let warm = self.exchange(offset_of!(Exchange, warm));
                     self.asm.mov_mi(Size::Q, warm, 1);
@@ -122,6 +123,7 @@ impl Lowering<'_> {
                 Cold::NoCall { at, target, flags } => {
                     self.asm.bind(at);
                     self.make_snapshot(flags);
+                    self.store_borrowed();
                     self.set_pc_to(target);
                     self.asm.jmp_outside(self.thunks.no_call);
                 }
@@ -140,6 +142,7 @@ impl Lowering<'_> {
                 Cold::Unexpected { at, target } => {
                     // Whatever was expected, it is not what happens.
                     self.asm.bind(at);
+                    self.store_borrowed();
                     self.forget_returns();
                     let (leave, miss) = (self.asm.label(), self.asm.label());
                     let m = self.request();
@@ -191,6 +194,7 @@ impl Lowering<'_> {
                 Cold::Call { at, op, pc, left, flags } => {
                     self.asm.bind(at);
                     self.make_snapshot(flags);
+                    self.store_borrowed();
                     for r in [RSI, RDX, RCX] {
                         self.asm.mov_ri(r, 0);
                     }
@@ -224,6 +228,7 @@ impl Lowering<'_> {
                         self.asm.mov_mr(Size::Q, host, scratch);
                     }
                     self.make_snapshot(flags);
+                    self.store_borrowed();
                     let va = self.exchange_va();
                     self.asm.lea(Size::Q, scratch, address);
                     self.asm.mov_mr(Size::Q, va, scratch);
@@ -251,6 +256,7 @@ impl Lowering<'_> {
     /// Leaves for the dispatcher at a constant address.
     fn leave_at(&mut self, pc: u64, flags: Snapshot) {
         self.make_snapshot(flags);
+        self.store_borrowed();
         self.set_pc(pc, RCX);
         self.asm.jmp_outside(self.thunks.leave);
     }

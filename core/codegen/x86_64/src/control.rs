@@ -114,12 +114,14 @@ impl Lowering<'_> {
                 _ => self.indirect(op.a, op.aux == CALL),
             },
             Code::Exit => {
+                self.store_borrowed();
                 self.set_pc(op.imm, RCX);
                 self.asm.mov_ri(RAX, op.aux.into());
                 self.asm.jmp_outside(self.thunks.exit);
             }
             _ => {
                 let r = self.gpr(op.a);
+                self.store_borrowed();
                 let pc = self.header(self.f.header.pc);
                 self.asm.mov_mr(Size::Q, pc, r);
                 self.asm.mov_ri(RAX, op.aux.into());
@@ -289,6 +291,7 @@ impl Lowering<'_> {
     /// Goes to a constant address outside of the region, in a mode if that is known: by a jump that is patched once the target is known, if it
     /// is in the same page. Otherwise the jump cache of the CPU says where that is; its place in it is constant.
     pub(crate) fn link(&mut self, pc: u64, mode: Option<u64>) {
+        self.store_borrowed();
         if self.f.unlinked {
             self.set_pc(pc, RCX);
             self.asm.jmp_outside(self.thunks.next);
@@ -352,6 +355,7 @@ impl Lowering<'_> {
         } else {
             self.asm.alu_ri(Alu::Add, Size::Q, RSP, 8);
         }
+        self.load_borrowed();
         self.compare_mode_key(mode, RCX);
         let at = self.asm.label();
         self.asm.jcc(Cc::NE, at);
@@ -404,6 +408,7 @@ impl Lowering<'_> {
             return self.returned(behind, self.mode, back);
         }
         self.make_all();
+        self.store_borrowed();
         self.may_call(Target::Const(pc), (0, 0));
         let at = self.asm.label();
         if let Some(key) = self.link_key(pc, mode) {
@@ -429,6 +434,7 @@ impl Lowering<'_> {
     fn indirect(&mut self, target: u32, call: bool) {
         let call = call && self.expects;
         let r = self.gpr(target);
+        self.store_borrowed();
         if self.f.unlinked {
             let pc = self.header(self.f.header.pc);
             self.asm.mov_mr(Size::Q, pc, r);
@@ -491,6 +497,7 @@ impl Lowering<'_> {
         } else {
             self.make_all();
             let (r, other) = (self.gpr(raw), self.asm.label());
+            self.store_borrowed();
             self.asm.alu_rm(Alu::Cmp, Size::Q, r, Mem::at(RSP, 8));
             self.asm.jcc(Cc::NE, other);
             self.asm.ret();
@@ -529,6 +536,7 @@ impl Lowering<'_> {
             }
             self.asm.jmp(at);
         } else {
+            self.store_borrowed();
             self.asm.alu_rm(Alu::Cmp, Size::Q, r, Mem::at(RSP, 8));
             self.asm.jcc(Cc::NE, at);
             self.asm.ret();
@@ -632,6 +640,7 @@ impl Lowering<'_> {
             }
         }
         self.empty_registers();
+        self.store_borrowed();
         for (s, r) in [op.a, op.b, op.c].into_iter().zip(targets) {
             match s {
                 NONE => self.asm.mov_ri(r, 0),
@@ -656,6 +665,7 @@ impl Lowering<'_> {
             self.asm.jcc(Cc::NE, at);
             self.cold.push(Cold::HelperExit { at, left: self.left });
         }
+        self.load_borrowed();
         if op.dst != NONE {
             self.vals[op.dst as usize] = Value { loc: Loc::None, backing: NONE, clean: true, slotted: false };
             self.own(op.dst, RAX, true);
@@ -666,6 +676,11 @@ impl Lowering<'_> {
         let bits = u32::from(self.fact(s).bits);
         match self.loc(s) {
             Loc::Const(c) => self.asm.mov_ri(r, c),
+            // The register may have another argument by now.
+            Loc::Pin(p) if self.is_borrowed(p) => {
+                let m = self.state(self.pins.at(p.into()));
+                self.asm.movzx_rm(Size::bits(bits), r, m);
+            }
             Loc::Pin(p) => self.asm.movzx_rr(Size::bits(bits), r, crate::frame::PINS[p as usize]),
             Loc::State(off) => {
                 let m = self.state(off);
@@ -683,8 +698,10 @@ impl Lowering<'_> {
         if op.aux & fence::COMPLETION != 0 {
             self.make_all();
             self.empty_registers();
+            self.store_borrowed();
             self.asm.mov_ri(RSI, op.aux.into());
             self.asm.call_outside(self.thunks.fence);
+            self.load_borrowed();
             self.raises = false;
         } else if op.aux & fence::ST_LD != 0 && !self.fenced && !(self.f.direct.is_some() && self.alone()) {
             // All else the host orders by itself. (A program has no devices that could see what it does when.)

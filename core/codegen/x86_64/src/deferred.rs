@@ -11,7 +11,7 @@
 use crate::analyse::{KeyKind, NO_KEY, NO_PIN};
 use crate::asm::{Alu, Cc, Label, Size, reg::RAX};
 use crate::cold::Cold;
-use crate::frame::{DEFERRED_ROOMS, Exchange, PINS};
+use crate::frame::{DEFERRED_ROOMS, Exchange, HOMES};
 use crate::lower::{Loc, Lowering};
 use emu_ir::{Code, FAULTS, NONE, Op, Shape, Ty};
 use std::mem::offset_of;
@@ -291,11 +291,11 @@ impl Lowering<'_> {
     /// `op to, by`.
     fn operate(&mut self, op: Alu, size: Size, to: Operand, by: Operand) {
         match (to, by) {
-            (Operand::Pin(p), Operand::Pin(q)) => self.asm.alu_rr(op, size, PINS[p as usize], PINS[q as usize]),
-            (Operand::Pin(p), Operand::Imm(i)) => self.asm.alu_ri(op, size, PINS[p as usize], i),
+            (Operand::Pin(p), Operand::Pin(q)) => self.asm.alu_rr(op, size, HOMES[p as usize], HOMES[q as usize]),
+            (Operand::Pin(p), Operand::Imm(i)) => self.asm.alu_ri(op, size, HOMES[p as usize], i),
             (Operand::State(off), Operand::Pin(q)) => {
                 let m = self.state(off);
-                self.asm.alu_mr(op, size, m, PINS[q as usize]);
+                self.asm.alu_mr(op, size, m, HOMES[q as usize]);
             }
             (Operand::State(off), Operand::Imm(i)) => {
                 let m = self.state(off);
@@ -303,7 +303,7 @@ impl Lowering<'_> {
             }
             (Operand::Pin(p), Operand::State(off)) => {
                 let m = self.state(off);
-                self.asm.alu_rm(op, size, PINS[p as usize], m);
+                self.asm.alu_rm(op, size, HOMES[p as usize], m);
             }
             // Not for results: the comparison of two fields in memory.
             (Operand::State(off), Operand::State(other)) => {
@@ -330,8 +330,8 @@ impl Lowering<'_> {
         match d.how {
             How::Nothing => {}
             How::Sub(a, b) => self.operate(Alu::Cmp, d.size, a, b),
-            How::And(Operand::Pin(p), Operand::Pin(q)) => self.asm.test_rr(d.size, PINS[p as usize], PINS[q as usize]),
-            How::And(Operand::Pin(p), Operand::Imm(i)) => self.asm.test_ri(d.size, PINS[p as usize], i),
+            How::And(Operand::Pin(p), Operand::Pin(q)) => self.asm.test_rr(d.size, HOMES[p as usize], HOMES[q as usize]),
+            How::And(Operand::Pin(p), Operand::Imm(i)) => self.asm.test_ri(d.size, HOMES[p as usize], i),
             How::And(..) => self.fail("flags of a conjunction were put off"),
             How::SubFrom(r, b) => {
                 self.operate(Alu::Add, Size::Q, r, b);
@@ -406,7 +406,7 @@ impl Lowering<'_> {
         if c == Code::Set {
             let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(self.vl) };
             (from, to) = (op.imm as u32, op.imm as u32 + bytes);
-            pins = self.f.pins_at(from, bytes).into();
+            pins = self.pins.over(from, bytes).into();
             if matches!(self.loc(op.a), Loc::Pin(p) if pins == 1 << p) || self.loc(op.a) == Loc::State(from) {
                 return;
             }
@@ -486,7 +486,7 @@ impl Lowering<'_> {
             first_room = Some(to);
             let room = self.state(off);
             match *o {
-                Operand::Pin(p) => self.asm.mov_mr(Size::Q, room, PINS[p as usize]),
+                Operand::Pin(p) => self.asm.mov_mr(Size::Q, room, HOMES[p as usize]),
                 Operand::State(off) => {
                     let from = self.state(off);
                     self.asm.movq_rm(15, from);

@@ -86,7 +86,7 @@ impl Lowering<'_> {
             self.asm.shift_ri(Shift::Shl, Size::Q, t, 8);
             self.asm.shift_ri(Shift::Shr, Size::Q, t, 8);
         }
-        if address.base != t && !crate::frame::PINS.contains(&address.base) {
+        if address.base != t && !crate::frame::HOMES.contains(&address.base) {
             self.locked &= !(1 << address.base);
         }
         Mem::at(t, 0)

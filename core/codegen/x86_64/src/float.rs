@@ -11,7 +11,7 @@
 use crate::analyse::{NO_KEY, NO_PIN, question};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, Xmm, reg::*};
 use crate::cold::Cold;
-use crate::frame::{Exchange, PINS};
+use crate::frame::{Exchange, HOMES};
 use crate::lower::{AccessResult, Loc, Lowering, Saved, op_bytes};
 use emu_ir::{Code, FP, NONE, Op, STICKY, Shape, Ty};
 use emu_softfloat::{Mode, Rounding};
@@ -244,7 +244,7 @@ impl Lowering<'_> {
         }
         match self.loc(v) {
             Loc::Gpr(r) => Saved::Gpr(r),
-            Loc::Pin(p) => Saved::Gpr(PINS[p as usize]),
+            Loc::Pin(p) => Saved::Gpr(HOMES[p as usize]),
             Loc::Xmm(x) => Saved::Xmm(x),
             Loc::Const(c) => Saved::Const(c),
             Loc::State(off) => Saved::State(off),

@@ -9,8 +9,16 @@ pub const CPU: Gpr = reg::RBP;
 /// come first.
 pub const PINS: [Gpr; 9] = [reg::RBX, reg::R12, reg::R13, reg::R14, reg::R15, reg::R8, reg::R9, reg::R10, reg::R11];
 
-/// Registers for values.
+/// Registers for values. The last [`BORROWED`] may hold fields in a region instead.
 pub const TEMPS: [Gpr; 5] = [reg::RAX, reg::RCX, reg::RDX, reg::RSI, reg::RDI];
+
+/// Registers that a region may borrow from the temporaries.
+pub(crate) const BORROWED: usize = 3;
+/// [`PINS`], and behind them those that a region may have borrowed.
+pub(crate) const HOMES: [Gpr; PINS.len() + BORROWED] = {
+    use reg::{R8, R9, R10, R11, R12, R13, R14, R15, RBX, RDI, RDX, RSI};
+    [RBX, R12, R13, R14, R15, R8, R9, R10, R11, RDI, RSI, RDX]
+};
 
 /// Instruction set extensions of the host that code may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -309,6 +317,8 @@ pub struct Frame {
     pub pins: Vec<u32>,
     /// The same, by offset.
     pub pin_map: PinMap,
+    /// Offsets of 64-bit state fields that may live in a register in some regions, see `borrowed`.
+    pub more: Vec<u32>,
     /// Offsets of the condition flags, one byte each: the first eight.
     pub flags: Vec<u32>,
     /// Helpers by number.
@@ -335,6 +345,7 @@ pub struct Frame {
 #[derive(Clone, Debug, Default)]
 pub struct PinMap {
     words: Vec<u16>,
+    offsets: Vec<u32>,
     /// Each pinned field is one of the words.
     aligned: bool,
 }
@@ -347,35 +358,40 @@ impl PinMap {
             map[*p as usize / 8] |= 1 << i;
             map[(*p as usize + 7) / 8] |= 1 << i;
         }
-        PinMap { words: map, aligned: pins.iter().all(|p| p % 8 == 0) }
+        PinMap { words: map, offsets: pins.to_vec(), aligned: pins.iter().all(|p| p % 8 == 0) }
     }
-}
-
-impl Frame {
+    /// The offset of a pinned field.
+    #[inline]
+    pub fn at(&self, pin: usize) -> u32 {
+        self.offsets[pin]
+    }
     /// The pinned fields, a bit each, that overlap some bytes of state.
     #[inline]
-    pub fn pins_at(&self, offset: u32, bytes: u32) -> u16 {
+    pub fn over(&self, offset: u32, bytes: u32) -> u16 {
         let (first, last) = (offset as usize / 8, (offset + bytes.max(1) - 1) as usize / 8);
-        let map = &self.pin_map.words;
+        let map = &self.words;
         if first >= map.len() {
             return 0;
         }
         let near = if first == last { map[first] } else { map[first..map.len().min(last + 1)].iter().fold(0, |all, p| all | p) };
-        if near == 0 || self.pin_map.aligned {
+        if near == 0 || self.aligned {
             return near;
         }
         let overlaps = |p: &u32| *p < offset + bytes && offset < *p + 8;
-        self.pins.iter().enumerate().filter(|(i, p)| near >> i & 1 != 0 && overlaps(p)).fold(0, |all, (i, _)| all | 1 << i)
+        self.offsets.iter().enumerate().filter(|(i, p)| near >> i & 1 != 0 && overlaps(p)).fold(0, |all, (i, _)| all | 1 << i)
     }
     /// The pinned field that begins at an offset.
     #[inline]
     pub fn pin(&self, offset: u32) -> Option<usize> {
-        let near = *self.pin_map.words.get(offset as usize / 8)?;
-        if near == 0 || self.pin_map.aligned {
+        let near = *self.words.get(offset as usize / 8)?;
+        if near == 0 || self.aligned {
             return (near != 0 && offset % 8 == 0).then_some(near.trailing_zeros() as usize);
         }
-        self.pins.iter().position(|at| *at == offset)
+        self.offsets.iter().position(|at| *at == offset)
     }
+}
+
+impl Frame {
     /// Displacement, from the CPU register, of an offset from the CPU.
     pub const fn disp(&self, offset: i32) -> i32 {
         offset - self.bias

@@ -272,7 +272,7 @@ impl Lowering<'_> {
                 self.drop_group(r);
             }
         }
-        let free = TEMPS.iter().rev().copied().find(|r| self.locked >> *r & 1 == 0 && self.owner[*r as usize] == NONE);
+        let free = self.temps.iter().rev().copied().find(|r| self.locked >> *r & 1 == 0 && self.owner[*r as usize] == NONE);
         let r = free.unwrap_or_else(|| self.temp());
         self.lock(r);
         self.owner[r as usize] = GROUP;

@@ -40,6 +40,14 @@ pub(crate) struct Inline {
 pub(crate) struct Shape {
     to: Vec<u16>,
     closed: bool,
+    calls: bool,
+}
+
+impl Shape {
+    /// The unit calls inside the region.
+    pub fn calls(&self) -> bool {
+        self.calls
+    }
 }
 
 impl Lowering<'_> {
@@ -57,7 +65,7 @@ impl Lowering<'_> {
             return;
         }
         for u in region.units {
-            let mut shape = Shape { to: Vec::new(), closed: true };
+            let mut shape = Shape { to: Vec::new(), closed: true, calls: u.ops.last().is_some_and(call) };
             for op in u.ops {
                 let to = match op.opcode() {
                     Some(Code::Goto) if op.aux == CALL => u.end,

@@ -11,6 +11,7 @@
 mod analyse;
 pub mod asm;
 mod atomic;
+mod borrowed;
 mod cache;
 mod cold;
 mod control;

@@ -12,7 +12,7 @@ use crate::analyse::{Analysis, Facts, KeyKind, NO_KEY, NO_PIN, code, operands};
 use crate::asm::{Alu, Asm, Cc, Gpr, Label, Mem, Size, Xmm};
 use crate::cold::Cold;
 use crate::deferred::{Deferred, Made, Operand, Snapshot, Version};
-use crate::frame::{CPU, Exchange, Frame, PINS, TEMPS};
+use crate::frame::{BORROWED, CPU, Exchange, Frame, HOMES, PINS, PinMap, TEMPS};
 use crate::groups::{GROUP, Groups};
 use crate::inline::Inline;
 use crate::overwritten::Waiting;
@@ -156,6 +156,13 @@ pub struct Lowering<'f> {
     /// Bytes of it before the code out of the way begins.
     pub hot: usize,
     pub(crate) an: Analysis,
+    /// The pinned fields: those of all code, and of the region; registers for values; how many fields the region has registers for, and which of
+    /// them it writes, a bit each; labels of the ways in from outside. See `borrowed`.
+    pub(crate) pins: PinMap,
+    pub(crate) temps: &'static [Gpr],
+    pub(crate) borrowed: usize,
+    pub(crate) borrowed_written: u8,
+    pub(crate) entry_labels: Vec<Label>,
     pub(crate) vals: Vec<Value>,
     /// Value in each temporary, `NONE` if none.
     pub(crate) owner: [u32; 16],
@@ -271,6 +278,11 @@ impl<'f> Lowering<'f> {
             asm: Asm::default(),
             hot: 0,
             an: Analysis::default(),
+            pins: f.pin_map.clone(),
+            temps: &TEMPS,
+            borrowed: 0,
+            borrowed_written: 0,
+            entry_labels: Vec::new(),
             vals: Vec::new(),
             owner: [NONE; 16],
             xowner: [NONE; 16],
@@ -336,6 +348,17 @@ impl<'f> Lowering<'f> {
     /// Generates the code of a region; it is in `asm`, resolved. Entry points by address. An error is a mistake of the generator's, in words:
     /// the code would be wrong, and the caller tries again with fewer [`Options`].
     pub fn region(&mut self, region: &Region<'_>, entries: &mut Vec<(u64, u32)>) -> Result<(), &'static str> {
+        let mut most = BORROWED;
+        loop {
+            let made = self.region_with(region, entries, most);
+            if made.is_ok() || self.borrowed == 0 {
+                return made;
+            }
+            // Some op wants more temporaries.
+            most = self.borrowed - 1;
+        }
+    }
+    fn region_with(&mut self, region: &Region<'_>, entries: &mut Vec<(u64, u32)>, most: usize) -> Result<(), &'static str> {
         self.failure = None;
         self.asm.clear();
         self.cold.clear();
@@ -343,6 +366,7 @@ impl<'f> Lowering<'f> {
         self.pool.clear();
         self.unit_labels.clear();
         self.inner_labels.clear();
+        self.entry_labels.clear();
         self.bases.clear();
         (self.mode, self.vl, self.moves) = (region.mode, region.vl, region.moves);
         (self.origin, self.key) = (region.origin, region.key);
@@ -357,11 +381,17 @@ impl<'f> Lowering<'f> {
             let label = self.asm.label();
             self.unit_labels.push((u.pc, label));
             self.inner_labels.push(self.asm.label());
+            self.entry_labels.push(self.asm.label());
         }
         self.careful = region.hot;
         self.begin_flags(region);
         self.begin_inlines(region);
+        self.borrow(region, most);
         for (i, u) in region.units.iter().enumerate() {
+            if i == 0 && self.borrowed != 0 {
+                self.asm.bind(self.entry_labels[0]);
+                self.load_borrowed();
+            }
             let label = self.unit_labels[i].1;
             self.asm.bind(label);
             self.unit_index = i;
@@ -381,6 +411,7 @@ impl<'f> Lowering<'f> {
         self.deferred.clear();
         self.inline = None;
         self.hot = self.asm.code.len();
+        self.entries();
         self.cold_code();
         self.flag_routines();
         self.link_bases();
@@ -388,8 +419,8 @@ impl<'f> Lowering<'f> {
             self.asm.data(label, &bytes.to_le_bytes());
         }
         entries.clear();
-        for (pc, label) in &self.unit_labels {
-            if let Some(at) = self.asm.offset(*label) {
+        for (i, (pc, _)) in self.unit_labels.iter().enumerate() {
+            if let Some(at) = self.asm.offset(self.entry_label(i)) {
                 entries.push((*pc, at));
             }
         }
@@ -436,10 +467,10 @@ impl<'f> Lowering<'f> {
         let mut an = std::mem::take(&mut self.an);
         // The interpreter leaves no flags.
         let counts = if self.f.count { u.counts } else { &[] };
-        an.run(u.ops, u.slots, counts, self.f, self.options.fuse && self.options.native, self.defers);
+        an.run(u.ops, u.slots, counts, self.f, &self.pins, self.options.fuse && self.options.native, self.defers);
         let early = if self.options.fuse && self.options.native && !self.f.unlinked { an.early_jump(u.ops, self.f) } else { None };
         if self.careful && self.options.fuse && self.options.native && !self.f.count {
-            an.find_covered(u.ops, self.f);
+            an.find_covered(u.ops, &self.pins);
         }
         self.an = an;
         self.waiting.clear();
@@ -618,9 +649,9 @@ impl<'f> Lowering<'f> {
     /// A free temporary, locked. The host's flags stay.
     pub(crate) fn temp(&mut self) -> Gpr {
         let free = |s: &Self, r: &Gpr| s.locked >> *r & 1 == 0;
-        let empty = TEMPS.iter().copied().find(|r| free(self, r) && self.owner[*r as usize] == NONE);
+        let empty = self.temps.iter().copied().find(|r| free(self, r) && self.owner[*r as usize] == NONE);
         let r = empty.unwrap_or_else(|| {
-            let victim = TEMPS.iter().copied().filter(|r| free(self, r)).max_by_key(|r| {
+            let victim = self.temps.iter().copied().filter(|r| free(self, r)).max_by_key(|r| {
                 let v = self.owner[*r as usize];
                 if v == GROUP {
                     // To look up again is dearer than to load a value.
@@ -642,11 +673,14 @@ impl<'f> Lowering<'f> {
     /// A particular temporary, emptied and locked.
     pub(crate) fn take(&mut self, r: Gpr) {
         debug_assert_eq!(self.locked >> r & 1, 0, "register {r} is in use");
+        if !self.temps.contains(&r) {
+            return self.fail("an op uses a register that the region has borrowed");
+        }
         if self.owner[r as usize] != NONE {
             // Better in another register than in memory.
             let v = self.owner[r as usize];
             self.lock(r);
-            let other = TEMPS.iter().copied().find(|o| self.locked >> *o & 1 == 0 && self.owner[*o as usize] == NONE);
+            let other = self.temps.iter().copied().find(|o| self.locked >> *o & 1 == 0 && self.owner[*o as usize] == NONE);
             match other {
                 Some(o) if v == GROUP => self.move_group(r, o),
                 Some(o) if matches!(self.loc(v), Loc::Gpr(_)) => {
@@ -715,8 +749,8 @@ impl<'f> Lowering<'f> {
         match self.loc(v) {
             Loc::Gpr(r) if bits >= 64 || self.vals[v as usize].clean => self.asm.mov_mr(Size::Q, slot, r),
             Loc::Gpr(r) => self.store_narrow(slot, r, bits),
-            Loc::Pin(p) if bits >= 64 => self.asm.mov_mr(Size::Q, slot, PINS[p as usize]),
-            Loc::Pin(p) => self.store_narrow(slot, PINS[p as usize], bits),
+            Loc::Pin(p) if bits >= 64 => self.asm.mov_mr(Size::Q, slot, HOMES[p as usize]),
+            Loc::Pin(p) => self.store_narrow(slot, HOMES[p as usize], bits),
             Loc::Xmm(x) => match bits {
                 128 => self.asm.movups_mr(slot, x),
                 64 => self.asm.movq_mr(slot, x),
@@ -818,7 +852,7 @@ impl<'f> Lowering<'f> {
                 self.lock(r);
                 r
             }
-            Loc::Pin(p) => PINS[p as usize],
+            Loc::Pin(p) => HOMES[p as usize],
             Loc::Const(c) => {
                 let r = self.temp();
                 self.asm.mov_ri(r, c);
@@ -1020,15 +1054,15 @@ impl<'f> Lowering<'f> {
     /// `first` is the operand that may be overwritten, being copied in first; `others` are read later.
     pub(crate) fn dst(&mut self, v: u32, others: &[Gpr]) -> Gpr {
         let want = self.fact(v).want;
-        if want != NO_PIN && !others.contains(&PINS[want as usize]) {
+        if want != NO_PIN && !others.contains(&HOMES[want as usize]) {
             self.displace_pin(want);
-            return PINS[want as usize];
+            return HOMES[want as usize];
         }
         self.temp()
     }
     /// The result is in this register, which `dst` gave.
     pub(crate) fn done(&mut self, v: u32, r: Gpr, clean: bool) {
-        match PINS.iter().position(|p| *p == r) {
+        match HOMES[..PINS.len() + self.borrowed].iter().position(|p| *p == r) {
             Some(p) => {
                 self.vals[v as usize].loc = Loc::Pin(p as u8);
                 self.vals[v as usize].clean = clean;
@@ -1048,7 +1082,7 @@ impl<'f> Lowering<'f> {
             if self.loc(v) == Loc::Pin(pin) {
                 self.aliases.swap_remove(i);
                 if self.live(v) {
-                    self.set_aside(v, PINS[pin as usize]);
+                    self.set_aside(v, HOMES[pin as usize]);
                 } else {
                     self.vals[v as usize].loc = Loc::None;
                 }
@@ -1059,7 +1093,7 @@ impl<'f> Lowering<'f> {
     }
     /// Copies a value out of a pinned field's register: to a temporary if one is empty.
     fn set_aside(&mut self, v: u32, from: Gpr) {
-        let free = TEMPS.iter().copied().find(|r| self.locked >> *r & 1 == 0 && self.owner[*r as usize] == NONE);
+        let free = self.temps.iter().copied().find(|r| self.locked >> *r & 1 == 0 && self.owner[*r as usize] == NONE);
         match free {
             Some(r) => {
                 self.asm.mov_rr(Size::Q, r, from);
@@ -1263,8 +1297,8 @@ impl<'f> Lowering<'f> {
     // -- state -----------------------------------------------------------------------------------------------------------------------
     /// Pins that overlap `bytes` at `offset`.
     fn pins_at(&self, offset: u32, bytes: u32) -> impl Iterator<Item = u8> + Clone + use<> {
-        let hits = self.f.pins_at(offset, bytes);
-        (0..if hits == 0 { 0 } else { PINS.len() as u8 }).filter(move |p| hits >> p & 1 == 1)
+        let hits = self.pins.over(offset, bytes);
+        (0..if hits == 0 { 0 } else { HOMES.len() as u8 }).filter(move |p| hits >> p & 1 == 1)
     }
     fn get(&mut self, op: &Op) {
         let (offset, bits) = (op.imm as u32, u32::from(self.fact(op.dst).bits));
@@ -1279,7 +1313,7 @@ impl<'f> Lowering<'f> {
             self.make_fields(offset, bytes);
         }
         if bits <= 64
-            && let Some(p) = self.f.pin(offset)
+            && let Some(p) = self.pins.pin(offset)
         {
             self.vals[op.dst as usize].loc = Loc::Pin(p as u8);
             self.aliases.push(op.dst);
@@ -1288,8 +1322,8 @@ impl<'f> Lowering<'f> {
         let overlapping = self.pins_at(offset, bytes);
         let apart = overlapping.clone().next().is_none();
         for p in overlapping.clone() {
-            let m = self.state(self.f.pins[p as usize]);
-            self.asm.mov_mr(Size::Q, m, PINS[p as usize]);
+            let m = self.state(self.pins.at(p.into()));
+            self.asm.mov_mr(Size::Q, m, HOMES[p as usize]);
         }
         self.vals[op.dst as usize].loc = Loc::State(offset);
         if apart {
@@ -1315,15 +1349,15 @@ impl<'f> Lowering<'f> {
             self.merge_sticky();
         }
         if bits == 64
-            && let Some(p) = self.f.pin(offset)
+            && let Some(p) = self.pins.pin(offset)
         {
             return self.set_pin(p as u8, v);
         }
         let overlapping = self.pins_at(offset, bytes);
         let apart = overlapping.clone().next().is_none();
         for p in overlapping.clone() {
-            let m = self.state(self.f.pins[p as usize]);
-            self.asm.mov_mr(Size::Q, m, PINS[p as usize]);
+            let m = self.state(self.pins.at(p.into()));
+            self.asm.mov_mr(Size::Q, m, HOMES[p as usize]);
         }
         // A value may be written back to where it came from.
         if self.loc(v) == Loc::State(offset) {
@@ -1374,8 +1408,8 @@ impl<'f> Lowering<'f> {
         } else {
             for p in overlapping {
                 self.displace_pin(p);
-                let m = self.state(self.f.pins[p as usize]);
-                self.asm.mov_rm(Size::Q, PINS[p as usize], m);
+                let m = self.state(self.pins.at(p.into()));
+                self.asm.mov_rm(Size::Q, HOMES[p as usize], m);
             }
         }
     }
@@ -1385,7 +1419,7 @@ impl<'f> Lowering<'f> {
         }
         // Copies of the field in memory are of no use: nothing reads a pinned field's memory.
         self.displace_pin(p);
-        let h = PINS[p as usize];
+        let h = HOMES[p as usize];
         match self.loc(v) {
             Loc::Const(c) => self.asm.mov_ri(h, c),
             Loc::Xmm(x) => self.asm.mov_rx(Size::Q, h, x),
@@ -1440,11 +1474,13 @@ impl<'f> Lowering<'f> {
             }
         }
         self.empty_registers();
+        self.store_borrowed();
         let at = self.asm.label();
         let bytes = op_bytes(op);
         self.asm.lea_label(crate::asm::reg::RSI, at);
         self.asm.mov_ri(crate::asm::reg::RDX, self.vl.into());
         self.asm.call_outside(self.thunks.interpret);
+        self.load_borrowed();
         self.flags = NO_KEY;
         self.cold.push(Cold::Data { at, bytes });
         if op.dst != NONE {

@@ -6,7 +6,7 @@
 use crate::analyse::{NO_KEY, NO_PIN, code};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Shift, Size, reg::*};
 use crate::cold::Cold;
-use crate::frame::{CPU, Exchange, PINS, Site, TLB_ENTRY, TLB_ENTRY_BITS};
+use crate::frame::{CPU, Exchange, HOMES, Site, TLB_ENTRY, TLB_ENTRY_BITS};
 use crate::groups::Member;
 use crate::lower::{AccessResult, Arg, Loc, Lowering, Value};
 use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
@@ -360,7 +360,7 @@ impl Lowering<'_> {
             return None;
         }
         self.displace_pin(want);
-        Some(PINS[want as usize])
+        Some(HOMES[want as usize])
     }
 
     /// The `lo64` and `hi64` that are all there is to the 128-bit value loaded here.

@@ -8,7 +8,7 @@
 
 use crate::analyse::{Facts, code};
 use crate::asm::{Gpr, Size};
-use crate::frame::{Frame, PINS};
+use crate::frame::{HOMES, PinMap};
 use crate::lower::{Loc, Lowering};
 use emu_ir::{Code, EFFECT, EXITS, FAULTS, MemFlags, NONE, Op, Shape};
 
@@ -31,7 +31,7 @@ pub(crate) struct Waiting {
 pub(crate) type Late = [Option<(u32, Gpr)>; MAX];
 
 /// By `set` that is covered: its op, and the last op that uses the value; in order. The values last until the fields are covered from now on.
-pub(crate) fn find(ops: &[Op], facts: &mut [Facts], f: &Frame, found: &mut Vec<(u32, u32)>) {
+pub(crate) fn find(ops: &[Op], facts: &mut [Facts], pins: &PinMap, found: &mut Vec<(u32, u32)>) {
     found.clear();
     // Fields that are written further on: offset and op.
     let mut next: Vec<(u32, u32)> = Vec::with_capacity(16);
@@ -42,7 +42,7 @@ pub(crate) fn find(ops: &[Op], facts: &mut [Facts], f: &Frame, found: &mut Vec<(
             Code::Get | Code::Set => {
                 let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(256) };
                 let (at, whole) = (op.imm as u32, c == Code::Set && op.shape == Shape::SCALAR && bytes == 8);
-                if whole && f.pin(at).is_some() {
+                if whole && pins.pin(at).is_some() {
                     continue;
                 }
                 let by = next.iter().find(|n| whole && n.0 == at && n.1 - i <= FAR).map(|n| n.1);
@@ -109,7 +109,7 @@ impl Lowering<'_> {
         let m = self.state(offset);
         match self.loc(value) {
             Loc::Gpr(r) => self.asm.mov_mr(Size::Q, m, r),
-            Loc::Pin(p) => self.asm.mov_mr(Size::Q, m, PINS[p as usize]),
+            Loc::Pin(p) => self.asm.mov_mr(Size::Q, m, HOMES[p as usize]),
             _ => self.fail("a field waited for a value that is not in a register"),
         }
         self.an.facts[value as usize].last = used;
@@ -135,7 +135,7 @@ impl Lowering<'_> {
         for (w, to) in self.waiting.iter().zip(&mut late) {
             *to = match self.loc(w.value) {
                 Loc::Gpr(r) => Some((w.offset, r)),
-                Loc::Pin(p) => Some((w.offset, PINS[p as usize])),
+                Loc::Pin(p) => Some((w.offset, HOMES[p as usize])),
                 _ => None,
             };
         }

@@ -255,6 +255,7 @@ impl Native {
             jump_shift: 2,
             tlb: TlbShape { offset: TLB as i32, entries: TLB_ENTRIES as u32, page_bits: 12, views: 1 },
             pin_map: PinMap::new(&pins),
+            more: Vec::new(),
             flags: vec![],
             pins,
             helpers: [(note_flags as *const () as usize, true), (raise_all as *const () as usize, false)]
