@@ -228,6 +228,8 @@ impl Analysis {
     /// one of those, so is the address.
     pub fn early_jump(&self, ops: &[Op], f: &Frame) -> Option<(u32, u32)> {
         let (jump, before) = ops.split_last()?;
+        let consts = before.iter().rev().take_while(|o| o.code == Code::Const as u16).count();
+        let before = &before[..before.len() - consts];
         if jump.code != Code::Jump as u16 || jump.aux == crate::control::CALL {
             return None;
         }

@@ -360,6 +360,8 @@ impl Lowering<'_> {
         let at = self.asm.label();
         self.asm.jcc(Cc::NE, at);
         self.cold.push(Cold::Miss { at, pc });
+        let aligned = self.known_aligned();
+        self.aligned_again(aligned, pc);
         if mode != self.mode {
             // The units of the region are for another mode.
             return self.link(pc, Some(mode));
@@ -550,6 +552,7 @@ impl Lowering<'_> {
             self.make_all();
             self.raises = false;
             self.fenced = false;
+            self.forget_aligned();
             let label = self.local_label(op.imm);
             // Where ways meet values are in their slots, those that have been there on every way.
             self.all_to_slots(self.at);
@@ -585,11 +588,18 @@ impl Lowering<'_> {
     /// `brif ok, l; call never-comes-back; l:` becomes a jump out of the way.
     fn cold_call(&mut self, op: &Op, ops: &[Op]) -> bool {
         let Some(call) = self.call_beside(self.at as usize, ops) else { return false };
+        self.skip = self.at + 3;
+        let aligned = self.asks_aligned(op.a, ops);
+        if aligned.is_some_and(|v| self.knows_aligned(v)) {
+            return true;
+        }
         let cc = self.test(op.a);
         let (cold, flags) = (self.asm.label(), self.snapshot());
         self.asm.jcc(cc.not(), cold);
         self.cold.push(Cold::Call { at: cold, op: call, pc: self.pc, left: self.left, flags });
-        self.skip = self.at + 3;
+        if let Some(v) = aligned {
+            self.found_aligned(v);
+        }
         true
     }
     /// The call of such a `brif`.
@@ -625,6 +635,7 @@ impl Lowering<'_> {
         }
         if h.writes_state {
             self.mode_now = None;
+            self.forget_aligned();
         }
         if h.writes_state || h.always_exits {
             // Copies of state go where a change does not reach them. The arguments are read from there too.

@@ -124,6 +124,8 @@ pub(crate) struct Version {
     /// It is entered at `inner` by what calls it: the look is elsewhere.
     pub called: bool,
     pub emitted: bool,
+    /// Pinned fields that are multiples of 16, see `aligned`.
+    pub aligned: u16,
     /// Units of the loop.
     loops: (usize, usize),
 }
@@ -575,11 +577,13 @@ impl Lowering<'_> {
             e.1 == entry.1 && list(e).iter().zip(list(entry)).all(|(a, b)| same(a, b))
         };
         let here = |v: &&Version| v.unit == unit && v.inline == self.inline;
-        if let Some(v) = self.versions.iter().filter(here).find(|v| have(self, v.entry)) {
+        let aligned = self.known_aligned();
+        let fits = |v: &&Version| have(self, v.entry) && v.aligned & !aligned == 0;
+        if let Some(v) = self.versions.iter().filter(here).filter(fits).max_by_key(|v| v.aligned.count_ones()) {
             return Some(v.label);
         }
         // There is room for all of a call that is part of the code, with nothing put off.
-        if self.inline.is_none() || entry.1 != 0 {
+        if self.inline.is_none() || entry.1 != 0 || self.versions.iter().filter(here).any(|v| v.entry.1 == 0) {
             let ops = self.units[unit].ops;
             if self.versions.iter().filter(here).filter(|v| v.entry.1 != 0).count() >= VERSIONS || !self.has_room_for(ops) {
                 return None;
@@ -588,7 +592,7 @@ impl Lowering<'_> {
         }
         let (label, inner) = (self.asm.label(), self.asm.label());
         let inline = self.inline;
-        self.versions.push(Version { unit, entry, label, inner, inline, called: false, emitted: false, loops });
+        self.versions.push(Version { unit, entry, label, inner, inline, called: false, emitted: false, aligned, loops });
         Some(label)
     }
     /// True if so many ops may be emitted once more.
@@ -658,6 +662,8 @@ impl Lowering<'_> {
         }
         self.loops = Some(v.loops);
         self.inline = v.inline;
+        self.forget_aligned();
+        self.aligned.pins = v.aligned;
     }
 }
 

@@ -8,6 +8,7 @@
 // An encoder takes what an encoding has; `to_memory` and its like say where a value goes.
 #![allow(clippy::too_many_arguments, clippy::wrong_self_convention)]
 
+mod aligned;
 mod analyse;
 pub mod asm;
 mod atomic;

@@ -156,6 +156,8 @@ pub struct Lowering<'f> {
     /// Bytes of it before the code out of the way begins.
     pub hot: usize,
     pub(crate) an: Analysis,
+    /// Pinned fields that are multiples of 16.
+    pub(crate) aligned: crate::aligned::Aligned,
     /// The pinned fields: those of all code, and of the region; registers for values; how many fields the region has registers for, and which of
     /// them it writes, a bit each; labels of the ways in from outside. See `borrowed`.
     pub(crate) pins: PinMap,
@@ -278,6 +280,7 @@ impl<'f> Lowering<'f> {
             asm: Asm::default(),
             hot: 0,
             an: Analysis::default(),
+            aligned: Default::default(),
             pins: f.pin_map.clone(),
             temps: &TEMPS,
             borrowed: 0,
@@ -385,6 +388,7 @@ impl<'f> Lowering<'f> {
         }
         self.careful = region.hot;
         self.begin_flags(region);
+        self.begin_aligned();
         self.begin_inlines(region);
         self.borrow(region, most);
         for (i, u) in region.units.iter().enumerate() {
@@ -397,6 +401,7 @@ impl<'f> Lowering<'f> {
             self.unit_index = i;
             (self.loops, self.inline) = (None, None);
             self.deferred.clear();
+            self.forget_aligned();
             self.unit(u, self.inner_labels[i], region.units.get(i + 1).map(|n| n.pc));
             self.what_follows(region);
         }
@@ -482,6 +487,7 @@ impl<'f> Lowering<'f> {
         (self.locked, self.xlocked) = (0, 0);
         self.aliases.clear();
         self.made.clear();
+        self.forget_aligned_values();
         self.local.clear();
         self.flags = NO_KEY;
         self.made_flags = None;
@@ -528,12 +534,16 @@ impl<'f> Lowering<'f> {
                 if u.ops.last().is_some_and(|op| op.aux == crate::control::RETURN) { self.return_early(raw) } else { self.jump_early(raw) }
             }
             if self.needs_code(op) {
+                let aligned = self.stays_aligned(op, c, u.ops);
                 if self.defers {
                     self.before_op(op, c, u.ops);
                     self.lower(op, c, u.ops);
                     self.behind_op(op);
                 } else {
                     self.lower(op, c, u.ops);
+                }
+                if aligned {
+                    self.note_aligned(op.dst);
                 }
             }
             (self.locked, self.xlocked) = (0, 0);
@@ -1073,6 +1083,7 @@ impl<'f> Lowering<'f> {
     }
     /// Values that are in a pinned field's register go elsewhere, for it is about to be written.
     pub(crate) fn displace_pin(&mut self, pin: u8) {
+        self.unaligned(pin);
         if self.defers {
             self.pin_changes(pin);
         }
@@ -1420,6 +1431,7 @@ impl<'f> Lowering<'f> {
         // Copies of the field in memory are of no use: nothing reads a pinned field's memory.
         self.displace_pin(p);
         let h = HOMES[p as usize];
+        self.aligned_in(v, p);
         match self.loc(v) {
             Loc::Const(c) => self.asm.mov_ri(h, c),
             Loc::Xmm(x) => self.asm.mov_rx(Size::Q, h, x),
