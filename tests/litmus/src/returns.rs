@@ -346,6 +346,90 @@ pub fn sum_and_faults(rounds: u64) -> [u64; 2] {
     [sum, faults]
 }
 
+/// A function that is run a lot calls another in its middle, which may fault before anything else, and may come back with a stack pointer that is
+/// not aligned: what uses that faults then. The handler adds up how far the return address (x30) is from the fault, and moves it on for some
+/// arguments. The guest prints a sum, the faults, and the sum of the distances.
+pub fn assemble_misaligned(rounds: u64) -> Vec<u8> {
+    assemble(1, |g| {
+        let (f, leaf, over, handler) = (g.a.label(), g.a.label(), g.a.label(), g.a.label());
+        g.handle(Vector::Sync, handler);
+        let a = &mut g.a;
+        a.b(over);
+        // x24 is nowhere; x27 counts faults, x25 adds distances.
+        let stays = a.label();
+        a.bind(handler);
+        a.mrs(X3, SysReg::ELR_EL1);
+        a.sub(X1, X30, X3, 0);
+        a.add(X25, X25, X1, 0);
+        a.add_imm(X3, X3, 4);
+        a.msr(SysReg::ELR_EL1, X3);
+        a.add_imm(X27, X27, 1);
+        a.tbz(X0, 1, stays);
+        a.add_imm(X30, X30, 4);
+        a.bind(stays);
+        a.eret();
+        let (whole, straight) = (a.label(), a.label());
+        a.bind(leaf);
+        a.tbz(X0, 0, whole);
+        a.ldr(X2, Addr::Off(X24, 0));
+        a.bind(whole);
+        a.tbz(X0, 2, straight);
+        a.add_imm(SP, SP, 8);
+        a.bind(straight);
+        a.ret();
+        let aligned = a.label();
+        a.bind(f);
+        a.stp(X29, X30, Addr::Pre(SP, -16));
+        a.str(X0, Addr::Off(SP, 0));
+        a.bl(leaf);
+        a.add_imm(X26, X26, 1);
+        a.str(X0, Addr::Off(SP, 0));
+        a.tbz(X0, 2, aligned);
+        a.sub_imm(SP, SP, 8);
+        a.bind(aligned);
+        a.ldp(X29, X30, Addr::Post(SP, 16));
+        a.ret();
+        a.bind(over);
+        a.mov_imm(X24, NOWHERE);
+        a.mov_imm(X23, STEP);
+        for r in [X20, X26, X27, X25] {
+            a.mov(r, XZR);
+        }
+        a.mov_imm(X22, rounds);
+        let again = a.here();
+        a.add(X20, X20, X23, 0);
+        for lsb in [40, 56] {
+            a.ubfx(X0, X20, lsb, 8);
+            a.bl(f);
+            a.add(X26, X26, X0, 4);
+        }
+        a.sub_imm(X22, X22, 1);
+        a.cbnz(X22, again);
+        g.line("misaligned", &[X26, X27, X25]);
+    })
+}
+
+/// What it prints.
+pub fn misaligned(rounds: u64) -> [u64; 3] {
+    let (mut seed, mut sum, mut faults, mut distances) = (0u64, 0u64, 0, 0u64);
+    for _ in 0..rounds {
+        seed = seed.wrapping_add(STEP);
+        for lsb in [40, 56] {
+            let x = seed >> lsb & 255;
+            let (loads, moves, misaligns) = (x & 1 != 0, x >> 1 & 1 != 0, x >> 2 & 1 != 0);
+            // From the load to behind the call, and from there to the store.
+            distances = distances.wrapping_add(if loads { 28 } else { 0 });
+            let skips = loads && moves;
+            if misaligns {
+                distances = distances.wrapping_sub(if skips { 0 } else { 4 });
+            }
+            faults += u64::from(loads) + u64::from(misaligns);
+            sum = sum.wrapping_add(u64::from(!skips)).wrapping_add(x << 4);
+        }
+    }
+    [sum, faults, distances]
+}
+
 /// One jump goes to four places, with and without a tag in the address (TCR_EL1.TBI0); each adds the address that it finds itself at. The guest prints
 /// the sum, and the address of the first place, which are 64 bytes each.
 pub fn assemble_tagged_jumps(rounds: u64) -> Vec<u8> {

@@ -45,6 +45,13 @@ fn callees_come_back_as_they_please() {
 }
 
 #[test]
+fn callees_misalign_the_stack_pointer() {
+    let rounds = scaled(300_000, 1000);
+    let report = run("misaligned", &returns::assemble_misaligned(rounds), 1);
+    assert_eq!(report.numbers("misaligned"), returns::misaligned(rounds));
+}
+
+#[test]
 fn tags_are_no_part_of_where_a_jump_goes() {
     let rounds = scaled(500_000, 1000);
     let report = run("tagged-jumps", &returns::assemble_tagged_jumps(rounds), 1);

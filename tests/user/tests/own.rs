@@ -286,3 +286,18 @@ fn code_is_made_while_others_change_its_pages() {
         }
     }
 }
+
+#[test]
+fn handlers_look_into_calls() {
+    let _ran = Ran::begin("faults and timers in the middle of calls that are run a lot");
+    for (program, root) in [compiled("calls", &[]).unwrap(), emu_test_user::riscv64_compiled("calls", &[]).unwrap()] {
+        let want = run_for(300, ENGINES[1], Some(&root), &program, &["3000"]).unwrap().text();
+        assert!(want.ends_with("wrong: 0\n"), "{want}");
+        for mode in ["", "hot"] {
+            let mut command = emu_test_user::command(&[], Some(&root), &program, &["3000"]).unwrap();
+            command.env("EMU_TRANSLATIONS", "off");
+            let done = emu_test_kit::process::run(command.env("EMU_JIT", mode), Duration::from_secs(300)).unwrap();
+            assert_eq!((done.text(), done.code), (want.clone(), Some(0)), "{mode} {}", done.errors());
+        }
+    }
+}

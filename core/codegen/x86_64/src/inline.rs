@@ -17,7 +17,7 @@ const OPS: usize = 240;
 /// Such places in a region.
 const PLACES: usize = 24;
 /// Calls inside of each other.
-const DEPTH: u8 = 2;
+const DEPTH: u8 = 3;
 
 /// A place that calls, and what it calls.
 #[derive(Clone, Copy)]

@@ -26,6 +26,7 @@ mod groups;
 mod hash;
 mod inline;
 mod integer;
+mod interpret;
 mod lower;
 mod memory;
 mod overwritten;
