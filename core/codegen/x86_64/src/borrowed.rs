@@ -1,15 +1,14 @@
 //! Fields that live in registers in one region, besides those that do in all code.
 //!
-//! A hot region with calls inside of it borrows registers of the temporaries for the fields that it uses most of those that the target would have
-//! pinned as well ([`Frame::more`](crate::frame::Frame::more)). Inside they are pins like the others. Whoever comes in from outside, or comes
-//! back from a call, loads them; every way out stores those that the region writes, and so does what is about to be seen by a function: a slow
-//! access, a helper. So nobody outside can tell.
+//! A hot region in which calls become part of the code (`inline`) borrows registers of the temporaries for the fields that it uses most, of those
+//! that the target would have pinned as well ([`Frame::more`](crate::frame::Frame::more)). Inside they are pins like the others. Whoever comes in
+//! from outside, or comes back from a call, loads them; every way out stores those that the region writes, and so does what is about to be seen by a
+//! function: a slow access, a helper. So nobody outside can tell. Where calls stay calls that costs more than it saves.
 
 use crate::asm::{Label, Size};
 use crate::frame::{BORROWED, HOMES, PINS, PinMap, TEMPS};
-use crate::inline::Shape;
 use crate::lower::{Lowering, Region};
-use emu_ir::{Code, Shape as OpShape, Ty};
+use emu_ir::{Code, Shape, Ty};
 
 /// Uses of a field in a region that are worth a register.
 const USES: u32 = 3;
@@ -25,7 +24,7 @@ impl Lowering<'_> {
         }
         self.temps = &TEMPS;
         let most = if self.f.direct.is_some() { most } else { most.min(WITH_LOOK_UPS) };
-        if most == 0 || self.f.pins.len() < PINS.len() || !self.shapes.iter().any(Shape::calls) || self.f.count || region.counter.is_some() {
+        if most == 0 || self.f.pins.len() < PINS.len() || !self.will_inline(region) || self.f.count || region.counter.is_some() {
             return;
         }
         let mut uses: Vec<(u32, u32)> = Vec::new();
@@ -33,7 +32,7 @@ impl Lowering<'_> {
             match op.opcode() {
                 // Those have registers of their own.
                 Some(Code::Cas | Code::Rmw | Code::LoadEx | Code::StoreEx) => return,
-                Some(Code::Get | Code::Set) if op.shape == OpShape::SCALAR && op.ty == Ty::I64 => {
+                Some(Code::Get | Code::Set) if op.shape == Shape::SCALAR && op.ty == Ty::I64 => {
                     let at = op.imm as u32;
                     match uses.iter_mut().find(|u| u.0 == at) {
                         Some(u) => u.1 += 1,
@@ -55,7 +54,7 @@ impl Lowering<'_> {
         self.temps = &TEMPS[..TEMPS.len() - self.borrowed];
         self.borrowed_written = 0;
         for op in region.units.iter().flat_map(|u| u.ops).filter(|o| o.code == Code::Set as u16) {
-            let bytes = if op.shape == OpShape::SCALAR { op.ty.bytes() } else { op.shape.bytes(self.vl) };
+            let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(self.vl) };
             self.borrowed_written |= (self.pins.over(op.imm as u32, bytes) >> PINS.len()) as u8;
         }
     }

@@ -40,14 +40,6 @@ pub(crate) struct Inline {
 pub(crate) struct Shape {
     to: Vec<u16>,
     closed: bool,
-    calls: bool,
-}
-
-impl Shape {
-    /// The unit calls inside the region.
-    pub fn calls(&self) -> bool {
-        self.calls
-    }
 }
 
 impl Lowering<'_> {
@@ -65,7 +57,7 @@ impl Lowering<'_> {
             return;
         }
         for u in region.units {
-            let mut shape = Shape { to: Vec::new(), closed: true, calls: u.ops.last().is_some_and(call) };
+            let mut shape = Shape { to: Vec::new(), closed: true };
             for op in u.ops {
                 let to = match op.opcode() {
                     Some(Code::Goto) if op.aux == CALL => u.end,
@@ -85,6 +77,16 @@ impl Lowering<'_> {
             }
             self.shapes.push(shape);
         }
+    }
+
+    /// True if some call becomes part of the code.
+    pub(crate) fn will_inline(&self, region: &Region<'_>) -> bool {
+        let index = |pc: u64| region.units.iter().position(|u| u.pc == pc);
+        !self.shapes.is_empty()
+            && region.units.iter().enumerate().any(|(i, u)| {
+                let called = u.ops.last().filter(|op| op.code == Code::Goto as u16 && op.aux == CALL).and_then(|op| index(op.imm));
+                called.is_some_and(|n| index(u.end).is_some_and(|back| back > i) && self.size_of_called(n).is_some())
+            })
     }
 
     /// Number of ops of what is called at a unit, if it goes out by returns only.
