@@ -4,12 +4,12 @@
 //! 4 KiB; the initial RAM disk half way into RAM or 128 MiB up; the device tree 2 MiB aligned behind it. When RAM is too small for that,
 //! things move down before loading is refused. Every error is one sentence that names the file and what to do.
 
+use crate::content::Content;
 use crate::elf::{self, Program};
 use crate::fdt::{self, Fdt};
 use crate::image::{self, Image};
 use crate::images::Images;
 use emu_plugins_api::Host;
-use std::path::Path;
 
 const MIB: u64 = 1 << 20;
 /// Alignment of kernels and device trees, and the largest device tree (booting document of the kernel).
@@ -74,10 +74,10 @@ pub(crate) enum Kind {
 }
 
 /// What to write where, and how to start.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Plan {
     /// Physical address and content.
-    pub writes: Vec<(u64, Vec<u8>)>,
+    pub writes: Vec<(u64, Content)>,
     /// First instruction.
     pub entry: u64,
     /// Where the device tree goes.
@@ -90,36 +90,28 @@ pub struct Plan {
 
 /// Reads a file that an option names. The error names file and option.
 pub fn read_file(path: &str, option: &str) -> Result<Vec<u8>, String> {
-    std::fs::read(Path::new(path)).map_err(|e| {
-        let reason = match e.kind() {
-            std::io::ErrorKind::NotFound => "there is no such file".into(),
-            std::io::ErrorKind::PermissionDenied => "permission denied".into(),
-            std::io::ErrorKind::IsADirectory => "it is a directory".into(),
-            _ => e.to_string(),
-        };
-        format!("cannot read '{path}': {reason}; check the path after {option}")
-    })
+    Content::open(path, option)?.bytes()
 }
 
 /// Reads a kernel: an arm64 Image, plain, gzip'ed or EFI zboot, or an ELF file of AArch64.
 pub fn read_kernel(path: &str) -> Result<Kernel, String> {
-    kernel_from(path, read_file(path, "-kernel")?)
+    kernel_of(&AARCH64, path, Content::open(path, "-kernel")?)
 }
 
 /// The same from bytes; `path` is for messages.
 pub fn kernel_from(path: &str, data: Vec<u8>) -> Result<Kernel, String> {
-    kernel_of(&AARCH64, path, data)
+    kernel_of(&AARCH64, path, data.into())
 }
 
 /// A kernel of any architecture.
-pub fn kernel_of(format: &Format, path: &str, data: Vec<u8>) -> Result<Kernel, String> {
+pub fn kernel_of(format: &Format, path: &str, data: Content) -> Result<Kernel, String> {
     let about = |e: String| format!("kernel '{path}' {e}");
     let kind = if data.is_empty() {
         return Err(about("is empty; copy or download it again".into()));
-    } else if data.starts_with(b"\x7fELF") {
-        Kind::Elf(elf::parse(format, &data).map_err(about)?)
-    } else if image::is_image(format, &data) {
-        Kind::Image(image::unpack(format, data).map_err(about)?)
+    } else if data.head().starts_with(b"\x7fELF") {
+        Kind::Elf(elf::parse(format, &data.bytes()?).map_err(about)?)
+    } else if image::is_image(format, data.head()) {
+        Kind::Image(image::unpack(format, data, about)?)
     } else {
         let hint = if data.len() < 64 { " or a truncated one" } else { "" };
         return Err(about(format!(
@@ -168,7 +160,7 @@ pub(crate) fn megabytes(bytes: u64) -> String {
 }
 
 /// Places kernel, initial RAM disk and device tree in RAM. `initrd` is its path, for messages, and its content.
-pub fn plan(ram: Ram, kernel: Kernel, initrd: Option<(&str, Vec<u8>)>) -> Result<Plan, String> {
+pub fn plan(ram: Ram, kernel: Kernel, initrd: Option<(&str, Content)>) -> Result<Plan, String> {
     let path = kernel.path;
     let have = megabytes(ram.size);
     let elf = matches!(kernel.kind, Kind::Elf(_));
@@ -209,7 +201,7 @@ pub fn plan(ram: Ram, kernel: Kernel, initrd: Option<(&str, Vec<u8>)>) -> Result
             for mut s in program.segments {
                 // RAM is not always fresh: after a reset the zeroed part must be zeroed again.
                 s.data.resize(s.memory as usize, 0);
-                writes.push((s.address, s.data));
+                writes.push((s.address, s.data.into()));
             }
             (writes, program.entry, low, end)
         }
@@ -222,7 +214,7 @@ pub fn plan(ram: Ram, kernel: Kernel, initrd: Option<(&str, Vec<u8>)>) -> Result
     let initrd = match initrd {
         None => None,
         Some((initrd_path, data)) => {
-            let size = data.len() as u64;
+            let size = data.len();
             let start = preferred.min(behind.saturating_sub(size) & !(PAGE - 1));
             if size > ram.size || start < end {
                 let needed = megabytes(up(up(end, PAGE) + size, BLOCK) + BLOCK - ram.base);

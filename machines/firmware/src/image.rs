@@ -2,6 +2,7 @@
 //! but for its magic number, and what it comes packed in: gzip, EFI zboot.
 
 use crate::boot::Format;
+use crate::content::Content;
 use std::io::Read;
 
 /// Offset of the magic number in an Image.
@@ -14,9 +15,9 @@ const OLD_TEXT_OFFSET: u64 = 0x8_0000;
 const UNPACKED_MAX: u64 = 1 << 30;
 
 /// An Image, unpacked.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Image {
-    pub data: Vec<u8>,
+    pub data: Content,
     pub text_offset: u64,
     /// Memory that the kernel takes, its zeroed data included.
     pub memory: u64,
@@ -81,29 +82,46 @@ fn pe_length(data: &[u8]) -> Option<u64> {
     (0..sections as usize).map(|i| Some(le(data, first + 40 * i + 16, 4)? + le(data, first + 40 * i + 20, 4)?)).max()?
 }
 
-/// True if the file is something that `unpack` would take.
-pub(crate) fn is_image(format: &Format, data: &[u8]) -> bool {
-    data.starts_with(&[0x1f, 0x8b]) || data.get(4..8) == Some(b"zimg") || data.get(MAGIC_AT..HEADER - 4) == Some(format.image_magic)
+fn is_gzip(data: &[u8]) -> bool {
+    data.starts_with(&[0x1f, 0x8b])
 }
 
-/// An Image out of a file: plain, gzip'ed or EFI zboot. The error is the end of a sentence about the file.
-pub(crate) fn unpack(format: &Format, data: Vec<u8>) -> Result<Image, String> {
-    let data = if data.starts_with(&[0x1f, 0x8b]) { gunzip(&data)? } else { data };
-    let data = zboot(&data).unwrap_or(Ok(data))?;
+fn is_packed(data: &[u8]) -> bool {
+    is_gzip(data) || data.get(4..8) == Some(b"zimg")
+}
+
+/// True if the file is something that `unpack` would take.
+pub(crate) fn is_image(format: &Format, data: &[u8]) -> bool {
+    is_packed(data) || data.get(MAGIC_AT..HEADER - 4) == Some(format.image_magic)
+}
+
+/// An Image out of a file: plain, gzip'ed or EFI zboot. `about` makes sentences about the file of their ends.
+pub(crate) fn unpack(format: &Format, data: Content, about: impl Fn(String) -> String) -> Result<Image, String> {
+    if !is_packed(data.head()) {
+        return image(format, data).map_err(about);
+    }
+    let data = data.bytes()?;
+    let data = if is_gzip(&data) { gunzip(&data).map_err(&about)? } else { data };
+    let data = zboot(&data).unwrap_or(Ok(data)).map_err(&about)?;
+    image(format, data.into()).map_err(about)
+}
+
+/// The same out of what is not packed. The error is the end of a sentence about the file.
+fn image(format: &Format, content: Content) -> Result<Image, String> {
+    let (data, len) = (content.head(), content.len());
     if data.get(MAGIC_AT..HEADER - 4) != Some(format.image_magic) {
         return Err(format!("is packed, but what is inside is no {} Image", format.image_name));
     }
     if data.len() < HEADER {
         return Err("is truncated: it ends inside its header; copy or download it again".into());
     }
-    if let Some(length) = pe_length(&data).filter(|l| *l > data.len() as u64) {
-        return Err(format!("is truncated: its sections need {length} bytes, the file has {}; copy or download it again", data.len()));
+    if let Some(length) = pe_length(data).filter(|l| *l > len) {
+        return Err(format!("is truncated: its sections need {length} bytes, the file has {len}; copy or download it again"));
     }
-    let (text_offset, size) = (le(&data, 8, 8).unwrap_or(0), le(&data, 16, 8).unwrap_or(0));
-    let (text_offset, memory) = if size == 0 { (OLD_TEXT_OFFSET, data.len() as u64) } else { (text_offset, size) };
+    let (text_offset, size) = (le(data, 8, 8).unwrap_or(0), le(data, 16, 8).unwrap_or(0));
+    let (text_offset, memory) = if size == 0 { (OLD_TEXT_OFFSET, len) } else { (text_offset, size) };
     if text_offset >= UNPACKED_MAX || memory >= 1 << 40 {
         return Err(format!("has a damaged header (text_offset {text_offset:#x}, image_size {memory:#x})"));
     }
-    let memory = memory.max(data.len() as u64);
-    Ok(Image { data, text_offset, memory })
+    Ok(Image { data: content, text_offset, memory: memory.max(len) })
 }

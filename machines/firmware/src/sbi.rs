@@ -4,7 +4,8 @@
 //! The layout is QEMU's, which boot tests and people know: what comes next at a 2 MiB boundary behind the firmware, the device tree 2 MiB
 //! aligned at the end of RAM or 3 GiB, the initial RAM disk half way into RAM or 128 MiB up.
 
-use crate::boot::{Kernel, Kind, RISCV64, Ram, kernel_of, megabytes, read_file, up};
+use crate::boot::{Kernel, Kind, RISCV64, Ram, kernel_of, megabytes, up};
+use crate::content::Content;
 
 const MIB: u64 = 1 << 20;
 const BLOCK: u64 = 2 * MIB;
@@ -20,29 +21,32 @@ pub enum Program {
     /// An Image or ELF file.
     Known(Kernel),
     /// Bytes, with the path for messages.
-    Raw(String, Vec<u8>),
+    Raw(String, Content),
 }
 
 /// Reads what an option names.
 pub fn read(path: &str, option: &str) -> Result<Program, String> {
-    let data = read_file(path, option)?;
-    program(path, data)
+    of(path, Content::open(path, option)?)
 }
 
 /// The same from bytes; `path` is for messages.
 pub fn program(path: &str, data: Vec<u8>) -> Result<Program, String> {
+    of(path, data.into())
+}
+
+fn of(path: &str, data: Content) -> Result<Program, String> {
     if data.is_empty() {
         return Err(format!("'{path}' is empty; copy or download it again"));
     }
-    let known = data.starts_with(b"\x7fELF") || crate::image::is_image(&RISCV64, &data);
+    let known = data.head().starts_with(b"\x7fELF") || crate::image::is_image(&RISCV64, data.head());
     if known { kernel_of(&RISCV64, path, data).map(Program::Known) } else { Ok(Program::Raw(path.into(), data)) }
 }
 
 /// What to write where, and how to start.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Plan {
     /// Physical address and content.
-    pub writes: Vec<(u64, Vec<u8>)>,
+    pub writes: Vec<(u64, Content)>,
     /// Where harts go from the reset code.
     pub entry: u64,
     /// What firmware starts; 0 if there is nothing.
@@ -56,7 +60,7 @@ pub struct Plan {
 }
 
 /// Pieces of memory that a program takes, in the form of `Plan::writes`; its entry and its end.
-fn place(ram: Ram, program: Program, at: u64) -> Result<(Vec<(u64, Vec<u8>)>, u64, u64), String> {
+fn place(ram: Ram, program: Program, at: u64) -> Result<(Vec<(u64, Content)>, u64, u64), String> {
     let have = megabytes(ram.size);
     let fits = |path: &str, address: u64, memory: u64| {
         if ram.contains(address, memory) {
@@ -72,7 +76,7 @@ fn place(ram: Ram, program: Program, at: u64) -> Result<(Vec<(u64, Vec<u8>)>, u6
     };
     match program {
         Program::Raw(path, data) => {
-            let (len, end) = (data.len() as u64, at + data.len() as u64);
+            let (len, end) = (data.len(), at + data.len());
             fits(&path, at, len)?;
             Ok((vec![(at, data)], at, end))
         }
@@ -90,7 +94,7 @@ fn place(ram: Ram, program: Program, at: u64) -> Result<(Vec<(u64, Vec<u8>)>, u6
                     end = end.max(s.address + s.memory);
                     // RAM is not always fresh: after a reset the zeroed part must be zeroed again.
                     s.data.resize(s.memory as usize, 0);
-                    writes.push((s.address, s.data));
+                    writes.push((s.address, s.data.into()));
                 }
                 Ok((writes, program.entry, end))
             }
@@ -100,7 +104,7 @@ fn place(ram: Ram, program: Program, at: u64) -> Result<(Vec<(u64, Vec<u8>)>, u6
 
 /// Places firmware (without it the kernel runs in machine mode), kernel, initial RAM disk and device tree. `initrd` is its path, for
 /// messages, and its content.
-pub fn plan(ram: Ram, firmware: Option<Program>, kernel: Option<Program>, initrd: Option<(&str, Vec<u8>)>) -> Result<Plan, String> {
+pub fn plan(ram: Ram, firmware: Option<Program>, kernel: Option<Program>, initrd: Option<(&str, Content)>) -> Result<Plan, String> {
     let have = megabytes(ram.size);
     let mut writes = Vec::new();
     let (mut entry, mut end) = (ram.base, ram.base);
@@ -128,7 +132,7 @@ pub fn plan(ram: Ram, firmware: Option<Program>, kernel: Option<Program>, initrd
     let initrd = match initrd {
         None => None,
         Some((path, data)) => {
-            let size = data.len() as u64;
+            let size = data.len();
             let preferred = up((ram.base + (ram.size / 2).min(INITRD_UP)).max(end), PAGE);
             let start = preferred.min(dtb.saturating_sub(size) & !(PAGE - 1));
             if start < end || size > ram.size {
@@ -183,7 +187,7 @@ mod tests {
     fn firmware_kernel_initrd() {
         let firmware = program("fw", vec![1; 0x4_0000]).unwrap();
         let kernel = program("k", image(0x10_0000, 0x80_0000)).unwrap();
-        let p = plan(RAM, Some(firmware), Some(kernel), Some(("i", vec![7; 5 << 20]))).unwrap();
+        let p = plan(RAM, Some(firmware), Some(kernel), Some(("i", vec![7; 5 << 20].into()))).unwrap();
         assert_eq!((p.entry, p.next, p.dtb), (0x8000_0000, 0x8020_0000, 0x8fe0_0000));
         assert_eq!(p.initrd, Some((0x8800_0000, 0x8850_0000)));
         assert_eq!(p.writes.len(), 3);
@@ -200,7 +204,7 @@ mod tests {
         assert_eq!(e, "'k' takes 0x80200000 to 0x809fffff, which is outside RAM (-m 4M at 0x80000000); give at least -m 10M");
         let e = plan(Ram { size: 10 << 20, ..small }, None, Some(kernel()), None).unwrap_err();
         assert!(e.contains("no room for the device tree") && e.contains("-m 12M"), "{e}");
-        let e = plan(Ram { size: 12 << 20, ..small }, None, Some(kernel()), Some(("i", vec![0; 1 << 20]))).unwrap_err();
+        let e = plan(Ram { size: 12 << 20, ..small }, None, Some(kernel()), Some(("i", vec![0; 1 << 20].into()))).unwrap_err();
         assert!(e.contains("initrd 'i'"), "{e}");
         assert!(program("k", vec![]).unwrap_err().contains("is empty"));
     }

@@ -22,6 +22,7 @@ use emu_machine_devices::plic::Plic;
 use emu_machine_devices::sifive_test::SifiveTest;
 use emu_machine_devices::virtio_mmio::EmptySlot;
 use emu_machine_firmware::boot::{self, Ram};
+use emu_machine_firmware::content::Content;
 use emu_machine_firmware::images::Images;
 use emu_machine_firmware::sbi::{self, Plan, Program};
 use emu_plugins_api::{Board, Host, MachineConfig, MachineRegistration, Power, SystemEvent, register_machine};
@@ -181,7 +182,7 @@ impl Virt {
             None => None,
         };
         let initrd = match self.images.get("initrd") {
-            Some(path) => Some((path, boot::read_file(path, "-initrd")?)),
+            Some(path) => Some((path, Content::open(path, "-initrd")?)),
             None => None,
         };
         let (had_firmware, had_kernel) = (firmware.is_some(), kernel.is_some());
@@ -208,7 +209,7 @@ impl Virt {
             self.host.system_event(SystemEvent::POWER_OFF, 0);
             return Ok(());
         }
-        plan.writes.iter().try_for_each(|(address, data)| self.write(*address, data))?;
+        plan.writes.iter().try_for_each(|(address, data)| data.copy(|at, piece| self.write(address + at, piece)))?;
         self.write(plan.dtb, &dtb)?;
         self.write(RESET_ROM, &sbi::reset_code(plan.entry, plan.dtb, plan.next))?;
         for cpu in 0..self.map.cpus {

@@ -22,6 +22,7 @@ use emu_machine_devices::pl031::Pl031;
 use emu_machine_devices::pl061::Pl061;
 use emu_machine_devices::virtio_mmio::EmptySlot;
 use emu_machine_firmware::boot::{self, Kernel, Plan, Ram};
+use emu_machine_firmware::content::Content;
 use emu_machine_firmware::images::Images;
 use emu_machine_firmware::psci::Psci;
 use emu_plugins_api::{Board, Host, MachineConfig, MachineRegistration, Power, SystemEvent, register_machine};
@@ -159,13 +160,13 @@ impl Virt {
             None => boot::kernel_from("demo guest", demo::image(self.options.ram_bytes)?)?,
         };
         let initrd = match self.images.get("initrd") {
-            Some(path) => Some((path, boot::read_file(path, "-initrd")?)),
+            Some(path) => Some((path, Content::open(path, "-initrd")?)),
             None => None,
         };
         let Plan { writes, entry, dtb: at, dtb_max, initrd } = boot::plan(self.ram(), kernel, initrd)?;
         let dtb = self.device_tree(initrd)?;
         self.check_dtb(&dtb, dtb_max)?;
-        writes.iter().try_for_each(|(address, data)| self.write(*address, data))?;
+        writes.iter().try_for_each(|(address, data)| data.copy(|at, piece| self.write(address + at, piece)))?;
         Ok((entry, at, dtb))
     }
     /// Fills the flash banks, and fw_cfg with the kernel for firmware that boots it.

@@ -59,7 +59,7 @@ fn kernels() {
         let bytes = mutate(&mut rng, file, *head);
         let ram = Ram { base: 0x4000_0000, size: [1u64 << 20, 2 << 20, 5 << 20, 16 << 20][rng.below(4) as usize] };
         let initrd = (!rng.one_in(3)).then(|| ("initrd", vec![0; rng.below(6 << 10) as usize]));
-        match kernel_from("file", bytes).and_then(|k| plan(ram, k, initrd)) {
+        match kernel_from("file", bytes).and_then(|k| plan(ram, k, initrd.map(|(name, data)| (name, data.into())))) {
             Ok(plan) => {
                 good += 1;
                 for (address, data) in &plan.writes {

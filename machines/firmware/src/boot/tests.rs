@@ -67,8 +67,8 @@ fn error<T: std::fmt::Debug>(r: Result<T, String>) -> String {
 fn image_goes_where_qemu_puts_it() {
     let data = image(0x10_0000, 0, 0x20_0000);
     for packed in [data.clone(), gzip(&data), zboot("gzip", &gzip(&data))] {
-        let plan = plan(RAM, kernel_from("k", packed).unwrap(), Some(("i", vec![7; 5 << 20]))).unwrap();
-        assert_eq!((plan.entry, plan.writes[0].0, plan.writes[0].1 == data), (0x4020_0000, 0x4020_0000, true));
+        let plan = plan(RAM, kernel_from("k", packed).unwrap(), Some(("i", vec![7; 5 << 20].into()))).unwrap();
+        assert_eq!((plan.entry, plan.writes[0].0, plan.writes[0].1.head() == data), (0x4020_0000, 0x4020_0000, true));
         assert_eq!(plan.initrd, Some((0x4800_0000, 0x4850_0000)));
         assert_eq!((plan.writes[1].0, plan.writes[1].1.len()), (0x4800_0000, 5 << 20));
         assert_eq!(plan.dtb, 0x4860_0000);
@@ -81,7 +81,7 @@ fn image_goes_where_qemu_puts_it() {
     assert_eq!(offset.entry, 0x4008_0000);
     // Little RAM: the initial RAM disk moves down rather than being refused.
     let tight = Ram { size: 12 * MIB, ..RAM };
-    let p = plan(tight, kernel_from("k", data).unwrap(), Some(("i", vec![0; 5 << 20]))).unwrap();
+    let p = plan(tight, kernel_from("k", data).unwrap(), Some(("i", vec![0; 5 << 20].into()))).unwrap();
     assert_eq!((p.initrd, p.dtb), (Some((0x4050_0000, 0x40a0_0000)), 0x40a0_0000));
 }
 
@@ -94,7 +94,7 @@ fn zstd_payload() {
     frame.extend(&((data.len() as u32) << 3 | 1).to_le_bytes()[..3]);
     frame.extend(&data);
     let k = kernel_from("k", zboot("zstd22", &frame)).unwrap();
-    assert_eq!(plan(RAM, k, None).unwrap().writes[0].1, data);
+    assert_eq!(plan(RAM, k, None).unwrap().writes[0].1.head(), data);
     assert!(error(kernel_from("k", zboot("zstd", &frame[..40]))).contains("damaged zstd"));
 }
 
@@ -103,8 +103,8 @@ fn elf_programs() {
     let k = kernel_from("k", elf(183, 0x4010_0000, b"code", 0x1000)).unwrap();
     let p = plan(RAM, k, None).unwrap();
     assert_eq!((p.entry, p.dtb, p.dtb_max), (0x4010_0004, 0x4000_0000, MIB));
-    assert_eq!((p.writes[0].0, &p.writes[0].1[..5], p.writes[0].1.len()), (0x4010_0000, &b"code\0"[..], 0x1000));
-    let p = plan(RAM, kernel_from("k", elf(183, 0x4000_0000, b"code", 4)).unwrap(), Some(("i", vec![1; 100]))).unwrap();
+    assert_eq!((p.writes[0].0, &p.writes[0].1.head()[..5], p.writes[0].1.len()), (0x4010_0000, &b"code\0"[..], 0x1000));
+    let p = plan(RAM, kernel_from("k", elf(183, 0x4000_0000, b"code", 4)).unwrap(), Some(("i", vec![1; 100].into()))).unwrap();
     assert_eq!((p.dtb, p.initrd), (0x4820_0000, Some((0x4800_0000, 0x4800_0064))));
     assert_eq!(
         error(plan(RAM, kernel_from("k", elf(183, 0x8_0000, b"code", 4)).unwrap(), None)),
@@ -145,7 +145,7 @@ fn errors_are_sentences() {
     let k = || kernel_from("k", data.clone()).unwrap();
     assert_eq!(error(plan(small, k(), None)), "kernel 'k' does not fit into RAM (-m 4M): it takes 2 MiB; give at least -m 6M");
     assert!(plan(Ram { size: 6 * MIB, ..RAM }, k(), None).is_ok());
-    let initrd = || Some(("i", vec![0; 300 << 20]));
+    let initrd = || Some(("i", vec![0; 300 << 20].into()));
     let e = error(plan(Ram { size: 256 * MIB, ..RAM }, k(), initrd()));
     assert_eq!(e, "initrd 'i' (300 MiB) does not fit into RAM (-m 256M) beside the kernel; give at least -m 306M");
     assert!(plan(Ram { size: 306 * MIB, ..RAM }, k(), initrd()).is_ok());
