@@ -385,9 +385,9 @@ impl Native {
         self.perf.is_some()
     }
 
-    /// True if code for a cluster can be made that runs wherever its page is mapped.
-    pub fn can_move(&self, cluster: usize) -> bool {
-        self.clusters[cluster].can_move
+    /// True if code for a cluster can be made that runs wherever its page is mapped, the page of `pc` among the places.
+    pub fn may_move(&self, cluster: usize, pc: u64) -> bool {
+        self.clusters[cluster].can_move && emu_x86_64::returns_expected(pc & !(PAGE_SIZE - 1), PAGE_SIZE.trailing_zeros())
     }
 
     /// The entry of a block that moves at the address that is asked for, and whether it is in the index; `None` when there is no room just now.
@@ -562,6 +562,7 @@ impl Generator {
             pc,
             mode,
             attrs: attrs.into(),
+            pa: page,
             page: &self.page,
             next_page,
             known: &self.known,
@@ -745,6 +746,7 @@ impl Generator {
             pc,
             mode,
             attrs: 0,
+            pa: 0,
             page,
             next_page: &[],
             known: &Places::default(),

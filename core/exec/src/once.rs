@@ -12,10 +12,14 @@
 //! Code is then made of what has been run ([`Once::has`]), not of the ways beside, most of which are never gone: half as much for a compiler, which is
 //! as fast with it, since what goes on only one way is in one unit.
 //!
+//! Places are physical ones: what one process has run, whether a library or a program, is not new to the next, which has it at another address. Where
+//! there is code that moves by then it is entered without an entry of its own, of which there would be one for each place and process; only who comes
+//! to the address a second time gets one.
+//!
 //! Bytes are read when they are run, so that nobody has to be told of changes. There is none of it under `-icount`, where instructions are counted
 //! by code, nor where the log or the environment asks for code.
 
-use crate::code::NativeBlock;
+use crate::code::{NativeBlock, moving};
 use crate::machine::Machine;
 use crate::memory::Running;
 use crate::native::Native;
@@ -34,10 +38,10 @@ const CONFLICTS_MAX: u32 = 256;
 
 /// What a CPU has for it.
 pub(crate) struct Once {
-    /// A hash of the place noted at each entry, 0 for none.
-    places: Vec<u32>,
-    /// How often there was another one.
-    conflicts: u32,
+    /// By physical address: what has been run.
+    run: Notes,
+    /// By virtual address: where code that moves was entered.
+    entered: Notes,
     buf: OwnedIrBuf,
     verifier: Verifier,
     marks: Vec<InsnMark>,
@@ -47,8 +51,8 @@ pub(crate) struct Once {
 impl Default for Once {
     fn default() -> Self {
         Once {
-            places: vec![0; 1 << PLACES_BITS],
-            conflicts: 0,
+            run: Notes::default(),
+            entered: Notes::default(),
             buf: OwnedIrBuf::new(0),
             verifier: Verifier::default(),
             marks: Vec::new(),
@@ -58,18 +62,35 @@ impl Default for Once {
 }
 
 impl Once {
-    fn place(pc: u64, mode: u64) -> (usize, u32) {
-        let hash = (pc ^ mode.rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    /// True if what is at a physical address has been run, and that is still known.
+    pub(crate) fn has(&self, pa: u64, mode: u64) -> bool {
+        let (place, hash) = Notes::place(pa, mode);
+        self.run.places[place] == hash
+    }
+}
+
+/// Places that are noted.
+struct Notes {
+    /// A hash of the place noted at each entry, 0 for none.
+    places: Vec<u32>,
+    /// How often there was another one.
+    conflicts: u32,
+}
+
+impl Default for Notes {
+    fn default() -> Self {
+        Notes { places: vec![0; 1 << PLACES_BITS], conflicts: 0 }
+    }
+}
+
+impl Notes {
+    fn place(at: u64, mode: u64) -> (usize, u32) {
+        let hash = (at ^ mode.rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         ((hash >> (64 - PLACES_BITS)) as usize, hash as u32 | 1)
     }
-    /// True if the place has been noted, and not been pushed out since.
-    pub(crate) fn has(&self, pc: u64, mode: u64) -> bool {
-        let (place, hash) = Once::place(pc, mode);
-        self.places[place] == hash
-    }
-    /// Notes a place; true if it is to be interpreted.
-    fn note(&mut self, pc: u64, mode: u64) -> bool {
-        let (place, hash) = Once::place(pc, mode);
+    /// Notes a place; true if it was not noted before.
+    fn add(&mut self, at: u64, mode: u64) -> bool {
+        let (place, hash) = Notes::place(at, mode);
         match std::mem::replace(&mut self.places[place], hash) {
             0 => true,
             before if before == hash => false,
@@ -85,8 +106,8 @@ impl Once {
 pub(crate) enum Tried {
     /// Code is to be made, or a fault.
     No,
-    /// There is code.
-    Known(NativeBlock),
+    /// There is code; true if the CPU's jump cache may know.
+    Known(NativeBlock, bool),
     /// The block was run; the CPU is elsewhere.
     Done,
     /// It was run, and the CPU stops.
@@ -101,7 +122,7 @@ impl Vcpu {
         native.tries && !kept && !machine.trace.any_translation()
     }
     /// Runs the block at `pc` if the CPU has not been there and there is no code for it.
-    pub(crate) fn run_once(&self, machine: &Machine, pc: u64, mode: u64) -> Tried {
+    pub(crate) fn run_once(&self, machine: &Machine, native: &Native, pc: u64, mode: u64) -> Tried {
         let insn_bytes = u64::from(self.arch.layout().insn_bytes.max(1));
         // Faults are for who makes code.
         let Ok((pa, attrs)) = self.fetch(machine, pc, mode) else { return Tried::No };
@@ -110,16 +131,33 @@ impl Vcpu {
         }
         // (A page with code is watched.)
         if let Some(block) = self.known_code(machine, pc, pa, self.block_key(mode, attrs)) {
-            return Tried::Known(block);
+            return Tried::Known(block, true);
         }
         // The block may have the CPU do anything, but nothing that comes back here.
         let mut once = self.once().take().unwrap_or_default();
-        let tried = if once.note(pc, mode) { self.run_ops(machine, &mut once, pc, mode, pa, attrs) } else { Tried::No };
+        let tried = match self.code_that_moves(machine, native, pc, pa, self.block_key(mode, attrs)) {
+            Some(block) if once.entered.add(pc, mode) => {
+                // What its entry at this address would do.
+                // SAFETY: this is the CPU's thread.
+                unsafe { (*self.exchange()).page = pc & !(PAGE_SIZE - 1) };
+                Tried::Known(block, false)
+            }
+            None if once.run.add(pa, mode) => self.run_ops(machine, &mut once, pc, mode, pa, attrs),
+            _ => Tried::No,
+        };
         *self.once() = Some(once);
         if let (Some(user), false) = (&machine.user, matches!(tried, Tried::No)) {
             user.reports.note(pc, mode, false);
         }
         tried
+    }
+
+    /// Code that was made of a page for another address and goes here too.
+    fn code_that_moves(&self, machine: &Machine, native: &Native, pc: u64, pa: u64, key: u64) -> Option<NativeBlock> {
+        if machine.user.is_some() || !native.may_move(self.cluster, pc) {
+            return None;
+        }
+        self.known_view(machine, pa, moving(pc), key)
     }
 
     fn run_ops(&self, machine: &Machine, once: &mut Once, pc: u64, mode: u64, pa: u64, attrs: u8) -> Tried {

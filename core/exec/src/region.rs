@@ -163,6 +163,8 @@ pub struct Source<'a> {
     pub mode: u64,
     /// `attr::` bits of the page.
     pub attrs: u32,
+    /// Physical address of the page.
+    pub pa: u64,
     /// The page's bytes.
     pub page: &'a [u8],
     /// What the next page probably begins with, if an instruction can lie across pages.
@@ -289,7 +291,7 @@ impl Former {
             }
             match self.find(pc) {
                 Some((i, mark)) => self.cut(i, mark),
-                None if pc != s.pc && (s.known.has(pc) || s.ran.is_some_and(|ran| !ran.has(pc, s.mode))) => {}
+                None if pc != s.pc && (s.known.has(pc) || s.ran.is_some_and(|ran| !ran.has(s.pa | pc & PAGE_MASK, s.mode))) => {}
                 // What there is may still have to be cut.
                 None if self.translated >= PIECES_MAX << twice || self.insns >= INSNS_MAX << twice => {}
                 None => self.piece(s, pc)?,

@@ -824,9 +824,9 @@ impl Vcpu {
                 return line.code as usize;
             }
             let tries = self.tries(machine, native, pc);
-            let found = match if tries { self.run_once(machine, pc, mode) } else { Tried::No } {
+            let found = match if tries { self.run_once(machine, native, pc, mode) } else { Tried::No } {
                 Tried::No => self.find_code(machine, native, pc, mode, tries),
-                Tried::Known(block) => Ok(Some((block, true))),
+                Tried::Known(block, kept) => Ok(Some((block, kept))),
                 Tried::Done => continue,
                 Tried::Leaves => {
                     self.left_for_good.store(true, Ordering::Relaxed);
@@ -881,10 +881,14 @@ impl Vcpu {
 
     /// Generated code that there is for an address.
     pub(crate) fn known_code(&self, machine: &Machine, pc: u64, pa: u64, key: u64) -> Option<NativeBlock> {
+        self.known_view(machine, pa, fixed(pc), key)
+    }
+    /// The same for a view.
+    pub(crate) fn known_view(&self, machine: &Machine, pa: u64, view: u64, key: u64) -> Option<NativeBlock> {
         // A program's is in its jump cache.
         match machine.user {
-            Some(_) => machine.code.find_native(pa, fixed(pc), key),
-            None => machine.code.find_again(&mut self.caches().found, pa, fixed(pc), key),
+            Some(_) => machine.code.find_native(pa, view, key),
+            None => machine.code.find_again(&mut self.caches().found, pa, view, key),
         }
     }
 
@@ -942,8 +946,7 @@ impl Vcpu {
             }
             return Some((block, kept && seen));
         }
-        let expected = emu_x86_64::returns_expected(pc & !(PAGE_SIZE - 1), PAGE_SIZE.trailing_zeros());
-        if !(expected && native.can_move(self.cluster) && machine.code.elsewhere(pa, pc)) {
+        if !(native.may_move(self.cluster, pc) && machine.code.elsewhere(pa, pc)) {
             return self.generate(machine, native, wanted, false);
         }
         let known = machine.code.find_native(pa, moving(pc), key).filter(|b| b.tier >= tier);
