@@ -135,24 +135,48 @@ struct Caches {
     code: Vec<u8>,
     /// A block that is not in `jumps` while it runs.
     single: Option<Arc<Block>>,
-    /// Lines of the jump cache in use, those of code in global pages and those of each group's address space.
-    lines: [Vec<u16>; 1 + GROUPS],
+    /// Lines of the jump cache in use, by class: see `CLASS`.
+    lines: [Vec<u16>; CLASSES],
     generator: Option<Box<Generator>>,
     /// Where the CPU was found.
     samples: crate::tier::Samples,
     /// Where it has been: see `once`.
     once: Option<Box<Once>>,
-    /// A bit for each page (by a hash of its address) that code was fetched from since everything was forgotten.
-    fetched: [u64; 64],
-    /// Large mappings among them.
-    fetched_large: LargeMappings,
+    /// Where code was fetched from since that was forgotten, for each half of the address space.
+    fetched: [Fetched; 2],
     /// Code found lately, for the lines of new address spaces.
     found: Found,
 }
 
-/// In `JumpEntry::reserved`, beside the physical page: which of `Caches::lines` has the line: 0 if it holds in every address space, else the
-/// number of the group whose address space it holds in, plus one.
+/// In `JumpEntry::reserved`, beside the physical page: which of `Caches::lines` has the line: the number of the group whose address space it holds
+/// in, plus one; or if it holds in every address space 0 in the lower half of the addresses, else `UPPER`.
 const CLASS: u64 = 3;
+const UPPER: usize = 1 + GROUPS;
+const CLASSES: usize = 2 + GROUPS;
+
+/// Which half of the address space an address lies in: a kernel has one, its programs the other, and what changes in one half is no reason to look up
+/// the code of the other again.
+fn half(va: u64) -> usize {
+    (va >> 63) as usize
+}
+
+/// Pages that code was fetched from.
+#[derive(Default)]
+struct Fetched {
+    /// A bit for each page, by a hash of its address.
+    pages: Bits,
+    /// Large mappings among them.
+    large: LargeMappings,
+}
+
+/// So many that two pages seldom have the same.
+struct Bits([u64; 64]);
+
+impl Default for Bits {
+    fn default() -> Bits {
+        Bits([0; 64])
+    }
+}
 
 /// Groups of views that targets may have: see `HostServices::address_space_in`.
 const GROUPS: usize = 2;
@@ -280,12 +304,11 @@ impl Vcpu {
             buf: OwnedIrBuf::new(0),
             code: Vec::with_capacity(PAGE_SIZE as usize),
             single: None,
-            lines: [const { Vec::new() }; 1 + GROUPS],
+            lines: [const { Vec::new() }; CLASSES],
             generator: None,
             samples: Default::default(),
             once: None,
-            fetched: [0; 64],
-            fetched_large: LargeMappings::default(),
+            fetched: Default::default(),
             found: Found::default(),
         };
         Vcpu {
@@ -463,7 +486,11 @@ impl Vcpu {
         let page = &self.caches().fetch[fetch_slot(pc, mode)];
         // A program's addresses are their own physical ones.
         let (pa, local) = if native.frame.direct.is_some() { (pc & !(PAGE_SIZE - 1), false) } else { (page.pa, page.asid.is_some()) };
-        let class = if local { 1 + self.caches().group } else { 0 };
+        let class = match (local, half(pc)) {
+            (true, _) => 1 + self.caches().group,
+            (false, 0) => 0,
+            _ => UPPER,
+        };
         if self.caches().lines[class].len() >= 4 * JUMPS {
             self.forget_code();
         }
@@ -520,10 +547,12 @@ impl Vcpu {
     pub fn flush(&self, f: &TlbFlush) {
         use emu_plugins_api::FlushKind as K;
         count(&self.counters.flushes);
-        if f.kind == K::ASID {
-            self.forget_code_in(f.asid);
-        } else if self.code_concerned(f) {
-            self.forget_jumps();
+        match f.kind {
+            K::ASID => self.forget_code_in(f.asid),
+            _ if !self.code_concerned(f) => {}
+            K::VA if half(f.va) == half(f.last) => self.forget_half(half(f.va), Some(f.asid)),
+            K::VA_ALL_ASIDS if half(f.va) == half(f.last) => self.forget_half(half(f.va), None),
+            _ => self.forget_jumps(),
         }
         let c = self.caches();
         for (view, tlb) in c.tlbs.iter_mut().enumerate() {
@@ -551,21 +580,44 @@ impl Vcpu {
         if !matches!(f.kind, K::VA | K::VA_ALL_ASIDS) || last < first || (last - first) >> 12 > 64 {
             return true;
         }
-        if self.caches().fetched_large.meet(first, last) {
+        let fetched = &self.caches().fetched;
+        if fetched.iter().any(|f| f.large.meet(first, last)) {
             return true;
         }
-        let fetched = &self.caches().fetched;
         (first..=last).step_by(PAGE_SIZE as usize).any(|page| {
             let (word, bit) = fetched_bit(page);
-            fetched[word] & bit != 0
+            fetched[half(page)].pages.0[word] & bit != 0
         })
+    }
+    /// Code in one half of the address space is looked up again: in one address space, and in what holds in all, or in all.
+    fn forget_half(&self, which: usize, asid: Option<u32>) {
+        self.forget_returns();
+        count(&self.counters.forgotten);
+        let c = self.caches();
+        c.epoch += 1;
+        c.fetch.iter_mut().filter(|f| half(f.page) == which).for_each(|f| f.epoch = 0);
+        c.fetched[which] = Fetched::default();
+        c.groups.iter_mut().for_each(|g| g.lines_aside.forget(asid));
+        let other = if which == 0 { UPPER } else { 0 };
+        for (class, lines) in c.lines.iter_mut().enumerate().filter(|(class, _)| *class != other) {
+            lines.retain(|i| {
+                // SAFETY: the line lies in the CPU's memory, which only this thread uses.
+                let entry = unsafe { self.line(usize::from(*i)).read() };
+                // A line that was overwritten since is in the list of what did it.
+                let own = entry.reserved & CLASS == class as u64;
+                let stays = own && half(entry.pc) != which;
+                if own && !stays {
+                    self.forget_line(usize::from(*i));
+                }
+                stays
+            });
+        }
     }
     /// Looked-up blocks and fetched pages are looked up again.
     pub fn forget_jumps(&self) {
         self.caches().epoch += 1;
         self.caches().fetch_epoch += 1;
-        self.caches().fetched = [0; 64];
-        self.caches().fetched_large = LargeMappings::default();
+        self.caches().fetched = Default::default();
         self.forget_code();
     }
     /// Stores to a physical page take the slow path again.
@@ -1209,8 +1261,9 @@ impl Vcpu {
         let asid = (out.global == 0).then_some(c.asid);
         let (word, bit) = fetched_bit(page);
         let c = self.caches();
-        c.fetched[word] |= bit;
-        c.fetched_large.add(page, out.page_bits.into());
+        let fetched = &mut c.fetched[half(page)];
+        fetched.pages.0[word] |= bit;
+        fetched.large.add(page, out.page_bits.into());
         self.caches().fetch[i] = FetchPage { page, mode, epoch, asid, pa, attrs: out.attrs };
         Ok((pa | pc & (PAGE_SIZE - 1), out.attrs))
     }
