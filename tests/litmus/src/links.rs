@@ -99,6 +99,8 @@ fn page_words(n: u64) -> Vec<u64> {
 /// Where the first page lies physically, and the second behind it; and where they are mapped in turn.
 const PAGES: u64 = DATA + (1 << 20);
 const WINDOW: u64 = 4 << 30;
+/// The first address that TTBR1_EL1 translates.
+const UPPER: u64 = !0 << 39;
 const LEVEL_2: u64 = TABLES + 0x1_0000;
 const LEVEL_3: u64 = TABLES + 0x1_1000;
 const NUMBER: u64 = OWN;
@@ -110,8 +112,8 @@ fn put_page(g: &mut Guest, at: u64, n: u64) {
     }
 }
 
-/// Two pages, alike but for a constant, are mapped at one address in turn and called there `rounds` times.
-pub fn assemble_remapped(rounds: u64) -> Vec<u8> {
+/// Two pages, alike but for a constant, are mapped at one address in turn and called there `rounds` times; with `both` at an address of each half.
+pub fn assemble_remapped(rounds: u64, both: bool) -> Vec<u8> {
     assemble(1, |g| {
         put_page(g, PAGES, 1);
         put_page(g, PAGES + 0x1000, 2);
@@ -119,15 +121,26 @@ pub fn assemble_remapped(rounds: u64) -> Vec<u8> {
         g.put(LEVEL_2, LEVEL_3 | d::PAGE);
         g.a.dsb(Barrier::Sy);
         g.a.isb();
+        if both {
+            // The same tables for the upper half.
+            let a = &mut g.a;
+            a.mov_imm(X5, TABLES);
+            a.msr(SysReg::TTBR1_EL1, X5);
+            a.mov_imm(X5, TCR & !(1 << 23) | 25 << 16 | 1 << 24 | 1 << 26 | 3 << 28 | 2 << 30);
+            a.msr(SysReg::TCR_EL1, X5);
+            a.isb();
+        }
+        let windows = if both { &[WINDOW, UPPER | WINDOW][..] } else { &[WINDOW] };
         g.a.mov_imm(X21, LEVEL_3);
-        g.a.mov_imm(X22, WINDOW);
         g.repeat(X20, rounds, |g| {
             let a = &mut g.a;
             a.and_imm(X5, X20, 1);
             a.str(XZR, Addr::Off(X21, 0));
             a.dsb(Barrier::Ish);
-            a.mov_imm(X6, WINDOW >> 12);
-            a.tlbi_vaae1is(X6);
+            for window in windows {
+                a.mov_imm(X6, window << 8 >> 20);
+                a.tlbi_vaae1is(X6);
+            }
             a.dsb(Barrier::Ish);
             a.mov_imm(X6, PAGES | d::PAGE | d::NORMAL);
             a.add(X6, X6, X5, 12);
@@ -136,7 +149,8 @@ pub fn assemble_remapped(rounds: u64) -> Vec<u8> {
             a.isb();
             a.add_imm(X7, X5, 0x101);
             // The second time its jumps are tied.
-            for _ in 0..2 {
+            for window in windows.iter().chain(windows) {
+                g.a.mov_imm(X22, *window);
                 g.a.mov(X0, XZR);
                 g.a.blr(X22);
                 g.expect_eq("the other page's code: found, expected", X0, X7);

@@ -31,7 +31,9 @@ fn a_deep_ring_in_little_memory_for_four() {
 #[test]
 fn another_page_at_the_same_address() {
     let rounds = scaled(100_000, 1000);
-    assert_eq!(run("remapped", &assemble_remapped(rounds), 1).numbers("remapped"), [rounds]);
+    assert_eq!(run("remapped", &assemble_remapped(rounds, false), 1).numbers("remapped"), [rounds]);
+    // What goes in one half of the addresses leaves the other's code where it is, and what goes in the other finds it.
+    assert_eq!(run("remapped-both", &assemble_remapped(rounds, true), 1).numbers("remapped"), [rounds]);
 }
 
 #[test]
