@@ -104,6 +104,9 @@ impl Lowering<'_> {
                         let cc = self.test(op.a);
                         let label = self.way(op.imm);
                         self.asm.jcc(cc, label);
+                        if cc == Cc::A {
+                            self.below = self.fact(op.a).key;
+                        }
                     }
                 };
             }

@@ -351,7 +351,11 @@ impl Lowering<'_> {
     /// Stores fields in the middle of code; the host's flags stay if anybody needs them. `between`: the current op has not begun, so that
     /// it is known what they are.
     fn make_now(&mut self, d: &Deferred, between: bool) {
-        if d.how == How::Nothing || between && d.key != NO_KEY && self.flags == d.key {
+        let made = between && d.key != NO_KEY && self.flags == d.key;
+        if between && self.make_of_two(d, made) {
+            return;
+        }
+        if d.how == How::Nothing || made {
             return self.store_fields(d);
         }
         let needed = !between || self.an.keys.get(self.flags as usize).is_some_and(|k| k.last >= self.at);
@@ -364,6 +368,44 @@ impl Lowering<'_> {
         } else {
             self.flags = NO_KEY;
         }
+    }
+    /// Stores all four fields at once where they can only be one thing or another: behind the way out of a switch for what is above its last case.
+    /// What is not above a constant that has no sign is equal to it, or less by all of both kinds of comparison. `made`: the host's flags are those
+    /// of the comparison. False if that is not so, or too few registers are free.
+    fn make_of_two(&mut self, d: &Deferred, made: bool) -> bool {
+        let How::Sub(a, Operand::Imm(0..)) = d.how else { return false };
+        let first = d.fields().iter().map(|f| f.0).min().unwrap_or(0);
+        let beside = d.count == 4 && d.fields().iter().all(|f| f.0 < first + 4);
+        let needed = !made && self.an.keys.get(self.flags as usize).is_some_and(|k| k.last >= self.at);
+        if d.key == NO_KEY || d.key != self.below || !beside || needed || !matches!(d.size, Size::D | Size::Q) {
+            return false;
+        }
+        let (mut equal, mut less) = (0u64, 0u64);
+        for (field, what) in d.fields() {
+            let values = match what {
+                What::Const(v) => (*v, *v),
+                What::Cc(Cc::E | Cc::AE | Cc::NS) => (true, false),
+                What::Cc(Cc::NE | Cc::B | Cc::S) => (false, true),
+                What::Cc(Cc::O) => (false, false),
+                What::Cc(_) => return false,
+            };
+            let shift = (field - first) * 8;
+            (equal, less) = (equal | u64::from(values.0) << shift, less | u64::from(values.1) << shift);
+        }
+        let mut free = self.temps.iter().copied().filter(|r| self.locked >> *r & 1 == 0 && self.owner[*r as usize] == NONE);
+        let (Some(r), Some(other)) = (free.next(), free.next()) else { return false };
+        self.asm.mov_ri(r, less);
+        self.asm.mov_ri(other, equal);
+        if !made {
+            if let How::Sub(_, b) = d.how {
+                self.operate(Alu::Cmp, d.size, a, b);
+            }
+            self.flags = NO_KEY;
+        }
+        self.asm.cmov_rr(Cc::E, Size::D, r, other);
+        let m = self.state(first);
+        self.asm.mov_mr(Size::D, m, r);
+        true
     }
     /// The current op lets others look: all is stored.
     pub(crate) fn make_all(&mut self) {

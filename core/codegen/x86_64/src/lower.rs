@@ -229,6 +229,8 @@ pub struct Lowering<'f> {
     pub(crate) deferred: Vec<Deferred>,
     /// The last operation that made flags on the way.
     pub(crate) made_flags: Option<Made>,
+    /// The comparison of which the unit has left if its first operand is above its second.
+    pub(crate) below: u16,
     /// What was put off where code out of the way begins.
     pub(crate) snapshots: Vec<Deferred>,
     /// Routines that store what a snapshot has.
@@ -323,6 +325,7 @@ impl<'f> Lowering<'f> {
             fenced: false,
             deferred: Vec::new(),
             made_flags: None,
+            below: NO_KEY,
             snapshots: Vec::new(),
             routines: Vec::new(),
             defers: false,
@@ -491,6 +494,7 @@ impl<'f> Lowering<'f> {
         self.local.clear();
         self.flags = NO_KEY;
         self.made_flags = None;
+        self.below = NO_KEY;
         self.returned_early = false;
         (self.unit_pc, self.unit_end) = (u.pc, u.end);
         self.unit_len = u.ops.len() as u32;
