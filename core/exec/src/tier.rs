@@ -5,6 +5,10 @@
 //! once the region there is made again as a hot one ([`emu_x86_64::Region::hot`]) and takes the place of what there was: in the index, in
 //! jumps that were patched and, as they are found there, in the CPUs' jump caches. What runs in the old code goes on there until it leaves.
 //!
+//! It is made on the CPU's own thread, which waits for it: 0.2 ms a region, 1.3 % of a kernel's boot with one CPU and 1.5 % of an installer or of a
+//! compiler. Made on the sampler's thread, while the CPU went on in what there was, it came later by the time that the host took to wake that thread:
+//! the CPU's thread took as long as before, and a boot and an installer 1.02 to 1.04 of the CPU time.
+//!
 //! A program has no thread for that, which its kernel would show it, and a fork lose: there loops of code that is not hot count their rounds,
 //! and a CPU comes by after [`ROUNDS`] of them.
 //!
