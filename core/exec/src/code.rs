@@ -445,6 +445,10 @@ impl CodeIndex {
         drop(shard);
         Change { invalidated: self.drop_invalid(page), untracked }
     }
+    /// True if the code of a page was thrown away some times, and stores to it stay slow.
+    pub fn is_rewritten(&self, pa: u64) -> bool {
+        self.shard(pa).written.get(&(pa >> 12)).is_some_and(|w| w.times >= OFTEN)
+    }
     fn next_generation(&self, pa: u64) {
         self.generations[(pa >> 12) as usize % SHARDS].fetch_add(1, Ordering::SeqCst);
     }
@@ -673,13 +677,16 @@ mod tests {
             assert_eq!(change(pa, len), (false, true), "there is nothing any more");
         }
         make();
+        assert!(!index.is_rewritten(0x1108));
         assert_eq!(change(0x1108, 4), (true, false), "stores stay tracked");
+        assert!(index.is_rewritten(0x1108) && !index.is_rewritten(0x2108));
         make();
         assert_eq!(change(0x1108, 4), (true, false));
         for _ in 0..STORES_MAX {
             assert_eq!(change(0x1108, 4), (false, false));
         }
         assert_eq!(change(0x1108, 4), (false, true), "until it is data again");
+        assert!(!index.is_rewritten(0x1108));
         make();
         for _ in 0..BESIDE_MAX {
             assert_eq!(change(0x1200, 4), (false, false));

@@ -30,6 +30,7 @@ mod native;
 mod once;
 mod perf;
 mod region;
+mod rewritten;
 mod semihosting;
 mod services;
 mod state_hash;

@@ -16,7 +16,8 @@
 //! there is code that moves by then it is entered without an entry of its own, of which there would be one for each place and process; only who comes
 //! to the address a second time gets one.
 //!
-//! Bytes are read when they are run, so that nobody has to be told of changes. There is none of it under `-icount`, where instructions are counted
+//! Bytes are read when they are run, so that nobody has to be told of changes. Where they do change again and again, places are interpreted more often
+//! than once: see `rewritten`. There is none of it under `-icount`, where instructions are counted
 //! by code, nor where the log or the environment asks for code.
 
 use crate::code::{NativeBlock, moving};
@@ -24,7 +25,9 @@ use crate::machine::Machine;
 use crate::memory::Running;
 use crate::native::Native;
 use crate::region::{NEXT_PAGE_BYTES, PIECE_INSNS_MAX};
+use crate::rewritten::{Place, Rewritten};
 use crate::vcpu::{SLOTS, Vcpu, count};
+use emu_interp::Step;
 use emu_ir::{InsnMark, OwnedIrBuf, Verifier};
 use emu_mem::PAGE_SIZE;
 use emu_plugins_api::{BlockRequest, Slice};
@@ -42,6 +45,8 @@ pub(crate) struct Once {
     run: Notes,
     /// By virtual address: where code that moves was entered.
     entered: Notes,
+    /// Places of pages whose code changes again and again.
+    rewritten: Rewritten,
     buf: OwnedIrBuf,
     verifier: Verifier,
     marks: Vec<InsnMark>,
@@ -53,6 +58,7 @@ impl Default for Once {
         Once {
             run: Notes::default(),
             entered: Notes::default(),
+            rewritten: Rewritten::default(),
             buf: OwnedIrBuf::new(0),
             verifier: Verifier::default(),
             marks: Vec::new(),
@@ -121,7 +127,7 @@ impl Vcpu {
         let kept = machine.user.as_ref().is_some_and(|u| u.kept().is_some_and(|k| k.has_some()) && u.may_keep_page(pc));
         native.tries && !kept && !machine.trace.any_translation()
     }
-    /// Runs the block at `pc` if the CPU has not been there and there is no code for it.
+    /// Runs the block at `pc` if the CPU has not been there, or its code changes again and again, and there is no code for it.
     pub(crate) fn run_once(&self, machine: &Machine, native: &Native, pc: u64, mode: u64) -> Tried {
         let insn_bytes = u64::from(self.arch.layout().insn_bytes.max(1));
         // Faults are for who makes code.
@@ -129,26 +135,11 @@ impl Vcpu {
         if pc & (insn_bytes - 1) != 0 {
             return Tried::No;
         }
-        // (A page with code is watched.)
-        if let Some(block) = self.known_code(machine, pc, pa, self.block_key(mode, attrs)) {
-            return Tried::Known(block, true);
-        }
+        let place = Place { pc, mode, pa, attrs };
         // The block may have the CPU do anything, but nothing that comes back here.
         let mut once = self.once().take().unwrap_or_default();
-        let tried = match self.code_that_moves(machine, native, pc, pa, self.block_key(mode, attrs)) {
-            Some(block) if once.entered.add(pc, mode) => {
-                // What its entry at this address would do.
-                // SAFETY: this is the CPU's thread.
-                unsafe { (*self.exchange()).page = pc & !(PAGE_SIZE - 1) };
-                Tried::Known(block, false)
-            }
-            None if once.run.add(pa, mode) => self.run_ops(machine, &mut once, pc, mode, pa, attrs),
-            _ => Tried::No,
-        };
+        let tried = self.try_place(machine, native, &mut once, &place);
         *self.once() = Some(once);
-        if let (Some(user), false) = (&machine.user, matches!(tried, Tried::No)) {
-            user.reports.note(pc, mode, false);
-        }
         tried
     }
 
@@ -160,15 +151,59 @@ impl Vcpu {
         self.known_view(machine, pa, moving(pc), key)
     }
 
-    fn run_ops(&self, machine: &Machine, once: &mut Once, pc: u64, mode: u64, pa: u64, attrs: u8) -> Tried {
-        let Once { buf, verifier, marks, code, .. } = once;
-        let len = ((PAGE_SIZE - (pa & (PAGE_SIZE - 1))) as usize).min(code.len());
-        let code = &mut code[..len];
-        let read = match &machine.user {
-            Some(user) => user.read_page(pa, code),
-            None => machine.space.find(pa).is_some_and(|h| h.window.readable().is_some()) && machine.space.read(pa, code) == 0,
+    fn try_place(&self, machine: &Machine, native: &Native, once: &mut Once, place: &Place) -> Tried {
+        let mut changed = false;
+        if let Some(kept) = once.rewritten.find(place) {
+            let now = &mut once.code[..kept.bytes.len()];
+            let same = read(machine, place.pa, now) && *now == kept.bytes;
+            if same && kept.count() {
+                return self.run_steps(machine, place.mode, &kept.steps);
+            }
+            changed = !same && kept.change(now);
+        }
+        // (A page with code is watched.)
+        if let Some(block) = self.known_code(machine, place.pc, place.pa, self.block_key(place.mode, place.attrs)) {
+            return Tried::Known(block, true);
+        }
+        if changed {
+            return self.run_ops(machine, once, place, true);
+        }
+        match self.code_that_moves(machine, native, place.pc, place.pa, self.block_key(place.mode, place.attrs)) {
+            Some(block) if once.entered.add(place.pc, place.mode) => {
+                // What its entry at this address would do.
+                // SAFETY: this is the CPU's thread.
+                unsafe { (*self.exchange()).page = place.pc & !(PAGE_SIZE - 1) };
+                return Tried::Known(block, false);
+            }
+            Some(_) => return Tried::No,
+            None => {}
+        }
+        if once.run.add(place.pa, place.mode) {
+            let tried = self.run_ops(machine, once, place, false);
+            if let (Some(user), false) = (&machine.user, matches!(tried, Tried::No)) {
+                user.reports.note(place.pc, place.mode, false);
+            }
+            return tried;
+        }
+        let often = match &machine.user {
+            Some(user) => user.is_rewritten(place.pa),
+            None => machine.code.is_rewritten(place.pa),
         };
-        if !read {
+        // What is kept of it and has not changed has had its runs.
+        if often && once.rewritten.find(place).is_none() && once.rewritten.has_room(place) {
+            return self.run_ops(machine, once, place, true);
+        }
+        Tried::No
+    }
+
+    /// Translates the block at a place and runs it; `keep`: its ops are kept, or it is for who makes code.
+    fn run_ops(&self, machine: &Machine, once: &mut Once, place: &Place, keep: bool) -> Tried {
+        let Once { buf, verifier, marks, code, rewritten, .. } = once;
+        let Place { pc, mode, pa, attrs } = *place;
+        let in_page = PAGE_SIZE - (pa & (PAGE_SIZE - 1));
+        let len = (in_page as usize).min(code.len());
+        let code = &mut code[..len];
+        if !read(machine, pa, code) {
             return Tried::No;
         }
         let mut next = [0; NEXT_PAGE_BYTES];
@@ -184,7 +219,7 @@ impl Vcpu {
             max_insns: PIECE_INSNS_MAX,
             page_attrs: attrs.into(),
         };
-        self.arch.translate(&request, buf);
+        let info = self.arch.translate(&request, buf);
         let layout = self.arch.layout();
         let slots = buf.next_slot;
         marks.clear();
@@ -193,6 +228,19 @@ impl Vcpu {
         if !fits || verifier.run(buf.ops(), slots, vl, layout.size.into(), layout.helpers.get().len() as u32, marks).is_err() {
             return Tried::No;
         }
+        let Some(steps) = emu_interp::prepare_here(buf.ops_mut()) else { return Tried::No };
+        if keep {
+            // Instructions of one size, at multiples of it, lie in one page; others may go on in the next, and are not kept.
+            let whole = layout.insn_bytes >= 4 || u64::from(info.bytes) + NEXT_PAGE_BYTES as u64 <= in_page;
+            if !rewritten.keep(*place, code.get(..info.bytes as usize).filter(|_| whole).unwrap_or_default(), steps) {
+                return Tried::No;
+            }
+        }
+        self.run_steps(machine, mode, steps)
+    }
+
+    /// Runs the steps of a block of a mode.
+    fn run_steps(&self, machine: &Machine, mode: u64, steps: &[Step]) -> Tried {
         // SAFETY: this is the CPU's thread.
         let insns = unsafe {
             // Whoever leaves code for good owes the fence that its last store-release has put off.
@@ -209,12 +257,20 @@ impl Vcpu {
         // SAFETY: the slots (of which the block has no more than there are) are part of the CPU's memory, which only this thread uses.
         let outcome = unsafe {
             let slots = self.header().cast::<u8>().add(self.layout_of().slots as usize).cast::<u64>();
-            emu_interp::run_once(buf.ops_mut(), core::slice::from_raw_parts_mut(slots, SLOTS as usize), vl, &mut r)
+            emu_interp::run(steps, core::slice::from_raw_parts_mut(slots, SLOTS as usize), self.arch.vector_bytes(mode), &mut r)
         };
         let leaves = self.conclude(machine, &outcome, insns, None);
         // Generated code counts none either.
         // SAFETY: this is the CPU's thread.
         unsafe { (*self.header()).insns = insns };
         if leaves { Tried::Leaves } else { Tried::Done }
+    }
+}
+
+/// Reads code from RAM or a program's memory; false if there is none.
+fn read(machine: &Machine, pa: u64, code: &mut [u8]) -> bool {
+    match &machine.user {
+        Some(user) => user.read_page(pa, code),
+        None => machine.space.find(pa).is_some_and(|h| h.window.readable().is_some()) && machine.space.read(pa, code) == 0,
     }
 }

@@ -191,6 +191,109 @@ fn rewrite_and_call(g: &mut Guest, writer: Writer, sites: u64, rounds: u64) {
     g.line(&format!("{writer:?}"), &[X24]);
 }
 
+/// CBZ x9 to the second instruction behind it; ADD x0, x0, x9.
+const CBZ_X9_ADD: u64 = 0xb400_0049 | 0x8b09_0000 << 32;
+/// A function is called so often between two changes, and fewer times: a number of the round's.
+const CALLS_MASK: u64 = 63;
+
+/// Functions of three blocks, of which the first is rewritten: this makes one that returns `n` (in a register) and x9. x5 is its address.
+fn rewrite_branching(a: &mut Asm, n: Reg) {
+    a.mov_imm(X8, MOVZ_X0);
+    a.add(X8, X8, n, 5);
+    a.str(W8, Addr::Off(X5, 0));
+}
+
+/// Puts such a function at an address.
+fn branching(g: &mut Guest, site: u64) {
+    g.put(site, MOVZ_X0 | CBZ_X9_ADD << 32);
+    g.put(site + 8, CBZ_X9_ADD >> 32 | RET << 32);
+}
+
+/// Calls the function at x5 as often as the number of the round in x20 says; x7 and what it is called with must come back. x12 is lost.
+fn call_some_times(g: &mut Guest, why: &str) {
+    g.a.and_imm(X12, X20, CALLS_MASK);
+    let (over, again) = (g.a.label(), g.a.here());
+    g.a.cbz(X12, over);
+    g.a.sub_imm(X12, X12, 1);
+    g.a.and_imm(X9, X12, 1);
+    g.a.blr(X5);
+    g.a.sub(X0, X0, X9, 0);
+    g.expect_eq(why, X0, X7);
+    g.a.b(again);
+    g.a.bind(over);
+}
+
+/// One CPU rewrites functions and calls each so often that it is interpreted or has code made of it.
+pub fn assemble_called_again(rounds: u64) -> Vec<u8> {
+    assemble(1, |g| {
+        let site = SITES + 0xc0;
+        for n in 0..4 {
+            branching(g, site + n * 0x20);
+        }
+        g.a.mov(X20, XZR);
+        let round = g.a.here();
+        g.a.add_imm(X20, X20, 1);
+        g.a.ubfx(X5, X20, 8, 2);
+        g.a.mov_imm(X6, site);
+        g.a.add(X5, X6, X5, 5);
+        g.a.mov(X6, X5);
+        g.a.and_imm(X7, X20, 0xffff);
+        rewrite_branching(&mut g.a, X7);
+        maintain(&mut g.a);
+        call_some_times(g, "old code ran: found, expected");
+        g.a.mov_imm(X7, rounds);
+        g.a.cmp(X20, X7);
+        g.a.b_cond(Cond::Lo, round);
+        g.line("called again", &[X20]);
+    })
+}
+
+/// Two CPUs: one rewrites a function, the other calls it some times and says so.
+pub fn assemble_called_elsewhere(rounds: u64) -> Vec<u8> {
+    assemble(2, |g| {
+        let site = SITES + 0xc0;
+        g.only(0, |g| {
+            branching(g, site);
+            g.put(NUMBER, 0);
+            g.put(SEEN, 0);
+        });
+        g.barrier();
+        g.a.mov_imm(X5, site);
+        g.a.mov(X6, X5);
+        g.a.mov_imm(X21, NUMBER);
+        g.a.mov_imm(X22, SEEN);
+        g.a.mov(X20, XZR);
+        let (reader, over, round) = (g.a.label(), g.a.label(), g.a.here());
+        g.a.add_imm(X20, X20, 1);
+        g.a.and_imm(X7, X20, 0xffff);
+        g.a.cbnz(X19, reader);
+        rewrite_branching(&mut g.a, X7);
+        g.a.dc_cvau(X5);
+        g.a.dsb(Barrier::Ish);
+        g.a.ic_ivau(X6);
+        g.a.dsb(Barrier::Ish);
+        g.a.stlr(X20, X21);
+        let wait = g.a.here();
+        g.a.ldar(X9, X22);
+        g.a.cmp(X9, X20);
+        g.a.b_cond(Cond::Ne, wait);
+        g.a.b(over);
+        g.a.bind(reader);
+        let wait = g.a.here();
+        g.a.ldar(X9, X21);
+        g.a.cmp(X9, X20);
+        g.a.b_cond(Cond::Ne, wait);
+        g.a.isb();
+        call_some_times(g, "another CPU ran old code: found, expected");
+        g.a.stlr(X20, X22);
+        g.a.bind(over);
+        g.a.mov_imm(X7, rounds);
+        g.a.cmp(X20, X7);
+        g.a.b_cond(Cond::Lo, round);
+        g.only(0, |g| g.line("called elsewhere", &[X20]));
+    })
+}
+
 /// ADD x24, x24, #n, rewritten by the code in front of it.
 fn next_instruction(g: &mut Guest, rounds: u64) {
     let a = &mut g.a;
@@ -406,6 +509,17 @@ pub fn assemble_device(rounds: u64) -> Vec<u8> {
         a.mov_imm(X9, MOVZ_X0 | 77 << 5 | RET << 32);
         a.mov_imm(X10, FW_CFG_DMA);
         a.mov_imm(X11, DMA_DESCRIPTOR);
+        // A page that was rewritten some times is one of which code is interpreted, at first.
+        a.mov_imm(X12, MOVZ_X0 | RET << 32);
+        g.repeat(X20, 8, |g| {
+            for word in [X12, X9] {
+                g.a.str(word, Addr::Off(X5, 0));
+                maintain(&mut g.a);
+                g.a.blr(X5);
+            }
+            g.a.movz(X8, 77, 0);
+            g.expect_eq("before all transfers: found, expected", X0, X8);
+        });
         g.repeat(X20, rounds, |g| {
             let a = &mut g.a;
             a.str(X9, Addr::Off(X5, 0));

@@ -1,7 +1,12 @@
 //! Code that changes.
 
-use emu_test_litmus::patch::{WRITERS, assemble_device, assemble_same_cpu, assemble_two_cpus, expected_same_cpu};
-use emu_test_litmus::{run, scaled};
+use emu_test_litmus::patch::{
+    WRITERS, assemble_called_again, assemble_called_elsewhere, assemble_device, assemble_same_cpu, assemble_two_cpus, expected_same_cpu,
+};
+use emu_test_litmus::{run, run_with, scaled};
+
+/// Code that changes again and again is interpreted, or made at once; or nothing is ever made.
+const ENGINES: [&[(&str, &str)]; 3] = [&[], &[("EMU_JIT", "at-once")], &[("EMU_JIT", "off")]];
 
 #[test]
 fn a_cpu_rewrites_its_own_code() {
@@ -12,6 +17,16 @@ fn a_cpu_rewrites_its_own_code() {
         assert_eq!(report.numbers(&format!("{writer:?}")), [each], "{writer:?}");
     }
     assert_eq!(report.numbers("next instruction"), [next]);
+}
+
+#[test]
+fn what_is_rewritten_is_called_again_and_again() {
+    for engine in ENGINES {
+        let rounds = scaled(20_000, 2000);
+        assert_eq!(run_with("patch-again", &assemble_called_again(rounds), 1, engine).numbers("called again"), [rounds], "{engine:?}");
+        let rounds = scaled(5000, 500);
+        assert_eq!(run_with("patch-elsewhere", &assemble_called_elsewhere(rounds), 2, engine).numbers("called elsewhere"), [rounds], "{engine:?}");
+    }
 }
 
 #[test]

@@ -50,6 +50,25 @@ fn corners() {
 }
 
 #[test]
+fn code_is_rewritten_again_and_again() {
+    let _ran = Ran::begin("code that is rewritten and called some times");
+    for program in &programs("rewrites").0 {
+        for (engine, mode, rounds) in [
+            (ENGINES[0], "", "3000"),
+            (ENGINES[0], "cold", "3000"),
+            (ENGINES[0], "at-once", "1000"),
+            (ENGINES[0], "hot", "1000"),
+            (ENGINES[1], "", "1000"),
+        ] {
+            let mut command = emu_test_user::command(engine, None, program, &[rounds]).unwrap();
+            let done = emu_test_kit::process::run(command.env("EMU_JIT", mode), std::time::Duration::from_secs(300)).unwrap();
+            let want = "alone: 0\nchild: 0 0\nanother thread: 0\nprotected: 0\n";
+            assert_eq!((done.text().as_str(), done.code), (want, Some(0)), "{engine:?} EMU_JIT={mode} {}: {}", program.display(), done.errors());
+        }
+    }
+}
+
+#[test]
 fn filters_for_calls() {
     let _ran = Ran::begin("seccomp filters");
     let want = "\

@@ -212,6 +212,10 @@ impl User {
     pub fn has_code(&self, va: u64) -> bool {
         self.bits(va) & page::CODE != 0
     }
+    /// True if the guest has written to a page some times after code was made from it.
+    pub fn is_rewritten(&self, va: u64) -> bool {
+        lock(&self.changing).0.get(&(va & !(PAGE_SIZE - 1))).is_some_and(|(written, _)| *written >= Rewritten::OFTEN)
+    }
     /// Code of pages has changed, or is about to: it is forgotten, and stores to them are not seen any more.
     pub fn clear_code(&self, machine: &Machine, first: u64, bytes: u64) {
         let end = first.saturating_add(bytes).min(self.size);
