@@ -3,13 +3,14 @@
 
 #![allow(unsafe_code)] // code for what this host has
 
-use crate::kernels::Kernel;
+use crate::guest::random;
+use crate::kernels::{ICALL_FUNCTIONS, Kernel, TLB_BYTES};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 /// The host's code for a kernel, by name: repeats to checksum.
-const ALL: &[(&str, fn(u64) -> u64)] = &[("fpmix", fpmix), ("acqrel", acqrel)];
+const ALL: &[(&str, fn(u64) -> u64)] = &[("fpmix", fpmix), ("acqrel", acqrel), ("tlb", tlb), ("icall", icall)];
 
 /// CPU seconds that the host's own code takes, if there is such. Its checksum is the model's.
 ///
@@ -59,4 +60,40 @@ fn acqrel(repeats: u64) -> u64 {
         sum = seen ^ sum << 1;
     }
     sum
+}
+
+/// In memory as a process gets it, without large pages, as the emulator's has none. What it takes is the host's: page faults for memory that is
+/// touched for the first time, its own walks, and misses of its caches; emu takes about as long.
+fn tlb(repeats: u64) -> u64 {
+    use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+    let bytes = TLB_BYTES as usize;
+    // SAFETY: a fresh mapping, which nobody else knows and which is gone at the end.
+    unsafe {
+        let memory = mmap_anonymous(std::ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+            .unwrap_or_else(|e| panic!("no memory for the host's own tlb: {e}"));
+        // A host without large pages has none to refuse.
+        let _ = madvise(memory, bytes, Advice::LinuxNoHugepage);
+        let words = std::slice::from_raw_parts_mut(memory.cast::<u64>(), bytes / 8);
+        let (mut state, mut sum) = (53, 0u64);
+        for n in (1..=repeats).rev() {
+            state = random(state);
+            // 28 bits of place, but for three.
+            let word = &mut words[(state >> 39) as usize];
+            *word = word.wrapping_add(n);
+            sum = word.wrapping_add(sum << 1);
+        }
+        let _ = munmap(memory, bytes);
+        sum
+    }
+}
+
+/// Through a table that the compiler does not see into, as the guest's.
+fn icall(repeats: u64) -> u64 {
+    let functions = black_box(ICALL_FUNCTIONS);
+    let (mut state, mut x) = (11, 0);
+    for _ in 0..repeats {
+        state = random(state);
+        x = functions[(state >> 60) as usize](x);
+    }
+    x
 }

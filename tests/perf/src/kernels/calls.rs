@@ -75,6 +75,31 @@ const KINDS: [Function; 4] = [
     (|a, n| a.eor(X0, X1, X0, n as u32), |x, n| 0x5555 ^ x << n),
 ];
 
+/// The functions on the host.
+pub const ICALL_FUNCTIONS: [fn(u64) -> u64; FUNCTIONS] = {
+    const fn function<const N: usize>() -> fn(u64) -> u64 {
+        |x| KINDS[N % 4].1(x, N as u64 + 1)
+    }
+    [
+        function::<0>(),
+        function::<1>(),
+        function::<2>(),
+        function::<3>(),
+        function::<4>(),
+        function::<5>(),
+        function::<6>(),
+        function::<7>(),
+        function::<8>(),
+        function::<9>(),
+        function::<10>(),
+        function::<11>(),
+        function::<12>(),
+        function::<13>(),
+        function::<14>(),
+        function::<15>(),
+    ]
+};
+
 /// Calls one of 16 functions, chosen at random, through a table.
 pub fn icall(a: &mut Asm, _: Frame, repeats: u64) {
     let (table, start) = (a.label(), a.label());

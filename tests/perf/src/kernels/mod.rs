@@ -10,8 +10,9 @@ mod memory;
 mod system;
 mod vector;
 
-pub use calls::fib;
+pub use calls::{ICALL_FUNCTIONS, fib};
 pub use float::mix_model;
+pub use system::TLB_BYTES;
 
 use crate::guest::{self, Frame};
 use emu_a64_asm::{Asm, AsmError};

@@ -109,6 +109,8 @@ fn window(a: &mut Asm, root: u64, tables: u64, physical: u64, size: u64, attribu
 }
 
 const WIDE: u64 = 256 << 20;
+/// The memory of `tlb` in bytes.
+pub const TLB_BYTES: u64 = WIDE;
 
 /// Adds to doublewords at random places in 256 MiB of pages of 4 KiB.
 pub fn tlb(a: &mut Asm, _: Frame, repeats: u64) {
