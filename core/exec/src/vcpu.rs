@@ -635,8 +635,12 @@ impl Vcpu {
             t.unpark();
         }
     }
-    /// Posts a request and kicks; any thread. The ticket is for `is_done`.
+    /// Posts a request and kicks the CPU if it is in guest code, or is to be; any thread. The ticket is for `is_quiet`.
+    ///
+    /// A CPU that waits is left alone: it serves before it runs anything (`resume`), and a kernel that unmaps much would wake all the others for
+    /// each page.
     pub fn post(&self, request: Request) -> u64 {
+        let starts = matches!(request, Request::Start(..));
         let mut list = self.requests.lock().unwrap_or_else(|e| e.into_inner());
         if list.len() >= REQUESTS_MAX {
             shorten(&mut list);
@@ -644,7 +648,10 @@ impl Vcpu {
         list.push(request);
         let ticket = self.posted.fetch_add(1, Ordering::SeqCst) + 1;
         drop(list);
-        self.kick();
+        // Either this sees `running`, or `resume`, which sets it first, sees what was posted.
+        if starts || self.running.load(Ordering::SeqCst) {
+            self.kick();
+        }
         ticket
     }
     /// True when everything posted so far has been taken, or will be before the CPU runs guest code again.
