@@ -9,6 +9,7 @@
 //! - [`links`]: code that is tied together, and thrown away, rewritten or mapped elsewhere.
 //! - [`wild`], [`unmap`], [`patch`]: addresses without a translation, translations and code that go away under a running CPU.
 //! - [`aliases`]: one piece of code at many virtual addresses.
+//! - [`chains`]: a list whose pages change places.
 //! - [`registers`]: every register over SVC, ERET and interrupts.
 //!
 //! | variable | meaning |
@@ -21,6 +22,7 @@
 //! `a_cpu_rewrites_what_another_runs`.
 
 pub mod aliases;
+pub mod chains;
 pub mod counter;
 pub mod guest;
 pub mod links;

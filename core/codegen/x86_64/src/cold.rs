@@ -32,6 +32,8 @@ pub(crate) enum Cold {
     },
     /// An access of a group that has no distance: it looks for its own, with a scratch register and that of the group.
     Alone { at: Label, back: Label, slow: Label, address: Mem, size: u32, view: usize, write: bool, scratch: [Gpr; 2], what: Move },
+    /// The distance is not the one that was expected.
+    Distance { at: Label, back: Label, entry: Mem, room: Mem, to: Gpr },
     /// Once more what lies between two accesses of a group; then the second, which has no distance.
     Between { at: Label, code: (u32, u32), next: Label },
     /// Leaves for the dispatcher at a constant address.
@@ -211,6 +213,12 @@ impl Lowering<'_> {
                     let host = Mem { index: Some((scratch[1], 0)), ..address };
                     self.carry_out(host, size, what);
                     self.forget_distances(1 << scratch[1]);
+                    self.asm.jmp(back);
+                }
+                Cold::Distance { at, back, entry, room, to } => {
+                    self.asm.bind(at);
+                    self.asm.mov_rm(Size::Q, to, entry);
+                    self.asm.mov_mr(Size::Q, room, to);
                     self.asm.jmp(back);
                 }
                 Cold::Between { at, code, next } => {

@@ -121,7 +121,13 @@ pub struct Exchange {
     pub flags: u64,
     /// Not zero if the dispatcher is asked for because code with a counter ([`Region::counter`](crate::Region::counter)) has run often enough.
     pub warm: u64,
+    /// The distance from guest to host addresses that loads at the ends of chains of loads found last; any value does.
+    pub distances: [[u64; DISTANCES_ROW]; DISTANCES / DISTANCES_ROW],
 }
+
+/// Rooms for such loads. More of them share rooms.
+pub const DISTANCES: usize = 256;
+pub(crate) const DISTANCES_ROW: usize = 32;
 
 /// Counters of runs: see [`Region::counter`](crate::Region::counter).
 pub const COUNTERS: usize = 4096;

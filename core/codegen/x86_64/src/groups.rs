@@ -160,6 +160,12 @@ impl Groups {
         }
     }
 
+    /// The other accesses of the group of an access.
+    pub(crate) fn same(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
+        let group = self.of.get(at).map_or(ALONE, |o| o.0);
+        self.of.iter().enumerate().filter(move |(i, o)| group != ALONE && o.0 == group && *i != at).map(|(i, _)| i)
+    }
+
     fn distance(&self, op: &Op, c: Code) -> (u32, i64) {
         let own = (op.dst, 0);
         if op.ty != Ty::I64 || op.shape != Shape::SCALAR {

@@ -14,6 +14,7 @@ pub mod asm;
 mod atomic;
 mod borrowed;
 mod cache;
+mod chains;
 mod cold;
 mod control;
 mod crypto;

@@ -10,6 +10,7 @@
 
 use crate::analyse::{Analysis, Facts, KeyKind, NO_KEY, NO_PIN, code, operands};
 use crate::asm::{Alu, Asm, Cc, Gpr, Label, Mem, Size, Xmm};
+use crate::chains::Chains;
 use crate::cold::Cold;
 use crate::deferred::{Deferred, Made, Operand, Snapshot, Version};
 use crate::frame::{BORROWED, CPU, Exchange, Frame, HOMES, PINS, PinMap, TEMPS};
@@ -239,6 +240,7 @@ pub struct Lowering<'f> {
     pub(crate) defers: bool,
     /// See [`Region::hot`].
     pub(crate) careful: bool,
+    pub(crate) chains: Chains,
     /// Fields that are written again before anybody is likely to look: see `overwritten`.
     pub(crate) waiting: Vec<Waiting>,
     /// Accesses that share a look-up.
@@ -330,6 +332,7 @@ impl<'f> Lowering<'f> {
             routines: Vec::new(),
             defers: false,
             careful: false,
+            chains: Chains::default(),
             waiting: Vec::new(),
             groups: Groups::default(),
             units: Vec::new(),
@@ -392,6 +395,7 @@ impl<'f> Lowering<'f> {
         self.careful = region.hot;
         self.begin_flags(region);
         self.begin_aligned();
+        self.begin_chains(region);
         self.begin_inlines(region);
         self.borrow(region, most);
         for (i, u) in region.units.iter().enumerate() {
@@ -483,6 +487,7 @@ impl<'f> Lowering<'f> {
         self.an = an;
         self.waiting.clear();
         self.begin_groups(u.ops, u.slots);
+        self.begin_chains_of(u.ops, u.slots);
         self.vals.clear();
         self.vals.resize(u.slots as usize, NOWHERE);
         self.owner = [NONE; 16];

@@ -70,6 +70,10 @@ impl Lowering<'_> {
     /// Emits the look-up of `address`, which must not use the two scratch registers. On a hit, the second has the distance to the host's
     /// address. `align`: bits of the address that must be zero.
     pub(crate) fn look_up(&mut self, address: Mem, size: u32, view: usize, write: bool, align: u32, scratch: [Gpr; 2], slow: Label) {
+        self.look_up_as(false, address, size, view, write, align, scratch, slow);
+    }
+    /// The same; `chained`: the address comes from a load (`chains`).
+    fn look_up_as(&mut self, chained: bool, address: Mem, size: u32, view: usize, write: bool, align: u32, scratch: [Gpr; 2], slow: Label) {
         let [t1, t2] = scratch;
         let tlb = self.f.tlb;
         let base = self.f.disp(tlb.offset) + (view as u32 * tlb.entries * TLB_ENTRY) as i32;
@@ -102,7 +106,12 @@ impl Lowering<'_> {
         let tag = if write { WRITE_TAG } else { READ_TAG };
         self.asm.alu_rm(Alu::Cmp, Size::Q, t1, Mem::indexed(CPU, t2, 0, base + tag));
         self.asm.jcc(Cc::NE, slow);
-        self.asm.mov_rm(Size::Q, t2, Mem::indexed(CPU, t2, 0, base + ADDEND));
+        let entry = Mem::indexed(CPU, t2, 0, base + ADDEND);
+        if chained {
+            self.expect_distance(entry, t2, t1);
+        } else {
+            self.asm.mov_rm(Size::Q, t2, entry);
+        }
     }
 
     fn check_alignment(&mut self, address: Mem, align: u32, scratch: Gpr, slow: Label) {
@@ -121,6 +130,7 @@ impl Lowering<'_> {
     fn find(
         &mut self,
         member: Option<Member>,
+        chained: bool,
         address: Mem,
         size: u32,
         flags: MemFlags,
@@ -130,13 +140,13 @@ impl Lowering<'_> {
     ) -> Option<Label> {
         let (align, view) = (Self::alignment(flags, size), flags.view_index());
         let Some(m) = member else {
-            self.look_up(address, size, view, write, align, scratch, slow);
+            self.look_up_as(chained, address, size, view, write, align, scratch, slow);
             return None;
         };
         self.check_alignment(address, align, scratch[0], slow);
         let alone = self.asm.label();
         if m.leads {
-            self.look_up(address.plus(-m.before), m.span, view, m.writes, 1, scratch, alone);
+            self.look_up_as(chained, address.plus(-m.before), m.span, view, m.writes, 1, scratch, alone);
         } else if !self.follows(scratch[1], alone) {
             self.asm.test_ri(Size::B, scratch[1], 1);
             self.asm.jcc(Cc::NE, alone);
@@ -334,7 +344,7 @@ impl Lowering<'_> {
     ) {
         let (slow, back) = (self.asm.label(), self.asm.label());
         let value = if let Move::Store(value) = what { Some(value) } else { None };
-        let alone = self.find(member, address, size, flags, value.is_some(), scratch, slow);
+        let alone = self.find(member, self.is_link(), address, size, flags, value.is_some(), scratch, slow);
         self.carry_out(Mem { index: Some((scratch[1], 0)), ..address }, size, what);
         self.asm.bind(back);
         let first = self.cold.len();
