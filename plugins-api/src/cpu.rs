@@ -43,8 +43,14 @@ pub struct CpuHeader {
     pub host: *mut c_void,
     /// The target's own record of this machine (what `create` returned).
     pub instance: *const c_void,
+    /// Physical address of the machine's largest plain RAM, a multiple of 8.
+    pub ram_base: u64,
+    /// Size in bytes, a multiple of 8, of what can be read there directly; 0: nothing.
+    pub ram_bytes: u64,
+    /// Where the host has it; aligned to 8 bytes, and there as long as the machine.
+    pub ram: *const u8,
     /// Not used; zero.
-    pub reserved: [u64; 16],
+    pub reserved: [u64; 13],
 }
 
 impl CpuHeader {

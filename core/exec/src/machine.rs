@@ -315,6 +315,7 @@ impl Machine {
         let board = unsafe { BoardHandle::create(spec.machine.vtable(), &config, services(), ctx) }?;
         let _ = machine.board.set(board);
         machine.space.freeze();
+        machine.cpus.iter().for_each(|c| c.show_ram(&machine));
         machine.built.store(true, Ordering::SeqCst);
         Ok(machine)
     }

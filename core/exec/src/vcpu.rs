@@ -725,6 +725,14 @@ impl Vcpu {
         self.power.store(0, Ordering::SeqCst);
     }
 
+    /// Tells the target where most of the memory is, once that is known and before the CPU's thread runs.
+    pub(crate) fn show_ram(&self, machine: &Machine) {
+        if let Some((base, ram)) = machine.space.plain_ram() {
+            // SAFETY: nobody runs the CPU yet; the machine, and with it the RAM, lives as long as the process.
+            unsafe { ((*self.cpu).ram_base, (*self.cpu).ram_bytes, (*self.cpu).ram) = (base, ram.size(), ram.pointer(0)) }
+        }
+    }
+
     /// Holds what others can hold, over a fork.
     pub(crate) fn hold(&self) -> impl Sized + '_ {
         self.requests.lock().unwrap_or_else(|e| e.into_inner())

@@ -115,6 +115,12 @@ impl AddressSpace {
         let largest = with_ram.max_by_key(|(_, w)| w.size).map_or((0, 0, 0), |(i, w)| (w.base, w.size, i));
         let _ = self.frozen.set(Frozen { list: list.iter().cloned().collect(), largest });
     }
+    /// The largest window, if it is plain RAM that loads always come from; only after `freeze`.
+    pub fn plain_ram(&self) -> Option<(u64, &Ram)> {
+        let Frozen { list, largest: (base, _, number) } = self.frozen.get()?;
+        let window = list.get(*number).filter(|w| w.base == *base && w.device.is_none())?;
+        Some((*base, window.ram.as_deref()?))
+    }
     /// All windows in order of address.
     pub fn windows(&self) -> Vec<Arc<Window>> {
         match self.frozen.get() {
@@ -303,6 +309,15 @@ mod tests {
     }
 
     #[test]
+    fn ram_behind_a_device_is_not_plain() {
+        let space = AddressSpace::new();
+        assert!(space.plain_ram().is_none());
+        space.map_device(0, 0x1000, DeviceHandle::local(Arc::new(Echo(Mutex::default()))), true).unwrap();
+        space.freeze();
+        assert!(space.plain_ram().is_none());
+    }
+
+    #[test]
     fn maps_and_splits() {
         let space = AddressSpace::new();
         space.map_ram("ram", 0x4000, 0x2000, false).unwrap();
@@ -321,6 +336,7 @@ mod tests {
         assert_eq!(space.read(0x5ffe, &mut b), 0, "an access may run from RAM into a device");
         assert_eq!(space.read(0x9000, &mut b), fault::BUS);
         assert_eq!(space.read(u64::MAX, &mut b), fault::BUS);
+        assert_eq!(space.plain_ram().map(|(base, ram)| (base, ram.size())), Some((0x4000, 0x2000)));
         // Writes to code are reported once per page.
         let hits = RefCell::new(Vec::new());
         let hit = space.find(0x4000).unwrap();

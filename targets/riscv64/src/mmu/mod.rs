@@ -104,11 +104,10 @@ fn tables(cpu: &mut State, access: &Access, level: u8, sum: bool, levels: u32, o
         for n in (0..levels).rev() {
             let shift = PAGE_BITS + LEVEL_BITS * n;
             let at = table + (va >> shift & ((1 << LEVEL_BITS) - 1)) * 8;
-            let mut bytes = [0; 8];
-            if pmp::permissions(cpu, at, privilege::S) & pmp::cfg::R == 0 || !cpu.header.physical_read(at, &mut bytes) {
+            if pmp::permissions(cpu, at, privilege::S) & pmp::cfg::R == 0 {
                 return Err(fault::BUS);
             }
-            let entry = u64::from_le_bytes(bytes);
+            let Some(entry) = cpu.header.physical_word(at) else { return Err(fault::BUS) };
             let leaf = entry & (pte::R | pte::X) != 0;
             let foreign = entry & pte::RESERVED != 0 || !pbmt && entry & pte::PBMT != 0 || !napot && entry & pte::N != 0;
             if entry & pte::V == 0 || entry & (pte::R | pte::W) == pte::W || foreign {
