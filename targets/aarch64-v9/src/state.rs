@@ -4,6 +4,7 @@
 //! flags a byte each, the vector registers. Everything that decides how code is translated is also in `header.mode_key`, which
 //! [`crate::mode::ModeKey`] computes; whoever changes such state calls [`State::refresh_mode`].
 
+use crate::mmu::Regime;
 use crate::mode::ModeKey;
 use crate::sysreg::word;
 use emu_plugins_api::{CpuHeader, CpuState};
@@ -64,6 +65,8 @@ pub struct State {
     pub announced: (u64, u32),
     /// How often a kernel changed to the other ASID of a pair together with its own tables, up to [`crate::sysreg::behaviour::PAIRED`].
     pub pairs: u32,
+    /// The walk parameters of both halves of the address space, as last worked out: see [`Regime::of`].
+    pub regimes: [Regime; 2],
 }
 
 // SAFETY: `#[repr(C)]`, the header comes first, and zeroes are valid in every member.

@@ -5,6 +5,7 @@
 
 mod walk;
 
+pub use walk::Regime;
 pub(crate) use walk::address_bits;
 
 #[cfg(test)]
@@ -17,7 +18,7 @@ use crate::state::State;
 use crate::sysreg::{key, word};
 use emu_plugins_api::{Access, AccessKind, Translation, attr, perm};
 use std::sync::atomic::Ordering;
-use walk::{Leaf, Regime};
+use walk::Leaf;
 
 /// Added to a fault status code.
 pub const FAULT: u64 = 0x100;
@@ -90,7 +91,7 @@ pub struct VaProps {
 pub fn input_bits(cpu: &State, upper: bool) -> u32 {
     let size = (cpu.sysreg[word::TCR_EL1] >> if upper { 16 } else { 0 }) as u32 & 63;
     // These sizes exist in every format.
-    if (16..=39).contains(&size) { 64 - size } else { Regime::of(cpu, upper).input_bits }
+    if (16..=39).contains(&size) { 64 - size } else { Regime::compute(cpu, upper).input_bits }
 }
 
 /// Properties of the half of the address space that `va` (its bit 55) lies in, in the current regime.
@@ -128,7 +129,7 @@ pub fn current_asid(cpu: &State) -> u32 {
 
 /// log2 of the granule of the half that `va` lies in.
 pub fn granule_bits(cpu: &State, va: u64) -> u32 {
-    Regime::of(cpu, va >> 55 & 1 == 1).granule
+    Regime::granule(cpu.sysreg[word::TCR_EL1], va >> 55 & 1 == 1)
 }
 
 /// True if pages may have been accessed through tagged addresses in the half that `va` lies in.
@@ -197,7 +198,7 @@ fn translate(cpu: &mut State, va: u64, want: Want) -> Result<Leaf, u64> {
     if cpu.sctlr() & sctlr::M == 0 {
         return flat(cpu, address, tbi, want);
     }
-    walk::stage1(cpu, Regime::of(cpu, upper), address, want)
+    walk::stage1(cpu, upper, address, want)
 }
 
 /// AArch64.S1DisabledOutput: the physical address is the virtual one; data is Device-nGnRnE.

@@ -336,3 +336,75 @@ fn abort_syndromes() {
     check(K::WRITE, fault::UNSUPPORTED, 1, 0x9600_0075);
     check(K::FETCH, PC_MISALIGNED, 0, 0x8a00_0000);
 }
+
+#[test]
+fn remembered_walk_parameters_are_never_stale() {
+    use AccessKind as K;
+    let walks = |m: &mut Machine, entry: u64| {
+        let upper = VA | 0xffff << 48;
+        let accesses = [(VA, K::READ, view::EL1), (VA, K::WRITE, view::EL0), (upper, K::READ, view::EL0), (upper, K::WRITE, view::EL1_PAN)];
+        accesses.map(|(va, kind, view)| {
+            // Walks set flags in it.
+            m.host().write64(L3 + 8 * index(VA, 3), entry);
+            format!("{:?}", go(m, va, kind, view))
+        })
+    };
+    let mut seen = std::collections::BTreeMap::<_, u64>::new();
+    for attributes in [AF | AP_EL0 | NG | 3 << 8, AP_EL0 | DBM | AP_RO, AF | UXN | 1 << 2, AF] {
+        for name in ["TCR_EL1", "TTBR0_EL1", "TTBR1_EL1", "SCTLR_EL1", "MAIR_EL1"] {
+            // Written as MSR does, and as a snapshot is read in.
+            for (by_name, bit) in [true, false].into_iter().flat_map(|by_name| (0..64).map(move |bit| (by_name, bit))) {
+                let mut m = machine("max", attributes);
+                let entry = (RAM + 0x8000) | attributes | PAGE;
+                if attributes & DBM != 0 {
+                    let t = m.sysreg[word::TCR_EL1];
+                    set(&mut m, "TCR_EL1", t | tcr::HA);
+                } else if attributes & AP_EL0 != 0 {
+                    // APTable: read-only.
+                    m.host().write64(L1 + 8 * index(VA, 1), L2 | TABLE | 1 << 62);
+                }
+                let before = walks(&mut m, entry);
+                let row = sysreg::by_name(name).expect("a register");
+                let word = usize::from(row.word);
+                let (old, new) = (m.sysreg[word], m.sysreg[word] ^ 1 << bit);
+                for value in [new, old, new] {
+                    if by_name {
+                        set(&mut m, name, value);
+                    } else {
+                        m.sysreg[word] = value;
+                    }
+                    let remembered = walks(&mut m, entry);
+                    m.regimes = Default::default();
+                    assert_eq!(remembered, walks(&mut m, entry), "{name} {value:#x}");
+                    if remembered != before {
+                        *seen.entry(name).or_default() |= 1 << bit;
+                    }
+                }
+            }
+        }
+    }
+    // Bits that these walks depend on, so that the comparison means something: sizes, granules, HA, HD and the like, tables, M, WXN, EE, EPAN.
+    let switches = tcr::EPD0 | tcr::EPD1 | tcr::E0PD0 | tcr::E0PD1 | tcr::HA | tcr::HD | tcr::HPD0 | tcr::HPD1 | tcr::DS;
+    let tcr = 1 << 5 | 3 << 14 | 0x2f << 16 | 1 << 30 | switches;
+    let sctlr = sctlr::M | sctlr::EE | sctlr::WXN | sctlr::EPAN;
+    for (name, bits) in [("TCR_EL1", tcr), ("TTBR0_EL1", 3 << 12), ("TTBR1_EL1", 3 << 12), ("SCTLR_EL1", sctlr), ("MAIR_EL1", 0xf000)] {
+        let got = seen.get(name).copied().unwrap_or(0);
+        assert_eq!(got & bits, bits, "{name}: {got:#x}");
+    }
+}
+
+#[test]
+fn tables_are_read_where_the_host_shows_them() {
+    let mut m = machine("max", AF);
+    // What the host shows has another page in its table than what it answers.
+    let mut shown: Vec<u64> = (0..0x1000).map(|n| m.host().read64(RAM + 8 * n)).collect();
+    shown[((L3 - RAM) / 8 + index(VA, 3)) as usize] = (RAM + 0x9000) | AF | PAGE;
+    let tables = |m: &mut Machine, base: u64, bytes: u64, first: usize| {
+        (m.header.ram_base, m.header.ram_bytes, m.header.ram) = (base, bytes, shown[first..].as_ptr().cast());
+        read(m, VA, view::EL1).unwrap().pa - RAM
+    };
+    assert_eq!(tables(&mut m, RAM, 0x8000, 0), 0x9000);
+    assert_eq!(tables(&mut m, RAM, L3 - RAM, 0), 0x8000, "not shown: asked for");
+    assert_eq!(tables(&mut m, L3, 0x1000, (L3 - RAM) as usize / 8), 0x9000, "the others are below what is shown");
+    assert_eq!(tables(&mut m, 0, 0, 0), 0x8000);
+}

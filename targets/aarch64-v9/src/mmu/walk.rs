@@ -8,17 +8,22 @@ use crate::state::State;
 use crate::sysreg::word;
 use emu_plugins_api::perm;
 
-/// The walk parameters of one half of the address space (AArch64.S1TTWParams).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Regime {
-    /// TTBRn_EL1.
-    ttbr: u64,
+/// The walk parameters of one half of the address space (AArch64.S1TTWParams): what TCR_EL1 and the model say. TTBRn_EL1, SCTLR_EL1 and MAIR_EL1
+/// are looked at in each walk. All zeroes is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Regime {
     /// TCR_EL1.
     tcr: u64,
+    /// The bits of TTBRn_EL1 that are the table's address.
+    base_mask: u64,
     /// Upper half.
     upper: bool,
-    /// 64 - TxSZ, limited to what exists.
+    /// 64 - TxSZ, limited to what exists; never 0.
     pub input_bits: u32,
+    /// The level at which walks begin.
+    start: i32,
+    /// Addresses of tables and pages have bits 51:48 (or 51:50) elsewhere than in their places.
+    wide: bool,
     /// log2 of the granule.
     pub granule: u32,
     /// TCR_EL1.DS: 52-bit addresses with 4 KB and 16 KB granules.
@@ -61,26 +66,33 @@ pub(crate) const fn address_bits(code: u64) -> u32 {
 }
 
 impl Regime {
-    /// That of the half `upper` in EL1&0.
-    pub fn of(cpu: &State, upper: bool) -> Regime {
+    /// That of the half `upper` in EL1&0, worked out anew only if TCR_EL1 is not what it was: nothing else that it depends on ever changes, and
+    /// the register is compared because generated code, snapshots and helpers write it in ways of their own.
+    #[inline]
+    pub fn of(cpu: &mut State, upper: bool) -> &Regime {
+        let n = usize::from(upper);
+        let known = &cpu.regimes[n];
+        if known.tcr != cpu.sysreg[word::TCR_EL1] || known.input_bits == 0 {
+            cpu.regimes[n] = Regime::compute(cpu, upper);
+        }
+        &cpu.regimes[n]
+    }
+    /// log2 of the granule of the half `upper` by TCR_EL1.
+    pub const fn granule(t: u64, upper: bool) -> u32 {
+        match (upper, t >> if upper { 30 } else { 14 } & 3) {
+            (true, 1) | (false, 2) => 14,
+            (true, 3) | (false, 1) => 16,
+            // What is reserved is CONSTRAINED UNPREDICTABLE, here 4 KB.
+            _ => 12,
+        }
+    }
+    /// The same, worked out.
+    #[cold]
+    pub fn compute(cpu: &State, upper: bool) -> Regime {
         let arch = Aarch64::of(cpu);
         let t = cpu.sysreg[word::TCR_EL1];
-        let (size, granule, ttbr, hpd) = if upper {
-            let granule = match t >> 30 & 3 {
-                1 => 14,
-                3 => 16,
-                // 2; 0 is reserved: CONSTRAINED UNPREDICTABLE, here 4 KB.
-                _ => 12,
-            };
-            (t >> 16 & 63, granule, word::TTBR1_EL1, tcr::HPD1)
-        } else {
-            let granule = match t >> 14 & 3 {
-                1 => 16,
-                2 => 14,
-                _ => 12,
-            };
-            (t & 63, granule, word::TTBR0_EL1, tcr::HPD0)
-        };
+        let granule = Regime::granule(t, upper);
+        let (size, hpd) = if upper { (t >> 16 & 63, tcr::HPD1) } else { (t & 63, tcr::HPD0) };
         let ds = granule != 16 && t & tcr::DS != 0 && arch.has(Feature::LPA2);
         let widest = if ds || (granule == 16 && arch.has(Feature::LVA)) { 52 } else { 48 };
         let narrowest = match (arch.has(Feature::TTST), granule) {
@@ -90,32 +102,33 @@ impl Regime {
         };
         let output_limit = if ds || (granule == 16 && arch.has(Feature::LPA)) { 52 } else { 48 };
         let ha = t & tcr::HA != 0 && arch.has(Feature::HAF);
-        Regime {
-            ttbr: cpu.sysreg[ttbr],
+        // A size out of range is CONSTRAINED UNPREDICTABLE: treated as the nearest one in range.
+        let input_bits = (64 - size as u32).clamp(narrowest, widest);
+        let output_bits = address_bits(t >> 32 & 7).min(arch.pa_bits()).min(output_limit);
+        let start = 4 - (input_bits - granule).div_ceil(granule - 3) as i32;
+        let wide = ds || (granule == 16 && output_bits == 52);
+        let mut r = Regime {
             tcr: t,
+            base_mask: 0,
             upper,
-            // A size out of range is CONSTRAINED UNPREDICTABLE: treated as the nearest one in range.
-            input_bits: (64 - size as u32).clamp(narrowest, widest),
+            input_bits,
+            start,
+            wide,
             granule,
             ds,
-            output_bits: address_bits(t >> 32 & 7).min(arch.pa_bits()).min(output_limit),
+            output_bits,
             hpd: t & hpd != 0 && arch.has(Feature::HPDS),
             ha,
             hd: ha && t & tcr::HD != 0 && arch.has(Feature::HAFDBS),
-        }
+        };
+        // As many low bits of the table's address are zero as the table has, at least 6 where its bits 51:48 lie in TTBR[5:2].
+        let entries_bits = input_bits - r.shift(start);
+        let low = (entries_bits + 3).max(if wide { 6 } else { 4 });
+        r.base_mask = 0x0000_ffff_ffff_ffff & !((1 << low) - 1);
+        r
     }
     fn stride(&self) -> u32 {
         self.granule - 3
-    }
-    /// The level at which walks begin.
-    fn start_level(&self) -> i32 {
-        let bits = self.input_bits - self.granule;
-        // Divisors that are constants: this is asked for in each walk.
-        4 - match self.granule {
-            12 => bits.div_ceil(9),
-            14 => bits.div_ceil(11),
-            _ => bits.div_ceil(13),
-        } as i32
     }
     /// Lowest input address bit that the level resolves.
     fn shift(&self, level: i32) -> u32 {
@@ -130,26 +143,18 @@ impl Regime {
         }
     }
     /// The table's address in TTBRn_EL1.
-    fn base(&self) -> u64 {
-        // As many low bits are zero as the table has, at least 6 where bits 51:48 of the address lie in TTBR[5:2].
-        let entries_bits = self.input_bits - self.shift(self.start_level());
-        let wide = self.ds || (self.granule == 16 && self.output_bits == 52);
-        let low = (entries_bits + 3).max(if wide { 6 } else { 4 });
-        let mut base = self.ttbr & 0x0000_ffff_ffff_ffff & !((1 << low) - 1);
-        if wide {
-            base |= (self.ttbr >> 2 & 15) << 48;
-        }
-        base
+    fn base(&self, ttbr: u64) -> u64 {
+        ttbr & self.base_mask | if self.wide { (ttbr >> 2 & 15) << 48 } else { 0 }
     }
     /// The address in a descriptor, its low `low` bits zero.
     fn address(&self, descriptor: u64, low: u32) -> u64 {
         let mask = |top: u32| ((1u64 << top) - 1) & !((1u64 << low) - 1);
-        if self.ds {
-            descriptor & mask(50) & !0x300 | (descriptor >> 8 & 3) << 50
-        } else if self.granule == 16 && self.output_bits == 52 {
-            descriptor & mask(48) | (descriptor >> 12 & 15) << 48
-        } else {
+        if !self.wide {
             descriptor & mask(48)
+        } else if self.ds {
+            descriptor & mask(50) & !0x300 | (descriptor >> 8 & 3) << 50
+        } else {
+            descriptor & mask(48) | (descriptor >> 12 & 15) << 48
         }
     }
     fn too_large(&self, address: u64) -> bool {
@@ -163,7 +168,9 @@ const fn err<T>(code: u32, level: i32) -> Result<T, u64> {
 }
 
 /// Walks the tables for `va`, whose tag has been removed.
-pub(super) fn stage1(cpu: &mut State, r: Regime, va: u64, want: Want) -> Result<Leaf, u64> {
+pub(super) fn stage1(cpu: &mut State, upper: bool, va: u64, want: Want) -> Result<Leaf, u64> {
+    Regime::of(cpu, upper);
+    let (cpu, r) = (&*cpu, &cpu.regimes[usize::from(upper)]);
     let high = if r.upper { u64::MAX << r.input_bits } else { 0 };
     if va & (u64::MAX << r.input_bits) != high {
         return err(fsc::TRANSLATION, 0);
@@ -173,26 +180,22 @@ pub(super) fn stage1(cpu: &mut State, r: Regime, va: u64, want: Want) -> Result<
         return err(fsc::TRANSLATION, 0);
     }
     let big_endian = cpu.sctlr() & sctlr::EE != 0;
-    let mut table = r.base();
-    let mut level = r.start_level();
+    let mut table = r.base(cpu.sysreg[if upper { word::TTBR1_EL1 } else { word::TTBR0_EL1 }]);
+    let mut level = r.start;
     if r.too_large(table) {
         return err(fsc::ADDRESS_SIZE, 0);
     }
     // APTable, UXNTable, PXNTable of the tables so far.
     let mut inherited = 0;
     let mut top = r.input_bits;
+    let mut shift = r.shift(level);
     loop {
-        let shift = r.shift(level);
         let index = va >> shift & ((1 << (top - shift)) - 1);
         top = shift;
         let at = table | index << 3;
         // A descriptor that another agent changes between its reading and the update of its flags is read again.
         let descriptor = loop {
-            let mut bytes = [0; 8];
-            if !cpu.header.physical_read(at, &mut bytes) {
-                return err(fsc::EXTERNAL_ON_WALK, level);
-            }
-            let raw = u64::from_le_bytes(bytes);
+            let Some(raw) = cpu.header.physical_word(at) else { return err(fsc::EXTERNAL_ON_WALK, level) };
             let d = if big_endian { raw.swap_bytes() } else { raw };
             let is_leaf = match d & 3 {
                 1 => level < 3 && r.has_blocks(level),
@@ -203,13 +206,13 @@ pub(super) fn stage1(cpu: &mut State, r: Regime, va: u64, want: Want) -> Result<
             if !is_leaf {
                 return err(fsc::TRANSLATION, level);
             }
-            let updated = match leaf_update(cpu, &r, d, inherited, level, want)? {
-                None => return leaf(cpu, &r, d, inherited, va, level, want),
+            let updated = match leaf_update(cpu, r, d, inherited, level, want)? {
+                None => return leaf(cpu, r, d, inherited, va, level, want),
                 Some(u) => u,
             };
             let new = if big_endian { updated.swap_bytes() } else { updated };
             match cpu.header.physical_cas(at, raw, new) {
-                Some(true) => return leaf(cpu, &r, updated, inherited, va, level, want),
+                Some(true) => return leaf(cpu, r, updated, inherited, va, level, want),
                 Some(false) => {}
                 // Tables outside of RAM cannot be updated atomically.
                 None => return err(fsc::EXTERNAL_ON_WALK, level),
@@ -223,6 +226,7 @@ pub(super) fn stage1(cpu: &mut State, r: Regime, va: u64, want: Want) -> Result<
             inherited |= descriptor & TABLE_BITS;
         }
         level += 1;
+        shift -= r.stride();
     }
 }
 
