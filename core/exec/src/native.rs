@@ -882,18 +882,19 @@ unsafe extern "C" fn access(cpu: *mut CpuHeader, site: *const Site) -> u64 {
         n => u32::from(n),
     };
     let order = |v: u128| if big { emu_interp::swap(v, size, unit) } else { v };
-    let value = order(mask(wide(x.value)));
-    let expected = order(mask(wide(x.expected)));
+    // Not for loads, which would wait for what was stored there in halves.
+    let value = || order(mask(wide(x.value)));
+    let expected = || order(mask(wide(x.expected)));
     let result: Result<u128, Fault> = match site.kind {
         Site::LOAD if size == 16 => r.load128(va, flags),
         Site::LOAD => r.load(va, size, flags).map(u128::from),
-        Site::STORE if size == 16 => r.store128(va, value, flags).map(|()| 0),
-        Site::STORE => r.store(va, size, value as u64, flags).map(|()| 0),
-        Site::CAS => r.cas(va, size, expected, value, flags),
-        Site::RMW if big => emu_interp::rmw_swapped(&mut r, va, size, site.rmw.into(), order(value), flags, &order).map(order),
-        Site::RMW => r.rmw(va, size, site.rmw.into(), value, flags),
+        Site::STORE if size == 16 => r.store128(va, value(), flags).map(|()| 0),
+        Site::STORE => r.store(va, size, value() as u64, flags).map(|()| 0),
+        Site::CAS => r.cas(va, size, expected(), value(), flags),
+        Site::RMW if big => emu_interp::rmw_swapped(&mut r, va, size, site.rmw.into(), order(value()), flags, &order).map(order),
+        Site::RMW => r.rmw(va, size, site.rmw.into(), value(), flags),
         Site::LOAD_EX => r.load_exclusive(va, size, flags),
-        _ => r.store_exclusive(va, size, value, flags).map(u128::from),
+        _ => r.store_exclusive(va, size, value(), flags).map(u128::from),
     };
     match result {
         Ok(v) => {

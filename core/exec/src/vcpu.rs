@@ -866,7 +866,9 @@ impl Vcpu {
                 return 0;
             }
             let mut epoch = native.epoch.load(Ordering::SeqCst);
-            loop {
+            // Only this thread says where it is: if it was last seen inside at this epoch, it still is, and a store that all wait for says nothing new.
+            let inside = self.code_seen.load(Ordering::Relaxed) == epoch;
+            while !inside {
                 self.code_seen.store(epoch, Ordering::SeqCst);
                 // Whoever moved on meanwhile may have seen this CPU outside.
                 match native.epoch.load(Ordering::SeqCst) {

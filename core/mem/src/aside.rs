@@ -28,6 +28,7 @@ impl<T> Aside<T> {
         self.0.iter().position(|a| a.0 == to).map_or_else(Vec::new, |i| self.0.remove(i).1)
     }
     /// What an address space left is forgotten; `None`: what all left.
+    #[inline]
     pub fn forget(&mut self, asid: Option<u32>) {
         if !self.0.is_empty() {
             self.0.retain(|a| asid.is_some_and(|asid| a.0 != asid));

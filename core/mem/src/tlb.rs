@@ -244,6 +244,7 @@ impl Tlb {
         }
     }
     /// What other address spaces left is forgotten: of one, or of all.
+    #[inline]
     pub fn forget_aside(&mut self, asid: Option<u32>) {
         self.aside.forget(asid);
     }
