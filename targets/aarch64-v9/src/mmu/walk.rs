@@ -16,6 +16,12 @@ pub struct Regime {
     tcr: u64,
     /// The bits of TTBRn_EL1 that are the table's address.
     base_mask: u64,
+    /// The bits of a descriptor that are the next table's address, the `wide` ones apart.
+    table_mask: u64,
+    /// The bits that no output address has.
+    beyond: u64,
+    /// A bit for each level, from -1 on, that blocks may be at.
+    blocks: u8,
     /// Upper half.
     upper: bool,
     /// 64 - TxSZ, limited to what exists; never 0.
@@ -110,6 +116,9 @@ impl Regime {
         let mut r = Regime {
             tcr: t,
             base_mask: 0,
+            table_mask: 0x0000_ffff_ffff_ffff & !((1 << granule) - 1),
+            beyond: u64::MAX << output_bits,
+            blocks: 0,
             upper,
             input_bits,
             start,
@@ -124,6 +133,7 @@ impl Regime {
         // As many low bits of the table's address are zero as the table has, at least 6 where its bits 51:48 lie in TTBR[5:2].
         let entries_bits = input_bits - r.shift(start);
         let low = (entries_bits + 3).max(if wide { 6 } else { 4 });
+        r.blocks = (-1..=3).filter(|level| r.has_blocks(*level)).fold(0, |set, level| set | 1 << (level + 1));
         r.base_mask = 0x0000_ffff_ffff_ffff & !((1 << low) - 1);
         r
     }
@@ -158,8 +168,7 @@ impl Regime {
         }
     }
     fn too_large(&self, address: u64) -> bool {
-        // Without 52-bit descriptors, bits 47 down are what an address can have.
-        self.output_bits < 64 && address >> self.output_bits != 0
+        address & self.beyond != 0
     }
 }
 
@@ -175,6 +184,7 @@ pub(super) fn stage1(cpu: &mut State, upper: bool, va: u64, want: Want) -> Resul
     if va & (u64::MAX << r.input_bits) != high {
         return err(fsc::TRANSLATION, 0);
     }
+    let in_half = va ^ high;
     let (epd, e0pd) = if r.upper { (tcr::EPD1, tcr::E0PD1) } else { (tcr::EPD0, tcr::E0PD0) };
     if r.tcr & epd != 0 || (want.el0 && r.tcr & e0pd != 0 && Aarch64::of(cpu).has(Feature::E0PD)) {
         return err(fsc::TRANSLATION, 0);
@@ -187,18 +197,16 @@ pub(super) fn stage1(cpu: &mut State, upper: bool, va: u64, want: Want) -> Resul
     }
     // APTable, UXNTable, PXNTable of the tables so far.
     let mut inherited = 0;
-    let mut top = r.input_bits;
+    let index_mask = (1 << r.stride()) - 1;
     let mut shift = r.shift(level);
     loop {
-        let index = va >> shift & ((1 << (top - shift)) - 1);
-        top = shift;
-        let at = table | index << 3;
+        let at = table | (in_half >> shift & index_mask) << 3;
         // A descriptor that another agent changes between its reading and the update of its flags is read again.
         let descriptor = loop {
             let Some(raw) = cpu.header.physical_word(at) else { return err(fsc::EXTERNAL_ON_WALK, level) };
             let d = if big_endian { raw.swap_bytes() } else { raw };
             let is_leaf = match d & 3 {
-                1 => level < 3 && r.has_blocks(level),
+                1 => r.blocks >> (level + 1) & 1 != 0,
                 3 if level == 3 => true,
                 3 => break d,
                 _ => false,
@@ -218,7 +226,7 @@ pub(super) fn stage1(cpu: &mut State, upper: bool, va: u64, want: Want) -> Resul
                 None => return err(fsc::EXTERNAL_ON_WALK, level),
             }
         };
-        table = r.address(descriptor, r.granule);
+        table = if r.wide { r.address(descriptor, r.granule) } else { descriptor & r.table_mask };
         if r.too_large(table) {
             return err(fsc::ADDRESS_SIZE, level);
         }
@@ -245,6 +253,7 @@ const AP_TABLE_NO_EL0: u64 = 1 << 61;
 const AP_TABLE_READ_ONLY: u64 = 1 << 62;
 
 /// The descriptor with the access flag and dirty state that this access makes the hardware set; `None` if it has them.
+#[inline]
 fn leaf_update(cpu: &State, r: &Regime, d: u64, inherited: u64, level: i32, want: Want) -> Result<Option<u64>, u64> {
     // An address size fault comes before anything is updated.
     if r.too_large(r.address(d, r.shift(level))) {
@@ -267,6 +276,7 @@ fn leaf_update(cpu: &State, r: &Regime, d: u64, inherited: u64, level: i32, want
 }
 
 /// AArch64.S1DirectBasePermissions and hierarchical ones, for the privilege that is asked for.
+#[inline]
 fn permissions(cpu: &State, d: u64, inherited: u64, want: Want) -> u8 {
     let control = cpu.sctlr();
     let el0_access = d & AP_EL0 != 0 && inherited & AP_TABLE_NO_EL0 == 0;
@@ -295,6 +305,7 @@ fn permissions(cpu: &State, d: u64, inherited: u64, want: Want) -> u8 {
     p
 }
 
+#[inline]
 fn leaf(cpu: &State, r: &Regime, d: u64, inherited: u64, va: u64, level: i32, want: Want) -> Result<Leaf, u64> {
     let shift = r.shift(level);
     let perms = permissions(cpu, d, inherited, want);
