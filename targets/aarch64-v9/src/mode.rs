@@ -152,19 +152,26 @@ impl ModeKey {
     pub const fn pauth(self) -> bool {
         self.pac_lower() != 0
     }
-    /// The key that a state asks for.
+    /// The key that a state asks for. What registers say of it is worked out anew only if one of them is not what it was.
+    pub fn of(cpu: &mut State) -> ModeKey {
+        let registers = Registers::of(cpu);
+        let n = usize::from(cpu.el == 0);
+        if cpu.modes[n].registers != registers {
+            cpu.modes[n] = Known { key: ModeKey::of_registers(cpu), registers };
+        }
+        cpu.modes[n].key.with_pstate(cpu)
+    }
+    /// The same, worked out.
     pub fn compute(cpu: &State) -> ModeKey {
+        ModeKey::of_registers(cpu).with_pstate(cpu)
+    }
+    /// The key of the registers in it alone, as they are for EL0 or for the others.
+    fn of_registers(cpu: &State) -> ModeKey {
         let sctlr = cpu.sctlr();
         let bit = |value: u64, i: u32| (value >> i) as u32 & 1;
         let flag = |mask: u64| u32::from(sctlr & mask != 0);
         let el0 = cpu.el == 0;
         let at = |for_el0: u64, for_el1: u64| flag(if el0 { for_el0 } else { for_el1 });
-        let view = match (el0, cpu.pan) {
-            (true, _) => view::EL0,
-            (_, 0) => view::EL1,
-            _ => view::EL1_PAN,
-        };
-        let other = u32::from(cpu.other_views & 1) * view::OTHER;
         let fpen = (cpu.sysreg[word::CPACR_EL1] >> 20) as u32 & 3;
         let fp_trap = match fpen {
             3 => 0,
@@ -174,7 +181,6 @@ impl ModeKey {
         let tcr = cpu.sysreg[word::TCR_EL1];
         let tbi_insn = (bit(tcr, 37) & !bit(tcr, 51)) | (bit(tcr, 38) & !bit(tcr, 52)) << 1;
         let el0_access = if el0 { flag(sctlr::DZE) | flag(sctlr::UCT) << 1 | flag(sctlr::UCI) << 2 | flag(sctlr::UMA) << 3 } else { 0xf };
-        let step = if crate::exception::step::enabled(cpu) { 1 | u32::from(cpu.ss & 1) << 1 } else { 0 };
         let fpcr = cpu.fpcr;
         let key = if sctlr & (sctlr::EN_IA | sctlr::EN_IB | sctlr::EN_DA | sctlr::EN_DB) == 0 {
             ModeKey::default()
@@ -182,21 +188,14 @@ impl ModeKey {
             let (lower, upper) = (crate::mmu::input_bits(cpu, false), crate::mmu::input_bits(cpu, true));
             ModeKey::default().with_pauth_ia(flag(sctlr::EN_IA)).with_tbi_data((tcr >> 37) as u32 & 3).with_pac_lower(lower).with_pac_upper(upper)
         };
-        ModeKey(key.0 | cpu.header.mode_key & 3)
-            .with_el(u32::from(cpu.el))
-            .with_view(view | other)
-            .with_unpriv_view(if !el0 && cpu.uao != 0 { view } else { view::EL0 } | other)
-            .with_fp_trap(fp_trap)
+        key.with_fp_trap(fp_trap)
             .with_align_check(flag(sctlr::A))
             .with_sp_check(at(sctlr::SA0, sctlr::SA))
             .with_big_endian(at(sctlr::E0E, sctlr::EE))
             .with_tbi_insn(tbi_insn)
             .with_bt(at(sctlr::BT0, sctlr::BT1))
-            .with_step(step)
-            .with_illegal(u32::from(cpu.il & 1))
             .with_naa(flag(sctlr::NAA))
             .with_mops(if el0 { flag(sctlr::MSCEN) } else { 1 })
-            .with_spsel(u32::from(cpu.spsel))
             .with_rmode((fpcr >> 22) as u32 & 3)
             .with_fz(bit(fpcr, 24))
             .with_dn(bit(fpcr, 25))
@@ -209,4 +208,47 @@ impl ModeKey {
             .with_el0_access(el0_access)
             .with_wfx_trap(if el0 { (flag(sctlr::NTWI) | flag(sctlr::NTWE) << 1) ^ 3 } else { 0 })
     }
+    /// A key of registers with what PSTATE adds; BTYPE stays what the state's key says.
+    fn with_pstate(self, cpu: &State) -> ModeKey {
+        let el0 = cpu.el == 0;
+        let view = match (el0, cpu.pan) {
+            (true, _) => view::EL0,
+            (_, 0) => view::EL1,
+            _ => view::EL1_PAN,
+        };
+        let other = u32::from(cpu.other_views & 1) * view::OTHER;
+        let step = if crate::exception::step::enabled(cpu) { 1 | u32::from(cpu.ss & 1) << 1 } else { 0 };
+        ModeKey(self.0 | cpu.header.mode_key & 3)
+            .with_el(u32::from(cpu.el))
+            .with_view(view | other)
+            .with_unpriv_view(if !el0 && cpu.uao != 0 { view } else { view::EL0 } | other)
+            .with_step(step)
+            .with_illegal(u32::from(cpu.il & 1))
+            .with_spsel(u32::from(cpu.spsel))
+    }
+}
+
+/// The registers that are in the key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Registers {
+    sctlr: u64,
+    tcr: u64,
+    cpacr: u64,
+    fpcr: u64,
+    /// What this is of exists: all zeroes is none.
+    known: bool,
+}
+
+impl Registers {
+    fn of(cpu: &State) -> Registers {
+        let word = |n| cpu.sysreg[n];
+        Registers { sctlr: cpu.sctlr(), tcr: word(word::TCR_EL1), cpacr: word(word::CPACR_EL1), fpcr: cpu.fpcr, known: true }
+    }
+}
+
+/// A key of registers, and theirs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    key: ModeKey,
+    registers: Registers,
 }

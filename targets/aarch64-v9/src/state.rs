@@ -5,7 +5,7 @@
 //! [`crate::mode::ModeKey`] computes; whoever changes such state calls [`State::refresh_mode`].
 
 use crate::mmu::Regime;
-use crate::mode::ModeKey;
+use crate::mode::{Known, ModeKey};
 use crate::sysreg::word;
 use emu_plugins_api::{CpuHeader, CpuState};
 
@@ -67,6 +67,8 @@ pub struct State {
     pub pairs: u32,
     /// The walk parameters of both halves of the address space, as last worked out: see [`Regime::of`].
     pub regimes: [Regime; 2],
+    /// What registers say of the mode key, as last worked out: for ELs other than 0, and for 0.
+    pub modes: [Known; 2],
 }
 
 // SAFETY: `#[repr(C)]`, the header comes first, and zeroes are valid in every member.
@@ -226,6 +228,7 @@ impl State {
     }
     /// Computes the mode key again from everything that it depends on; BTYPE, which lives only there, stays.
     pub fn refresh_mode(&mut self) {
-        self.header.mode_key = ModeKey::compute(self).0;
+        self.header.mode_key = ModeKey::of(self).0;
+        debug_assert_eq!(self.header.mode_key, ModeKey::compute(self).0);
     }
 }

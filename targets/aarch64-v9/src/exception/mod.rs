@@ -192,7 +192,10 @@ pub fn return_from(cpu: &mut State, new_pc: u64) {
     cpu.allint = if allint { bit(spsr::ALLINT) } else { 0 };
     cpu.set_btype(if bti { (saved >> spsr::BTYPE_LSB) as u32 & 3 } else { 0 });
     cpu.header.monitor_size = 0;
-    cpu.header.event.store(1, Ordering::SeqCst);
+    // Only this CPU takes the event away, so that one which is there need not be set.
+    if cpu.header.event.load(Ordering::Relaxed) == 0 {
+        cpu.header.event.store(1, Ordering::SeqCst);
+    }
     cpu.refresh_mode();
     // BranchToAddr goes through AArch64.BranchAddr: a tag that is ignored does not reach the program counter.
     cpu.header.pc = mmu::branch_address(cpu, new_pc);

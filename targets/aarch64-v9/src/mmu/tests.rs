@@ -408,3 +408,34 @@ fn tables_are_read_where_the_host_shows_them() {
     assert_eq!(tables(&mut m, L3, 0x1000, (L3 - RAM) as usize / 8), 0x9000, "the others are below what is shown");
     assert_eq!(tables(&mut m, 0, 0, 0), 0x8000);
 }
+
+#[test]
+fn the_remembered_mode_key_is_never_stale() {
+    let registers = ["SCTLR_EL1", "TCR_EL1", "CPACR_EL1", "FPCR", "MDSCR_EL1", "OSLAR_EL1", "PAN", "UAO", "SPSel"];
+    let mut differ = std::collections::BTreeMap::<_, u32>::new();
+    for (el, name) in [0, 1].into_iter().flat_map(|el| registers.map(|name| (el, name))) {
+        for bit in 0..64 {
+            let mut m = machine("max", AF);
+            // Software step, so that what enables it is seen in the key.
+            set(&mut m, "OSLAR_EL1", 0);
+            set(&mut m, "MDSCR_EL1", 1);
+            m.set_el_and_sp(el, el);
+            m.refresh_mode();
+            let before = m.header.mode_key;
+            let row = sysreg::by_name(name).expect("a register");
+            let old = sysreg::read(&mut m, row).unwrap_or(0);
+            for value in [old ^ 1 << bit, old, old ^ 1 << bit] {
+                set(&mut m, name, value);
+                assert_eq!(m.header.mode_key, crate::mode::ModeKey::compute(&m).0, "{name} {value:#x} at EL{el}");
+            }
+            *differ.entry(name).or_default() += u32::from(m.header.mode_key != before);
+            // As after a snapshot, or a change of EL.
+            for word in [word::SCTLR_EL1, word::TCR_EL1, word::CPACR_EL1] {
+                m.sysreg[word] ^= 1 << bit;
+                m.refresh_mode();
+                assert_eq!(m.header.mode_key, crate::mode::ModeKey::compute(&m).0);
+            }
+        }
+    }
+    assert!(registers.iter().all(|name| differ[name] > 0), "{differ:?}");
+}
