@@ -107,10 +107,42 @@ impl Slots {
     }
 }
 
-/// Where a physical page's bit is in `Tlb::written`.
-fn written_bit(pa_page: u64) -> (usize, u64) {
-    let hash = (pa_page >> PAGE_BITS).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
-    ((hash >> 6) as usize, 1 << (hash & 63))
+/// Which slots may have stores of a physical page take the fast path: by a hash of the page, none (0), one (its number and 1), or any
+/// (`Written::ANY`). Whoever makes code of a page asks that of every view, and the whole cache is seldom looked through for the answer.
+struct Written {
+    slots: Box<[u16]>,
+    used: Vec<u16>,
+}
+
+impl Written {
+    const ANY: u16 = u16::MAX;
+
+    fn new() -> Written {
+        // Zeroes that the host gives memory to where they are used.
+        Written { slots: vec![0; 1 << 16].into(), used: Vec::new() }
+    }
+    /// Neighbours lie beside each other.
+    fn hash(pa_page: u64) -> u16 {
+        let page = pa_page >> PAGE_BITS;
+        (page ^ page >> 16) as u16
+    }
+    fn add(&mut self, pa_page: u64, slot: usize) {
+        let hash = Self::hash(pa_page);
+        let of = &mut self.slots[usize::from(hash)];
+        let one = u16::try_from(slot + 1).unwrap_or(Self::ANY);
+        if *of == 0 {
+            *of = one;
+            self.used.push(hash);
+        } else if *of != one {
+            *of = Self::ANY;
+        }
+    }
+    fn of(&self, pa_page: u64) -> u16 {
+        self.slots[usize::from(Self::hash(pa_page))]
+    }
+    fn clear(&mut self) {
+        self.used.drain(..).for_each(|hash| self.slots[usize::from(hash)] = 0);
+    }
 }
 
 /// Result of a look-up.
@@ -131,8 +163,8 @@ pub struct Tlb {
     aside: Aside<(u16, Entry)>,
     /// Slots filled since the last full flush, all that are in use among them.
     filled: Slots,
-    /// A bit for each physical page (by a hash) that stores to took the fast path since the last full flush.
-    written: Box<[u64; 1024]>,
+    /// Physical pages that stores to took the fast path since the last full flush.
+    written: Written,
     large: LargeMappings,
 }
 
@@ -155,7 +187,7 @@ impl Tlb {
             locals: Slots::default(),
             aside: Aside::default(),
             filled: Slots::default(),
-            written: Box::new([0; 1024]),
+            written: Written::new(),
             large: LargeMappings::default(),
         }
     }
@@ -183,8 +215,7 @@ impl Tlb {
         self.filled.add(i as u16);
         self.large.add(va, page_bits);
         if entry.write & OFFSET == OFFSET {
-            let (word, bit) = written_bit(entry.pa());
-            self.written[word] |= bit;
+            self.written.add(entry.pa(), i);
         }
         if entry.packed & LOCAL != 0 {
             self.locals.add(i as u16);
@@ -193,11 +224,11 @@ impl Tlb {
     }
     /// Stores to the page of `va`, which has an entry, take the fast path from now on, if loads do.
     pub fn allow_write(&mut self, va: u64) {
-        let e = &mut self.entries[index(va)];
+        let i = index(va);
+        let e = &mut self.entries[i];
         if e.read & OFFSET == OFFSET {
             e.write |= slow::TRACKED;
-            let (word, bit) = written_bit(e.pa());
-            self.written[word] |= bit;
+            self.written.add(e.pa(), i);
         }
     }
     /// True if it has nothing to forget, as that of a view which nobody uses.
@@ -207,9 +238,7 @@ impl Tlb {
     }
     /// Forgets everything.
     pub fn flush(&mut self) {
-        if !self.filled.list.is_empty() {
-            self.written.fill(0);
-        }
+        self.written.clear();
         self.filled.take(|i| self.entries[usize::from(i)] = EMPTY);
         self.large = LargeMappings::default();
         self.locals.take(|_| ());
@@ -274,15 +303,21 @@ impl Tlb {
     }
     /// Makes stores to a physical page take the slow path again.
     pub fn revoke_write(&mut self, pa_page: u64) {
-        let (word, bit) = written_bit(pa_page);
-        if self.written[word] & bit == 0 {
-            return;
-        }
-        self.used(|e| {
+        let revoke = |e: &mut Entry| {
             if e.pa() == pa_page && !e.is_absent() {
                 e.write &= !slow::TRACKED;
             }
-        });
+        };
+        match self.written.of(pa_page) {
+            0 => {}
+            Written::ANY => self.used(revoke),
+            one => {
+                // What another address space left comes back to the same slot.
+                let slot = one - 1;
+                revoke(&mut self.entries[usize::from(slot)]);
+                self.aside.iter_mut().filter(|(i, _)| *i == slot).for_each(|(_, e)| revoke(e));
+            }
+        }
     }
     /// Makes all stores take the slow path again.
     pub fn revoke_all_writes(&mut self) {
@@ -314,6 +349,43 @@ mod tests {
         t.revoke_write(0x1000);
         assert_eq!((t.store(0x5000, 1), t.load(0x5000, 1)), (Lookup::Slow, Lookup::Host(0x10_5000 as *mut u8)));
         assert!(t.entry(0x5123, true).is_some());
+    }
+
+    #[test]
+    fn stores_are_revoked_wherever_they_are_fast() {
+        let fast = |t: &Tlb, va: u64| t.store(va, 1) != Lookup::Slow;
+        let page = |n: u64| n << PAGE_BITS;
+        // The same physical page at several addresses, and another that has the same hash: first alone, then with all that there are before it.
+        let hashes_alike = page(1 | 1 << 16);
+        assert_eq!(Written::hash(hashes_alike), Written::hash(0));
+        for last in [page(7), page(0xfffe), page(0xffff)] {
+            for others in 0..4u64 {
+                let mut t = tlb();
+                if others & 1 != 0 {
+                    t.fill(page(3), entry(page(3), 0, 1), 12);
+                }
+                if others & 2 != 0 {
+                    t.fill(page(4), entry(page(4), hashes_alike, 1), 12);
+                }
+                t.fill(last, entry(last, 0, 1), 12);
+                t.revoke_write(0);
+                let want = [false, others & 2 != 0, false];
+                assert_eq!([page(3), page(4), last].map(|va| fast(&t, va)), want, "{last:#x} {others}");
+                // By the first store to it, and put aside while it is revoked.
+                t.allow_write(last);
+                assert!(fast(&t, last));
+                t.switch(1, 2);
+                t.revoke_write(0);
+                t.switch(2, 1);
+                assert!(!fast(&t, last) && t.load(last, 1) != Lookup::Slow);
+                t.flush();
+                t.fill(last, entry(last, page(9), 1), 12);
+                t.revoke_write(0);
+                assert!(fast(&t, last), "another page's");
+                t.revoke_write(page(9));
+                assert!(!fast(&t, last));
+            }
+        }
     }
 
     #[test]
