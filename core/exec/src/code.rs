@@ -230,8 +230,38 @@ impl Found {
     }
 }
 
+/// Places that generated code was ever made for, perhaps others too: a bit for each, in a line of the host's caches or two for each page. A CPU that
+/// comes to a place for the first time asks for code several times in vain, which so takes no lock.
+struct Made(Box<[AtomicU64]>);
+
+/// log2 of the groups of bits that pages share.
+const MADE_GROUP_BITS: u32 = 9;
+/// Bits of a group.
+const MADE_BITS: usize = 1024;
+
+impl Made {
+    fn new() -> Made {
+        Made((0..MADE_BITS / 64 << MADE_GROUP_BITS).map(|_| AtomicU64::new(0)).collect())
+    }
+    fn bit(&self, pa: u64) -> (&AtomicU64, u64) {
+        let hash = (pa >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let group = (hash >> (64 - MADE_GROUP_BITS)) as usize;
+        let bit = (pa >> 1 ^ hash >> 32) as usize & (MADE_BITS - 1);
+        (&self.0[group * (MADE_BITS / 64) + bit / 64], 1 << (bit % 64))
+    }
+    fn add(&self, pa: u64) {
+        let (word, bit) = self.bit(pa);
+        word.fetch_or(bit, Ordering::Relaxed);
+    }
+    fn has(&self, pa: u64) -> bool {
+        let (word, bit) = self.bit(pa);
+        word.load(Ordering::Relaxed) & bit != 0
+    }
+}
+
 /// All blocks of a machine.
 pub struct CodeIndex {
+    made: Made,
     shards: [Mutex<Shard>; SHARDS],
     /// Counts the invalidations of each shard.
     generations: [AtomicU64; SHARDS],
@@ -253,6 +283,7 @@ impl CodeIndex {
     /// An empty index that holds at most about `limit` bytes.
     pub fn new(limit: usize) -> CodeIndex {
         CodeIndex {
+            made: Made::new(),
             shards: std::array::from_fn(|_| Mutex::default()),
             generations: std::array::from_fn(|_| AtomicU64::new(0)),
             versions: std::array::from_fn(|_| AtomicU64::new(1)),
@@ -285,6 +316,10 @@ impl CodeIndex {
     }
     /// The same, of which `found` keeps what was asked for lately.
     pub fn find_again(&self, found: &mut Found, pa: u64, view: u64, mode: u64) -> Option<NativeBlock> {
+        // What another CPU adds at this moment is found the next time.
+        if !self.made.has(pa) {
+            return None;
+        }
         let number = (pa >> 12) as usize % SHARDS;
         let place = found.place(pa, view, mode);
         let version = self.versions[number].load(Ordering::SeqCst);
@@ -345,6 +380,7 @@ impl CodeIndex {
     /// Adds code to a page of a shard that is locked.
     fn add(&self, pa: u64, page: &mut Page, view: u64, mode: u64, made: impl Iterator<Item = NativeBlock>, replaced: &mut Replaced) {
         let before = replaced.len();
+        let made = made.inspect(|b| self.made.add(pa & !(PAGE_SIZE - 1) | u64::from(b.offset)));
         let count = page.add(view, mode, made, replaced);
         if replaced.len() != before {
             self.next_version((pa >> 12) as usize % SHARDS);
