@@ -123,7 +123,8 @@ services! {
     fn physical_cas(ctx: *mut c_void, pa: u64, expected: u64, new: u64) -> u32;
     /// Reads or writes guest virtual memory in a privilege view, whole or not at all; 0, or the fault with `access.va` where it happened.
     fn virtual_access(cpu: *mut CpuHeader, access: *mut crate::Access, data: *mut u8, len: usize) -> u64;
-    /// Translations of guest code in `len` bytes from virtual (`physical` 0) or physical address `addr` are forgotten; `len` 0 means all.
+    /// Translations of guest code in `len` bytes from virtual (`physical` 0) or physical address `addr` that may be of other bytes than there are
+    /// now are forgotten; `len` 0 means all.
     fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, physical: u32);
     /// Sets output line `line` of a CPU; the machine knows where it leads.
     fn cpu_output(cpu: *mut CpuHeader, line: u32, level: u32);

@@ -6,6 +6,10 @@
 //! A block's page is marked as holding code before its bytes are read, so that
 //! every later store to the page is seen. A write to the page, from whichever side, takes the page's blocks out of the index. Those for the
 //! interpreter are marked invalid; CPUs look at that mark each time they enter one. Generated code is a number, and CPUs are told to forget it.
+//!
+//! So code is that of the bytes there are, and maintenance of instruction caches finds nothing to do, but in one case: a CPU says that it stores
+//! before it does, and if the page goes on being watched another may make code of the old bytes in between. Such pages are noted
+//! (`Shard::stored`), and maintenance throws away what was made of them.
 
 use crate::region::Places;
 use emu_interp::{FastBlock, Step};
@@ -145,6 +149,33 @@ struct Written {
 struct Shard {
     pages: Map<u64, Page>,
     written: Map<u64, Written>,
+    stored: Stored,
+}
+
+/// Pages that were stored to and stay watched.
+#[derive(Default)]
+struct Stored {
+    /// Their numbers; the values are nothing.
+    pages: Map<u64, ()>,
+    /// There are more than those.
+    more: bool,
+}
+
+impl Stored {
+    /// A CPU is about to store to a page that stays watched.
+    fn add(&mut self, number: u64) {
+        if self.pages.len() < STORED_MAX {
+            self.pages.insert(number, ());
+        } else {
+            self.more |= !self.pages.contains_key(&number);
+        }
+    }
+    fn has(&self, number: u64) -> bool {
+        self.more || self.pages.contains_key(&number)
+    }
+    fn is_empty(&self) -> bool {
+        self.pages.is_empty() && !self.more
+    }
 }
 
 /// A page whose code was thrown away so often is expected to be executed and written again: stores to it stay slow.
@@ -155,8 +186,10 @@ const STORES_MAX: u32 = 64;
 const BESIDE_MAX: u32 = 256;
 /// Pages in `Shard::written`.
 const WRITTEN_MAX: usize = 256;
+/// Pages in `Stored`.
+const STORED_MAX: usize = 256;
 
-/// What a store to a page with code, or maintenance of it, comes to.
+/// What a store to a page with code comes to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Change {
     /// Code was thrown away, which CPUs have to forget.
@@ -438,17 +471,18 @@ impl CodeIndex {
         };
         self.drop_invalid(page)
     }
-    /// A CPU stores `len` bytes from `pa` on, all in one page, which is marked as one that has code, or maintains the caches there.
-    /// `untrack` takes the mark back, if that is what it comes to.
+    /// A CPU stores `len` bytes from `pa` on, all in one page, which is marked as one that has code. `untrack` takes the mark back, if that is
+    /// what it comes to.
     pub fn change(&self, pa: u64, len: u64, untrack: impl FnOnce()) -> Change {
         let number = pa >> 12;
         let mut shard = self.shard(pa);
-        let Shard { pages, written } = &mut *shard;
+        let Shard { pages, written, stored } = &mut *shard;
         let (page, times) = match pages.get_mut(&number) {
             Some(page) if page.beside < BESIDE_MAX && !page.from.meets(pa & (PAGE_SIZE - 1), len) => {
                 page.beside += 1;
                 // What is being made at this moment may be of the bytes that change.
                 self.next_generation(pa);
+                stored.add(number);
                 return Change { invalidated: false, untracked: false };
             }
             Some(_) => {
@@ -464,6 +498,7 @@ impl CodeIndex {
                 Some(w) if w.times >= OFTEN && w.since < STORES_MAX => {
                     w.since += 1;
                     self.next_generation(pa);
+                    stored.add(number);
                     return Change { invalidated: false, untracked: false };
                 }
                 Some(w) if w.times >= OFTEN => {
@@ -475,11 +510,49 @@ impl CodeIndex {
         };
         let untracked = times < OFTEN;
         if untracked {
+            // Who marks the page again waits until every CPU has done what it is about to store.
+            stored.pages.remove(&number);
             untrack();
+        } else {
+            stored.add(number);
         }
         self.next_generation(pa);
         drop(shard);
         Change { invalidated: self.drop_invalid(page), untracked }
+    }
+    /// A CPU maintains the instruction caches for `len` bytes from `pa` on, all in one page. True if code was thrown away, which CPUs have to forget.
+    pub fn maintain(&self, pa: u64, len: u64) -> bool {
+        let number = pa >> 12;
+        let mut shard = self.shard(pa);
+        if !shard.stored.has(number) {
+            return false;
+        }
+        // What is being made at this moment may be of the bytes that there were.
+        self.next_generation(pa);
+        if !shard.pages.get(&number).is_some_and(|p| p.from.meets(pa & (PAGE_SIZE - 1), len)) {
+            return false;
+        }
+        self.next_version(number as usize % SHARDS);
+        let page = shard.pages.remove(&number);
+        drop(shard);
+        self.drop_invalid(page)
+    }
+    /// The same for all there is.
+    pub fn maintain_all(&self) -> bool {
+        let mut any = false;
+        for (number, (shard, generation)) in self.shards.iter().zip(&self.generations).enumerate() {
+            let mut shard = shard.lock().unwrap_or_else(|e| e.into_inner());
+            if shard.stored.is_empty() {
+                continue;
+            }
+            generation.fetch_add(1, Ordering::SeqCst);
+            self.next_version(number);
+            let Shard { pages, stored, .. } = &mut *shard;
+            for (_, page) in pages.extract_if(|number, _| stored.has(*number)) {
+                any |= self.drop_invalid(Some(page));
+            }
+        }
+        any
     }
     /// True if the code of a page was thrown away some times, and stores to it stay slow.
     pub fn is_rewritten(&self, pa: u64) -> bool {
@@ -728,6 +801,46 @@ mod tests {
             assert_eq!(change(0x1200, 4), (false, false));
         }
         assert_eq!(change(0x1200, 4), (true, true), "too many stores beside the code");
+    }
+
+    #[test]
+    fn maintenance_throws_away_what_may_be_of_old_bytes() {
+        let index = CodeIndex::new(1 << 20);
+        let mut from = Places::default();
+        from.add_range(0x100, 0x20);
+        let make = |pa, generation| {
+            let block = NativeBlock { code: 1, chunk: 0, into: 0, insns: 1, offset: 0x100, entry: 0x100, tier: Tier::Warm };
+            index.insert_native(pa, 0x8000, 0, &from, false, [block].into_iter(), generation, &mut Replaced::new())
+        };
+        let has = |pa| index.find_native(pa, 0x8000, 0).is_some();
+        // Another page of the same shard.
+        let (first, second) = (0x1100, 0x1100 + SHARDS as u64 * PAGE_SIZE);
+        for pa in [first, second] {
+            assert!(make(pa, index.generation(pa)));
+        }
+        assert!(!index.maintain(first, 64) && !index.maintain_all() && has(first), "nobody has stored");
+        let change = |pa| index.change(pa, 4, || ());
+        assert_eq!(change(first + 0x40), Change { invalidated: false, untracked: false });
+        let before = index.generation(first);
+        assert!(!index.maintain(second, 64) && !index.maintain(first + 0x40, 64), "other bytes");
+        assert!(!make(first, before), "what was being made");
+        assert!(index.maintain(first, 64) && !has(first) && has(second));
+        assert!(!index.maintain(first, 64));
+        assert!(make(first, index.generation(first)));
+        assert!(index.maintain_all() && !has(first) && has(second), "what was stored to stays noted");
+        assert!(make(first, index.generation(first)));
+        assert_eq!(change(first), Change { invalidated: true, untracked: true });
+        assert!(make(first, index.generation(first)));
+        assert!(!index.maintain(first, 64) && !index.maintain_all() && has(first), "but is not once nobody watches the page");
+        for _ in 1..OFTEN {
+            make(first, index.generation(first));
+            change(first);
+        }
+        assert!(index.is_rewritten(first) && make(first, index.generation(first)) && index.maintain(first, 64), "it stays watched");
+        for page in 0..=STORED_MAX as u64 {
+            index.shard(second).stored.add(page);
+        }
+        assert!(index.maintain(second, 64), "there are too many to know");
     }
 
     #[test]

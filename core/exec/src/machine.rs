@@ -692,8 +692,8 @@ impl Machine {
             }
         }
     }
-    /// A CPU is about to store `len` bytes from `pa` on, all in one page, which holds code, or has maintained the caches there. Code made
-    /// from other bytes of the page stays. True if the CPU is in code that is none any more.
+    /// A CPU is about to store `len` bytes from `pa` on, all in one page, which holds code. Code made from other bytes of the page stays. True
+    /// if the CPU is in code that is none any more.
     pub fn change_code(&self, by: &Vcpu, pa: u64, len: u64) -> bool {
         let untrack = || {
             if let Some(ram) = self.space.find(pa).and_then(|hit| hit.window.ram.as_ref().map(|ram| (ram, hit.offset))) {
@@ -704,12 +704,33 @@ impl Machine {
             return false;
         }
         let page = pa & !4095;
+        self.forget_page(by, page);
+        by.executes(page)
+    }
+    /// A CPU has maintained the instruction caches for `len` bytes from `pa` on, all in one page. One CPU alone makes no code while it stores.
+    pub fn maintain_code(&self, by: &Vcpu, pa: u64, len: u64) {
+        if self.cpus.len() > 1 && self.code.maintain(pa, len) {
+            self.forget_page(by, pa & !4095);
+        }
+    }
+    /// The same for all there is.
+    pub fn maintain_all_code(&self, by: &Vcpu) {
+        if self.user.is_some() {
+            self.forget_all_code();
+        } else if self.cpus.len() == 1 || !self.code.maintain_all() {
+            return;
+        } else {
+            self.code_forgotten();
+        }
+        by.forget_jumps();
+    }
+    /// Code of a page has left the index: CPUs forget the ways there.
+    fn forget_page(&self, by: &Vcpu, page: u64) {
         self.unlink_page(page);
         by.forget_code_of(page);
         for other in self.cpus.iter().filter(|o| o.index != by.index) {
             other.post(Request::ForgetCode(page));
         }
-        by.executes(page)
     }
     /// A program's code of a page is in the index no more.
     fn unlink_page(&self, pa: u64) {

@@ -180,9 +180,7 @@ unsafe extern "C" fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, is_p
         return user.synchronise_code(m, user.untagged(addr), len);
     }
     if len == 0 {
-        m.forget_all_code();
-        v.forget_jumps();
-        return;
+        return m.maintain_all_code(v);
     }
     let mut at = addr & !4095;
     while at <= addr.saturating_add(len - 1) {
@@ -196,7 +194,7 @@ unsafe extern "C" fn code_changed(cpu: *mut CpuHeader, addr: u64, len: u64, is_p
         if let Some(pa) = pa {
             // What the CPU is in, it leaves by what makes the change take effect for it.
             let first = at.max(addr) & 4095;
-            m.change_code(v, pa & !4095 | first, (addr.saturating_add(len) - at).min(4096) - first);
+            m.maintain_code(v, pa & !4095 | first, (addr.saturating_add(len) - at).min(4096) - first);
         }
         match at.checked_add(4096) {
             Some(next) => at = next,
