@@ -666,7 +666,11 @@ impl Vcpu {
     pub fn resume(&self) {
         self.running.store(true, Ordering::SeqCst);
         // Whoever posted before `running` became true saw it false and relies on this.
-        self.serve();
+        if !self.has_served() {
+            self.serve();
+            // It did not kick either: the block that goes on may be of code that has just been forgotten, and must not go round in it.
+            self.kick();
+        }
     }
     /// Number of requests posted so far.
     pub fn ticket(&self) -> u64 {
