@@ -381,6 +381,80 @@ fn handed_over(g: &mut Guest, rounds: u64) {
     g.only(0, |g| g.line("handed over", &[X20]));
 }
 
+/// The same on three CPUs, but the second does not call: it goes round in the page that is written, and waits at a barrier in each round. The third has
+/// the others do TLBIs, so that there is something to wait for.
+pub fn assemble_while_waiting(rounds: u64) -> Vec<u8> {
+    assemble(3, |g| while_waiting(g, rounds))
+}
+
+fn while_waiting(g: &mut Guest, rounds: u64) {
+    let [reader, third, patched, over] = std::array::from_fn(|_| g.a.label());
+    g.only(0, |g| {
+        g.put(NUMBER, 0);
+        g.put(SEEN, 0);
+    });
+    g.barrier();
+    let a = &mut g.a;
+    a.mov_imm(X21, NUMBER);
+    a.mov_imm(X22, SEEN);
+    a.mov_imm(X23, rounds);
+    a.mov(X20, XZR);
+    a.cmp_imm(X19, 1);
+    a.b_cond(Cond::Eq, reader);
+    a.b_cond(Cond::Hi, third);
+    a.load_address(X5, patched);
+    a.mov(X6, X5);
+    let round = a.here();
+    a.add_imm(X20, X20, 1);
+    a.mov_imm(X10, MOVZ_X0);
+    a.and_imm(X7, X20, 0xffff);
+    a.add(X8, X10, X7, 5);
+    a.str(W8, Addr::Off(X5, 0));
+    a.dc_cvau(X5);
+    a.dsb(Barrier::Ish);
+    a.ic_ivau(X6);
+    a.dsb(Barrier::Ish);
+    a.stlr(X20, X21);
+    let wait = a.here();
+    a.ldar(X7, X22);
+    a.cmp(X7, X20);
+    a.b_cond(Cond::Ne, wait);
+    a.cmp(X20, X23);
+    a.b_cond(Cond::Lo, round);
+    a.b(over);
+    a.bind(third);
+    let maintains = a.here();
+    a.tlbi_vaae1is(XZR);
+    a.dsb(Barrier::Ish);
+    a.ldar(X7, X22);
+    a.cmp(X7, X23);
+    a.b_cond(Cond::Ne, maintains);
+    a.b(over);
+    a.align(4096);
+    a.bind(reader);
+    let again = a.here();
+    a.ldar(X20, X21);
+    a.dsb(Barrier::Ish);
+    a.isb();
+    a.bind(patched);
+    a.movz(X0, 0, 0);
+    // The first may be one ahead of what was read, which it was told to wait for.
+    a.and_imm(X7, X20, 0xffff);
+    a.sub(X8, X0, X7, 0);
+    a.cmp_imm(X8, 1);
+    let fails = a.label();
+    a.b_cond(Cond::Hi, fails);
+    a.stlr(X20, X22);
+    a.cmp(X20, X23);
+    a.b_cond(Cond::Lo, again);
+    a.b(over);
+    a.bind(fails);
+    g.expect_eq("a CPU that waited runs old code: found, expected", X0, X7);
+    g.a.align(4096);
+    g.a.bind(over);
+    g.only(0, |g| g.line("while waiting", &[X20]));
+}
+
 /// The first CPU makes a NOP a branch and back, which may be done without any care (Arm ARM B2.3.9, concurrent modification and execution):
 /// the second finds one or the other. At the end all is maintained, and it must find the last one.
 fn while_called(g: &mut Guest, rounds: u64) {

@@ -1,7 +1,8 @@
 //! Code that changes.
 
 use emu_test_litmus::patch::{
-    WRITERS, assemble_called_again, assemble_called_elsewhere, assemble_device, assemble_same_cpu, assemble_two_cpus, expected_same_cpu,
+    WRITERS, assemble_called_again, assemble_called_elsewhere, assemble_device, assemble_same_cpu, assemble_two_cpus, assemble_while_waiting,
+    expected_same_cpu,
 };
 use emu_test_litmus::{run, run_with, scaled};
 
@@ -36,6 +37,12 @@ fn a_cpu_rewrites_what_another_runs() {
     assert_eq!(report.numbers("handed over"), [rounds]);
     assert!(report.numbers("while called")[0] > 0);
     assert_eq!(report.numbers("data beside code"), [4 * rounds, 4 * rounds]);
+}
+
+#[test]
+fn a_cpu_rewrites_what_another_waits_in() {
+    let rounds = scaled(10_000, 200);
+    assert_eq!(run("patch-waits", &assemble_while_waiting(rounds), 3).numbers("while waiting"), [rounds]);
 }
 
 #[test]
