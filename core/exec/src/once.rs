@@ -152,6 +152,7 @@ impl Vcpu {
     }
 
     fn try_place(&self, machine: &Machine, native: &Native, once: &mut Once, place: &Place) -> Tried {
+        let key = self.block_key(place.mode, place.attrs);
         let mut changed = false;
         if let Some(kept) = once.rewritten.find(place) {
             let now = &mut once.code[..kept.bytes.len()];
@@ -162,13 +163,13 @@ impl Vcpu {
             changed = !same && kept.change(now);
         }
         // (A page with code is watched.)
-        if let Some(block) = self.known_code(machine, place.pc, place.pa, self.block_key(place.mode, place.attrs)) {
+        if let Some(block) = self.known_code(machine, place.pc, place.pa, key) {
             return Tried::Known(block, true);
         }
         if changed {
             return self.run_ops(machine, once, place, true);
         }
-        match self.code_that_moves(machine, native, place.pc, place.pa, self.block_key(place.mode, place.attrs)) {
+        match self.code_that_moves(machine, native, place.pc, place.pa, key) {
             Some(block) if once.entered.add(place.pc, place.mode) => {
                 // What its entry at this address would do.
                 // SAFETY: this is the CPU's thread.

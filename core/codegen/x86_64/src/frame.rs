@@ -121,7 +121,7 @@ pub struct Exchange {
     pub flags: u64,
     /// Not zero if the dispatcher is asked for because code with a counter ([`Region::counter`](crate::Region::counter)) has run often enough.
     pub warm: u64,
-    /// The distance from guest to host addresses that loads at the ends of chains of loads found last; any value does.
+    /// The distance from guest to host addresses that loads between loads found last; any value does.
     pub distances: [[u64; DISTANCES_ROW]; DISTANCES / DISTANCES_ROW],
 }
 

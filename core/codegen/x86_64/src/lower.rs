@@ -240,6 +240,7 @@ pub struct Lowering<'f> {
     pub(crate) defers: bool,
     /// See [`Region::hot`].
     pub(crate) careful: bool,
+    /// Loads between loads.
     pub(crate) chains: Chains,
     /// Fields that are written again before anybody is likely to look: see `overwritten`.
     pub(crate) waiting: Vec<Waiting>,

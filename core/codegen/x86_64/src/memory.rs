@@ -72,7 +72,7 @@ impl Lowering<'_> {
     pub(crate) fn look_up(&mut self, address: Mem, size: u32, view: usize, write: bool, align: u32, scratch: [Gpr; 2], slow: Label) {
         self.look_up_as(false, address, size, view, write, align, scratch, slow);
     }
-    /// The same; `chained`: the address comes from a load (`chains`).
+    /// The same; `chained`: for a load between loads (`chains`).
     fn look_up_as(&mut self, chained: bool, address: Mem, size: u32, view: usize, write: bool, align: u32, scratch: [Gpr; 2], slow: Label) {
         let [t1, t2] = scratch;
         let tlb = self.f.tlb;
