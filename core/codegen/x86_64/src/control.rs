@@ -518,6 +518,7 @@ impl Lowering<'_> {
         self.write_all_waiting();
         self.make_all();
         let (r, other) = (self.gpr(raw), self.asm.label());
+        self.store_borrowed();
         let m = self.request();
         self.asm.alu_mi(Alu::Cmp, Size::D, m, 0);
         self.asm.jcc(Cc::NE, other);
