@@ -10,6 +10,7 @@
 use crate::code::{NativeBlock, Replaced, Tier, fixed, moving};
 use crate::machine::Machine;
 use crate::memory::Running;
+use crate::once::Notes;
 use crate::region::{Former, NEXT_PAGE_BYTES, Places, Source};
 use crate::services::of;
 use crate::user::User;
@@ -119,6 +120,8 @@ pub struct Native {
     briefs: u64,
     /// Blocks are run by the interpreter the first time: see `once`.
     pub(crate) tries: bool,
+    /// What CPUs have run, by physical address.
+    pub(crate) run: Notes,
     /// What is hot is found and made again.
     pub(crate) samples: bool,
     /// Finds what is hot.
@@ -320,6 +323,7 @@ impl Native {
                 _ => 0,
             },
             tries: matches!(mode, "" | "fixed" | "cold") && !count && !unlinked,
+            run: Notes::default(),
             samples: samples(mode),
             sampler: Default::default(),
             kept: AtomicU64::new(0),
@@ -570,7 +574,7 @@ impl Generator {
             slots_max: native.frame.slot_count,
             moves,
             tier,
-            ran: cpu.once().as_deref().filter(|_| wanted.ran),
+            ran: Some(&native.run).filter(|_| wanted.ran),
         })?;
         let f = &self.former;
         if m.trace.any_translation() {

@@ -2,14 +2,14 @@
 //!
 //! Much code is run once: most of a boot, of a start of a program. To verify its ops and carry them out one by one takes a fraction of the time
 //! that it takes to make code of them, and nothing is kept that would have to be found again, watched or thrown away. So a CPU that comes to a
-//! place without code looks whether it has been there before. If so, code is made; if not, it notes the place and goes through the block there
+//! place without code looks whether any has been there before. If so, code is made; if not, it notes the place and goes through the block there
 //! where it stands, as often as it comes to another such place.
 //!
 //! Places are noted by a hash each, in a table in which one may push another out. Now and then who finds another's makes code at once, so that no
 //! two places are interpreted in turn for ever. What is noted says nothing of what lies there: it may be other code by now, in another address space, which
 //! then is made without having been run.
 //!
-//! Code is then made of what has been run ([`Once::has`]), not of the ways beside, most of which are never gone: half as much for a compiler, which is
+//! Code is then made of what has been run ([`Notes::has`]), not of the ways beside, most of which are never gone: half as much for a compiler, which is
 //! as fast with it, since what goes on only one way is in one unit.
 //!
 //! Places are physical ones: what one process has run, whether a library or a program, is not new to the next, which has it at another address. Where
@@ -31,7 +31,7 @@ use emu_interp::Step;
 use emu_ir::{InsnMark, OwnedIrBuf, Verifier};
 use emu_mem::PAGE_SIZE;
 use emu_plugins_api::{BlockRequest, Slice};
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 /// log2 of the number of places that are noted.
 const PLACES_BITS: u32 = 16;
@@ -41,8 +41,6 @@ const CONFLICTS_MAX: u32 = 256;
 
 /// What a CPU has for it.
 pub(crate) struct Once {
-    /// By physical address: what has been run.
-    run: Notes,
     /// By virtual address: where code that moves was entered.
     entered: Notes,
     /// Places of pages whose code changes again and again.
@@ -56,7 +54,6 @@ pub(crate) struct Once {
 impl Default for Once {
     fn default() -> Self {
         Once {
-            run: Notes::default(),
             entered: Notes::default(),
             rewritten: Rewritten::default(),
             buf: OwnedIrBuf::new(0),
@@ -67,25 +64,18 @@ impl Default for Once {
     }
 }
 
-impl Once {
-    /// True if what is at a physical address has been run, and that is still known.
-    pub(crate) fn has(&self, pa: u64, mode: u64) -> bool {
-        let (place, hash) = Notes::place(pa, mode);
-        self.run.places[place] == hash
-    }
-}
-
-/// Places that are noted.
-struct Notes {
+/// Places that are noted, by one CPU or by all of a machine. Any thread may add and look: a place that is lost or noted twice by a race is
+/// interpreted once more or made at once.
+pub(crate) struct Notes {
     /// A hash of the place noted at each entry, 0 for none.
-    places: Vec<u32>,
+    places: Box<[AtomicU32]>,
     /// How often there was another one.
-    conflicts: u32,
+    conflicts: AtomicU32,
 }
 
 impl Default for Notes {
     fn default() -> Self {
-        Notes { places: vec![0; 1 << PLACES_BITS], conflicts: 0 }
+        Notes { places: (0..1 << PLACES_BITS).map(|_| AtomicU32::new(0)).collect(), conflicts: AtomicU32::new(0) }
     }
 }
 
@@ -95,16 +85,19 @@ impl Notes {
         ((hash >> (64 - PLACES_BITS)) as usize, hash as u32 | 1)
     }
     /// Notes a place; true if it was not noted before.
-    fn add(&mut self, at: u64, mode: u64) -> bool {
+    fn add(&self, at: u64, mode: u64) -> bool {
         let (place, hash) = Notes::place(at, mode);
-        match std::mem::replace(&mut self.places[place], hash) {
-            0 => true,
-            before if before == hash => false,
-            _ => {
-                self.conflicts = self.conflicts.wrapping_add(1);
-                self.conflicts % CONFLICTS_MAX != 0
-            }
+        let before = self.places[place].load(Ordering::Relaxed);
+        if before == hash {
+            return false;
         }
+        self.places[place].store(hash, Ordering::Relaxed);
+        before == 0 || (self.conflicts.fetch_add(1, Ordering::Relaxed) + 1) % CONFLICTS_MAX != 0
+    }
+    /// True if a place has been noted, and that is still known.
+    pub(crate) fn has(&self, at: u64, mode: u64) -> bool {
+        let (place, hash) = Notes::place(at, mode);
+        self.places[place].load(Ordering::Relaxed) == hash
     }
 }
 
@@ -179,7 +172,7 @@ impl Vcpu {
             Some(_) => return Tried::No,
             None => {}
         }
-        if once.run.add(place.pa, place.mode) {
+        if native.run.add(place.pa, place.mode) {
             let tried = self.run_ops(machine, once, place, false);
             if let (Some(user), false) = (&machine.user, matches!(tried, Tried::No)) {
                 user.reports.note(place.pc, place.mode, false);

@@ -8,7 +8,7 @@
 
 use crate::code::Tier;
 use crate::machine::Machine;
-use crate::once::Once;
+use crate::once::Notes;
 use crate::vcpu::Vcpu;
 use emu_ir::{Code, InsnMark, NONE, Op, OwnedIrBuf, Shape, Ty, Verifier};
 use emu_mem::PAGE_SIZE;
@@ -180,7 +180,7 @@ pub struct Source<'a> {
     /// How large it may be.
     pub tier: Tier,
     /// Only what has been run, as far as that is known, belongs into it.
-    pub ran: Option<&'a Once>,
+    pub ran: Option<&'a Notes>,
 }
 
 /// Bytes of the next page that an instruction across pages can have.
