@@ -589,35 +589,46 @@ impl Lowering<'_> {
     fn float_to_int(&mut self, op: &Op) -> bool {
         let (rounding, unsigned, fraction) = (Rounding::from_index(op.imm as u32 & 7), op.imm & 8 != 0, op.imm >> 8 & 0xff);
         let Some(form) = Form::of(Ty((op.imm >> 16) as u8), op.shape) else { return false };
-        if fraction != 0 || !matches!(op.ty, Ty::I32 | Ty::I64) || rounding == Rounding::ToOdd {
+        if !matches!(op.ty, Ty::I32 | Ty::I64) || rounding == Rounding::ToOdd || fraction > 64 {
             return false;
         }
         if !form.scalar {
-            return !unsigned && rounding != Rounding::TiesAway && self.floats_to_ints(op, form, rounding);
+            return fraction == 0 && !unsigned && rounding != Rounding::TiesAway && self.floats_to_ints(op, form, rounding);
         }
         let long = op.ty == Ty::I64;
-        let a = self.xmm(op.a);
+        let mut a = self.xmm(op.a);
         let t = self.temp();
         let u = self.temp();
         let r = self.xtemp();
+        let scaled = if fraction == 0 { r } else { self.xtemp() };
         let d = self.dst(op.dst, &[]);
         let way = self.way_out(op);
-        if unsigned {
-            // What the host's conversion to a signed integer of 64 bits does not serve, signs and NaNs included, is above this.
+        if unsigned || fraction != 0 {
+            // What the host's conversion to a signed integer of 64 bits does not serve, NaNs included, is above this, and so are signs where there may
+            // be none; and what overflows when it is multiplied.
             let float = if form.double { Size::Q } else { Size::D };
             let limit = match (long, rounding) {
                 (true, _) => 63,
-                (false, Rounding::TowardZero) => 32,
+                (false, Rounding::TowardZero) if unsigned => 32,
                 _ => 31,
             };
             self.asm.mov_rx(float, t, a);
+            if !unsigned {
+                self.asm.alu_rr(Alu::Add, float, t, t);
+            }
+            let (exponent, up) = (limit - fraction as i64, u32::from(!unsigned));
             if form.double {
-                self.asm.mov_ri(u, (1023 + limit) << 52);
+                self.asm.mov_ri(u, ((1023 + exponent) as u64) << (52 + up));
                 self.asm.alu_rr(Alu::Cmp, Size::Q, t, u);
             } else {
-                self.asm.alu_ri(Alu::Cmp, Size::D, t, ((127 + limit) << 23) as i32);
+                self.asm.alu_ri(Alu::Cmp, Size::D, t, (((127 + exponent) as u32) << (23 + up)) as i32);
             }
             self.asm.jcc(Cc::AE, way.at);
+        }
+        if fraction != 0 {
+            // A power of two: exact.
+            self.x3c(form.prefix(), 1, code::MUL, scaled, a, form.number(f64::from_bits((1023 + fraction) << 52)));
+            a = scaled;
         }
         let wide = long || unsigned;
         let convert = |s: &mut Self, opcode: u8, d: Gpr, x: Xmm| s.asm.sse_gpr(form.prefix(), 1, wide, opcode, d, x);

@@ -257,7 +257,7 @@ fn variants_of(code: Code) -> Vec<Op> {
                 Code::FToInt => [Ty::F32, Ty::F64]
                     .iter()
                     .flat_map(|f| (0..5).flat_map(move |r| [r, r | 8].map(|i| i | u64::from(f.0) << 16)))
-                    .flat_map(|i| [i, i | 5 << 8])
+                    .flat_map(|i| [0, 1, 5, 32, 64].map(|n| i | n << 8))
                     .collect(),
                 Code::IntToF => {
                     [Ty::I32, Ty::I64].iter().flat_map(|f| [0, 1, 31, 64].map(|n| n << 8 | u64::from(f.0) << 16)).flat_map(|i| [i, i | 8]).collect()
