@@ -24,6 +24,7 @@
 pub mod aliases;
 pub mod chains;
 pub mod counter;
+pub mod frames;
 pub mod guest;
 pub mod links;
 pub mod patch;

@@ -214,6 +214,11 @@ impl Asm {
         self.labels.push(UNBOUND);
         Label(self.labels.len() as u32 - 1)
     }
+    /// A label of an offset.
+    pub fn label_at(&mut self, offset: u32) -> Label {
+        self.labels.push(offset);
+        Label(self.labels.len() as u32 - 1)
+    }
     /// Binds a label to the next byte.
     pub fn bind(&mut self, label: Label) {
         self.binds += 1;

@@ -6,6 +6,7 @@ use crate::frame::{Exchange, JumpEntry, Site, TEMPS};
 use crate::lower::{AccessResult, Lowering, Saved, Target};
 use crate::memory::{Move, StoreValue};
 use crate::overwritten::Late;
+use crate::shared::STACK;
 use emu_ir::Op;
 use std::mem::offset_of;
 
@@ -32,6 +33,11 @@ pub(crate) enum Cold {
     },
     /// An access of a group that has no distance: it looks for its own, with a scratch register and that of the group.
     Alone { at: Label, back: Label, slow: Label, address: Mem, size: u32, view: usize, write: bool, scratch: [Gpr; 2], what: Move },
+    /// Several accesses off the stack of which the first has no distance: they look up the bytes of all, and if that serves they are carried out
+    /// by a copy of the code. Otherwise the first is alone.
+    Narrow { at: Label, address: Mem, span: u32, view: usize, write: bool, scratch: [Gpr; 2], code: (u32, u32), alone: Label },
+    /// On the way to code that takes for granted that there may be a distance.
+    NoDistance { at: Label, to: Label },
     /// The distance is not the one that was expected.
     Distance { at: Label, back: Label, entry: Mem, room: Mem, to: Gpr },
     /// Once more what lies between two accesses of a group; then the second, which has no distance.
@@ -55,7 +61,7 @@ pub(crate) enum Cold {
     /// An address in a register: by a thunk.
     Indirect { at: Label, target: Gpr, thunk: u32 },
     /// A return to an address in a register that was not expected.
-    Unexpected { at: Label, target: Gpr },
+    Unexpected { at: Label, target: Gpr, flags: Snapshot },
     /// A call of an address that the jump cache does not know, constant or in a register. It comes back to `back`.
     CallMiss { at: Label, target: Target, pc: u64, back: Label },
     /// An op for the interpreter.
@@ -141,9 +147,10 @@ impl Lowering<'_> {
                     self.asm.call_outside(self.thunks.next);
                     self.asm.jmp(back);
                 }
-                Cold::Unexpected { at, target } => {
+                Cold::Unexpected { at, target, flags } => {
                     // Whatever was expected, it is not what happens.
                     self.asm.bind(at);
+                    self.make_snapshot(flags);
                     self.store_borrowed();
                     self.forget_returns();
                     let (leave, miss) = (self.asm.label(), self.asm.label());
@@ -214,6 +221,19 @@ impl Lowering<'_> {
                     self.carry_out(host, size, what);
                     self.forget_distances(1 << scratch[1]);
                     self.asm.jmp(back);
+                }
+                Cold::Narrow { at, address, span, view, write, scratch, code, alone } => {
+                    self.asm.bind(at);
+                    self.look_up(address, span, view, write, 1, scratch, alone);
+                    self.asm.again(code.0, code.1);
+                    self.forget_distances(1 << scratch[1]);
+                    let behind = self.asm.label_at(code.1);
+                    self.asm.jmp(behind);
+                }
+                Cold::NoDistance { at, to } => {
+                    self.asm.bind(at);
+                    self.forget_distances(1 << STACK);
+                    self.asm.jmp(to);
                 }
                 Cold::Distance { at, back, entry, room, to } => {
                     self.asm.bind(at);

@@ -89,7 +89,9 @@ impl Lowering<'_> {
 
     /// What ends a unit, or may.
     pub(crate) fn control(&mut self, op: &Op, c: Code) {
-        if !matches!(c, Code::Goto | Code::Branch) {
+        // Who comes back from a call that is part of the code takes along what is put off.
+        let inside = self.inline.is_some() && !self.f.unlinked && c == Code::Jump && op.aux == RETURN && !matches!(self.loc(op.a), Loc::Const(_));
+        if !matches!(c, Code::Goto | Code::Branch) && !inside {
             self.make_all();
         }
         match c {
@@ -349,6 +351,7 @@ impl Lowering<'_> {
     /// What a call comes back to, at `back`: goes on at `pc` in the mode that is expected, or else looks.
     fn returned(&mut self, pc: u64, mode: u64, back: Label) {
         self.asm.bind(back);
+        self.forget_reach();
         if self.moves {
             // It may have moved meanwhile.
             let page = self.exchange(offset_of!(Exchange, page));
@@ -547,7 +550,8 @@ impl Lowering<'_> {
             self.asm.jcc(Cc::NE, at);
             self.asm.ret();
         }
-        self.cold.push(Cold::Unexpected { at, target: r });
+        let flags = self.snapshot();
+        self.cold.push(Cold::Unexpected { at, target: r, flags });
     }
 
     /// Labels and branches inside of an instruction.

@@ -13,6 +13,7 @@ use crate::asm::{Alu, Cc, Label, Size, reg::RAX};
 use crate::cold::Cold;
 use crate::frame::{DEFERRED_ROOMS, Exchange, HOMES};
 use crate::lower::{Loc, Lowering};
+use crate::shared::Reach;
 use emu_ir::{Code, FAULTS, NONE, Op, Shape, Ty};
 use std::mem::offset_of;
 
@@ -20,6 +21,8 @@ use std::mem::offset_of;
 const VERSION_OPS: usize = 2000;
 /// Versions of a unit besides the one that is entered from outside.
 const VERSIONS: usize = 2;
+/// Of each, versions for different distances.
+const REACHES: usize = 2;
 
 /// An operand that stays where it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -126,6 +129,8 @@ pub(crate) struct Version {
     pub emitted: bool,
     /// Pinned fields that are multiples of 16, see `aligned`.
     pub aligned: u16,
+    /// It begins with that distance, or none: see `shared`.
+    pub reach: Option<Reach>,
     /// Units of the loop.
     loops: (usize, usize),
 }
@@ -620,21 +625,34 @@ impl Lowering<'_> {
         };
         let here = |v: &&Version| v.unit == unit && v.inline == self.inline;
         let aligned = self.known_aligned();
+        let reach = self.shared.reach.filter(|_| self.inline.is_some());
         let fits = |v: &&Version| have(self, v.entry) && v.aligned & !aligned == 0;
-        if let Some(v) = self.versions.iter().filter(here).filter(fits).max_by_key(|v| v.aligned.count_ones()) {
+        let reached = |v: &&Version| v.reach.is_none_or(|wanted| reach.is_some_and(|r| r.covers(&wanted)));
+        let known = self.versions.iter().filter(here).filter(fits);
+        if let Some(v) = known.clone().filter(reached).max_by_key(|v| (v.reach.is_some(), v.aligned.count_ones())) {
             return Some(v.label);
+        }
+        let (nearly, label) = (known.clone().count(), known.clone().map(|v| v.label).next());
+        // Those that go there already know as much, and more.
+        let meets = |v: &Version| v.reach.zip(reach).and_then(|(a, b)| a.meet(&b)).filter(|_| !v.emitted).map(|r| (v.label, r));
+        if let Some((label, both)) = known.clone().find_map(meets) {
+            self.versions.iter_mut().filter(|v| v.label == label).for_each(|v| v.reach = Some(both));
+            return Some(label);
+        }
+        if let Some(label) = label.filter(|_| nearly >= REACHES) {
+            return Some(self.without_distance(label));
         }
         // There is room for all of a call that is part of the code, with nothing put off.
         if self.inline.is_none() || entry.1 != 0 || self.versions.iter().filter(here).any(|v| v.entry.1 == 0) {
             let ops = self.units[unit].ops;
             if self.versions.iter().filter(here).filter(|v| v.entry.1 != 0).count() >= VERSIONS || !self.has_room_for(ops) {
-                return None;
+                return label.map(|to| self.without_distance(to));
             }
             self.version_ops += ops;
         }
         let (label, inner) = (self.asm.label(), self.asm.label());
         let inline = self.inline;
-        self.versions.push(Version { unit, entry, label, inner, inline, called: false, emitted: false, aligned, loops });
+        self.versions.push(Version { unit, entry, label, inner, inline, called: false, emitted: false, aligned, reach, loops });
         Some(label)
     }
     /// True if so many ops may be emitted once more.
@@ -706,6 +724,7 @@ impl Lowering<'_> {
         self.inline = v.inline;
         self.forget_aligned();
         self.aligned.pins = v.aligned;
+        self.shared.reach = v.reach;
     }
 }
 

@@ -21,6 +21,7 @@ use crate::asm::{Gpr, Label, Size};
 use crate::cold::Cold;
 use crate::frame::TEMPS;
 use crate::lower::Lowering;
+use crate::shared::STACK;
 use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
 
 /// In place of a distance: there is none.
@@ -44,14 +45,17 @@ const PAGE: u32 = NONE - 1;
 
 /// Accesses that share a look-up.
 #[derive(Clone, Copy, Debug)]
-struct Group {
+pub(crate) struct Group {
+    /// The base, and the view of memory.
+    pub base: u32,
+    pub view: usize,
     /// From the base to the lowest byte, and to the one behind the highest.
-    low: i64,
-    high: i64,
+    pub low: i64,
+    pub high: i64,
     /// It has a store in it: pages must be such that stores are fast.
-    writes: bool,
+    pub writes: bool,
     /// Accesses that are still to come.
-    left: u32,
+    pub left: u32,
     /// The last op so far.
     last: usize,
 }
@@ -118,6 +122,9 @@ pub(crate) struct Member {
     /// From the lowest byte of the group to its own, and the size of the whole.
     pub before: i32,
     pub span: u32,
+    /// It goes by the distance that calls share (`shared`), and the group's own `before`, `span` and `writes` if it has more accesses.
+    pub shared: bool,
+    pub narrow: Option<(i32, u32, bool)>,
 }
 
 /// Size in bytes of a load or store that may be one of a group.
@@ -164,6 +171,14 @@ impl Groups {
     pub(crate) fn same(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
         let group = self.of.get(at).map_or(ALONE, |o| o.0);
         self.of.iter().enumerate().filter(move |(i, o)| group != ALONE && o.0 == group && *i != at).map(|(i, _)| i)
+    }
+
+    pub(crate) fn group(&self, n: u16) -> Group {
+        self.list[usize::from(n)]
+    }
+    /// The base that a value is a constant distance from, and the distance.
+    pub(crate) fn distance_of(&self, v: u32) -> (u32, i64) {
+        self.from[v as usize]
     }
 
     fn distance(&self, op: &Op, c: Code) -> (u32, i64) {
@@ -239,7 +254,7 @@ impl Groups {
             return;
         }
         self.of.resize(ops, (ALONE, 0));
-        self.list.push(Group { low, high, writes, left: 1, last: i });
+        self.list.push(Group { base, view, low, high, writes, left: 1, last: i });
         self.of[i] = (group, low);
         self.open.push(Open { base, view, group });
     }
@@ -263,8 +278,12 @@ impl Lowering<'_> {
         if g == ALONE {
             return (self.temp(), None);
         }
+        if let Some(member) = self.reach_shared(g, low) {
+            return (STACK, Some(member));
+        }
         let group = self.groups.list[usize::from(g)];
-        let mut member = Member { leads: false, writes: group.writes, before: (low - group.low) as i32, span: (group.high - group.low) as u32 };
+        let (before, span) = ((low - group.low) as i32, (group.high - group.low) as u32);
+        let mut member = Member { leads: false, writes: group.writes, before, span, shared: false, narrow: None };
         if let Some((_, r)) = self.groups.live.iter().find(|l| l.0 == g).copied() {
             self.lock(r);
             return (r, Some(member));
@@ -329,6 +348,7 @@ impl Lowering<'_> {
     }
     /// All do.
     pub(crate) fn drop_groups(&mut self) {
+        self.forget_reach();
         while let Some((_, r)) = self.groups.live.last().copied() {
             self.drop_group(r);
         }
@@ -342,7 +362,7 @@ impl Lowering<'_> {
 
     /// The registers of groups, a bit each.
     pub(crate) fn distances(&self) -> u32 {
-        self.groups.live.iter().fold(0, |set, l| set | 1 << l.1)
+        self.groups.live.iter().fold(self.shared_distance(), |set, l| set | 1 << l.1)
     }
     /// Behind a slow access, out of the way: these registers have no distance.
     pub(crate) fn forget_distances(&mut self, set: u32) {

@@ -17,7 +17,7 @@ const OPS: usize = 240;
 /// Such places in a region.
 const PLACES: usize = 24;
 /// Calls inside of each other.
-const DEPTH: u8 = 3;
+pub(crate) const DEPTH: u8 = 3;
 
 /// A place that calls, and what it calls.
 #[derive(Clone, Copy)]
@@ -142,6 +142,11 @@ impl Lowering<'_> {
         let inner = self.enter_version(to);
         self.go_on(inner);
         true
+    }
+
+    /// How many calls that are part of the code a place is in, its own included.
+    pub(crate) fn depth_of(&self, place: u16) -> u8 {
+        self.inlines[usize::from(place)].depth
     }
 
     /// Ends a unit by going to a label: by a jump, unless what is there can be emitted next.

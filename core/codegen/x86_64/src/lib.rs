@@ -33,6 +33,7 @@ mod memory;
 mod overwritten;
 mod permute;
 mod saturate;
+mod shared;
 mod thunks;
 mod vector;
 mod widen;

@@ -17,6 +17,7 @@ use crate::frame::{BORROWED, CPU, Exchange, Frame, HOMES, PINS, PinMap, TEMPS};
 use crate::groups::{GROUP, Groups};
 use crate::inline::Inline;
 use crate::overwritten::Waiting;
+use crate::shared::Shared;
 use crate::thunks::Thunks;
 use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, STICKY, Shape, Ty, WRITES};
 use std::mem::offset_of;
@@ -159,6 +160,8 @@ pub struct Lowering<'f> {
     pub(crate) an: Analysis,
     /// Pinned fields that are multiples of 16.
     pub(crate) aligned: crate::aligned::Aligned,
+    /// What calls share, see `shared`.
+    pub(crate) shared: Shared,
     /// The pinned fields: those of all code, and of the region; registers for values; how many fields the region has registers for, and which of
     /// them it writes, a bit each; labels of the ways in from outside. See `borrowed`.
     pub(crate) pins: PinMap,
@@ -286,6 +289,7 @@ impl<'f> Lowering<'f> {
             hot: 0,
             an: Analysis::default(),
             aligned: Default::default(),
+            shared: Default::default(),
             pins: f.pin_map.clone(),
             temps: &TEMPS,
             borrowed: 0,
@@ -358,17 +362,21 @@ impl<'f> Lowering<'f> {
     /// Generates the code of a region; it is in `asm`, resolved. Entry points by address. An error is a mistake of the generator's, in words:
     /// the code would be wrong, and the caller tries again with fewer [`Options`].
     pub fn region(&mut self, region: &Region<'_>, entries: &mut Vec<(u64, u32)>) -> Result<(), &'static str> {
-        let mut most = BORROWED;
+        let (mut most, mut shares) = (BORROWED, true);
         loop {
-            let made = self.region_with(region, entries, most);
-            if made.is_ok() || self.borrowed == 0 {
+            let made = self.region_with(region, entries, most, shares);
+            if made.is_ok() {
                 return made;
             }
             // Some op wants more temporaries.
-            most = self.borrowed - 1;
+            match (self.shares(), self.borrowed) {
+                (true, _) => shares = false,
+                (_, 0) => return made,
+                (_, n) => most = n - 1,
+            }
         }
     }
-    fn region_with(&mut self, region: &Region<'_>, entries: &mut Vec<(u64, u32)>, most: usize) -> Result<(), &'static str> {
+    fn region_with(&mut self, region: &Region<'_>, entries: &mut Vec<(u64, u32)>, most: usize, shares: bool) -> Result<(), &'static str> {
         self.failure = None;
         self.asm.clear();
         self.cold.clear();
@@ -399,6 +407,7 @@ impl<'f> Lowering<'f> {
         self.begin_chains(region);
         self.begin_inlines(region);
         self.borrow(region, most);
+        self.begin_shared(region, shares);
         for (i, u) in region.units.iter().enumerate() {
             if i == 0 && self.borrowed != 0 {
                 self.asm.bind(self.entry_labels[0]);
@@ -410,6 +419,7 @@ impl<'f> Lowering<'f> {
             (self.loops, self.inline) = (None, None);
             self.deferred.clear();
             self.forget_aligned();
+            self.forget_reach();
             self.unit(u, self.inner_labels[i], region.units.get(i + 1).map(|n| n.pc));
             self.what_follows(region);
         }
@@ -489,6 +499,7 @@ impl<'f> Lowering<'f> {
         self.waiting.clear();
         self.begin_groups(u.ops, u.slots);
         self.begin_chains_of(u.ops, u.slots);
+        self.begin_shared_unit(u.ops);
         self.vals.clear();
         self.vals.resize(u.slots as usize, NOWHERE);
         self.owner = [NONE; 16];
@@ -613,6 +624,7 @@ impl<'f> Lowering<'f> {
                 }
             }
         }
+        self.follow_stack(op, c);
     }
 
     /// True if a `set` may change the mode key.

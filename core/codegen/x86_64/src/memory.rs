@@ -145,7 +145,18 @@ impl Lowering<'_> {
         };
         self.check_alignment(address, align, scratch[0], slow);
         let alone = self.asm.label();
-        if m.leads {
+        if m.shared {
+            if m.leads || !self.follows(scratch[1], alone) {
+                let at = self.narrowly(m, address, view, scratch, alone);
+                if m.leads {
+                    self.look_up_as(false, address.plus(-m.before), m.span, view, true, 1, scratch, at);
+                } else {
+                    self.asm.test_ri(Size::B, scratch[1], 1);
+                    self.asm.jcc(Cc::NE, at);
+                }
+                self.narrow_from();
+            }
+        } else if m.leads {
             self.look_up_as(chained, address.plus(-m.before), m.span, view, m.writes, 1, scratch, alone);
         } else if !self.follows(scratch[1], alone) {
             self.asm.test_ri(Size::B, scratch[1], 1);
@@ -346,6 +357,9 @@ impl Lowering<'_> {
         let value = if let Move::Store(value) = what { Some(value) } else { None };
         let alone = self.find(member, self.is_link(), address, size, flags, value.is_some(), scratch, slow);
         self.carry_out(Mem { index: Some((scratch[1], 0)), ..address }, size, what);
+        if member.is_some_and(|m| m.shared) {
+            self.narrow_to();
+        }
         self.asm.bind(back);
         let first = self.cold.len();
         if let Some(at) = alone {
