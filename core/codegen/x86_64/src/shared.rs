@@ -168,27 +168,23 @@ impl Lowering<'_> {
             return None;
         }
         let own = Reach { low: g.low.checked_sub(now)?, high: g.high.checked_sub(now)?, view: g.view };
+        let from = low - now;
         let narrow = (g.left >= 2).then_some(((low - g.low) as i32, (g.high - g.low) as u32, g.writes));
         if let Some(reach) = self.shared.reach.filter(|r| r.covers(&own)) {
-            let before = (low - now - reach.low) as i32;
+            let before = (from - reach.low) as i32;
             return Some(Member { leads: false, writes: true, before, span: (reach.high - reach.low) as u32, shared: true, narrow });
         }
         if self.inline.is_none() && !self.shared.calls {
             return None;
         }
-        // The frames of what is called are below, those of callers above.
+        // The frames of what is called are below, those of callers above; and at the stack pointer or above it is the function's own.
         let depth = i64::from(self.inline.map_or(0, |n| self.depth_of(n)));
-        let wide = Reach { low: own.low - frame * (i64::from(DEPTH) - depth), high: own.high + frame * depth, view: own.view };
-        let reach = if wide.high - wide.low <= SPAN { wide } else { own };
+        let (low, high) = if own.low >= 0 { (0, own.high.max(frame)) } else { (own.low, own.high) };
+        let ends = low.checked_sub(frame * (i64::from(DEPTH) - depth)).zip(high.checked_add(frame * depth));
+        let wide = ends.map(|(low, high)| Reach { low, high, view: own.view });
+        let reach = wide.filter(|w| w.high.checked_sub(w.low).is_some_and(|span| span <= SPAN)).unwrap_or(own);
         self.shared.reach = Some(reach);
-        Some(Member {
-            leads: true,
-            writes: true,
-            before: (low - now - reach.low) as i32,
-            span: (reach.high - reach.low) as u32,
-            shared: true,
-            narrow,
-        })
+        Some(Member { leads: true, writes: true, before: (from - reach.low) as i32, span: (reach.high - reach.low) as u32, shared: true, narrow })
     }
 
     /// The first of several accesses goes by the stack's distance: what it does where there is none, in place of `alone`.
