@@ -80,31 +80,15 @@ impl Lowering<'_> {
     }
 
     /// The stack pointer, and the size of the largest frame.
-    fn stack_pointer(&self, region: &Region<'_>) -> Option<(u8, i64)> {
+    fn stack_pointer(&mut self, region: &Region<'_>) -> Option<(u8, i64)> {
         let mut moved = [(0u32, 0i64); PINS.len()];
-        // By value: the field that it is a constant distance from, and the distance.
-        let mut from: Vec<Option<(usize, i64)>> = Vec::new();
-        let mut constants: Vec<Option<i64>> = Vec::new();
         for u in region.units {
-            from.clear();
-            from.resize(u.slots as usize, None);
-            constants.clear();
-            constants.resize(u.slots as usize, None);
-            for op in u.ops.iter().filter(|op| op.ty == Ty::I64 && op.shape == Shape::SCALAR) {
-                let constant = |v: u32| constants.get(v as usize).copied().flatten();
-                match op.opcode() {
-                    Some(Code::Const) => constants[op.dst as usize] = Some(op.imm as i64),
-                    Some(Code::Get) => from[op.dst as usize] = self.pins.pin(op.imm as u32).filter(|p| *p < PINS.len()).map(|p| (p, 0)),
-                    Some(c @ (Code::Add | Code::Sub)) => {
-                        let by = constant(op.b).map(|by| if c == Code::Add { by } else { by.wrapping_neg() });
-                        from[op.dst as usize] = from[op.a as usize].zip(by).map(|((p, d), by)| (p, d.wrapping_add(by)));
-                    }
-                    Some(Code::Set) => {
-                        if let Some((p, d)) = from[op.a as usize].filter(|(p, d)| *d != 0 && self.pins.pin(op.imm as u32) == Some(*p)) {
-                            moved[p] = (moved[p].0 + 1, moved[p].1.max(d.saturating_abs()));
-                        }
-                    }
-                    _ => {}
+            self.groups.find(u.ops, u.slots, self.vl, |_| false);
+            for set in u.ops.iter().filter(|op| op.code == Code::Set as u16 && op.ty == Ty::I64 && op.shape == Shape::SCALAR) {
+                let Some(pin) = self.pins.pin(set.imm as u32).filter(|p| *p < PINS.len()) else { continue };
+                let (base, by) = self.groups.distance_of(set.a);
+                if by != 0 && u.ops.iter().any(|op| op.code == Code::Get as u16 && (op.dst, op.imm) == (base, set.imm)) {
+                    moved[pin] = (moved[pin].0 + 1, moved[pin].1.max(by.saturating_abs()));
                 }
             }
         }
@@ -168,23 +152,22 @@ impl Lowering<'_> {
             return None;
         }
         let own = Reach { low: g.low.checked_sub(now)?, high: g.high.checked_sub(now)?, view: g.view };
-        let from = low - now;
+        let leads = !self.shared.reach.is_some_and(|r| r.covers(&own));
+        if leads {
+            if self.inline.is_none() && !self.shared.calls {
+                return None;
+            }
+            // The frames of what is called are below, those of callers above; and at the stack pointer or above it is the function's own.
+            let depth = i64::from(self.inline.map_or(0, |n| self.depth_of(n)));
+            let (low, high) = if own.low >= 0 { (0, own.high.max(frame)) } else { (own.low, own.high) };
+            let ends = low.checked_sub(frame * (i64::from(DEPTH) - depth)).zip(high.checked_add(frame * depth));
+            let wide = ends.map(|(low, high)| Reach { low, high, view: own.view });
+            self.shared.reach = wide.filter(|w| w.high.checked_sub(w.low).is_some_and(|span| span <= SPAN)).or(Some(own));
+        }
+        let reach = self.shared.reach?;
         let narrow = (g.left >= 2).then_some(((low - g.low) as i32, (g.high - g.low) as u32, g.writes));
-        if let Some(reach) = self.shared.reach.filter(|r| r.covers(&own)) {
-            let before = (from - reach.low) as i32;
-            return Some(Member { leads: false, writes: true, before, span: (reach.high - reach.low) as u32, shared: true, narrow });
-        }
-        if self.inline.is_none() && !self.shared.calls {
-            return None;
-        }
-        // The frames of what is called are below, those of callers above; and at the stack pointer or above it is the function's own.
-        let depth = i64::from(self.inline.map_or(0, |n| self.depth_of(n)));
-        let (low, high) = if own.low >= 0 { (0, own.high.max(frame)) } else { (own.low, own.high) };
-        let ends = low.checked_sub(frame * (i64::from(DEPTH) - depth)).zip(high.checked_add(frame * depth));
-        let wide = ends.map(|(low, high)| Reach { low, high, view: own.view });
-        let reach = wide.filter(|w| w.high.checked_sub(w.low).is_some_and(|span| span <= SPAN)).unwrap_or(own);
-        self.shared.reach = Some(reach);
-        Some(Member { leads: true, writes: true, before: (from - reach.low) as i32, span: (reach.high - reach.low) as u32, shared: true, narrow })
+        let (before, span) = ((low - now - reach.low) as i32, (reach.high - reach.low) as u32);
+        Some(Member { leads, writes: true, before, span, shared: true, narrow })
     }
 
     /// The first of several accesses goes by the stack's distance: what it does where there is none, in place of `alone`.
