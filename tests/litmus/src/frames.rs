@@ -150,10 +150,7 @@ fn take_away(g: &mut Guest) {
     g.a.mov_imm(X26, 12345);
     let again = g.a.here();
     let a = &mut g.a;
-    a.mov_imm(X1, 0x5851_f42d_4c95_7f2d);
-    a.mov_imm(X2, 0x1405_7b7e_f767_814f);
-    a.madd(X26, X26, X1, X2);
-    a.lsr(X0, X26, 62);
+    random(a, 2);
     a.mov_imm(X22, LEVEL_3);
     a.add(X22, X22, X0, 3);
     a.ldr(X20, Addr::Off(X22, 0));
@@ -192,9 +189,7 @@ fn take_away(g: &mut Guest) {
     a.add_imm(X24, X24, 1);
     // The other CPU gets on for a while.
     a.lsr(X0, X26, 52);
-    let spin = a.here();
-    a.subs_imm(X0, X0, 1);
-    a.b_cond(Cond::Gt, spin);
+    spin(a);
     g.get(X0, STOP);
     g.a.cbz(X0, again);
 }

@@ -64,6 +64,9 @@ pub mod descriptor {
 }
 use descriptor as d;
 
+/// `movz x0, #0`.
+pub const MOVZ_X0: u64 = 0xd280_0000;
+
 /// SCTLR_EL1 with the MMU on: M, C, SA, I; EL0 may do what it may do; and what is RES1 in ARMv8.0.
 pub const SCTLR: u64 = 0x30d0_0800 | 0x100d | 1 << 26 | 1 << 18 | 1 << 16 | 1 << 15 | 1 << 14;
 /// TCR_EL1: T0SZ 25 (39 bits), no TTBR1, 40 bits of physical address, write-back inner-shareable walks, 4 KiB.
@@ -431,4 +434,37 @@ impl Guest {
         assert!((code.len() as u64) < TABLES - BASE, "the guest has {} bytes", code.len());
         image::wrap(&code[image::HEADER_LEN..], 0, 0)
     }
+}
+
+/// A random number below 2^bits in x0; the state is x26. Changes x1 and x2.
+pub fn random(a: &mut Asm, bits: u32) {
+    a.mov_imm(X1, 0x5851_f42d_4c95_7f2d);
+    a.mov_imm(X2, 0x1405_7b7e_f767_814f);
+    a.madd(X26, X26, X1, X2);
+    a.lsr(X0, X26, 64 - bits);
+}
+
+/// Counts x0 down.
+pub fn spin(a: &mut Asm) {
+    let again = a.here();
+    a.subs_imm(X0, X0, 1);
+    a.b_cond(Cond::Gt, again);
+}
+
+/// Writes the number of the round in x20, as far as `mask` goes, into the `movz x0` at `site`, which runs at x6, with all the maintenance; says so at x21, and
+/// waits until the other CPU has said at x22 that it has seen it. Changes x7, x8 and x10.
+pub fn hand_over(a: &mut Asm, mask: u64, site: Reg) {
+    a.mov_imm(X10, MOVZ_X0);
+    a.and_imm(X7, X20, mask);
+    a.add(X8, X10, X7, 5);
+    a.str(W8, Addr::Off(site, 0));
+    a.dc_cvau(site);
+    a.dsb(Barrier::Ish);
+    a.ic_ivau(X6);
+    a.dsb(Barrier::Ish);
+    a.stlr(X20, X21);
+    let wait = a.here();
+    a.ldar(X7, X22);
+    a.cmp(X7, X20);
+    a.b_cond(Cond::Ne, wait);
 }

@@ -77,7 +77,6 @@ pub fn ring_sum(depth: u64, rounds: u64) -> u64 {
 const FAR: u64 = 0xc00;
 /// The word that differs, from the page's beginning.
 const PATCHED: u64 = FAR + 4;
-const MOVZ_X0: u64 = 0xd280_0000;
 const NOP: u64 = 0xd503_201f;
 
 /// Words of a page: at its beginning a call of, and a jump to, code at [`FAR`], which makes x0 `n` and comes back.
@@ -184,19 +183,7 @@ pub fn assemble_rewritten(rounds: u64) -> Vec<u8> {
         g.a.add_imm(X20, X20, 1);
         g.a.cbnz(X19, reader);
         let a = &mut g.a;
-        a.mov_imm(X10, MOVZ_X0);
-        a.and_imm(X7, X20, 0xff);
-        a.add(X8, X10, X7, 5);
-        a.str(W8, Addr::Off(X6, 0));
-        a.dc_cvau(X6);
-        a.dsb(Barrier::Ish);
-        a.ic_ivau(X6);
-        a.dsb(Barrier::Ish);
-        a.stlr(X20, X21);
-        let wait = a.here();
-        a.ldar(X7, X22);
-        a.cmp(X7, X20);
-        a.b_cond(Cond::Ne, wait);
+        hand_over(a, 0xff, X6);
         a.b(over);
         a.bind(reader);
         let call = a.here();

@@ -14,7 +14,6 @@ const NUMBER: u64 = OWN;
 const SEEN: u64 = OWN + 0x100;
 const STOP: u64 = OWN + 0x200;
 
-const MOVZ_X0: u64 = 0xd280_0000;
 const RET: u64 = 0xd65f_03c0;
 const NOP: u64 = 0xd503_201f;
 /// B to the second instruction behind it.
@@ -348,19 +347,7 @@ fn handed_over(g: &mut Guest, rounds: u64) {
     g.a.add_imm(X20, X20, 1);
     g.a.cbnz(X19, reader);
     let a = &mut g.a;
-    a.mov_imm(X10, MOVZ_X0);
-    a.and_imm(X7, X20, 0xffff);
-    a.add(X8, X10, X7, 5);
-    a.str(W8, Addr::Off(X5, 0));
-    a.dc_cvau(X5);
-    a.dsb(Barrier::Ish);
-    a.ic_ivau(X6);
-    a.dsb(Barrier::Ish);
-    a.stlr(X20, X21);
-    let wait = a.here();
-    a.ldar(X7, X22);
-    a.cmp(X7, X20);
-    a.b_cond(Cond::Ne, wait);
+    hand_over(a, 0xffff, X5);
     a.b(over);
     a.bind(reader);
     // It runs the old code meanwhile.
@@ -406,19 +393,7 @@ fn while_waiting(g: &mut Guest, rounds: u64) {
     a.mov(X6, X5);
     let round = a.here();
     a.add_imm(X20, X20, 1);
-    a.mov_imm(X10, MOVZ_X0);
-    a.and_imm(X7, X20, 0xffff);
-    a.add(X8, X10, X7, 5);
-    a.str(W8, Addr::Off(X5, 0));
-    a.dc_cvau(X5);
-    a.dsb(Barrier::Ish);
-    a.ic_ivau(X6);
-    a.dsb(Barrier::Ish);
-    a.stlr(X20, X21);
-    let wait = a.here();
-    a.ldar(X7, X22);
-    a.cmp(X7, X20);
-    a.b_cond(Cond::Ne, wait);
+    hand_over(a, 0xffff, X5);
     a.cmp(X20, X23);
     a.b_cond(Cond::Lo, round);
     a.b(over);

@@ -140,20 +140,6 @@ fn missing(g: &mut Guest, handler: Label) {
     a.eret();
 }
 
-/// A random number below 2^bits in x0; the state is x26.
-fn random(a: &mut Asm, bits: u32) {
-    a.mov_imm(X1, 0x5851_f42d_4c95_7f2d);
-    a.mov_imm(X2, 0x1405_7b7e_f767_814f);
-    a.madd(X26, X26, X1, X2);
-    a.lsr(X0, X26, 64 - bits);
-}
-
-fn spin(a: &mut Asm) {
-    let again = a.here();
-    a.subs_imm(X0, X0, 1);
-    a.b_cond(Cond::Gt, again);
-}
-
 fn take_away(g: &mut Guest, how: Taking, rounds: u64) {
     let a = &mut g.a;
     a.mov_imm(X20, FRAMES[0]);
