@@ -15,16 +15,17 @@ pub const ENTRY_BITS: u32 = 16;
 /// Number of entries.
 pub const ENTRIES: usize = 1 << ENTRY_BITS;
 
-/// Why an access must take the slow path: the bits that are missing at a tag's low end.
+/// Why an access must take the slow path: the bits that are missing at a tag's low end. The lowest four never are: what generated code compares with a
+/// tag lacks some of those where an access that must be aligned is not.
 pub mod slow {
     /// There is no translation, or it lacks the permission.
-    pub const ABSENT: u64 = 1;
+    pub const ABSENT: u64 = 1 << 4;
     /// Device memory by the guest's tables: misaligned accesses fault.
-    pub const DEVICE: u64 = 2;
+    pub const DEVICE: u64 = 1 << 5;
     /// The page is clean or holds translated code.
-    pub const TRACKED: u64 = 4;
+    pub const TRACKED: u64 = 1 << 6;
     /// No RAM is behind it.
-    pub const MMIO: u64 = 8;
+    pub const MMIO: u64 = 1 << 7;
     /// A debugger watches something in it.
     pub const WATCHED: u64 = 1 << 11;
 }

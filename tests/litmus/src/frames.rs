@@ -5,8 +5,8 @@ use crate::guest::{descriptor as d, *};
 use emu_a64_asm::*;
 
 /// The stack's pages, and where they are mapped.
-const PAGES: u64 = 4;
-const FIRST: u64 = 4 << 30;
+pub(crate) const PAGES: u64 = 4;
+pub(crate) const FIRST: u64 = 4 << 30;
 const LEVEL_2: u64 = TABLES + 0x1_0000;
 const LEVEL_3: u64 = TABLES + 0x1_1000;
 /// Set when the recursions are done.
@@ -34,12 +34,39 @@ pub fn sum(rounds: u64) -> u64 {
 /// The guest: `rounds` recursions, each with another stack pointer. It prints their sum, how often a page was missing, and how often one was taken
 /// away.
 pub fn assemble_frames(rounds: u64) -> Vec<u8> {
+    let called = |g: &mut Guest| {
+        let f = g.a.label();
+        functions(&mut g.a, f);
+        f
+    };
+    moving(called, |g, f| {
+        let a = &mut g.a;
+        // The stack of whoever prints.
+        a.mov_sp(X27, SP);
+        g.repeat(X25, rounds, |g| {
+            let a = &mut g.a;
+            a.mov_imm(X0, FIRST + PAGES * 4096);
+            a.ubfx(X1, X25, 0, 9);
+            a.lsl(X1, X1, 4);
+            a.sub(X0, X0, X1, 0);
+            a.mov_sp(SP, X0);
+            a.movz(X0, N as u16, 0);
+            a.bl(f);
+            a.add(X26, X26, X0, 0);
+        });
+        g.a.mov_sp(SP, X27);
+    })
+}
+
+/// A guest on two CPUs: the first runs `body`, which adds up in x26, and leaves alone what [`missing`] changes; the other takes its pages away
+/// meanwhile. It prints the sum, how often a page was missing, and how often one was taken away. `before`: code that is not in the way.
+pub(crate) fn moving<T>(before: impl FnOnce(&mut Guest) -> T, body: impl FnOnce(&mut Guest, T)) -> Vec<u8> {
     assemble(2, |g| {
-        let (handler, over, f) = (g.a.label(), g.a.label(), g.a.label());
+        let (handler, over) = (g.a.label(), g.a.label());
         g.handle(Vector::Sync, handler);
         g.a.b(over);
         missing(g, handler);
-        functions(&mut g.a, f);
+        let before = before(g);
         g.a.bind(over);
         g.only(0, |g| {
             g.put(TABLES + 8 * 4, LEVEL_2 | d::PAGE);
@@ -47,29 +74,16 @@ pub fn assemble_frames(rounds: u64) -> Vec<u8> {
             g.put(STOP, 0);
             for page in 0..PAGES {
                 g.put(LEVEL_3 + page * 8, frame(page, 0) | d::PAGE | d::NORMAL);
+                g.fill(frame(page, 0), 4096, 0);
             }
         });
         g.a.dsb(Barrier::Ish);
         g.a.isb();
         g.barrier();
         g.only(0, |g| {
-            let a = &mut g.a;
-            // The stack of whoever prints.
-            a.mov_sp(X27, SP);
-            a.mov(X26, XZR);
-            a.mov(X24, XZR);
-            g.repeat(X25, rounds, |g| {
-                let a = &mut g.a;
-                a.mov_imm(X0, FIRST + PAGES * 4096);
-                a.ubfx(X1, X25, 0, 9);
-                a.lsl(X1, X1, 4);
-                a.sub(X0, X0, X1, 0);
-                a.mov_sp(SP, X0);
-                a.movz(X0, N as u16, 0);
-                a.bl(f);
-                a.add(X26, X26, X0, 0);
-            });
-            g.a.mov_sp(SP, X27);
+            g.a.mov(X26, XZR);
+            g.a.mov(X24, XZR);
+            body(g, before);
             g.put(STOP, 1);
         });
         g.only(1, take_away);

@@ -9,7 +9,7 @@
 //! - [`links`]: code that is tied together, and thrown away, rewritten or mapped elsewhere.
 //! - [`wild`], [`unmap`], [`patch`]: addresses without a translation, translations and code that go away under a running CPU.
 //! - [`aliases`]: one piece of code at many virtual addresses.
-//! - [`chains`]: a list whose pages change places.
+//! - [`chains`], [`frames`], [`loops`]: a list, stack frames and what loops go over, whose pages change places.
 //! - [`registers`]: every register over SVC, ERET and interrupts.
 //!
 //! | variable | meaning |
@@ -27,6 +27,7 @@ pub mod counter;
 pub mod frames;
 pub mod guest;
 pub mod links;
+pub mod loops;
 pub mod patch;
 pub mod race;
 pub mod registers;

@@ -78,19 +78,28 @@ impl Lowering<'_> {
         usize::from(pin) >= PINS.len()
     }
 
+    /// True if units are entered from outside by ways of their own.
+    pub(crate) fn has_entries(&self) -> bool {
+        self.borrowed != 0 || self.keeps()
+    }
+    /// What is done there.
+    pub(crate) fn come_in(&mut self) {
+        self.load_borrowed();
+        self.empty_rooms();
+    }
     /// The ways into units from outside, behind the code.
     pub(crate) fn entries(&mut self) {
-        if self.borrowed == 0 {
+        if !self.has_entries() {
             return;
         }
         for i in 1..self.unit_labels.len() {
             self.asm.bind(self.entry_labels[i]);
-            self.load_borrowed();
+            self.come_in();
             self.asm.jmp(self.unit_labels[i].1);
         }
     }
     /// Where a unit is entered from outside.
     pub(crate) fn entry_label(&self, unit: usize) -> Label {
-        if self.borrowed == 0 { self.unit_labels[unit].1 } else { self.entry_labels[unit] }
+        if self.has_entries() { self.entry_labels[unit] } else { self.unit_labels[unit].1 }
     }
 }

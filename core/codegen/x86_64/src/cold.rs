@@ -4,7 +4,7 @@ use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, reg::*};
 use crate::deferred::Snapshot;
 use crate::frame::{Exchange, JumpEntry, Site, TEMPS};
 use crate::lower::{AccessResult, Lowering, Saved, Target};
-use crate::memory::{Move, StoreValue};
+use crate::memory::{Look, Move, StoreValue};
 use crate::overwritten::Late;
 use crate::shared::STACK;
 use emu_ir::Op;
@@ -32,10 +32,13 @@ pub(crate) enum Cold {
         late: Late,
     },
     /// An access of a group that has no distance: it looks for its own, with a scratch register and that of the group.
-    Alone { at: Label, back: Label, slow: Label, address: Mem, size: u32, view: usize, write: bool, scratch: [Gpr; 2], what: Move },
+    Alone { at: Label, back: Label, slow: Label, address: Mem, size: u32, align: u32, view: usize, write: bool, scratch: [Gpr; 2], what: Move },
     /// Several accesses off the stack of which the first has no distance: they look up the bytes of all, and if that serves they are carried out
     /// by a copy of the code. Otherwise the first is alone.
     Narrow { at: Label, address: Mem, span: u32, view: usize, write: bool, scratch: [Gpr; 2], code: (u32, u32), alone: Label },
+    /// A room has no distance: looks up what it is for, or else what the group of the access needs, its address, size, whether as for a store, and
+    /// alignment.
+    Room { at: Label, back: Label, room: Mem, address: Mem, look: Look, view: usize, scratch: [Gpr; 2], group: Option<(Mem, Look)>, alone: Label },
     /// On the way to code that takes for granted that there may be a distance.
     NoDistance { at: Label, to: Label },
     /// The distance is not the one that was expected.
@@ -214,9 +217,9 @@ impl Lowering<'_> {
                     self.count_back(1, Alu::Add);
                     self.asm.jmp_outside(self.thunks.helper_exit);
                 }
-                Cold::Alone { at, back, slow, address, size, view, write, scratch, what } => {
+                Cold::Alone { at, back, slow, address, size, align, view, write, scratch, what } => {
                     self.asm.bind(at);
-                    self.look_up(address, size, view, write, 1, scratch, slow);
+                    self.look_up(address, size, view, write, align, scratch, slow);
                     let host = Mem { index: Some((scratch[1], 0)), ..address };
                     self.carry_out(host, size, what);
                     self.forget_distances(1 << scratch[1]);
@@ -229,6 +232,18 @@ impl Lowering<'_> {
                     self.forget_distances(1 << scratch[1]);
                     let behind = self.asm.label_at(code.1);
                     self.asm.jmp(behind);
+                }
+                Cold::Room { at, back, room, address, look, view, scratch, group, alone } => {
+                    self.asm.bind(at);
+                    let other = if group.is_some() { self.asm.label() } else { alone };
+                    self.look_up(address, look.size, view, look.write, look.align, scratch, other);
+                    self.asm.mov_mr(Size::Q, room, scratch[1]);
+                    self.asm.jmp(back);
+                    if let Some((address, look)) = group {
+                        self.asm.bind(other);
+                        self.look_up(address, look.size, view, look.write, look.align, scratch, alone);
+                        self.asm.jmp(back);
+                    }
                 }
                 Cold::NoDistance { at, to } => {
                     self.asm.bind(at);
@@ -270,6 +285,7 @@ impl Lowering<'_> {
                     let from = self.exchange(offset_of!(Exchange, result));
                     self.take_result(result, from);
                     self.forget_distances(distances);
+                    self.empty_rooms();
                     if keeps {
                         self.asm.push_m(host);
                         self.asm.popf();

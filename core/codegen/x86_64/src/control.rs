@@ -361,7 +361,7 @@ impl Lowering<'_> {
         } else {
             self.asm.alu_ri(Alu::Add, Size::Q, RSP, 8);
         }
-        self.load_borrowed();
+        self.come_in();
         self.compare_mode_key(mode, RCX);
         let at = self.asm.label();
         self.asm.jcc(Cc::NE, at);
@@ -684,7 +684,7 @@ impl Lowering<'_> {
             self.asm.jcc(Cc::NE, at);
             self.cold.push(Cold::HelperExit { at, left: self.left });
         }
-        self.load_borrowed();
+        self.come_in();
         if op.dst != NONE {
             self.vals[op.dst as usize] = Value { loc: Loc::None, backing: NONE, clean: true, slotted: false };
             self.own(op.dst, RAX, true);
@@ -720,7 +720,7 @@ impl Lowering<'_> {
             self.store_borrowed();
             self.asm.mov_ri(RSI, op.aux.into());
             self.asm.call_outside(self.thunks.fence);
-            self.load_borrowed();
+            self.come_in();
             self.raises = false;
         } else if op.aux & fence::ST_LD != 0 && !self.fenced && !(self.f.direct.is_some() && self.alone()) {
             // All else the host orders by itself. (A program has no devices that could see what it does when.)

@@ -121,10 +121,14 @@ pub struct Exchange {
     pub flags: u64,
     /// Not zero if the dispatcher is asked for because code with a counter ([`Region::counter`](crate::Region::counter)) has run often enough.
     pub warm: u64,
+    /// The distances from guest to host addresses that loops keep; what a region does not say it has is nobody's.
+    pub kept: [u64; KEPT],
     /// The distance from guest to host addresses that loads between loads found last; any value does.
     pub distances: [[u64; DISTANCES_ROW]; DISTANCES / DISTANCES_ROW],
 }
 
+/// Rooms for what loops keep.
+pub const KEPT: usize = 4;
 /// Rooms for such loads. More of them share rooms.
 pub const DISTANCES: usize = 256;
 pub(crate) const DISTANCES_ROW: usize = 32;
@@ -160,7 +164,8 @@ impl JumpEntry {
 /// Number of lines in a jump cache. With 16384 a compiler's code of 20 MiB missed 940,000 times in three seconds, which took a seventh of them.
 pub const JUMPS: usize = 65536;
 
-/// Geometry of the inline translation caches, one a view, one behind the other.
+/// Geometry of the inline translation caches, one a view, one behind the other. The tags of an entry are the address of the page's last byte, with a
+/// bit missing where accesses are slow: none of the lowest four.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TlbShape {
     /// Offset of the first from the CPU.

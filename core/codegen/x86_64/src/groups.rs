@@ -25,7 +25,7 @@ use crate::shared::STACK;
 use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
 
 /// In place of a distance: there is none.
-const NOTHING: u64 = 1;
+pub(crate) const NOTHING: u64 = 1;
 /// As the owner of a temporary: a group.
 pub(crate) const GROUP: u32 = NONE - 1;
 /// Bytes that a group reaches over at most. The more, the more often the end of a page lies in them.
@@ -56,6 +56,8 @@ pub(crate) struct Group {
     pub writes: bool,
     /// Accesses that are still to come.
     pub left: u32,
+    /// Behind an access that was a multiple of that, this far from the base: where there is a distance, no slow one came between.
+    multiple: (u32, i64),
     /// The last op so far.
     last: usize,
 }
@@ -125,6 +127,8 @@ pub(crate) struct Member {
     /// It goes by the distance that calls share (`shared`), and the group's own `before`, `span` and `writes` if it has more accesses.
     pub shared: bool,
     pub narrow: Option<(i32, u32, bool)>,
+    /// It leads, and has its distance from the room of a loop (`kept`).
+    pub room: Option<usize>,
 }
 
 /// Size in bytes of a load or store that may be one of a group.
@@ -173,6 +177,14 @@ impl Groups {
         self.of.iter().enumerate().filter(move |(i, o)| group != ALONE && o.0 == group && *i != at).map(|(i, _)| i)
     }
 
+    /// Those that have a base.
+    pub(crate) fn all(&self) -> &[Group] {
+        &self.list
+    }
+    /// How far the access by an op is from the base of its group, and the group.
+    pub(crate) fn access_of(&self, at: usize) -> Option<(usize, i64)> {
+        self.of.get(at).filter(|o| o.0 != ALONE).map(|o| (o.0.into(), o.1))
+    }
     pub(crate) fn group(&self, n: u16) -> Group {
         self.list[usize::from(n)]
     }
@@ -254,7 +266,7 @@ impl Groups {
             return;
         }
         self.of.resize(ops, (ALONE, 0));
-        self.list.push(Group { base, view, low, high, writes, left: 1, last: i });
+        self.list.push(Group { base, view, low, high, writes, left: 1, multiple: (1, 0), last: i });
         self.of[i] = (group, low);
         self.open.push(Open { base, view, group });
     }
@@ -283,13 +295,15 @@ impl Lowering<'_> {
         }
         let group = self.groups.list[usize::from(g)];
         let (before, span) = ((low - group.low) as i32, (group.high - group.low) as u32);
-        let mut member = Member { leads: false, writes: group.writes, before, span, shared: false, narrow: None };
+        let mut member = Member { leads: false, writes: group.writes, before, span, shared: false, narrow: None, room: None };
         if let Some((_, r)) = self.groups.live.iter().find(|l| l.0 == g).copied() {
             self.lock(r);
             return (r, Some(member));
         }
+        member.room = self.room_of(&group);
         if group.left < 2 {
-            return (self.temp(), None);
+            member.leads = true;
+            return (self.temp(), member.room.map(|_| member));
         }
         if self.groups.live.len() == LIVE {
             let nearest = |l: &(u16, Gpr)| self.groups.list[usize::from(l.0)].left;
@@ -321,6 +335,20 @@ impl Lowering<'_> {
         }
         self.cold.push(Cold::Between { at, code: (b.end, here), next: alone });
         true
+    }
+    /// The current access of a group must be a multiple of `align`: true if that is known of it where the group has a distance. From here on it is.
+    /// `leads`: it is the one that looks up.
+    pub(crate) fn found_multiple(&mut self, align: u32, leads: bool) -> bool {
+        let Some(&(g, low)) = self.groups.of.get(self.at as usize).filter(|o| o.0 != ALONE) else { return false };
+        let known = &mut self.groups.list[usize::from(g)].multiple;
+        if leads {
+            *known = (1, 0);
+        }
+        let is = align <= known.0 && low.wrapping_sub(known.1) & (i64::from(align) - 1) == 0;
+        if !is && align > known.0 {
+            *known = (align, low);
+        }
+        is
     }
     /// Behind an access, the ways beside which begin at `first`.
     pub(crate) fn accessed(&mut self, member: bool, distance: Gpr, first: usize) {

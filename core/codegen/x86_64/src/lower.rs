@@ -8,14 +8,15 @@
 //! A value that is a copy of a state field is not loaded before it is used, and not saved when its register is wanted for another; it is
 //! taken out of the way when the field is written.
 
-use crate::analyse::{Analysis, Facts, KeyKind, NO_KEY, NO_PIN, code, operands};
-use crate::asm::{Alu, Asm, Cc, Gpr, Label, Mem, Size, Xmm};
+use crate::analyse::{Analysis, Facts, NO_KEY, NO_PIN, code, operands};
+use crate::asm::{Alu, Asm, Gpr, Label, Mem, Size, Xmm};
 use crate::chains::Chains;
 use crate::cold::Cold;
 use crate::deferred::{Deferred, Made, Operand, Snapshot, Version};
 use crate::frame::{BORROWED, CPU, Exchange, Frame, HOMES, PINS, PinMap, TEMPS};
 use crate::groups::{GROUP, Groups};
 use crate::inline::Inline;
+use crate::kept::Kept;
 use crate::overwritten::Waiting;
 use crate::shared::Shared;
 use crate::thunks::Thunks;
@@ -162,6 +163,8 @@ pub struct Lowering<'f> {
     pub(crate) aligned: crate::aligned::Aligned,
     /// What calls share, see `shared`.
     pub(crate) shared: Shared,
+    /// What loops keep, see `kept`.
+    pub(crate) kept: Kept,
     /// The pinned fields: those of all code, and of the region; registers for values; how many fields the region has registers for, and which of
     /// them it writes, a bit each; labels of the ways in from outside. See `borrowed`.
     pub(crate) pins: PinMap,
@@ -290,6 +293,7 @@ impl<'f> Lowering<'f> {
             an: Analysis::default(),
             aligned: Default::default(),
             shared: Default::default(),
+            kept: Kept::default(),
             pins: f.pin_map.clone(),
             temps: &TEMPS,
             borrowed: 0,
@@ -408,10 +412,11 @@ impl<'f> Lowering<'f> {
         self.begin_inlines(region);
         self.borrow(region, most);
         self.begin_shared(region, shares);
+        self.begin_kept(region);
         for (i, u) in region.units.iter().enumerate() {
-            if i == 0 && self.borrowed != 0 {
+            if i == 0 && self.has_entries() {
                 self.asm.bind(self.entry_labels[0]);
-                self.load_borrowed();
+                self.come_in();
             }
             let label = self.unit_labels[i].1;
             self.asm.bind(label);
@@ -500,6 +505,7 @@ impl<'f> Lowering<'f> {
         self.begin_groups(u.ops, u.slots);
         self.begin_chains_of(u.ops, u.slots);
         self.begin_shared_unit(u.ops);
+        self.forget_bases();
         self.vals.clear();
         self.vals.resize(u.slots as usize, NOWHERE);
         self.owner = [NONE; 16];
@@ -596,6 +602,7 @@ impl<'f> Lowering<'f> {
             Code::Set => {
                 if self.touches_mode(op) {
                     self.drop_groups();
+                    self.empty_rooms();
                     self.mode_now = match self.loc(op.a) {
                         Loc::Const(mode) if op.imm == self.f.header.mode_key as u64 => Some(mode),
                         _ => None,
@@ -625,6 +632,7 @@ impl<'f> Lowering<'f> {
             }
         }
         self.follow_stack(op, c);
+        self.follow_bases(op, c);
     }
 
     /// True if a `set` may change the mode key.
@@ -1241,76 +1249,7 @@ impl<'f> Lowering<'f> {
         TEMPS.map(|r| self.owner[r as usize]).into_iter().chain(self.xowner).filter(|v| *v != NONE)
     }
 
-    // -- flags -----------------------------------------------------------------------------------------------------------------------
-    /// The condition code under which the condition `v`, one that stays in the flags, is true; the flags are made if they are not there.
-    pub(crate) fn flags_of(&mut self, v: u32) -> Cc {
-        let f = self.fact(v);
-        if self.flags != f.key {
-            // What the comparison needs is free again behind it.
-            let locked = self.locked;
-            let key = self.an.keys[f.key as usize];
-            // The operands of an operation that made the flags on the way may be gone.
-            if key.producer != NONE {
-                self.fail("flags were lost");
-                return f.cc;
-            }
-            let size = Size::bits(key.bits.into());
-            let a = self.gpr(key.a);
-            let b = if key.b == key.a { Arg::Reg(a) } else { self.arg(key.b) };
-            match key.kind {
-                KeyKind::Sub => match b {
-                    Arg::Imm(0) => self.asm.test_rr(size, a, a),
-                    _ => self.alu_arg(Alu::Cmp, size, a, b),
-                },
-                KeyKind::And => match b {
-                    Arg::Reg(b) => self.asm.test_rr(size, a, b),
-                    Arg::Imm(i) => self.asm.test_ri(size, a, i),
-                    Arg::Mem(m) => {
-                        let t = self.temp();
-                        self.asm.mov_rm(size, t, m);
-                        self.asm.test_rr(size, a, t);
-                    }
-                },
-                KeyKind::Adc | KeyKind::Float => self.fail("flags that cannot be made again were lost"),
-                KeyKind::Add => {
-                    let t = self.temp();
-                    self.asm.mov_rr(size, t, a);
-                    self.alu_arg(Alu::Add, size, t, b);
-                    self.locked &= !(1 << t);
-                }
-            }
-            self.flags = f.key;
-            self.locked = locked;
-        }
-        f.cc
-    }
-    /// The host's flags are wanted behind the current op: its code must leave them alone, or that of what they are the flags of would be wrong.
-    /// `analyse` knows which ops can ([`Analysis::run`]).
-    pub(crate) fn flags_live(&self) -> bool {
-        self.an.keys.get(usize::from(self.flags)).is_some_and(|k| k.lazy && k.last > self.at)
-    }
-    /// The condition code of an i1 value, from its key or by a test.
-    pub(crate) fn test(&mut self, v: u32) -> Cc {
-        if self.fact(v).key != NO_KEY {
-            return self.flags_of(v);
-        }
-        match self.loc(v) {
-            Loc::State(off) => {
-                let m = self.state(off);
-                self.asm.alu_mi(Alu::Cmp, Size::B, m, 0);
-            }
-            Loc::Slot => {
-                let m = self.slot(v);
-                self.asm.alu_mi(Alu::Cmp, Size::B, m, 0);
-            }
-            _ => {
-                let r = self.gpr(v);
-                self.asm.test_rr(Size::B, r, r);
-            }
-        }
-        self.flags = NO_KEY;
-        Cc::NE
-    }
+    // -- arguments --------------------------------------------------------------------------------------------------------------------
     pub(crate) fn alu_arg(&mut self, op: Alu, size: Size, dst: Gpr, src: Arg) {
         match src {
             Arg::Reg(r) => self.asm.alu_rr(op, size, dst, r),

@@ -68,7 +68,7 @@ impl Lowering<'_> {
     }
 
     /// Emits the look-up of `address`, which must not use the two scratch registers. On a hit, the second has the distance to the host's
-    /// address. `align`: bits of the address that must be zero.
+    /// address. `align`: what the address must be a multiple of, a power of two.
     pub(crate) fn look_up(&mut self, address: Mem, size: u32, view: usize, write: bool, align: u32, scratch: [Gpr; 2], slow: Label) {
         self.look_up_as(false, address, size, view, write, align, scratch, slow);
     }
@@ -77,9 +77,14 @@ impl Lowering<'_> {
         let [t1, t2] = scratch;
         let tlb = self.f.tlb;
         let base = self.f.disp(tlb.offset) + (view as u32 * tlb.entries * TLB_ENTRY) as i32;
-        self.check_alignment(address, align, t1, slow);
-        // The last byte is in the page of the first if there is but one, or if that has been seen.
-        let inside = size <= align.max(1);
+        // The last byte's address has ones where the first has zeros, if it is a multiple: the comparison sees that too, for no tag lacks any of the
+        // lowest four bits.
+        let seen = align <= 16 && size.is_multiple_of(align);
+        if !seen {
+            self.check_alignment(address, align, t1, slow);
+        }
+        // Only one byte is in the page of the first for certain.
+        let inside = size <= 1;
         let plain = address.disp == 0 && address.index.is_none();
         let by = tlb.page_bits - TLB_ENTRY_BITS;
         // The way to the entry comes first: it is the longer one.
@@ -102,7 +107,8 @@ impl Lowering<'_> {
         }
         self.asm.shift_ri(Shift::Shr, Size::D, t2, by);
         self.asm.alu_ri(Alu::And, Size::D, t2, ((tlb.entries - 1) << TLB_ENTRY_BITS) as i32);
-        self.asm.alu_ri(Alu::Or, Size::Q, t1, (1i32 << tlb.page_bits) - 1);
+        let offset = (1i32 << tlb.page_bits) - 1;
+        self.asm.alu_ri(Alu::Or, Size::Q, t1, if seen { offset & !(align as i32 - 1) } else { offset });
         let tag = if write { WRITE_TAG } else { READ_TAG };
         self.asm.alu_rm(Alu::Cmp, Size::Q, t1, Mem::indexed(CPU, t2, 0, base + tag));
         self.asm.jcc(Cc::NE, slow);
@@ -143,9 +149,18 @@ impl Lowering<'_> {
             self.look_up_as(chained, address, size, view, write, align, scratch, slow);
             return None;
         };
-        self.check_alignment(address, align, scratch[0], slow);
         let alone = self.asm.label();
-        if m.shared {
+        let leads = m.leads && !m.shared && m.before as u32 % align == 0 && m.span.is_multiple_of(align);
+        let known = !m.shared && self.found_multiple(align, m.leads) || m.room.is_some_and(|room| self.room_aligns(room, align));
+        if !(leads && m.room.is_none()) && !known {
+            self.check_alignment(address, align, scratch[0], slow);
+        }
+        if let Some(room) = m.room {
+            // The group's own bytes, should those of the room not serve.
+            let look = Look { size: m.span, write: m.writes, align: if leads { align } else { 1 } };
+            let group = (leads || !known).then_some((address.plus(-m.before), look));
+            self.from_room(room, address, view, scratch, group, alone);
+        } else if m.shared {
             if m.leads || !self.follows(scratch[1], alone) {
                 let at = self.narrowly(m, address, view, scratch, alone);
                 if m.leads {
@@ -157,7 +172,8 @@ impl Lowering<'_> {
                 self.narrow_from();
             }
         } else if m.leads {
-            self.look_up_as(chained, address.plus(-m.before), m.span, view, m.writes, 1, scratch, alone);
+            let align = if leads { align } else { 1 };
+            self.look_up_as(chained, address.plus(-m.before), m.span, view, m.writes, align, scratch, alone);
         } else if !self.follows(scratch[1], alone) {
             self.asm.test_ri(Size::B, scratch[1], 1);
             self.asm.jcc(Cc::NE, alone);
@@ -364,7 +380,8 @@ impl Lowering<'_> {
         let first = self.cold.len();
         if let Some(at) = alone {
             let (view, write) = (flags.view_index(), value.is_some());
-            self.cold.push(Cold::Alone { at, back, slow, address, size, view, write, scratch, what });
+            let align = Self::alignment(flags, size);
+            self.cold.push(Cold::Alone { at, back, slow, address, size, align, view, write, scratch, what });
         }
         let mut at = slow;
         if let Some(value) = value {
@@ -511,6 +528,14 @@ impl Lowering<'_> {
         }
         self.flags = NO_KEY;
     }
+}
+
+/// Bytes to look up, whether as for a store, and what the first one's address must be a multiple of.
+#[derive(Clone, Copy)]
+pub(crate) struct Look {
+    pub size: u32,
+    pub write: bool,
+    pub align: u32,
 }
 
 /// What the slow way of a store keeps for the embedder.

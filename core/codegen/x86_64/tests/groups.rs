@@ -73,8 +73,8 @@ impl Memory {
         let (read, write) = match self.kind[page] {
             _ if !there => (0, 0),
             Kind::Fast => (last, last),
-            Kind::ReadFast => (last, last & !4),
-            Kind::Slow => (last & !8, last & !8),
+            Kind::ReadFast => (last, last & !(1 << 6)),
+            Kind::Slow => (last & !(1 << 7), last & !(1 << 7)),
         };
         let mut host = &self.host[self.at[page]];
         if self.kind[page] == Kind::ReadFast {
