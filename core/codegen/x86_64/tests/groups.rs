@@ -1,6 +1,7 @@
 //! Loads and stores that share a look-up: random units over a guest memory whose pages come, go, move and lose permissions at every slow
 //! access, against a memory that is an array. A page that has moved leaves poison behind, so that a distance which is used too long is found.
-//! A slow access sees the fields that are not pinned as they are to be then: it could be a fault.
+//! A slow access sees the fields that are not pinned as they are to be then: it could be a fault. Some units go round in themselves, so that look-ups
+//! are kept from one round to the next.
 
 #![allow(unsafe_code)] // Slow accesses come from generated code.
 
@@ -45,10 +46,18 @@ struct Memory {
     slow: usize,
     /// Nothing moves.
     calm: bool,
-    /// By address of the instruction: the fields before its access, where they are not pinned.
-    states: HashMap<u64, Vec<u8>>,
+    /// By address of the instruction, and rounds to go: the fields before its access, where they are not pinned.
+    states: States,
     /// The first instruction whose slow access found others.
     imprecise: Option<u64>,
+}
+
+type States = HashMap<(u64, u64), Vec<u8>>;
+
+/// Rounds that the unit has still to go.
+const ROUNDS: usize = FIELDS + 7 * FIELD;
+fn rounds(fields: &[u8]) -> u64 {
+    u64::from_le_bytes(fields[ROUNDS - FIELDS..][..8].try_into().expect("8 bytes"))
 }
 
 thread_local! {
@@ -134,7 +143,7 @@ extern "C" fn access(cpu: *mut u8, site: usize) -> u64 {
                 }
             }
             let fields = std::slice::from_raw_parts(cpu.add(FIELDS), STATE - FIELDS);
-            if m.states.get(&site.pc).is_none_or(|state| state != fields) {
+            if m.states.get(&(site.pc, rounds(fields))).is_none_or(|state| state != fields) {
                 m.imprecise = m.imprecise.or(Some(site.pc));
             }
             m.slow += 1;
@@ -149,15 +158,22 @@ fn bits(value: u128, bytes: u32) -> u128 {
 }
 
 /// What a block does, with memory as an array.
-fn model(block: &Block, cpu: &mut Cpu, memory: &mut [u8]) -> HashMap<u64, Vec<u8>> {
+fn model(block: &Block, cpu: &mut Cpu, memory: &mut [u8]) -> States {
+    let mut states = HashMap::new();
+    while round(block, cpu, memory, &mut states) {}
+    states
+}
+/// The same once; true if it goes round.
+fn round(block: &Block, cpu: &mut Cpu, memory: &mut [u8], states: &mut States) -> bool {
     let mut values = vec![0u128; block.slots as usize];
-    let (mut states, mut pc) = (HashMap::new(), 0);
+    let mut pc = 0;
     for op in &block.ops {
         let value = |v: u32| values[v as usize];
         let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(VL) };
         let va = |v: u32| (value(v) as u64).wrapping_add(op.imm) as usize % BYTES;
         if matches!(op.opcode(), Some(Code::Load | Code::Store)) {
-            states.insert(pc, cpu.bytes()[FIELDS..STATE].to_vec());
+            let fields = &cpu.bytes()[FIELDS..STATE];
+            states.insert((pc, rounds(fields)), fields.to_vec());
         }
         let new = match op.opcode().expect("an op") {
             Code::InsnStart => {
@@ -195,6 +211,8 @@ fn model(block: &Block, cpu: &mut Cpu, memory: &mut [u8]) -> HashMap<u64, Vec<u8
                 (0..bytes as usize).for_each(|i| memory[(va(op.a) + i) % BYTES] = raw[i]);
                 continue;
             }
+            Code::CmpNe => u128::from(value(op.a) != value(op.b)),
+            Code::Branch if value(op.a) != 0 => return true,
             Code::Exit => {
                 cpu.put(PC, op.imm);
                 continue;
@@ -203,7 +221,7 @@ fn model(block: &Block, cpu: &mut Cpu, memory: &mut [u8]) -> HashMap<u64, Vec<u8
         };
         values[op.dst as usize] = new;
     }
-    states
+    false
 }
 
 /// Registers of the state: bases, values, vectors.
@@ -212,8 +230,9 @@ fn word(rng: &mut Rng) -> usize {
 }
 const WORD: Width = Width::Bits(64);
 
-/// A random unit. Bases are the first three pinned fields and a field in memory; they are never written but by what goes on by constants.
-fn random_block(rng: &mut Rng) -> Block {
+/// A random unit. Bases are the first three pinned fields and a field in memory; they are never written but by what goes on by constants. `loops`: it goes
+/// round as often as a field says, which is all that happens to most of its bases.
+fn random_block(rng: &mut Rng, loops: bool) -> Block {
     let bases = [PINNED, PINNED + 8, PINNED + 16, FIELDS + FIELD];
     let mut b = Block::new();
     let mut known: Vec<u32> = bases.map(|at| b.get(WORD, at)).to_vec();
@@ -236,7 +255,7 @@ fn random_block(rng: &mut Rng) -> Block {
             b.push(Op { a: base, b: offset, ..blank(Code::Add, Ty::I64, Shape::SCALAR) })
         };
         match rng.below(14) {
-            0 => {
+            0 if !loops || rng.below(4) == 0 => {
                 // The base goes on.
                 let by = b.push(Op { imm: rng.below(64), ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
                 let code = if rng.below(3) == 0 { Code::Sub } else { Code::Add };
@@ -315,6 +334,14 @@ fn random_block(rng: &mut Rng) -> Block {
             }
         }
     }
+    if loops {
+        let constant = |b: &mut Block, imm| b.push(Op { imm, ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
+        let (left, one, zero) = (b.get(WORD, ROUNDS), constant(&mut b, 1), constant(&mut b, 0));
+        let left = b.push(Op { a: left, b: one, ..blank(Code::Sub, Ty::I64, Shape::SCALAR) });
+        b.set(WORD, ROUNDS, left);
+        let goes = b.push(Op { a: left, b: zero, ..blank(Code::CmpNe, Ty::I64, Shape::SCALAR) });
+        b.push(Op { a: goes, imm: 0x1000, ..blank(Code::Branch, Ty::I1, Shape::SCALAR) });
+    }
     b.end();
     b
 }
@@ -338,6 +365,7 @@ fn check(native: &mut Native, block: &Block, rng: &mut Rng, calm: bool, bases: [
     for (at, base) in [PINNED, PINNED + 8, PINNED + 16, FIELDS + FIELD].into_iter().zip(bases) {
         cpu.put(at, base);
     }
+    cpu.put(ROUNDS, 1 + rng.below(12));
     let mut flat: Vec<u8> = (0..BYTES).map(|_| rng.next() as u8).collect();
     let mut m = Memory {
         host: vec![Page([POISON; PAGE]); HOST_PAGES],
@@ -390,11 +418,20 @@ fn base(rng: &mut Rng) -> u64 {
 
 #[test]
 fn random_units_over_pages_that_move() {
-    let mut rng = Rng::new("groups");
+    random_units("groups", false, 3000);
+}
+
+#[test]
+fn random_loops_over_pages_that_move() {
+    random_units("loops", true, 300);
+}
+
+fn random_units(name: &str, loops: bool, count: usize) {
+    let mut rng = Rng::new(name);
     let mut natives = natives();
     let (mut runs, mut slow) = (0, 0);
-    for _ in 0..3000 {
-        let block = random_block(&mut rng);
+    for _ in 0..count {
+        let block = random_block(&mut rng, loops);
         block.verified().unwrap_or_else(|e| panic!("{e}\n{}", emu_ir::print(&block.ops)));
         for native in &mut natives {
             for calm in [false, true] {

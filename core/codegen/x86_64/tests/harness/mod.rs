@@ -281,7 +281,7 @@ impl Native {
             alone: false,
             counts_loops: false,
             direct: None,
-            unlinked: true,
+            unlinked: false,
             features,
         }));
         let mut cache = CodeCache::new(4 * CHUNK).expect("executable memory");
@@ -301,7 +301,8 @@ impl Native {
     }
     /// Compiles a block; its address, and in how many places it calls the interpreter.
     pub fn compile(&mut self, block: &Block) -> (usize, usize) {
-        let unit = Unit { pc: 0x1000, ops: &block.ops, slots: block.slots, end: 0x1004, counts: &[], loops: false, flags: u8::MAX };
+        let loops = block.ops.iter().any(|op| op.code == Code::Branch as u16);
+        let unit = Unit { pc: 0x1000, ops: &block.ops, slots: block.slots, end: 0x1004, counts: &[], loops, flags: u8::MAX };
         self.lowering
             .region(&Region { units: &[unit], mode: 0, vl: VL, moves: false, origin: 0, key: 0, hot: self.hot, counter: None }, &mut self.entries)
             .expect("a region without a mistake");
