@@ -89,7 +89,8 @@ pub fn misaligned(rounds: u64, apart: u64) -> [u64; 2] {
 }
 
 /// Loops with a store-release off a register that is a multiple of 8 sometimes, and is one more each time that one begins. What would not lie in 16
-/// bytes faults (FEAT_LSE2) and is skipped. `apart`: how far from there a load-acquire is. The guest prints the number of faults, and that of rounds, which it counts in memory.
+/// bytes faults (FEAT_LSE2) and is skipped. `apart`: how far from there a load-acquire is. The guest prints the number of faults, and that of rounds,
+/// which it counts in memory.
 pub fn assemble_misaligned(rounds: u64, apart: u64) -> Vec<u8> {
     assemble(1, |g| {
         let (handler, over) = (g.a.label(), g.a.label());

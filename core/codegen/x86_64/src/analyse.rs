@@ -202,7 +202,7 @@ impl Analysis {
             self.live_after[i] = live;
             match op.code {
                 GET | SET => {
-                    let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(256) };
+                    let bytes = crate::memory::moved(op, 256);
                     if op.imm < flags.end && flags.start < op.imm + u64::from(bytes) {
                         for (n, flag) in f.flags.iter().enumerate() {
                             if (op.imm..op.imm + u64::from(bytes)).contains(&u64::from(*flag)) {
@@ -658,7 +658,7 @@ impl Analysis {
             let i = i as u32;
             match op.code {
                 GET | SET => {
-                    let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(256) };
+                    let bytes = crate::memory::moved(op, 256);
                     let pins = all.over(op.imm as u32, bytes);
                     if pins == 0 {
                         continue;

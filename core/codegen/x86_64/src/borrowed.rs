@@ -8,6 +8,7 @@
 use crate::asm::{Label, Size};
 use crate::frame::{BORROWED, HOMES, PINS, PinMap, TEMPS};
 use crate::lower::{Lowering, Region};
+use crate::memory::moved;
 use emu_ir::{Code, Shape, Ty};
 
 /// Uses of a field in a region that are worth a register.
@@ -54,7 +55,7 @@ impl Lowering<'_> {
         self.temps = &TEMPS[..TEMPS.len() - self.borrowed];
         self.borrowed_written = 0;
         for op in region.units.iter().flat_map(|u| u.ops).filter(|o| o.code == Code::Set as u16) {
-            let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(self.vl) };
+            let bytes = moved(op, self.vl);
             self.borrowed_written |= (self.pins.over(op.imm as u32, bytes) >> PINS.len()) as u8;
         }
     }

@@ -13,6 +13,7 @@ use crate::asm::{Alu, Cc, Label, Size, reg::RAX};
 use crate::cold::Cold;
 use crate::frame::{DEFERRED_ROOMS, Exchange, HOMES};
 use crate::lower::{Loc, Lowering};
+use crate::memory::moved;
 use crate::shared::Reach;
 use emu_ir::{Code, FAULTS, NONE, Op, Shape, Ty};
 use std::mem::offset_of;
@@ -453,7 +454,7 @@ impl Lowering<'_> {
         }
         let (mut from, mut to) = (0, 0);
         if c == Code::Set {
-            let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(self.vl) };
+            let bytes = moved(op, self.vl);
             (from, to) = (op.imm as u32, op.imm as u32 + bytes);
             pins = self.pins.over(from, bytes).into();
             if matches!(self.loc(op.a), Loc::Pin(p) if pins == 1 << p) || self.loc(op.a) == Loc::State(from) {

@@ -21,6 +21,7 @@ use crate::asm::{Gpr, Label, Size};
 use crate::cold::Cold;
 use crate::frame::TEMPS;
 use crate::lower::Lowering;
+use crate::memory::moved;
 use crate::shared::STACK;
 use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
 
@@ -134,7 +135,7 @@ pub(crate) struct Member {
 /// Size in bytes of a load or store that may be one of a group.
 fn grouped(op: &Op, vl: u32) -> Option<u32> {
     let flags = MemFlags(op.aux);
-    let size = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(vl) };
+    let size = moved(op, vl);
     let fits = op.shape != Shape::VL && size <= 16 && !flags.has(MemFlags::BIG_ENDIAN) && !flags.has(MemFlags::TAG_CHECK);
     fits.then_some(size)
 }

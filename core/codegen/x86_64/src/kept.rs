@@ -15,7 +15,7 @@ use crate::control::CALL;
 use crate::frame::{Exchange, KEPT};
 use crate::groups::{Group, Groups, NOTHING};
 use crate::lower::{Lowering, Region};
-use crate::memory::Look;
+use crate::memory::{Look, moved};
 use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
 use std::mem::offset_of;
 
@@ -66,14 +66,10 @@ pub(crate) struct Kept {
     rooms: Vec<Room>,
 }
 
-/// Bytes of state that a `set` writes.
-fn written(op: &Op, vl: u32) -> (u32, u32) {
-    let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(vl) };
-    (op.imm as u32, op.imm as u32 + bytes)
-}
+/// True if an op is a `set` of bytes of a field.
 fn writes(op: &Op, field: u32, vl: u32) -> bool {
-    let (from, to) = written(op, vl);
-    op.code == Code::Set as u16 && from < field + 8 && field < to
+    let from = op.imm as u32;
+    op.code == Code::Set as u16 && from < field + 8 && field < from + moved(op, vl)
 }
 fn whole(op: &Op) -> bool {
     op.ty == Ty::I64 && op.shape == Shape::SCALAR
@@ -180,10 +176,9 @@ impl Lowering<'_> {
             if !register || !begins || (l.first..=l.last).any(changes) {
                 continue;
             }
-            let size = |op: &Op| if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(self.vl) };
             let accesses = u.ops.iter().enumerate().filter_map(|(at, op)| {
                 let (_, low) = groups.access_of(at).filter(|a| a.0 == number)?;
-                Some((low, Self::alignment(MemFlags(op.aux), size(op))))
+                Some((low, Self::alignment(MemFlags(op.aux), moved(op, self.vl))))
             });
             let known = rooms.iter_mut().find(|r| r.field == field && r.view == g.view);
             match known {

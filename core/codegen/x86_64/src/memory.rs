@@ -17,15 +17,15 @@ const READ_TAG: i32 = 0;
 const WRITE_TAG: i32 = 8;
 const ADDEND: i32 = 16;
 
-/// Size in bytes of what an op moves, and whether it is a vector's or a float's business.
-fn shape(op: &Op, vl: u32) -> u32 {
+/// Size in bytes of what an op moves.
+pub(crate) fn moved(op: &Op, vl: u32) -> u32 {
     if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(vl) }
 }
 
 impl Lowering<'_> {
     /// Any memory op.
     pub(crate) fn memory(&mut self, op: &Op, c: Code, ops: &[Op]) {
-        let size = shape(op, self.vl);
+        let size = moved(op, self.vl);
         let flags = MemFlags(op.aux);
         let inline = self.options.native && !flags.has(MemFlags::BIG_ENDIAN) && !flags.has(MemFlags::TAG_CHECK) && size <= 16;
         if op.shape == Shape::VL {
@@ -150,15 +150,16 @@ impl Lowering<'_> {
             return None;
         };
         let alone = self.asm.label();
-        let leads = m.leads && !m.shared && m.before as u32 % align == 0 && m.span.is_multiple_of(align);
+        // The look-up for all of them sees the alignment of this one.
+        let seen = m.leads && !m.shared && m.before as u32 % align == 0 && m.span.is_multiple_of(align);
         let known = !m.shared && self.found_multiple(align, m.leads) || m.room.is_some_and(|room| self.room_aligns(room, align));
-        if !(leads && m.room.is_none()) && !known {
+        if !(seen && m.room.is_none()) && !known {
             self.check_alignment(address, align, scratch[0], slow);
         }
         if let Some(room) = m.room {
             // The group's own bytes, should those of the room not serve.
-            let look = Look { size: m.span, write: m.writes, align: if leads { align } else { 1 } };
-            let group = (leads || !known).then_some((address.plus(-m.before), look));
+            let look = Look { size: m.span, write: m.writes, align: if seen { align } else { 1 } };
+            let group = (seen || !known).then_some((address.plus(-m.before), look));
             self.from_room(room, address, view, scratch, group, alone);
         } else if m.shared {
             if m.leads || !self.follows(scratch[1], alone) {
@@ -172,7 +173,7 @@ impl Lowering<'_> {
                 self.narrow_from();
             }
         } else if m.leads {
-            let align = if leads { align } else { 1 };
+            let align = if seen { align } else { 1 };
             self.look_up_as(chained, address.plus(-m.before), m.span, view, m.writes, align, scratch, alone);
         } else if !self.follows(scratch[1], alone) {
             self.asm.test_ri(Size::B, scratch[1], 1);

@@ -40,7 +40,7 @@ pub(crate) fn find(ops: &[Op], facts: &mut [Facts], pins: &PinMap, found: &mut V
         match c {
             Code::InsnStart => {}
             Code::Get | Code::Set => {
-                let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(256) };
+                let bytes = crate::memory::moved(op, 256);
                 let (at, whole) = (op.imm as u32, c == Code::Set && op.shape == Shape::SCALAR && bytes == 8);
                 if whole && pins.pin(at).is_some() {
                     continue;

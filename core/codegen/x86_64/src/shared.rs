@@ -18,6 +18,7 @@ use crate::frame::{PINS, TEMPS};
 use crate::groups::Member;
 use crate::inline::DEPTH;
 use crate::lower::{Lowering, Region};
+use crate::memory::moved;
 use emu_ir::{Code, Op, Shape, Ty};
 
 /// The register of the distance. Nothing else is in it in a region that shares, which has those before it for values.
@@ -134,7 +135,7 @@ impl Lowering<'_> {
                 s.base = Some((base, now));
             }
             Code::Set => {
-                let bytes = if op.shape == Shape::SCALAR { op.ty.bytes() } else { op.shape.bytes(self.vl) };
+                let bytes = moved(op, self.vl);
                 if self.pins.over(at, bytes) >> pin & 1 != 0 {
                     (s.reach, s.base) = (None, None);
                 }
