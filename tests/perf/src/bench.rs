@@ -1,10 +1,10 @@
 //! Running guests under both emulators in turn, and what their CPU times say.
 
-use crate::guest::{self, MARK};
-use crate::kernels::Kernel;
+use crate::guest::MARK;
+use crate::kernels::{self, Kernel};
 use crate::natives;
 use crate::programs::Guest;
-use crate::statistics::{median, scaling, spread};
+use crate::statistics::{Work, median, scaling, spread};
 use emu_test_boots::{INSTALLER_ON_ONE_CONSOLE, installer};
 use emu_test_kit::qemu::Qemu;
 use emu_test_kit::{Console, Error, Finished, Result, emu, packages, process};
@@ -53,6 +53,24 @@ pub struct Row {
     /// What all runs printed.
     pub checksum: String,
 }
+
+/// How many times the work of one CPU or thread two do in the same time, of a kernel that shares nothing but code.
+#[derive(Clone, Debug)]
+pub struct Scaling {
+    /// The kernel.
+    pub kernel: &'static str,
+    /// The CPU model, or what stands for programs in its column.
+    pub cpu: String,
+    /// Under QEMU.
+    pub qemu: f64,
+    /// Ours.
+    pub emu: f64,
+    /// That of the host's own code: what is possible.
+    pub native: f64,
+}
+
+/// Kernels for [`Bench::scaling`], which touch nothing but registers and their stack, with repeats for about a second of ours.
+const FOR_TWO: [(&str, u64); 2] = [("fib", 6000), ("mandel", 4000)];
 
 impl Row {
     /// QEMU's time over ours: the median of the rounds' ratios.
@@ -176,7 +194,7 @@ impl Bench {
 
     /// CPU seconds of a guest that ends at once, for each emulator: the median of `rounds` runs.
     pub fn empty(&self, cpu: &str, rounds: usize) -> Result<[f64; 2]> {
-        let image = guest::assemble(|a, _| a.mov(emu_a64_asm::X0, emu_a64_asm::XZR)).map_err(|e| Error(e.to_string()))?;
+        let image = crate::guest::assemble(|a, _| a.mov(emu_a64_asm::X0, emu_a64_asm::XZR)).map_err(|e| Error(e.to_string()))?;
         let image = self.write("empty", &image)?;
         let mut times = [Vec::new(), Vec::new()];
         // The host is busy with what came before for a while: the first runs are not counted.
@@ -242,26 +260,30 @@ impl Bench {
         Ok(row)
     }
 
-    /// [`scaling`] of CPUs, in QEMU and here: recursion on each.
-    pub fn scaling(&self, cpu: &str, scale: f64, rounds: usize) -> Result<[f64; 2]> {
-        let repeats = ((2000.0 * scale) as u64).max(1);
-        let mut images = Vec::new();
-        for cpus in [1, 2] {
-            let image = guest::assemble_for(cpus, |a, f| crate::kernels::fib(a, f, repeats)).map_err(|e| Error(e.to_string()))?;
-            images.push(self.write("scaling", &image)?);
-        }
-        let with = |which| {
-            scaling(rounds, |cpus| {
+    /// [`scaling`] of CPUs under both beside that of `native`, which does a kernel of that name for so many threads.
+    pub fn scaling(&self, cpu: &str, scale: f64, rounds: usize, native: &dyn Fn(&str, usize) -> Result<()>) -> Result<Vec<Scaling>> {
+        let row = |&(name, repeats): &(&'static str, u64)| {
+            let kernel = kernels::ALL.iter().find(|k| k.name == name).ok_or_else(|| Error(format!("there is no kernel {name}")))?;
+            let repeats = ((repeats as f64 * scale) as u64).max(1);
+            let mut images = Vec::new();
+            for cpus in [1, 2] {
+                let image = kernel.image_for(cpus, repeats).map_err(|e| Error(e.to_string()))?;
+                images.push(self.write("scaling", &image)?);
+            }
+            let run = |which, cpus: usize| {
                 let done = process::run(self.command(which, cpu)?.args(["-smp", "2", "-kernel"]).arg(&images[cpus - 1]), LIMIT)?;
                 match checksum(&done) {
                     Some(_) => Ok(()),
-                    None => Err(failure(&format!("{which:?} with {cpus} CPUs at work on {cpu}"), &done)),
+                    None => Err(failure(&format!("{name}: {which:?} with {cpus} CPUs at work on {cpu}"), &done)),
                 }
-            })
+            };
+            let works: [Work<'_>; 3] = [&|n| run(Emulator::Qemu, n), &|n| run(Emulator::Emu, n), &|n| native(name, n)];
+            let found = scaling(rounds, works);
+            images.iter().for_each(|image| drop(std::fs::remove_file(image)));
+            let [qemu, emu, native] = found?;
+            Ok(Scaling { kernel: name, cpu: cpu.to_owned(), qemu, emu, native })
         };
-        let found = [with(Emulator::Qemu)?, with(Emulator::Emu)?];
-        images.iter().for_each(|image| drop(std::fs::remove_file(image)));
-        Ok(found)
+        FOR_TWO.iter().map(row).collect()
     }
 
     fn boot_once(&self, boot: Boot, which: Emulator, cpu: &str) -> Result<f64> {

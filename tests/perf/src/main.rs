@@ -1,7 +1,7 @@
 //! `emu-bench`, which `cargo xtask bench` runs: the table, and the same as JSON and as a plot.
 
 use emu_test_kit::qemu::{self, Qemu};
-use emu_test_perf::bench::{Bench, Boot, Row};
+use emu_test_perf::bench::{Bench, Boot, Row, Scaling};
 use emu_test_perf::classes;
 use emu_test_perf::kernels::{self, Kernel};
 use emu_test_perf::linux;
@@ -95,7 +95,8 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         Some(cpu) if !measured.contains(&cpu.as_str()) => return Err(format!("--cpu {cpu}: only {} is measured", measured.join(" or "))),
         Some(_) => {}
     }
-    if options.kernels().is_empty() && options.in_c().is_empty() && options.programs().is_empty() && options.boots().is_empty() {
+    let two = options.two();
+    if !two && options.kernels().is_empty() && options.in_c().is_empty() && options.programs().is_empty() && options.boots().is_empty() {
         return Err(format!("no guest's name or class contains {:?}; --list lists them", options.filter));
     }
     Ok(options)
@@ -131,6 +132,11 @@ impl Options {
         Boot::ALL.into_iter().filter(|b| self.boot && !self.user && self.wanted(b.name(), "boot")).collect()
     }
 
+    /// Whether two threads or CPUs are measured too: A64 code and programs only.
+    fn two(&self) -> bool {
+        (self.user || self.guest == Guest::Aarch64) && self.wanted("scaling", "two threads, two cpus")
+    }
+
     /// Finds what the run would only stumble over at its end: results that cannot be written.
     fn check_paths(&self) -> Result<(), String> {
         for path in [&self.json, &self.svg].into_iter().flatten() {
@@ -140,8 +146,36 @@ impl Options {
     }
 }
 
+/// What was found so far.
+#[derive(Default)]
+struct Results {
+    rows: Vec<Row>,
+    scalings: Vec<Scaling>,
+    wrong: Vec<String>,
+}
+
+impl Results {
+    fn keep(&mut self, result: Result<Row, String>) {
+        match result {
+            Ok(row) => {
+                println!("{}", report::line(&row));
+                self.rows.push(row);
+            }
+            Err(e) => {
+                eprintln!("{e}");
+                self.wrong.push(e);
+            }
+        }
+    }
+
+    fn scaling(&mut self, found: Vec<Scaling>) {
+        found.iter().for_each(|s| println!("{}", report::scaling(s)));
+        self.scalings.extend(found);
+    }
+}
+
 /// User mode.
-fn run_programs(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>) -> Result<Conditions, String> {
+fn run_programs(options: &Options, results: &mut Results) -> Result<Conditions, String> {
     let text = |e: emu_test_kit::Error| e.to_string();
     let found = match options.guest {
         Guest::Aarch64 => qemu::user_aarch64,
@@ -158,25 +192,23 @@ fn run_programs(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>)
     println!("{}", report::heading());
     for program in options.programs() {
         match bench.real(program, options.rounds).map_err(text) {
-            Ok(both) => both.into_iter().for_each(|row| keep(Ok(row), rows, wrong)),
-            Err(e) => keep(Err(e), rows, wrong),
+            Ok(both) => both.into_iter().for_each(|row| results.keep(Ok(row))),
+            Err(e) => results.keep(Err(e)),
         }
     }
-    if !options.in_c().is_empty() {
+    if options.two() || !options.in_c().is_empty() {
         let files = Programs::make(options.guest).map_err(text)?;
         for program in options.in_c() {
-            keep(bench.program(&files, program, options.scale, options.rounds).map_err(text), rows, wrong);
+            results.keep(bench.program(&files, program, options.scale, options.rounds).map_err(text));
         }
-        if options.filter.is_empty() {
-            let [qemu, emu] = bench.scaling(&files, options.scale, options.rounds).map_err(text)?;
-            let native = user::native_scaling(&files, options.scale, options.rounds).map_err(text)?;
-            println!("{}", report::scaling("threads", [qemu, emu, native]));
+        if options.two() {
+            results.scaling(bench.scaling(&files, options.scale, options.rounds).map_err(text)?);
         }
     }
     if !options.kernels().is_empty() {
         let empty = bench.empty(options.rounds).map_err(text)?;
         for kernel in options.kernels() {
-            keep(bench.kernel(kernel, options.scale, options.rounds, empty).map_err(text), rows, wrong);
+            results.keep(bench.kernel(kernel, options.scale, options.rounds, empty).map_err(text));
         }
         println!("an empty program: QEMU {:.3} s, emu {:.3} s (taken off the kernels)", empty[0], empty[1]);
     }
@@ -184,7 +216,7 @@ fn run_programs(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>)
 }
 
 /// Whole machines.
-fn run_machines(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>) -> Result<Conditions, String> {
+fn run_machines(options: &Options, results: &mut Results) -> Result<Conditions, String> {
     let (chosen, boots) = (options.kernels(), options.boots());
     let text = |e: emu_test_kit::Error| e.to_string();
     let found = match options.guest {
@@ -196,31 +228,30 @@ fn run_machines(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>)
     let scratch = emu_test_kit::emu::profile_dir().map_err(text)?.join("emu-bench-guests");
     let bench = Bench::new(options.guest, qemu, &scratch).map_err(text)?;
     let in_c = options.in_c();
-    let files = if in_c.is_empty() { None } else { Some(Programs::make(options.guest).map_err(text)?) };
+    let files = if in_c.is_empty() && !options.two() { None } else { Some(Programs::make(options.guest).map_err(text)?) };
     let (rounds, scale) = (options.rounds, options.scale);
     println!("{}; {rounds} rounds; scale {scale}; CPU seconds; ratio = QEMU's over emu's, above 1 emu is faster", conditions.qemu);
     println!("{}", report::heading());
     for cpu in &options.cpus {
         for boot in &boots {
-            keep(bench.boot(*boot, cpu, options.rounds).map_err(text), rows, wrong);
+            results.keep(bench.boot(*boot, cpu, options.rounds).map_err(text));
         }
-        if let Some(files) = &files {
+        if let (false, Some(files)) = (in_c.is_empty(), &files) {
             match linux::rows(&bench, files, &in_c, cpu, scale, rounds).map_err(text) {
-                Ok(all) => all.into_iter().for_each(|row| keep(Ok(row), rows, wrong)),
-                Err(e) => keep(Err(e), rows, wrong),
+                Ok(all) => all.into_iter().for_each(|row| results.keep(Ok(row))),
+                Err(e) => results.keep(Err(e)),
             }
+        }
+        if let (true, Some(files)) = (options.two(), &files) {
+            let native = |kernel: &str, threads| user::native_threads(files, kernel, options.scale, threads);
+            results.scaling(bench.scaling(cpu, options.scale, options.rounds, &native).map_err(text)?);
         }
         if chosen.is_empty() {
             continue;
         }
         let empty = bench.empty(cpu, options.rounds).map_err(text)?;
         for kernel in chosen.iter().filter(|k| k.runs_on(cpu)) {
-            keep(bench.kernel(kernel, cpu, options.scale, options.rounds, empty).map_err(text), rows, wrong);
-        }
-        if let (true, Some(files)) = (options.filter.is_empty(), &files) {
-            let [qemu, emu] = bench.scaling(cpu, options.scale, options.rounds).map_err(text)?;
-            let native = user::native_scaling(files, options.scale, options.rounds).map_err(text)?;
-            println!("{}", report::scaling("CPUs", [qemu, emu, native]));
+            results.keep(bench.kernel(kernel, cpu, options.scale, options.rounds, empty).map_err(text));
         }
         println!("an empty guest on {cpu}: QEMU {:.3} s, emu {:.3} s (taken off above)", empty[0], empty[1]);
     }
@@ -229,9 +260,10 @@ fn run_machines(options: &Options, rows: &mut Vec<Row>, wrong: &mut Vec<String>)
 
 fn run(options: &Options) -> Result<(), String> {
     // What was measured is shown and kept even if a later guest fails.
-    let (mut rows, mut wrong) = (Vec::new(), Vec::new());
+    let mut results = Results::default();
     let measure = if options.user { run_programs } else { run_machines };
-    let conditions = measure(options, &mut rows, &mut wrong)?;
+    let conditions = measure(options, &mut results)?;
+    let Results { rows, scalings, wrong } = results;
     let means = report::means(&rows);
     let cpus: BTreeSet<&str> = rows.iter().map(|r| r.cpu.as_str()).collect();
     for cpu in cpus {
@@ -243,26 +275,13 @@ fn run(options: &Options) -> Result<(), String> {
         print!("{}", classes::table(&classes::classes(&of_cpu, options.user)));
     }
     if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&report::to_json(&conditions, &rows)).map_err(|e| e.to_string())?;
+        let text = serde_json::to_string_pretty(&report::to_json(&conditions, &rows, &scalings)).map_err(|e| e.to_string())?;
         std::fs::write(path, text + "\n").map_err(|e| format!("{}: {e}", path.display()))?;
     }
     if let Some(path) = &options.svg {
         std::fs::write(path, report::to_svg(&conditions, &rows)).map_err(|e| format!("{}: {e}", path.display()))?;
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
-}
-
-fn keep(result: Result<Row, String>, rows: &mut Vec<Row>, wrong: &mut Vec<String>) {
-    match result {
-        Ok(row) => {
-            println!("{}", report::line(&row));
-            rows.push(row);
-        }
-        Err(e) => {
-            eprintln!("{e}");
-            wrong.push(e);
-        }
-    }
 }
 
 /// Prints the table of those files.
@@ -308,6 +327,9 @@ fn main() -> ExitCode {
     if options.list {
         options.boots().iter().for_each(|b| println!("{:<9} {}", b.name(), b.class()));
         options.programs().iter().for_each(|p| println!("{:<9} {}", p.name, p.class));
+        if options.two() {
+            println!("{:<9} two threads or CPUs", "scaling");
+        }
         options.in_c().iter().for_each(|p| println!("{:<9} {}", p.name, p.class));
         for kernel in options.kernels() {
             println!("{:<9} {}{}", kernel.name, kernel.class, if kernel.runs_on("cortex-a72") { "" } else { " (max only)" });

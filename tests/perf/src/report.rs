@@ -1,6 +1,6 @@
 //! The results as a table, as JSON and as a bar plot.
 
-use crate::bench::{Boot, Row};
+use crate::bench::{Boot, Row, Scaling};
 use crate::statistics::{geometric_mean, median};
 use crate::user::REAL;
 use serde_json::{Value, json};
@@ -58,24 +58,34 @@ pub fn means(rows: &[Row]) -> Vec<(String, usize, f64)> {
         .collect()
 }
 
-/// The sentence about two threads or CPUs: how many times the work of one they do in QEMU, here, and on the host itself.
-pub fn scaling(what: &str, [qemu, emu, native]: [f64; 3]) -> String {
-    format!("two {what} do the work of one: QEMU {qemu:.2} times, emu {emu:.2} times, the host itself {native:.2} times (wall time)")
+/// The sentence about two threads or CPUs.
+pub fn scaling(s: &Scaling) -> String {
+    scaling_text(s.kernel, &s.cpu, [s.qemu, s.emu, s.native])
+}
+
+fn scaling_text(kernel: &str, cpu: &str, [qemu, emu, native]: [f64; 3]) -> String {
+    format!(
+        "two at {kernel} on {cpu} do the work of one: QEMU {qemu:.2} times, emu {emu:.2} times, the host itself {native:.2} times (wall time); \
+         emu's of the host's: {:.2}",
+        emu / native
+    )
 }
 
 /// Everything that was measured.
-pub fn to_json(conditions: &Conditions, rows: &[Row]) -> Value {
+pub fn to_json(conditions: &Conditions, rows: &[Row], scalings: &[Scaling]) -> Value {
     let row = |r: &Row| {
         json!({
             "name": r.name, "class": r.class, "cpu": r.cpu, "qemu_s": r.qemu_s, "emu_s": r.emu_s, "native_s": r.native_s,
             "ratio": r.ratio(), "spread": r.spread(), "checksum": r.checksum,
         })
     };
+    let two = |s: &Scaling| json!({ "kernel": s.kernel, "cpu": s.cpu, "qemu": s.qemu, "emu": s.emu, "native": s.native });
     let mean = |(cpu, kernels, mean): &(String, usize, f64)| json!({ "cpu": cpu, "kernels": kernels, "ratio": mean });
     let (date, host) = date_and_host();
     json!({
         "date": date, "host": host, "qemu": conditions.qemu, "rounds": conditions.rounds, "scale": conditions.scale,
         "rows": rows.iter().map(row).collect::<Vec<_>>(),
+        "scaling": scalings.iter().map(two).collect::<Vec<_>>(),
         "geometric_means": means(rows).iter().map(mean).collect::<Vec<_>>(),
     })
 }
@@ -121,6 +131,11 @@ pub fn to_markdown(runs: &[Value]) -> String {
         mean.and_then(|m| m["ratio"].as_f64()).map_or_else(String::new, |ratio| format!("**{ratio:.2}**"))
     });
     let _ = writeln!(s, "| | **geometric mean of the kernels** | {} |", cells.collect::<Vec<_>>().join(" | "));
+    for two in runs.iter().flat_map(|r| list(r, "scaling")) {
+        let found = ["qemu", "emu", "native"].map(|of| two[of].as_f64().unwrap_or(f64::NAN));
+        let (kernel, cpu) = (text(&two, "kernel"), text(&two, "cpu"));
+        let _ = writeln!(s, "\n{}", scaling_text(&kernel, &cpu, found));
+    }
     s
 }
 
@@ -221,7 +236,10 @@ mod tests {
     fn the_table_the_json_and_the_plot_have_all_rows() {
         let (rows, conditions) = (rows(), Conditions { qemu: "Q".into(), rounds: 3, scale: 1.0 });
         assert!(rows.iter().all(|r| line(r).len() == heading().len()), "columns are aligned");
-        let json = to_json(&conditions, &rows);
+        let two = Scaling { kernel: "fib", cpu: "max".into(), qemu: 1.0, emu: 1.5, native: 2.0 };
+        assert!(scaling(&two).contains("QEMU 1.00 times, emu 1.50 times, the host itself 2.00 times") && scaling(&two).ends_with(" 0.75"));
+        let json = to_json(&conditions, &rows, &[two]);
+        assert_eq!(json["scaling"][0]["emu"], 1.5);
         assert_eq!(json["rows"].as_array().unwrap().len(), 4);
         assert_eq!(json["rows"][1]["ratio"], 2.0);
         let svg = to_svg(&conditions, &rows);
@@ -230,6 +248,7 @@ mod tests {
         assert!(svg.contains("b&lt;c") && !svg.contains("NaN"));
         let table = to_markdown(&[json]);
         assert!(table.contains("| guest | class | max | b<c |") && table.contains("| one | a & b | 2.00 | 0.10 |"), "{table}");
+        assert!(table.contains("two at fib on max"), "{table}");
         assert!(table.contains("| boot | a & b | 4.00 |  |") && table.contains("kernels** | **1.00** | **0.10** |"), "{table}");
     }
 }

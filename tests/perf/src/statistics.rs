@@ -20,18 +20,25 @@ pub fn spread(values: &[f64]) -> f64 {
     if values.is_empty() { f64::NAN } else { (high - low) / median(values) }
 }
 
-/// How many times the work of one two do in the same time. `run` has so many of them do it, each all of it. Wall time, so the host must have two
-/// idle CPUs; the best of `rounds`. Fails when a run does.
-pub fn scaling(rounds: usize, run: impl Fn(usize) -> Result<()>) -> Result<f64> {
-    let mut best = [f64::INFINITY; 2];
+/// What does its work for so many threads or CPUs, each all of it; an error if that fails.
+pub type Work<'a> = &'a dyn Fn(usize) -> Result<()>;
+
+/// How many times the work of one two do in the same time, for each of `works`: the median of `rounds`. Wall time, so the host must have two idle
+/// CPUs. All of them take turns in each round, and one and two follow each other, so that a host which is slower for a while is so for all.
+pub fn scaling<const N: usize>(rounds: usize, works: [Work<'_>; N]) -> Result<[f64; N]> {
+    let mut found = [const { Vec::new() }; N];
     for _ in 0..rounds {
-        for (best, at_work) in best.iter_mut().zip(1..) {
-            let start = Instant::now();
-            run(at_work)?;
-            *best = best.min(start.elapsed().as_secs_f64());
+        for (found, work) in found.iter_mut().zip(works) {
+            let mut seconds = [0.0; 2];
+            for (seconds, at_work) in seconds.iter_mut().zip(1..) {
+                let start = Instant::now();
+                work(at_work)?;
+                *seconds = start.elapsed().as_secs_f64();
+            }
+            found.push(2.0 * seconds[0] / seconds[1]);
         }
     }
-    Ok(2.0 * best[0] / best[1])
+    Ok(found.map(|ratios: Vec<f64>| median(&ratios)))
 }
 
 /// The geometric mean; NaN of none.
@@ -51,5 +58,15 @@ mod tests {
         assert_eq!(spread(&[2.0]), 0.0);
         assert!((geometric_mean(&[1.0, 4.0]) - 2.0).abs() < 1e-12);
         assert!(median(&[]).is_nan() && spread(&[]).is_nan() && geometric_mean(&[]).is_nan());
+    }
+    #[test]
+    fn scaling_is_of_each_work() {
+        let sleep = |ms| {
+            std::thread::sleep(std::time::Duration::from_millis(ms));
+            Ok(())
+        };
+        let [alike, twice] = scaling(3, [&|_| sleep(40), &|n| sleep(40 * n as u64)]).unwrap();
+        assert!(alike > 1.5 && twice < 1.5 && alike < 2.5 && twice > 0.5, "{alike} {twice}");
+        assert!(scaling(1, [&|n| if n == 2 { Err(emu_test_kit::Error("no".into())) } else { Ok(()) }]).is_err());
     }
 }

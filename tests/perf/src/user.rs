@@ -4,7 +4,7 @@
 //! A kernel's program is a static ELF file around the very code that runs bare-metal: the addresses that it computes on are a segment of the
 //! file. What needs EL1, devices or translation tables is left out.
 
-use crate::bench::{Emulator, Row};
+use crate::bench::{Emulator, Row, Scaling};
 use crate::guest::{BASE, BULK, DATA, Frame, MARK, repeat};
 use crate::kernels::{self, Kernel};
 use crate::natives;
@@ -244,18 +244,19 @@ impl Real {
     }
 }
 
-/// How many times the work of one thread two threads of the host's own code do in the same time: see [`UserBench::scaling`].
-pub fn native_scaling(files: &Programs, scale: f64, rounds: usize) -> Result<f64> {
-    // It is many times as fast, and a run of milliseconds measures the start of a thread.
-    scaling(((300_000.0 * scale) as u64).max(1), rounds, || Ok(Command::new(&files.native)))
+/// Kernels for [`UserBench::scaling`], with repeats for about a second of ours and of the host's own code, which is many times as fast: a run of
+/// milliseconds measures the start of a thread.
+const FOR_TWO: [(&str, f64, f64); 2] = [("fib", 60_000.0, 300_000.0), ("mandel", 4000.0, 8000.0)];
+
+/// Has so many threads of the host's own code do that kernel, one of [`FOR_TWO`].
+pub fn native_threads(files: &Programs, kernel: &str, scale: f64, threads: usize) -> Result<()> {
+    let repeats = FOR_TWO.iter().find(|k| k.0 == kernel).map_or(1.0, |k| k.2);
+    threads_at(Command::new(&files.native), kernel, repeats * scale, threads)
 }
 
-/// The same of what `command` makes, to which the work and the number of threads are appended.
-fn scaling(repeats: u64, rounds: usize, command: impl Fn() -> Result<Command>) -> Result<f64> {
-    statistics::scaling(rounds, |threads| {
-        let done = process::run(command()?.args(["fib", &repeats.to_string(), &threads.to_string()]), LIMIT)?;
-        if done.code == Some(0) { Ok(()) } else { Err(Error(format!("two threads: {:?} {}", done.code, done.errors()))) }
-    })
+fn threads_at(mut command: Command, kernel: &str, repeats: f64, threads: usize) -> Result<()> {
+    let done = process::run(command.args([kernel, &(repeats as u64).max(1).to_string(), &threads.to_string()]), LIMIT)?;
+    if done.code == Some(0) { Ok(()) } else { Err(Error(format!("{kernel}, {threads} threads: {:?} {}", done.code, done.errors()))) }
 }
 
 /// Running programs under both.
@@ -393,17 +394,20 @@ impl UserBench {
         Ok(row)
     }
 
-    /// [`statistics::scaling`] of threads, in QEMU and here.
-    pub fn scaling(&self, files: &Programs, scale: f64, rounds: usize) -> Result<[f64; 2]> {
-        let repeats = ((30_000.0 * scale) as u64).max(1);
-        let with = |which| -> Result<f64> {
-            scaling(repeats, rounds, || {
+    /// [`statistics::scaling`] of threads under both, beside that of the host's own code.
+    pub fn scaling(&self, files: &Programs, scale: f64, rounds: usize) -> Result<Vec<Scaling>> {
+        let row = |&(kernel, repeats, _): &(&'static str, f64, f64)| {
+            let run = |which, threads| {
                 let mut command = self.command(which)?;
                 command.arg(&files.guest);
-                Ok(command)
-            })
+                threads_at(command, kernel, repeats * scale, threads)
+            };
+            let works: [statistics::Work<'_>; 3] =
+                [&|n| run(Emulator::Qemu, n), &|n| run(Emulator::Emu, n), &|n| native_threads(files, kernel, scale, n)];
+            let [qemu, emu, native] = statistics::scaling(rounds, works)?;
+            Ok(Scaling { kernel, cpu: self.guest.column().to_owned(), qemu, emu, native })
         };
-        Ok([with(Emulator::Qemu)?, with(Emulator::Emu)?])
+        FOR_TWO.iter().map(row).collect()
     }
 
     /// Measures a program of a package: the whole process, translation of its code with it; and beside it the host's own such program, which

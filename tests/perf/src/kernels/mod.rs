@@ -49,6 +49,11 @@ impl Kernel {
         guest::assemble(|a, f| (self.build)(a, f, repeats))
     }
 
+    /// The same for so many CPUs, one or two, each of which does all of it: see [`guest::assemble_for`].
+    pub fn image_for(&self, cpus: usize, repeats: u64) -> Result<Vec<u8>, AsmError> {
+        guest::assemble_for(cpus, |a, f| (self.build)(a, f, repeats))
+    }
+
     /// How often to repeat at that scale; 1 is a full run.
     pub fn repeats_at(&self, scale: f64) -> u64 {
         ((self.repeats as f64 * scale) as u64).max(1)
