@@ -22,8 +22,9 @@ use std::mem::offset_of;
 /// Bytes that a room is for at most. The more, the more often the end of a page lies in them.
 const SPAN: i64 = 256;
 
-/// Look-ups of a loop that are worth it: many loops are gone round in a few times only, or not at all.
+/// Look-ups of a loop that are worth it, or accesses behind them: many loops are gone round in a few times only, or not at all.
 const USES: u32 = 2;
+const ACCESSES: u32 = 4;
 
 /// What a loop keeps.
 #[derive(Clone)]
@@ -41,6 +42,8 @@ struct Room {
     /// Units that use it, and the number of look-ups there.
     units: Vec<usize>,
     uses: u32,
+    /// Accesses behind those.
+    accesses: u32,
     /// The value of the current unit that the field has now.
     base: u32,
 }
@@ -80,7 +83,12 @@ impl Room {
     fn take(&mut self, unit: usize, group: &Group, accesses: impl Iterator<Item = (i64, u32)>) -> bool {
         let (mut low, mut high) = (self.low.min(group.low), self.high.max(group.high));
         let (mut align, mut at) = self.multiple;
-        for (access, demanded) in accesses.filter(|a| a.1 > 1) {
+        let mut count = 0;
+        for (access, demanded) in accesses {
+            count += 1;
+            if demanded <= 1 {
+                continue;
+            }
             let apart = access.wrapping_sub(at) & (i64::from(demanded.min(align)) - 1) != 0;
             if apart {
                 return false;
@@ -99,6 +107,7 @@ impl Room {
         (self.low, self.high, self.multiple) = (low, high, (align, at));
         self.writes |= group.writes;
         self.uses += 1;
+        self.accesses += count;
         if !self.units.contains(&unit) {
             self.units.push(unit);
         }
@@ -130,8 +139,8 @@ impl Lowering<'_> {
                     self.rooms_of(n, region, l, &groups, &mut rooms);
                 }
             }
-            let uses = |rooms: &[Room]| rooms.iter().map(|r| r.uses).sum::<u32>();
-            if uses(&rooms) - uses(&before) < USES {
+            let sum = |of: fn(&Room) -> u32| rooms.iter().map(of).sum::<u32>() - before.iter().map(of).sum::<u32>();
+            if sum(|r| r.uses) < USES && sum(|r| r.accesses) < ACCESSES {
                 rooms = before;
             }
         }
@@ -187,7 +196,7 @@ impl Lowering<'_> {
                 }
                 None => {
                     let (field, view, low, high) = (field, g.view, g.low, g.high);
-                    let mut room = Room { field, view, low, high, writes: false, multiple: (1, 0), units: Vec::new(), uses: 0, base: NONE };
+                    let mut room = Room { field, view, low, high, writes: false, multiple: (1, 0), units: Vec::new(), uses: 0, accesses: 0, base: NONE };
                     if room.take(n, g, accesses) {
                         rooms.push(room);
                     }
