@@ -7,8 +7,8 @@ use emu_a64_asm::*;
 /// The stack's pages, and where they are mapped.
 pub(crate) const PAGES: u64 = 4;
 pub(crate) const FIRST: u64 = 4 << 30;
-const LEVEL_2: u64 = TABLES + 0x1_0000;
-const LEVEL_3: u64 = TABLES + 0x1_1000;
+pub(crate) const LEVEL_2: u64 = TABLES + 0x1_0000;
+pub(crate) const LEVEL_3: u64 = TABLES + 0x1_1000;
 /// Set when the recursions are done.
 const STOP: u64 = OWN;
 const FOREIGN: u64 = 0xdead_0bad_dead_0bad;

@@ -1,8 +1,8 @@
 //! Loops that load and store off registers which they do not write, so that they may look a page up once: it changes places meanwhile, and the
 //! registers are other ones each time that a loop is begun, next to the end of a page and misaligned too.
 
-use crate::frames::{FIRST, PAGES, moving};
-use crate::guest::*;
+use crate::frames::{FIRST, LEVEL_2, LEVEL_3, PAGES, moving};
+use crate::guest::{descriptor as d, *};
 use emu_a64_asm::*;
 
 /// Rounds of a loop, and loops inside of each round of the guest.
@@ -134,4 +134,114 @@ pub fn assemble_misaligned(rounds: u64, apart: u64) -> Vec<u8> {
         g.get(X23, DATA + 64);
         g.line("misaligned", &[X24, X23]);
     })
+}
+
+/// What [`assemble_between`] has in the page's two frames, and where the second register points to.
+const WORDS: [u64; 2] = [0x1234_5678_9abc_def1, 0x0fed_cba9_8765_4321];
+const APART: u64 = 512;
+/// MSR PAN, #1.
+const SET_PAN: u32 = 0xd500_419f;
+
+/// What the guest must print: the sum of what its loops found, rounds that they counted in the two frames, and how often they were stopped by PAN.
+pub fn between(rounds: u64) -> [u64; 4] {
+    let (mut sum, mut counts, mut stopped, mut which) = (0u64, [0; 2], 0, 0);
+    for round in (1..=rounds).rev() {
+        for _ in 0..INNER {
+            counts[which] += 1;
+            sum = sum.wrapping_add(WORDS[which]).rotate_right(9) ^ counts[which];
+        }
+        match round & 3 {
+            0 | 1 => which ^= 1,
+            // The last round is not one of these.
+            2 => stopped += 1,
+            _ => {}
+        }
+    }
+    [sum, counts[0], counts[1], stopped]
+}
+
+/// Loops off registers that nobody ever writes. Between two of them the page that they point to changes places (done on the spot, or by a function),
+/// or may not be accessed (PSTATE.PAN), or nothing happens.
+pub fn assemble_between(rounds: u64) -> Vec<u8> {
+    let frame = |which: u64| DATA + which * 4096;
+    assemble(1, |g| {
+        let (handler, function, over) = (g.a.label(), g.a.label(), g.a.label());
+        g.handle(Vector::Sync, handler);
+        g.a.b(over);
+        g.a.bind(handler);
+        g.a.mrs(X13, SysReg::ESR_EL1);
+        g.a.mrs(X14, SysReg::FAR_EL1);
+        g.a.and_imm(X15, X13, 0x3f);
+        g.a.cmp_imm(X15, 0xf);
+        g.expect(Cond::Eq, "not a permission fault of level 3: ESR, FAR", X13, X14);
+        let a = &mut g.a;
+        a.add_imm(X24, X24, 1);
+        a.mrs(X13, SysReg::SPSR_EL1);
+        a.mov_imm(X15, 1 << 22);
+        a.bic(X13, X13, X15, 0);
+        a.msr(SysReg::SPSR_EL1, X13);
+        a.eret();
+        a.bind(function);
+        change(a);
+        a.ret();
+        a.bind(over);
+        g.put(TABLES + 8 * 4, LEVEL_2 | d::PAGE);
+        g.put(LEVEL_2, LEVEL_3 | d::PAGE);
+        g.put(LEVEL_3, frame(0) | d::PAGE | d::NORMAL | d::EL0);
+        for which in 0..2 {
+            g.fill(frame(which), 4096, 0);
+            g.put(frame(which), WORDS[which as usize]);
+        }
+        let a = &mut g.a;
+        a.dsb(Barrier::Ish);
+        a.isb();
+        a.mov(X24, XZR);
+        a.mov(X26, XZR);
+        a.mov_imm(X20, FIRST);
+        a.mov_imm(X21, FIRST + APART);
+        g.repeat(X25, rounds, |g| {
+            g.repeat(X9, INNER, |g| {
+                let a = &mut g.a;
+                a.ldr(X0, Addr::Off(X20, 0));
+                a.ldr(X1, Addr::Off(X21, 8));
+                a.add_imm(X1, X1, 1);
+                a.str(X1, Addr::Off(X21, 8));
+                a.add(X26, X26, X0, 0);
+                a.ror(X26, X26, 9);
+                a.eor(X26, X26, X1, 0);
+            });
+            let a = &mut g.a;
+            let (called, pan, next) = (a.label(), a.label(), a.label());
+            a.tbnz(X25, 1, pan);
+            a.tbnz(X25, 0, called);
+            change(a);
+            a.b(next);
+            a.bind(called);
+            a.bl(function);
+            a.b(next);
+            a.bind(pan);
+            a.tbnz(X25, 0, next);
+            a.word(SET_PAN);
+            a.bind(next);
+        });
+        g.get(X22, frame(0) + APART + 8);
+        g.get(X23, frame(1) + APART + 8);
+        g.line("between", &[X26, X22, X23, X24]);
+    })
+}
+
+/// The page goes to its other frame.
+fn change(a: &mut Asm) {
+    a.mov_imm(X3, LEVEL_3);
+    a.ldr(X4, Addr::Off(X3, 0));
+    a.mov_imm(X5, 4096);
+    a.eor(X4, X4, X5, 0);
+    a.str(XZR, Addr::Off(X3, 0));
+    a.dsb(Barrier::Ishst);
+    a.mov_imm(X5, FIRST >> 12);
+    a.tlbi_vaae1is(X5);
+    a.dsb(Barrier::Ish);
+    a.str(X4, Addr::Off(X3, 0));
+    a.dsb(Barrier::Ish);
+    a.isb();
 }

@@ -51,3 +51,12 @@ fn loops_begin_anywhere() {
         assert_eq!(report.numbers("misaligned"), loops::misaligned(rounds, apart), "{apart} bytes, EMU_JIT={mode}");
     }
 }
+
+#[test]
+fn pages_change_between_loops() {
+    let rounds = scaled(200_000, 2000);
+    for mode in MODES {
+        let report = run_with("loops-between", &loops::assemble_between(rounds), 1, &[("EMU_JIT", mode)]);
+        assert_eq!(report.numbers("between"), loops::between(rounds), "EMU_JIT={mode}");
+    }
+}

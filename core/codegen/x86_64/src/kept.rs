@@ -196,7 +196,8 @@ impl Lowering<'_> {
                 }
                 None => {
                     let (field, view, low, high) = (field, g.view, g.low, g.high);
-                    let mut room = Room { field, view, low, high, writes: false, multiple: (1, 0), units: Vec::new(), uses: 0, accesses: 0, base: NONE };
+                    let mut room =
+                        Room { field, view, low, high, writes: false, multiple: (1, 0), units: Vec::new(), uses: 0, accesses: 0, base: NONE };
                     if room.take(n, g, accesses) {
                         rooms.push(room);
                     }
