@@ -358,9 +358,9 @@ fn natives() -> Vec<Native> {
     all
 }
 
-/// Runs a block once; what was slow.
-fn check(native: &mut Native, block: &Block, rng: &mut Rng, calm: bool, bases: [u64; 4]) -> usize {
-    let mut cpu = Cpu::new();
+/// Runs a block once, on one CPU, with the model on the other; what was slow.
+fn check(native: &mut Native, [cpu, copy]: &mut [Cpu; 2], block: &Block, rng: &mut Rng, calm: bool, bases: [u64; 4]) -> usize {
+    cpu.again();
     cpu.randomise(rng, &[Ty::I64]);
     for (at, base) in [PINNED, PINNED + 8, PINNED + 16, FIELDS + FIELD].into_iter().zip(bases) {
         cpu.put(at, base);
@@ -389,12 +389,11 @@ fn check(native: &mut Native, block: &Block, rng: &mut Rng, calm: bool, bases: [
     MEMORY.set(Some(m));
     let mut want = cpu.bytes()[..STATE].to_vec();
     let code = native.compile(block).0;
-    let mut copy = Cpu::new();
     copy.bytes_mut()[..STATE].copy_from_slice(&want);
-    let states = model(block, &mut copy, &mut flat);
+    let states = model(block, copy, &mut flat);
     with(|m| m.states = states);
     want.copy_from_slice(&copy.bytes()[..STATE]);
-    native.run(&mut cpu, code);
+    native.run(cpu, code);
     let (found, slow, imprecise) = with(|m| ((0..BYTES).map(|va| *m.byte(va)).collect::<Vec<u8>>(), m.slow, m.imprecise));
     let state = cpu.bytes()[..STATE].iter().zip(&want).position(|(a, b)| a != b);
     let memory = found.iter().zip(&flat).position(|(a, b)| a != b);
@@ -428,7 +427,7 @@ fn random_loops_over_pages_that_move() {
 
 fn random_units(name: &str, loops: bool, count: usize) {
     let mut rng = Rng::new(name);
-    let mut natives = natives();
+    let (mut natives, mut cpus) = (natives(), [Cpu::new(), Cpu::new()]);
     let (mut runs, mut slow) = (0, 0);
     for _ in 0..count {
         let block = random_block(&mut rng, loops);
@@ -436,7 +435,7 @@ fn random_units(name: &str, loops: bool, count: usize) {
         for native in &mut natives {
             for calm in [false, true] {
                 let bases = std::array::from_fn(|_| base(&mut rng));
-                slow += check(native, &block, &mut rng, calm, bases);
+                slow += check(native, &mut cpus, &block, &mut rng, calm, bases);
                 runs += 1;
             }
         }

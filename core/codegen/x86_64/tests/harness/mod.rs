@@ -132,6 +132,13 @@ impl Cpu {
     pub fn new() -> Cpu {
         Cpu(vec![Line([0; 64]); SIZE.div_ceil(64)])
     }
+    /// As new, but for the cache of jumps (2 MiB, which take longer than most units run), for units that do not jump.
+    #[allow(dead_code)] // Not all tests run so many.
+    pub fn again(&mut self) {
+        let bytes = self.bytes_mut();
+        bytes[..JUMP_CACHE].fill(0);
+        bytes[TLB..].fill(0);
+    }
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: a `Line` is 64 bytes and nothing else.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 64) }
