@@ -94,7 +94,8 @@ pub fn classes(rows: &[&Row], user: bool) -> Vec<Found> {
         }
     }
     class("real programs", 2.5, &|r| !["start", "forks"].contains(&r.name.as_str()) && REAL.iter().any(|p| p.name == r.name));
-    class("boots of Debian", 2.5, &|r| Boot::ALL.iter().any(|b| b.name() == r.name));
+    // The installer is a boot too, but the aim is for a kernel and its shell.
+    class("boots to a shell", 2.5, &|r| [Boot::Shell, Boot::ShellOnFour].iter().any(|b| b.name() == r.name));
     found
 }
 
