@@ -66,7 +66,8 @@ mod tests {
             Ok(())
         };
         let [alike, twice] = scaling(3, [&|_| sleep(40), &|n| sleep(40 * n as u64)]).unwrap();
-        assert!(alike > 1.5 && twice < 1.5 && alike < 2.5 && twice > 0.5, "{alike} {twice}");
+        // 2 and 1, but the host may be busy.
+        assert!(alike > 1.2 * twice && twice > 0.2, "{alike} {twice}");
         assert!(scaling(1, [&|n| if n == 2 { Err(emu_test_kit::Error("no".into())) } else { Ok(()) }]).is_err());
     }
 }
