@@ -142,11 +142,7 @@ fn functions(a: &mut Asm, f: Label) {
 /// A page of the stack is missing: waits until it is there again.
 fn missing(g: &mut Guest, handler: Label) {
     g.a.bind(handler);
-    g.a.mrs(X13, SysReg::ESR_EL1);
-    g.a.mrs(X14, SysReg::FAR_EL1);
-    g.a.and_imm(X15, X13, 0x3f);
-    g.a.cmp_imm(X15, 7);
-    g.expect(Cond::Eq, "not a translation fault of level 3: ESR, FAR", X13, X14);
+    g.expect_status(7, SysReg::FAR_EL1, "not a translation fault of level 3: ESR, FAR");
     let a = &mut g.a;
     a.add_imm(X24, X24, 1);
     a.ubfx(X14, X14, 12, 9);

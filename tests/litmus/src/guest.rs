@@ -217,6 +217,15 @@ impl Guest {
         self.fail(why, found, expected);
         self.a.bind(good);
     }
+    /// In a handler: x13 is ESR_EL1, x14 that register. Complains with both unless the syndrome's fault status (DFSC, IFSC) is this; changes x15 and the
+    /// flags.
+    pub fn expect_status(&mut self, status: u32, register: SysReg, why: &str) {
+        self.a.mrs(X13, SysReg::ESR_EL1);
+        self.a.mrs(X14, register);
+        self.a.and_imm(X15, X13, 0x3f);
+        self.a.cmp_imm(X15, status);
+        self.expect(Cond::Eq, why, X13, X14);
+    }
     fn text(&mut self, text: &str) {
         let label = self.a.label();
         self.strings.push((label, text.into()));

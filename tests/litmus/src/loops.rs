@@ -97,11 +97,7 @@ pub fn assemble_misaligned(rounds: u64, apart: u64) -> Vec<u8> {
         g.handle(Vector::Sync, handler);
         g.a.b(over);
         g.a.bind(handler);
-        g.a.mrs(X13, SysReg::ESR_EL1);
-        g.a.mrs(X14, SysReg::ELR_EL1);
-        g.a.and_imm(X15, X13, 0x3f);
-        g.a.cmp_imm(X15, 0x21);
-        g.expect(Cond::Eq, "not an alignment fault: ESR, ELR", X13, X14);
+        g.expect_status(0x21, SysReg::ELR_EL1, "not an alignment fault: ESR, ELR");
         let a = &mut g.a;
         a.add_imm(X24, X24, 1);
         a.add_imm(X14, X14, 4);
@@ -169,11 +165,7 @@ pub fn assemble_between(rounds: u64) -> Vec<u8> {
         g.handle(Vector::Sync, handler);
         g.a.b(over);
         g.a.bind(handler);
-        g.a.mrs(X13, SysReg::ESR_EL1);
-        g.a.mrs(X14, SysReg::FAR_EL1);
-        g.a.and_imm(X15, X13, 0x3f);
-        g.a.cmp_imm(X15, 0xf);
-        g.expect(Cond::Eq, "not a permission fault of level 3: ESR, FAR", X13, X14);
+        g.expect_status(0xf, SysReg::FAR_EL1, "not a permission fault of level 3: ESR, FAR");
         let a = &mut g.a;
         a.add_imm(X24, X24, 1);
         a.mrs(X13, SysReg::SPSR_EL1);
