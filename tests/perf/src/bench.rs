@@ -69,8 +69,29 @@ pub struct Scaling {
     pub native: f64,
 }
 
-/// Kernels for [`Bench::scaling`], which touch nothing but registers and their stack, with repeats for about a second of ours.
-const FOR_TWO: [(&str, u64); 2] = [("fib", 6000), ("mandel", 4000)];
+impl Scaling {
+    /// Measures it: `run` and `native` have so many threads or CPUs at work.
+    pub(crate) fn of(kernel: &ForTwo, cpu: &str, rounds: usize, run: &dyn Fn(Emulator, usize) -> Result<()>, native: Work<'_>) -> Result<Self> {
+        let [qemu, emu, native] = scaling(rounds, [&|n| run(Emulator::Qemu, n), &|n| run(Emulator::Emu, n), native])?;
+        Ok(Self { kernel: kernel.name, cpu: cpu.to_owned(), qemu, emu, native })
+    }
+}
+
+/// A kernel that touches nothing but registers and its stack, in A64 code and in C, with repeats for about a second each: of ours in a machine and in a
+/// program, and of the host's own code, which is many times as fast; a run of milliseconds measures the start of a thread.
+pub struct ForTwo {
+    /// Its name.
+    pub name: &'static str,
+    pub(crate) machine: f64,
+    pub(crate) program: f64,
+    pub(crate) native: f64,
+}
+
+/// What two threads or CPUs do.
+pub(crate) const FOR_TWO: [ForTwo; 2] = [
+    ForTwo { name: "fib", machine: 6000.0, program: 60_000.0, native: 300_000.0 },
+    ForTwo { name: "mandel", machine: 4000.0, program: 80_000.0, native: 300_000.0 },
+];
 
 impl Row {
     /// QEMU's time over ours: the median of the rounds' ratios.
@@ -260,11 +281,11 @@ impl Bench {
         Ok(row)
     }
 
-    /// [`scaling`] of CPUs under both beside that of `native`, which does a kernel of that name for so many threads.
-    pub fn scaling(&self, cpu: &str, scale: f64, rounds: usize, native: &dyn Fn(&str, usize) -> Result<()>) -> Result<Vec<Scaling>> {
-        let row = |&(name, repeats): &(&'static str, u64)| {
-            let kernel = kernels::ALL.iter().find(|k| k.name == name).ok_or_else(|| Error(format!("there is no kernel {name}")))?;
-            let repeats = ((repeats as f64 * scale) as u64).max(1);
+    /// [`Scaling`] of CPUs; `native` has so many threads of the host's own code do a kernel.
+    pub fn scaling(&self, cpu: &str, scale: f64, rounds: usize, native: &dyn Fn(&ForTwo, usize) -> Result<()>) -> Result<Vec<Scaling>> {
+        let row = |two: &ForTwo| {
+            let kernel = kernels::ALL.iter().find(|k| k.name == two.name).ok_or_else(|| Error(format!("there is no kernel {}", two.name)))?;
+            let repeats = ((two.machine * scale) as u64).max(1);
             let mut images = Vec::new();
             for cpus in [1, 2] {
                 let image = kernel.image_for(cpus, repeats).map_err(|e| Error(e.to_string()))?;
@@ -274,14 +295,12 @@ impl Bench {
                 let done = process::run(self.command(which, cpu)?.args(["-smp", "2", "-kernel"]).arg(&images[cpus - 1]), LIMIT)?;
                 match checksum(&done) {
                     Some(_) => Ok(()),
-                    None => Err(failure(&format!("{name}: {which:?} with {cpus} CPUs at work on {cpu}"), &done)),
+                    None => Err(failure(&format!("{}: {which:?} with {cpus} CPUs at work on {cpu}", two.name), &done)),
                 }
             };
-            let works: [Work<'_>; 3] = [&|n| run(Emulator::Qemu, n), &|n| run(Emulator::Emu, n), &|n| native(name, n)];
-            let found = scaling(rounds, works);
+            let found = Scaling::of(two, cpu, rounds, &run, &|n| native(two, n));
             images.iter().for_each(|image| drop(std::fs::remove_file(image)));
-            let [qemu, emu, native] = found?;
-            Ok(Scaling { kernel: name, cpu: cpu.to_owned(), qemu, emu, native })
+            found
         };
         FOR_TWO.iter().map(row).collect()
     }

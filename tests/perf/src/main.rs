@@ -1,7 +1,7 @@
 //! `emu-bench`, which `cargo xtask bench` runs: the table, and the same as JSON and as a plot.
 
 use emu_test_kit::qemu::{self, Qemu};
-use emu_test_perf::bench::{Bench, Boot, Row, Scaling};
+use emu_test_perf::bench::{Bench, Boot, ForTwo, Row, Scaling};
 use emu_test_perf::classes;
 use emu_test_perf::kernels::{self, Kernel};
 use emu_test_perf::linux;
@@ -243,7 +243,7 @@ fn run_machines(options: &Options, results: &mut Results) -> Result<Conditions, 
             }
         }
         if let (true, Some(files)) = (options.two(), &files) {
-            let native = |kernel: &str, threads| user::native_threads(files, kernel, options.scale, threads);
+            let native = |kernel: &ForTwo, threads| user::native_threads(files, kernel, options.scale, threads);
             results.scaling(bench.scaling(cpu, options.scale, options.rounds, &native).map_err(text)?);
         }
         if chosen.is_empty() {

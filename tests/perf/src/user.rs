@@ -4,12 +4,12 @@
 //! A kernel's program is a static ELF file around the very code that runs bare-metal: the addresses that it computes on are a segment of the
 //! file. What needs EL1, devices or translation tables is left out.
 
-use crate::bench::{Emulator, Row, Scaling};
+use crate::bench::{Emulator, FOR_TWO, ForTwo, Row, Scaling};
 use crate::guest::{BASE, BULK, DATA, Frame, MARK, repeat};
 use crate::kernels::{self, Kernel};
 use crate::natives;
 use crate::programs::{Guest, Program, Programs};
-use crate::statistics::{self, median};
+use crate::statistics::median;
 use emu_a64_asm::*;
 use emu_test_kit::qemu::Qemu;
 use emu_test_kit::{Error, Finished, Result, emu, packages, process};
@@ -244,14 +244,9 @@ impl Real {
     }
 }
 
-/// Kernels for [`UserBench::scaling`], with repeats for about a second of ours and of the host's own code, which is many times as fast: a run of
-/// milliseconds measures the start of a thread.
-const FOR_TWO: [(&str, f64, f64); 2] = [("fib", 60_000.0, 300_000.0), ("mandel", 80_000.0, 300_000.0)];
-
-/// Has so many threads of the host's own code do that kernel, one of [`FOR_TWO`].
-pub fn native_threads(files: &Programs, kernel: &str, scale: f64, threads: usize) -> Result<()> {
-    let repeats = FOR_TWO.iter().find(|k| k.0 == kernel).map_or(1.0, |k| k.2);
-    threads_at(Command::new(&files.native), kernel, repeats * scale, threads)
+/// Has so many threads of the host's own code do that kernel.
+pub fn native_threads(files: &Programs, kernel: &ForTwo, scale: f64, threads: usize) -> Result<()> {
+    threads_at(Command::new(&files.native), kernel.name, kernel.native * scale, threads)
 }
 
 fn threads_at(mut command: Command, kernel: &str, repeats: f64, threads: usize) -> Result<()> {
@@ -394,18 +389,15 @@ impl UserBench {
         Ok(row)
     }
 
-    /// [`statistics::scaling`] of threads under both, beside that of the host's own code.
+    /// [`Scaling`] of threads.
     pub fn scaling(&self, files: &Programs, scale: f64, rounds: usize) -> Result<Vec<Scaling>> {
-        let row = |&(kernel, repeats, _): &(&'static str, f64, f64)| {
+        let row = |two: &ForTwo| {
             let run = |which, threads| {
                 let mut command = self.command(which)?;
                 command.arg(&files.guest);
-                threads_at(command, kernel, repeats * scale, threads)
+                threads_at(command, two.name, two.program * scale, threads)
             };
-            let works: [statistics::Work<'_>; 3] =
-                [&|n| run(Emulator::Qemu, n), &|n| run(Emulator::Emu, n), &|n| native_threads(files, kernel, scale, n)];
-            let [qemu, emu, native] = statistics::scaling(rounds, works)?;
-            Ok(Scaling { kernel, cpu: self.guest.column().to_owned(), qemu, emu, native })
+            Scaling::of(two, self.guest.column(), rounds, &run, &|n| native_threads(files, two, scale, n))
         };
         FOR_TWO.iter().map(row).collect()
     }
