@@ -81,7 +81,7 @@ pub static FLAGS: &[Flag] = &[
     row("argv0", &["0"], "NAME", USER, "Its argument 0", Works),
     row("strace", &[], "", USER, "Show its system calls (EMU_STRACE)", Works),
     row("uname", &[], "RELEASE", USER, "The release of Linux that it is told", Works),
-    row("translations", &[], "DIR|off", USER, "Where code made for programs is kept between their runs (EMU_TRANSLATIONS); otherwise ~/.cache/emu, or nowhere when the kernel starts emu", Works),
+    row("translations", &[], "DIR|off", RUN, "Where generated code of programs and machines is kept for their next runs (EMU_TRANSLATIONS); otherwise ~/.cache/emu, or nowhere when the kernel starts emu", Works),
     row("nographic", &[], "", CONSOLE, "The first serial line is on the terminal (which it is anyway)", Works),
     row("serial", &[], "STREAM", CONSOLE, "Where the next serial line leads: stdio, mon:stdio, file:PATH, pty, null", Works),
     row("expect", &[], "TEXT", CONSOLE, "Wait until the console shows TEXT; after the last one end with code 0. Repeatable, in order with --send; \\n \\r \\t \\xHH", Works),

@@ -106,11 +106,9 @@ fn command(argv: Vec<OsString>, program: &str) -> Result<i32, run::Mistakes> {
         return Ok(0);
     } else {
         let (mut argv, at) = argv::normalise(&command, argv).map_err(|e| vec![e])?;
-        if at.is_some() {
-            let mut first = Vec::new();
-            user::variable_words(user::VARIABLES, &mut first);
-            argv.splice(..0, first);
-        }
+        let mut first = Vec::new();
+        user::variable_words(if at.is_some() { user::VARIABLES } else { user::MACHINE_VARIABLES }, &mut first);
+        argv.splice(..0, first);
         (argv, at.map(|at| user::Program { word: words[at].clone(), at: at + 1, by_kernel: None, named: None }))
     };
     match command.no_binary_name(true).try_get_matches_from(argv) {

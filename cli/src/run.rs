@@ -14,7 +14,7 @@ use emu_host::{Guest, Script, SemihostingConsole, Step, StreamSpec, Streams, Tim
 use emu_plugin::{Catalogue, Discovery};
 use emu_semihosting::{Config as SemihostingConfig, Semihosting};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -174,11 +174,10 @@ pub fn run(matches: ArgMatches, program: &str, guest: Option<Program>) -> Result
     logging.trace.stats = args.on("stats");
     let mut spec = spec(&args, choice, logging.trace)?;
     if let Some(guest) = &guest {
-        let folder = kept::folder(args.last("translations")?, guest, args.on("lenient"))?;
-        spec.images = user::images(guest, &Asked { all: &|name| args.all(name), on: &|name| args.on(name) }, folder.as_deref())?;
+        let folder = kept::folder(args.last("translations")?, guest.by_kernel.is_some(), args.on("lenient"))?;
+        spec.images = user::images(guest, &Asked { all: &|name| args.all(name), on: &|name| args.on(name) }, folder.as_ref().map(|f| &*f.path))?;
         let file = folder.and_then(|folder| Some((folder, guest.file(prefix.as_deref())?.0)));
-        let plugins = catalogue.plugins().iter().map(|p| &*p.path);
-        let kept = file.and_then(|(folder, file)| kept::open(&folder, &file, plugins, cpu.as_deref()));
+        let kept = file.and_then(|(folder, file)| kept::open(&folder, &file, plugins(&catalogue), cpu.as_deref()));
         spec.images.extend(kept.iter().map(|k| ("layout".to_owned(), k.layout.to_string())));
         // What cannot be started is said before anybody waits.
         let there = std::path::Path::new(&guest.word).is_file();
@@ -187,6 +186,10 @@ pub fn run(matches: ArgMatches, program: &str, guest: Option<Program>) -> Result
         spec.images.extend(stream.iter().map(|s| ("debugger".to_owned(), s.descriptor().to_string())));
         return user::run(&spec, kept, stream.map(|s| (s, guest))).map_err(one);
     }
+    // Whoever names nothing to start sees the board's own words, and nothing is kept of that.
+    let boots = spec.images.iter().any(|(image, _)| image == "kernel" || image == "bios");
+    let folder = if boots { kept::folder(args.last("translations")?, false, args.on("lenient"))? } else { None };
+    let kept = folder.and_then(|folder| kept::open_machine(&folder, &spec, plugins(&catalogue)));
     let limit = args.last("timeout")?.map(|t| parse_duration(&t).map_err(|e| one(format!("--timeout: {e}")))).transpose()?;
     let listener = debugger(&args, &spec, Address::parse)?;
     let semihosting = semihosting(&args, &spec)?;
@@ -196,6 +199,9 @@ pub fn run(matches: ArgMatches, program: &str, guest: Option<Program>) -> Result
     }
     let streams = Arc::new(streams);
     let machine = Machine::create(&spec, Arc::new(Console(Arc::clone(&streams)))).map_err(one)?;
+    if let Some(kept) = kept {
+        machine.keep_code(kept);
+    }
     if let Some(config) = semihosting {
         let console = SemihostingConsole::new(Arc::clone(&streams), config.stream.as_deref());
         machine.allow_semihosting(Semihosting::new(config, Box::new(console)));
@@ -205,6 +211,11 @@ pub fn run(matches: ArgMatches, program: &str, guest: Option<Program>) -> Result
     }
     let server = listener.map(|l| attend_debuggers(l, &machine)).transpose().map_err(one)?;
     Ok(watch(&machine, &streams, limit, args.on("stats"), server))
+}
+
+/// The files of the plugins that were opened.
+fn plugins(catalogue: &Catalogue) -> impl Iterator<Item = &Path> {
+    catalogue.plugins().iter().map(|p| &*p.path)
 }
 
 /// Listens where -gdb or -s says, for a debugger that sees the CPUs of one of the machine's targets, by its place among them.

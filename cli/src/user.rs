@@ -75,8 +75,11 @@ pub const VARIABLES: &[(&str, &str, bool)] = &[
     ("CPU", "cpu", false),
     ("STRACE", "strace", false),
     ("UNAME", "uname", false),
-    ("TRANSLATIONS", "translations", false),
+    TRANSLATIONS,
 ];
+const TRANSLATIONS: (&str, &str, bool) = ("TRANSLATIONS", "translations", false);
+/// Those of a machine.
+pub const MACHINE_VARIABLES: &[(&str, &str, bool)] = &[TRANSLATIONS];
 
 /// The options that the environment asks for. They come first: what the command line says counts.
 pub fn variable_words(rows: &[(&str, &str, bool)], out: &mut Vec<OsString>) {

@@ -119,7 +119,7 @@ pub fn moving(va: u64) -> u64 {
 /// What was made from a physical page.
 #[derive(Default)]
 struct Page {
-    /// The virtual address of the page when its first block was made.
+    /// The virtual address of the page when its first block was made, or that block's view.
     at: u64,
     /// It has been executed at another as well.
     several: bool,

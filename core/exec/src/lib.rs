@@ -5,6 +5,7 @@
 //! * `vcpu`: one CPU's loop: requests, timers, interrupts, then blocks until somebody asks for attention.
 //! * `memory`: guest accesses of a running block: the cached translation, else the slow path, else a fault.
 //! * `code`: blocks by physical page; what happens when code is written.
+//! * `kept`: code that a later process finds made.
 //! * `clock`: the one source of time, and all timers.
 //! * `debug`: stopping, stepping, breakpoints, watchpoints, and access to a stopped machine.
 //! * `semihosting`: the guest as semihosting sees it.
@@ -24,6 +25,7 @@ mod cpus;
 mod debug;
 #[doc(hidden)]
 pub mod hot_code;
+mod kept;
 mod machine;
 mod memory;
 mod native;
@@ -41,8 +43,8 @@ mod vcpu;
 
 pub use clock::Clock;
 pub use debug::{Action, CpuStatus, Farewell, Points, ProgramEnd, Stop, StopSink, WatchKind, Watchpoint};
+pub use kept::{Kept, Of};
 pub use machine::{ClusterSpec, Exit, Machine, MachineSpec, Streams, TraceOptions};
 pub use services::services;
 pub use state_hash::StateHash;
 pub use user::debug::without_signals;
-pub use user::kept::Kept;

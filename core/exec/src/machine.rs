@@ -166,6 +166,8 @@ pub struct Machine {
     pub plain: bool,
     /// What user mode has besides; nothing on a board.
     pub user: Option<Box<crate::user::User>>,
+    /// Code of earlier processes, and for later ones.
+    kept: OnceLock<crate::Kept>,
     pub(crate) semihosting: crate::semihosting::Slot,
     board: OnceLock<BoardHandle>,
     devices: Mutex<Vec<DeviceRecord>>,
@@ -271,6 +273,7 @@ impl Machine {
             native,
             plain: std::env::var_os("EMU_INTERP").is_some_and(|v| v == "plain"),
             user,
+            kept: OnceLock::new(),
             semihosting: crate::semihosting::Slot::default(),
             board: OnceLock::new(),
             devices: Mutex::default(),
@@ -339,6 +342,7 @@ impl Machine {
             self.print_state_hash(self.time.all_executed(), &options, true);
         }
         lock(&self.control).ended = true;
+        self.save_code();
         exit
     }
 
@@ -990,20 +994,25 @@ impl Machine {
         }
         self.trace(&format!("code: pc {pc:#018x} at {address:#x}\n{}", emu_x86_64::disassemble(address, code)));
     }
-    /// The program ends, or becomes another: what code it had made is for later processes of it.
+    /// Code of earlier processes, and for later ones, if there is such.
+    pub(crate) fn kept(&self) -> Option<&crate::Kept> {
+        self.kept.get()
+    }
+    /// The machine or program ends, or becomes another: what code it had made is for later processes of it.
     pub(crate) fn save_code(&self) {
-        if let Some(kept) = self.user.as_ref().and_then(|u| u.kept()) {
+        if let Some(kept) = self.kept() {
             kept.save();
         }
     }
-    /// A program's code is kept for later processes of it, and comes from earlier ones. Before `run`; nothing is kept where somebody wants to see
-    /// code being made.
+    /// The machine's or program's code is kept for later processes of it, and comes from earlier ones. Before `run`; nothing is kept where
+    /// somebody wants to see code being made, or counts instructions.
     pub fn keep_code(&self, kept: crate::Kept) {
         let seen = self.trace.any_translation() || self.trace.out_asm || self.trace.each_block() || self.debug.is_engaged();
-        if let (Some(user), Some(native), false) = (&self.user, &self.native, seen)
-            && !native.is_watched()
+        if let (Some(native), false) = (&self.native, seen)
+            && !(native.is_watched() || native.frame.unlinked || native.frame.count)
         {
-            user.keep(kept);
+            // Who comes second comes too late.
+            let _ = self.kept.set(kept);
         }
     }
     /// Counters, for `--stats`.

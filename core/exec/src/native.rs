@@ -8,13 +8,12 @@
 //! again when every CPU has, or is outside of generated code.
 
 use crate::code::{NativeBlock, Replaced, Tier, fixed, moving};
+use crate::kept::{Kept, Looked, Made, PageKey, Parts, Region as KeptRegion};
 use crate::machine::Machine;
 use crate::memory::Running;
 use crate::once::Notes;
 use crate::region::{Former, NEXT_PAGE_BYTES, Places, Source};
 use crate::services::of;
-use crate::user::User;
-use crate::user::kept::{Made, PageKey, Parts, Region as KeptRegion};
 use crate::vcpu::{Vcpu, count};
 use emu_interp::{Env, Fault};
 use emu_ir::{MemFlags, Op};
@@ -118,6 +117,8 @@ pub struct Native {
     first: Tier,
     /// So many of them are made in a hurry.
     briefs: u64,
+    /// All code of machines is made to move.
+    pub(crate) all_moves: bool,
     /// Blocks are run by the interpreter the first time: see `once`.
     pub(crate) tries: bool,
     /// What CPUs have run, by physical address.
@@ -322,7 +323,8 @@ impl Native {
                 _ if direct.is_some() && samples(mode) && !count && !unlinked => BRIEFS,
                 _ => 0,
             },
-            tries: matches!(mode, "" | "fixed" | "cold") && !count && !unlinked,
+            all_moves: mode == "moving",
+            tries: matches!(mode, "" | "fixed" | "moving" | "cold") && !count && !unlinked,
             run: Notes::default(),
             samples: samples(mode),
             sampler: Default::default(),
@@ -545,17 +547,20 @@ impl Generator {
         if !readable {
             return Ok(None);
         }
-        // To find out whether there is code of a page takes a hash of it: not each time that the program writes there.
-        let keeps = m.user.as_ref().filter(|u| u.may_keep_page(pc)).and_then(|u| Some((u, u.kept()?, PageKey::new(page, key, &self.page))));
-        if let Some((user, store, page)) = keeps.filter(|_| !m.code.has_view(pa, fixed(pc), key)) {
-            self.take_kept(m, native, user, store.page(&page), &wanted);
-            if let Some(block) = m.code.find_native(pa, fixed(pc), key) {
-                return Ok(Some((block, true)));
+        let view = if moves { moving(pc) } else { fixed(pc) };
+        let keeps = m.keeps(pc, moves).map(|store| (store, PageKey::new(if moves { view } else { page }, key, &self.page)));
+        if let Some((store, kept)) = &keeps {
+            // Of a program the bytes are what they were. To look takes no hash at each store to a machine's page, which is made for what follows.
+            let others = m.user.is_none() && store.look(Looked { pa: page, va: kept.va, key }, kept);
+            if others || !m.code.has_view(pa, view, key) {
+                self.take_kept(m, native, store, kept, &wanted);
+                if let Some(block) = m.code.find_native(pa, view, key).filter(|b| b.tier >= tier) {
+                    return Ok(Some((block, true)));
+                }
             }
         }
         let mut next = [0; NEXT_PAGE_BYTES];
         let next_page = m.guess_next_page(cpu, page, &mut next);
-        let view = if moves { moving(pc) } else { fixed(pc) };
         if tier == Tier::Hot {
             self.known.clear();
         } else {
@@ -628,7 +633,10 @@ impl Generator {
         let asked = |e: &(usize, &(u64, u32))| (e.1.0 ^ pc) & (PAGE_SIZE - 1) == 0;
         let entry = self.entries.iter().enumerate().find(asked).map(|(i, (at, offset))| (block(i, *at, *offset), kept));
         drop(cache);
-        if let Some((_, store, page)) = keeps.filter(|(user, ..)| kept && user.may_keep(&cpu.arch, pc, &f.from)) {
+        // An instruction at a page's end may depend on the next page.
+        let whole = cpu.arch.layout().insn_bytes >= 4 || !f.from.meets(PAGE_SIZE - 2, 2);
+        // What changes again and again is not the same in another run.
+        if let Some((store, key)) = keeps.filter(|_| kept && whole && !m.code.is_rewritten(pa)) {
             let blocks = self.entries.iter().enumerate().map(|(i, (at, offset))| (block(i, *at, *offset), *offset));
             let parts = Parts {
                 made: self.made(native, tier),
@@ -637,15 +645,31 @@ impl Generator {
                 outside: &mut self.lowering.asm.outside.iter().map(|o| (o.at, o.target)),
                 helpers: &self.lowering.asm.helpers,
                 faults: &faults,
+                origins: &self.lowering.asm.origins,
+                page: &self.page,
                 code: &self.lowering.asm.code,
             };
-            store.note(page, parts);
+            store.note(key, parts);
         }
         m.code.insns.fetch_add(f.insns.into(), Ordering::Relaxed);
         if let Some(t) = started {
             native.time_ns.fetch_add(t.elapsed().as_nanos() as u64, Ordering::Relaxed);
         }
         Ok(entry)
+    }
+}
+
+impl Machine {
+    /// Where code is kept that is made for an address: that of a program's page that it cannot write, nor could (else it is seldom the same again);
+    /// of a machine what moves in the upper half of the address space, where kernels are. Calls in code that moves take a third longer, which a
+    /// kernel's boot has little of, and programs much.
+    pub(crate) fn keeps(&self, pc: u64, moves: bool) -> Option<&Kept> {
+        let all = self.native.as_ref().is_some_and(|n| n.all_moves);
+        self.kept().filter(|_| self.user.as_ref().map_or(moves && (all || pc >> 63 != 0), |u| u.may_keep_page(pc)))
+    }
+    /// Code that was made for that is right now.
+    fn may_use(&self, made: &Made) -> bool {
+        self.user.as_ref().map_or(!(made.alone || made.tagged || made.segment), |u| u.may_use(made))
     }
 }
 
@@ -661,26 +685,38 @@ impl Generator {
             insns: self.former.insns,
         }
     }
-    /// Enters the code that earlier processes of the program have made of the page that was read, as far as it is right now.
-    fn take_kept(&mut self, m: &Machine, native: &Native, user: &User, kept: Option<Vec<u8>>, wanted: &Wanted) {
+    /// Enters the code that earlier processes have made of the page of an address, if it is one of those that they kept some of. The page is
+    /// watched.
+    pub(crate) fn take(&mut self, m: &Machine, native: &Native, store: &Kept, wanted: &Wanted) {
+        let page = wanted.pa & !(PAGE_SIZE - 1);
+        if m.space.read(page, &mut self.page) == 0 {
+            self.take_kept(m, native, store, &PageKey::new(moving(wanted.pc), wanted.key, &self.page), wanted);
+        }
+    }
+    /// Enters the code that earlier processes have made of the page that was read, as far as it is right now.
+    fn take_kept(&mut self, m: &Machine, native: &Native, store: &Kept, kept: &PageKey, wanted: &Wanted) {
         let Wanted { pc, key, pa, generation, .. } = *wanted;
-        let Some(bytes) = kept else { return };
+        let Some(bytes) = store.page(kept) else { return };
         let mut rest = &*bytes;
         let asm = &mut self.lowering.asm;
+        let helpers = &native.clusters[self.cluster].frame.helpers;
+        let view = if m.user.is_some() { fixed(pc) } else { moving(pc) };
         // Nobody throws the chunk away before its blocks are in the index.
         let mut cache = native.cache.lock().unwrap_or_else(|e| e.into_inner());
         native.reclaim(m, &mut cache);
         while let Some(r) = KeptRegion::take(&mut rest) {
-            if !user.may_use(&r.made) {
+            if !m.may_use(&r.made) || !r.is_of(&self.page) {
                 continue;
             }
             asm.clear();
             asm.code.extend(r.code);
             asm.outside.extend(r.outside().map(|(at, target)| Outside { at, target }));
+            let mut put = |at: u32, word: u64| asm.code[at as usize..at as usize + 8].copy_from_slice(&word.to_le_bytes());
             for (at, number) in r.helpers() {
-                let Some(helper) = native.frame.helpers.get(number as usize) else { return };
-                asm.code[at as usize..at as usize + 8].copy_from_slice(&(helper.address as u64).to_le_bytes());
+                let Some(helper) = helpers.get(number as usize) else { return };
+                put(at, helper.address as u64);
             }
+            r.origins().for_each(|at| put(at, pa & !(PAGE_SIZE - 1)));
             let Some(placed) = cache.place(asm) else { return };
             native.add_faults(placed, r.faults());
             let blocks = r.blocks().map(|(offset, insns, code)| NativeBlock {
@@ -693,7 +729,7 @@ impl Generator {
                 tier: r.made.tier,
             });
             self.replaced.clear();
-            if !m.code.insert_native(pa, fixed(pc), key, &r.from(), r.made.alone, blocks, generation, &mut self.replaced) {
+            if !m.code.insert_native(pa, view, key, &r.from(), r.made.alone, blocks, generation, &mut self.replaced) {
                 return;
             }
             cache.relink(self.replaced.iter().map(|(old, new)| (*old, new.code, new.into)));

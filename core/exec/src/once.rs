@@ -20,7 +20,8 @@
 //! than once: see `rewritten`. There is none of it under `-icount`, where instructions are counted
 //! by code, nor where the log or the environment asks for code.
 
-use crate::code::{NativeBlock, moving};
+use crate::code::{NativeBlock, Tier, fixed, moving};
+use crate::kept::{Looked, PageKey};
 use crate::machine::Machine;
 use crate::memory::Running;
 use crate::native::Native;
@@ -120,7 +121,7 @@ impl Vcpu {
     /// Whether what is at `pc` is interpreted at first. Where an earlier process of the program has left code it is not: later ones would never find
     /// it made.
     pub(crate) fn tries(&self, machine: &Machine, native: &Native, pc: u64) -> bool {
-        let kept = machine.user.as_ref().is_some_and(|u| u.kept().is_some_and(|k| k.has_some()) && u.may_keep_page(pc));
+        let kept = machine.user.as_ref().is_some_and(|u| machine.kept().is_some_and(|k| k.has_some()) && u.may_keep_page(pc));
         native.tries && !kept && !machine.trace.any_translation()
     }
     /// Runs the block at `pc` if the CPU has not been there, or its code changes again and again, and there is no code for it.
@@ -140,11 +141,37 @@ impl Vcpu {
     }
 
     /// Code that was made of a page for another address and goes here too.
-    fn code_that_moves(&self, machine: &Machine, native: &Native, pc: u64, pa: u64, key: u64) -> Option<NativeBlock> {
+    fn code_that_moves(&self, machine: &Machine, native: &Native, place: &Place, key: u64) -> Option<NativeBlock> {
+        let Place { pc, pa, .. } = *place;
         if machine.user.is_some() || !native.may_move(self.cluster, pc) {
             return None;
         }
         self.known_view(machine, pa, moving(pc), key)
+    }
+
+    /// Takes the code of a machine's page that earlier processes have kept, if it has not been looked for. True if the page was watched for that.
+    fn take_kept(&self, machine: &Machine, native: &Native, place: &Place, key: u64) -> bool {
+        let Place { pc, mode, pa, .. } = *place;
+        let Some(store) = machine.keeps(pc, true).filter(|k| k.has_some()) else { return false };
+        let at = Looked { pa: fixed(pa), va: moving(pc), key };
+        if machine.user.is_some() || !native.may_move(self.cluster, pc) || store.has_looked(&at) {
+            return false;
+        }
+        // Where nothing is kept the page is not watched either, for it may be data but for a few instructions.
+        let mut page = [0; PAGE_SIZE as usize];
+        if !read(machine, at.pa, &mut page) {
+            return false;
+        }
+        let kept = PageKey::new(at.va, key, &page);
+        if !store.look(at, &kept) || !store.has(&kept) {
+            return false;
+        }
+        if let Ok((pa, attrs)) = self.fetch_watched(machine, pc, mode)
+            && let Some(wanted) = self.wanted(machine, pc, mode, self.block_key(mode, attrs), pa, attrs, Tier::Brief)
+        {
+            self.with_generator(native, |g| g.take(machine, native, store, &wanted));
+        }
+        true
     }
 
     fn try_place(&self, machine: &Machine, native: &Native, once: &mut Once, place: &Place) -> Tried {
@@ -165,7 +192,15 @@ impl Vcpu {
         if changed {
             return self.run_ops(machine, once, place, true);
         }
-        match self.code_that_moves(machine, native, place.pc, place.pa, key) {
+        let mut moves = self.code_that_moves(machine, native, place, key);
+        if moves.is_none() && self.take_kept(machine, native, place, key) {
+            // Requests were served meanwhile: the page may be another one.
+            if !self.fetch(machine, place.pc, place.mode).is_ok_and(|now| now == (place.pa, place.attrs)) {
+                return Tried::No;
+            }
+            moves = self.code_that_moves(machine, native, place, key);
+        }
+        match moves {
             Some(block) if once.entered.add(place.pc, place.mode) => {
                 // What its entry at this address would do.
                 // SAFETY: this is the CPU's thread.

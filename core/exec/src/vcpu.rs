@@ -1019,7 +1019,8 @@ impl Vcpu {
             }
             return Some((block, kept && seen));
         }
-        if !(native.may_move(self.cluster, pc) && machine.code.elsewhere(pa, pc)) {
+        let moves = native.all_moves || machine.keeps(pc, true).is_some() || machine.code.elsewhere(pa, pc);
+        if !(moves && native.may_move(self.cluster, pc)) {
             return self.generate(machine, native, wanted, false);
         }
         let known = machine.code.find_native(pa, moving(pc), key).filter(|b| b.tier >= tier);
@@ -1030,11 +1031,17 @@ impl Vcpu {
         native.entry(machine, self.cluster, wanted, block)
     }
 
+    /// Has the CPU's generator do something.
+    pub(crate) fn with_generator<T>(&self, native: &Native, work: impl FnOnce(&mut Generator) -> T) -> T {
+        let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator(self.cluster));
+        let done = work(&mut generator);
+        self.caches().generator = Some(generator);
+        done
+    }
+
     /// Has the CPU's generator make code.
     fn generate(&self, machine: &Machine, native: &Native, wanted: Wanted, moves: bool) -> Option<(NativeBlock, bool)> {
-        let mut generator = self.caches().generator.take().unwrap_or_else(|| native.generator(self.cluster));
-        let made = generator.make(machine, self, native, wanted, moves);
-        self.caches().generator = Some(generator);
+        let made = self.with_generator(native, |g| g.make(machine, self, native, wanted, moves));
         if let Some(user) = &machine.user {
             user.reports.note(wanted.pc, wanted.mode, wanted.tier != Tier::Brief);
         }
@@ -1234,7 +1241,7 @@ impl Vcpu {
     /// `fetch` of a page whose stores are seen from now on. Before its bytes are read every other CPU has taken the request to look: a store
     /// that one of them makes unseen is in the bytes, so that a CPU which looks for code anew never finds what is older than its question,
     /// whatever instruction its architecture asks that with.
-    fn fetch_watched(&self, machine: &Machine, pc: u64, mode: u64) -> Result<(u64, u8), Fault> {
+    pub(crate) fn fetch_watched(&self, machine: &Machine, pc: u64, mode: u64) -> Result<(u64, u8), Fault> {
         loop {
             let (pa, attrs) = self.fetch(machine, pc, mode)?;
             let newly =

@@ -80,6 +80,8 @@ pub struct Report {
     pub took: Duration,
     /// Largest VmRSS plus VmPTE of the emulator, in bytes, looked at every few ms.
     pub peak: u64,
+    /// What the emulator said.
+    pub errors: String,
 }
 
 impl Report {
@@ -90,6 +92,14 @@ impl Report {
     pub fn numbers(&self, name: &str) -> &[u64] {
         let found = self.lines.iter().find(|(n, _)| n == name);
         &found.unwrap_or_else(|| panic!("the guest printed no line '{name}': {:?}", self.lines)).1
+    }
+    /// A number of `--stats`.
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    pub fn counted(&self, name: &str) -> u64 {
+        let found = self.errors.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(": ")?.parse().ok());
+        found.unwrap_or_else(|| panic!("no '{name}' is counted: {}", self.errors))
     }
 }
 
@@ -108,18 +118,33 @@ pub fn run(name: &str, image: &[u8], cpus: u64) -> Report {
 /// # Panics
 /// As above.
 pub fn run_with(name: &str, image: &[u8], cpus: u64, variables: &[(&str, &str)]) -> Report {
+    run_times(1, name, image, cpus, variables).remove(0)
+}
+
+/// The same so many times, with what `--stats` counts.
+///
+/// # Panics
+/// As above.
+pub fn run_times(times: usize, name: &str, image: &[u8], cpus: u64, variables: &[(&str, &str)]) -> Vec<Report> {
     let folder = emu::profile_dir().unwrap_or_else(|e| panic!("{e}"));
     let turn = File::create(folder.join("litmus.lock")).expect("a file can be made beside the tests");
     turn.lock().expect("the file can be locked");
     let file = std::env::temp_dir().join(format!("emu-litmus-{name}-{}.img", std::process::id()));
     std::fs::write(&file, image).expect("the guest can be written");
-    let mut command = command(cpus);
-    command.envs(variables.iter().copied());
-    command.arg("-kernel").arg(&file);
-    let report = watched(name, &mut command);
+    let once = |_| {
+        let mut command = command(cpus);
+        command.envs(variables.iter().copied());
+        if times > 1 {
+            command.arg("--stats");
+        }
+        command.arg("-kernel").arg(&file);
+        let report = watched(name, &mut command);
+        println!("{name}: {:.2} s, peak {} MiB", report.took.as_secs_f64(), report.peak >> 20);
+        report
+    };
+    let reports = (0..times).map(once).collect();
     let _ = std::fs::remove_file(&file);
-    println!("{name}: {:.2} s, peak {} MiB", report.took.as_secs_f64(), report.peak >> 20);
-    report
+    reports
 }
 
 fn command(cpus: u64) -> Command {
@@ -174,7 +199,7 @@ fn watched(name: &str, command: &mut Command) -> Report {
     assert!(!stdout.contains(guest::FAIL), "the guest complains: {story}");
     assert!(stdout.trim_end().ends_with(guest::DONE), "the guest did not come to its end: {story}");
     let lines = stdout.lines().filter(|l| !l.is_empty()).map(parse).collect();
-    Report { lines, took, peak }
+    Report { lines, took, peak, errors: stderr }
 }
 
 /// A line: the name goes up to the first number.

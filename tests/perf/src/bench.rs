@@ -8,6 +8,8 @@ use crate::statistics::{Work, median, scaling, spread};
 use emu_test_boots::{INSTALLER_ON_ONE_CONSOLE, installer};
 use emu_test_kit::qemu::Qemu;
 use emu_test_kit::{Console, Error, Finished, Result, emu, packages, process};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -263,8 +265,9 @@ impl Bench {
         Ok(row)
     }
 
-    /// Measures a boot of Debian's installer kernel: the whole process.
-    pub fn boot(&self, boot: Boot, cpu: &str, rounds: usize) -> Result<Row> {
+    /// Measures a boot of Debian's installer kernel: the whole process, with the code that the boot before has left, and one that finds none. The
+    /// installer does not end by itself, and leaves none.
+    pub fn boot(&self, boot: Boot, cpu: &str, rounds: usize) -> Result<Vec<Row>> {
         let mut row = Row {
             name: boot.name().into(),
             class: boot.class().into(),
@@ -274,11 +277,23 @@ impl Bench {
             native_s: Vec::new(),
             checksum: String::new(),
         };
+        let kept = self.scratch.join(format!("kept-{}", std::process::id()));
+        let mut first = Row { cpu: format!("{cpu} first"), ..row.clone() };
         for _ in 0..rounds {
-            row.qemu_s.push(self.boot_once(boot, Emulator::Qemu, cpu)?);
-            row.emu_s.push(self.boot_once(boot, Emulator::Emu, cpu)?);
+            let qemu = self.boot_once(boot, Emulator::Qemu, cpu, None)?;
+            row.qemu_s.push(qemu);
+            if boot == Boot::Installer {
+                row.emu_s.push(self.boot_once(boot, Emulator::Emu, cpu, None)?);
+                continue;
+            }
+            let _ = std::fs::remove_dir_all(&kept);
+            DirBuilder::new().mode(0o700).create(&kept).map_err(|e| Error(format!("{} cannot be made: {e}", kept.display())))?;
+            first.qemu_s.push(qemu);
+            first.emu_s.push(self.boot_once(boot, Emulator::Emu, cpu, Some(&kept))?);
+            row.emu_s.push(self.boot_once(boot, Emulator::Emu, cpu, Some(&kept))?);
         }
-        Ok(row)
+        let _ = std::fs::remove_dir_all(&kept);
+        Ok([row, first].into_iter().filter(|r| !r.emu_s.is_empty()).collect())
     }
 
     /// [`Scaling`] of CPUs; `native` has so many threads of the host's own code do a kernel.
@@ -305,9 +320,11 @@ impl Bench {
         FOR_TWO.iter().map(row).collect()
     }
 
-    fn boot_once(&self, boot: Boot, which: Emulator, cpu: &str) -> Result<f64> {
+    /// CPU seconds of a boot; `kept`: where emu keeps code.
+    fn boot_once(&self, boot: Boot, which: Emulator, cpu: &str, kept: Option<&Path>) -> Result<f64> {
         let (kernel, initrd) = self.installer()?;
         let mut command = self.command(which, cpu)?;
+        command.envs(kept.map(|folder| ("EMU_TRANSLATIONS", folder)));
         command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd);
         if boot == Boot::Installer {
             let append = format!("{} {INSTALLER_ON_ONE_CONSOLE}", self.console());

@@ -234,7 +234,10 @@ fn run_machines(options: &Options, results: &mut Results) -> Result<Conditions, 
     println!("{}", report::heading());
     for cpu in &options.cpus {
         for boot in &boots {
-            results.keep(bench.boot(*boot, cpu, options.rounds).map_err(text));
+            match bench.boot(*boot, cpu, options.rounds).map_err(text) {
+                Ok(rows) => rows.into_iter().for_each(|row| results.keep(Ok(row))),
+                Err(e) => results.keep(Err(e)),
+            }
         }
         if let (false, Some(files)) = (in_c.is_empty(), &files) {
             match linux::rows(&bench, files, &in_c, cpu, scale, rounds).map_err(text) {

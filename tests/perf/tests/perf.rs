@@ -87,7 +87,8 @@ fn an_unexpected_exception_is_no_checksum() {
 }
 
 fn boots_fast_enough(guest: Guest, boot: Boot, cpu: &str, times: usize) {
-    let row = bench_of(guest).boot(boot, cpu, times).unwrap();
+    // The last row is of boots that find nothing.
+    let row = bench_of(guest).boot(boot, cpu, times).unwrap().pop().unwrap();
     println!("{}\n{}", report::heading(), report::line(&row));
     assert!(row.ratio() >= BOOT_RATIO_MIN, "QEMU's CPU time for the boot over ours is below {BOOT_RATIO_MIN}: {}", report::line(&row));
 }

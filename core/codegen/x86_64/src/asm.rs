@@ -163,6 +163,8 @@ pub struct Asm {
     pub outside: Vec<Outside>,
     /// Where addresses of helpers are, of eight bytes, and which helpers: they are others in another process.
     pub helpers: Vec<(u32, u32)>,
+    /// Where [`Region::origin`](crate::Region::origin) is, in eight bytes.
+    pub origins: Vec<u32>,
 }
 
 /// The bytes of an instruction up to its displacement while they are put together: at most eight, in a register.
@@ -195,6 +197,7 @@ impl Asm {
         self.fixups.clear();
         self.outside.clear();
         self.helpers.clear();
+        self.origins.clear();
         self.binds = 0;
     }
     /// A mark that is another once a label was bound, or something emitted that depends on its place.

@@ -182,6 +182,7 @@ impl Lowering<'_> {
                 to.copy_from_slice(&word.to_le_bytes());
             }
             self.asm.data(label, &bytes);
+            self.asm.origins.push(self.asm.here() - (size_of::<LinkBase>() - offset_of!(LinkBase, origin)) as u32);
         }
     }
 

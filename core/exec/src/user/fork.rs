@@ -38,7 +38,7 @@ impl User {
         drop(native);
         if pid == 0 {
             self.reports.forked();
-            if let Some(kept) = self.kept() {
+            if let Some(kept) = machine.kept() {
                 kept.forked();
             }
             idle.clear();

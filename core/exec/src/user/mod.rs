@@ -12,15 +12,13 @@
 pub mod access;
 pub mod debug;
 mod fork;
-pub mod kept;
 mod reports;
 mod signal;
 
 use crate::machine::{Machine, lock};
-use crate::region::Places;
 use crate::vcpu::Vcpu;
 use emu_mem::PAGE_SIZE;
-use emu_plugins_api::{ArchitectureHandle, LinuxAbi, Onward, UserKernelHandle, UserMemory, attr, fault, page};
+use emu_plugins_api::{LinuxAbi, Onward, UserKernelHandle, UserMemory, attr, fault, page};
 use emu_x86_64::direct::Direct;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -57,8 +55,6 @@ pub struct User {
     pub auxv: AtomicU64,
     /// What forked children make code for.
     pub(crate) reports: reports::Reports,
-    /// Code of earlier processes of the program, and for later ones.
-    kept: OnceLock<kept::Kept>,
 }
 
 // SAFETY: `pages` points to atomics that live as long as the process.
@@ -145,7 +141,6 @@ impl User {
             changing: Mutex::default(),
             idle: Mutex::default(),
             reports: reports::Reports::default(),
-            kept: OnceLock::new(),
             auxv: AtomicU64::new(0),
         })
     }
@@ -436,26 +431,11 @@ impl User {
         }
     }
 
-    /// Code of earlier processes, and for later ones, if there is such.
-    pub fn kept(&self) -> Option<&kept::Kept> {
-        self.kept.get()
-    }
-    /// Code is kept from now on; before the program begins.
-    pub fn keep(&self, kept: kept::Kept) {
-        // Who comes second comes too late.
-        let _ = self.kept.set(kept);
-    }
     /// Code that was made for that is right now.
-    pub fn may_use(&self, made: &kept::Made) -> bool {
+    pub fn may_use(&self, made: &crate::kept::Made) -> bool {
         let is = |flag: &std::sync::atomic::AtomicBool| flag.load(Ordering::SeqCst);
         (!made.alone || is(&self.direct.alone)) && made.tagged == is(&self.direct.tagged) && made.segment == self.direct.segment
     }
-    /// Code of a page, made from these of its bytes, may be kept for later processes. Pages that the program can write, or could, are seldom the
-    /// same again; an instruction at a page's end may depend on the next page.
-    pub fn may_keep(&self, arch: &ArchitectureHandle, va: u64, from: &Places) -> bool {
-        self.may_keep_page(va) && (arch.layout().insn_bytes >= 4 || !from.meets(PAGE_SIZE - 2, 2))
-    }
-
     /// True if a page is none that the program can write, or could.
     pub fn may_keep_page(&self, va: u64) -> bool {
         self.bits(va) & (page::WRITE | page::WRITTEN) == 0

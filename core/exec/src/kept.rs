@@ -1,30 +1,34 @@
-//! Generated code that outlives its process: what a program ran is in a file when it is started again.
+//! Generated code that outlives its process: what a program or a machine ran is in a file when it is started again.
 //!
-//! A start of a program is mostly code that runs once or twice, and most of its time goes into making that code. So a process that began a program
-//! writes what it made to a file as it ends, and the next process of that program takes code from there, a guest page's at a time, where it
-//! would have made some.
+//! A start is mostly code that runs once or twice, and much of its time goes into making that code. So a process that began a program, or runs a
+//! machine, writes what it made to a file as it ends, and the next one takes code from there, a guest page's at a time, where it would have made
+//! some.
 //!
-//! What is right to use is decided by contents, not by names: code is found by the page's address, the mode key and a hash of all of the page's
-//! bytes, in a file that says with which emu, plugins, options and features of the host it was made ([`Identity`]). So that addresses are the
-//! same the file also has the number ([`Kept::layout`]) from which the program's memory is laid out.
+//! What is right to use is decided by contents, not by names: code is found by the page's place, the mode key and a hash of all of the page's
+//! bytes, in a file that says with which emu, plugins, options and features of the host it was made ([`Identity`]); and it is used where the bytes
+//! that it was made from are the same as those that there are.
 //!
-//! * Only code of pages that the program cannot write is kept, and none of an instruction that may lie across pages.
+//! * Of a program the place is the address. So that addresses are the same the file also has the number ([`Kept::layout`]) from which the
+//!   program's memory is laid out. Only code of pages that the program cannot write is kept.
+//! * Of a machine, whose kernel chooses its addresses anew each time, the place is a half of the address space, and code is kept that moves
+//!   ([`crate::code::moving`]). So is all in the upper half, where kernels are; of the lower half nothing is kept.
+//! * Nothing is kept of an instruction that may lie across pages.
 //! * Code that relies on being alone, on addresses without tags, or on where the guest's memory begins says so, and is used where that holds.
 //! * The file is replaced as a whole, by a rename. Each page's part has a hash: what was damaged is not used.
 //! * A file or folder that others can write is not used, nor one of another user's. Nothing is kept for a program that runs with others' rights.
-//! * A file has at most [`FILE_MAX`] bytes, a folder [`FOLDER_MAX`]; the files used least lately go first.
+//! * A file has about [`FILE_MAX`] bytes at most, a folder [`FOLDER_MAX`]; the files used least lately go first.
 
-use super::access;
 use crate::code::Tier;
 use crate::machine::lock;
 use crate::region::Places;
+use crate::user::access;
 use emu_mem::PAGE_SIZE;
 use memmap2::Mmap;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,21 +36,28 @@ use std::time::{Duration, SystemTime};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// The first bytes of a file, with the number of the format.
-const MAGIC: &[u8; 8] = b"emucode1";
+const MAGIC: &[u8; 8] = b"emucode2";
 /// Bytes of a file's head: magic, identity, layout, number of pages, hash of the list of pages.
 const HEAD: usize = 8 + 16 + 8 + 8 + 8;
 /// Bytes of a row of the list.
 const ROW: usize = 8 + 8 + 16 + 8 + 8 + 8;
-/// Most bytes of a file.
+/// Most bytes of a file of a program and of a machine, which is also what a process has of it in memory.
 pub const FILE_MAX: usize = 160 << 20;
+pub const MACHINE_FILE_MAX: usize = 96 << 20;
 /// Most bytes of a folder.
 pub const FOLDER_MAX: u64 = 1 << 30;
 /// Pages that a list may have.
 const PAGES_MAX: u64 = 1 << 20;
 /// Making a region costs about as much as writing so many bytes of a file.
 const BYTES_A_REGION: usize = 16 << 10;
-/// A file is not written for fewer regions.
+/// A file is not written for fewer regions; a machine's, where nobody asked for it, not for fewer than that: what is tested for a moment leaves
+/// no files.
 const REGIONS_MIN: usize = 8;
+const MACHINE_REGIONS_MIN: usize = 1024;
+/// What a file may be over its limit by: its list, and the region that came last.
+const SLACK: usize = 16 << 20;
+/// Pages that are known to have been looked for.
+const LOOKED_MAX: usize = 1 << 16;
 /// What a file's time of use may be late by.
 const USE: Duration = Duration::from_secs(3600);
 /// How old a file that somebody meant to rename is left to be.
@@ -62,7 +73,7 @@ pub type Identity = u128;
 /// What code is found by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct PageKey {
-    /// Address of the page.
+    /// Address of a program's page; of a machine's the view ([`crate::code::moving`]).
     pub va: u64,
     /// What the code index knows the mode by.
     pub key: u64,
@@ -119,11 +130,15 @@ pub struct Parts<'a> {
     pub helpers: &'a [Pair],
     /// Accesses that may fault, and the ways beside them.
     pub faults: &'a [Pair],
+    /// Where addresses of the page are, of eight bytes.
+    pub origins: &'a [u32],
+    /// The page's bytes.
+    pub page: &'a [u8],
     /// The code, before anything in it was made to fit its place.
     pub code: &'a [u8],
 }
 
-/// A region as a file has it: a head of ten words, four lists of pairs of words, the code.
+/// A region as a file has it: a head of eleven words, five lists of pairs of words, one of words, the guest's bytes, the code.
 #[derive(Clone, Copy)]
 pub struct Region<'a> {
     /// What for.
@@ -133,6 +148,9 @@ pub struct Region<'a> {
     outside: &'a [u8],
     helpers: &'a [u8],
     faults: &'a [u8],
+    origins: &'a [u8],
+    /// The guest's bytes that it was made from, run by run.
+    source: &'a [u8],
     /// The code.
     pub code: &'a [u8],
     /// All of it.
@@ -140,7 +158,7 @@ pub struct Region<'a> {
 }
 
 /// Bytes of a region's head, and of a pair.
-const REGION_HEAD: usize = 40;
+const REGION_HEAD: usize = 44;
 const PAIR: usize = 8;
 
 fn word(out: &mut Vec<u8>, v: u32) {
@@ -161,7 +179,7 @@ impl Parts<'_> {
     fn write(self, out: &mut Vec<u8>) {
         let start = out.len();
         out.resize(start + REGION_HEAD, 0);
-        let mut counts = [0; 5];
+        let mut counts = [0; 6];
         for (offset, insns, code) in self.blocks {
             word(out, u32::from(offset) | u32::from(insns) << 16);
             word(out, code);
@@ -182,6 +200,9 @@ impl Parts<'_> {
         list(2, self.outside);
         list(3, &mut self.helpers.iter().copied());
         list(4, &mut self.faults.iter().copied());
+        self.origins.iter().for_each(|at| word(out, *at));
+        counts[5] = self.origins.len() as u32;
+        self.from.runs().for_each(|(first, bytes)| out.extend(&self.page[first as usize..(first + bytes) as usize]));
         out.extend(self.code);
         out.resize(out.len().next_multiple_of(4), 0);
         let m = self.made;
@@ -202,13 +223,17 @@ impl<'a> Region<'a> {
         let len = word_at(bytes, 0)? as usize;
         let (raw, behind) = bytes.split_at_checked(len)?;
         let mut rest = raw.get(REGION_HEAD..)?;
-        let mut list = |n: usize| {
-            let (list, behind) = rest.split_at_checked((word_at(raw, 12 + 4 * n)? as usize).checked_mul(PAIR)?)?;
+        let mut bytes_of = |bytes: usize| {
+            let (list, behind) = rest.split_at_checked(bytes)?;
             rest = behind;
             Some(list)
         };
-        let (blocks, from, outside, helpers, faults) = (list(0)?, list(1)?, list(2)?, list(3)?, list(4)?);
-        let code = rest.get(..word_at(raw, 32)? as usize)?;
+        let count = |n: usize| word_at(raw, 12 + 4 * n).map(|n| n as usize);
+        let mut list = |n: usize, each: usize| bytes_of(count(n)?.checked_mul(each)?);
+        let (blocks, from, outside) = (list(0, PAIR)?, list(1, PAIR)?, list(2, PAIR)?);
+        let (helpers, faults, origins) = (list(3, PAIR)?, list(4, PAIR)?, list(5, 4)?);
+        let source = bytes_of(pairs(from).map(|(_, bytes)| bytes as usize).sum())?;
+        let code = bytes_of(count(6)?)?;
         let tier = match raw[4] {
             0 => Tier::Brief,
             1 => Tier::Warm,
@@ -219,7 +244,7 @@ impl<'a> Region<'a> {
         let entry = u16::from_le_bytes([raw[6], raw[7]]);
         let made = Made { tier, alone: flag(ALONE), tagged: flag(TAGGED), segment: flag(SEGMENT), entry, insns: word_at(raw, 8)? };
         *bytes = behind;
-        let region = Region { made, blocks, from, outside, helpers, faults, code, raw };
+        let region = Region { made, blocks, from, outside, helpers, faults, origins, source, code, raw };
         region.is_sound().then_some(region)
     }
     /// All offsets are inside.
@@ -232,6 +257,7 @@ impl<'a> Region<'a> {
             && pairs(self.from).all(|(first, bytes)| bytes != 0 && u64::from(first) + u64::from(bytes) <= PAGE_SIZE)
             && room(self.outside, 4)
             && room(self.helpers, 8)
+            && self.origins().all(|at| at as usize <= len && len - at as usize >= 8)
             && self.faults().all(|(at, way)| (at as usize) < len && (way as usize) < len)
     }
     /// Its blocks.
@@ -243,6 +269,19 @@ impl<'a> Region<'a> {
         let mut places = Places::default();
         pairs(self.from).for_each(|(first, bytes)| places.add_range(first.into(), bytes.into()));
         places
+    }
+    /// It was made from what these bytes of a page are.
+    pub fn is_of(&self, page: &[u8]) -> bool {
+        let mut rest = self.source;
+        pairs(self.from).all(|(first, bytes)| {
+            let (source, behind) = rest.split_at(bytes as usize);
+            rest = behind;
+            page.get(first as usize..(first + bytes) as usize) == Some(source)
+        })
+    }
+    /// Where addresses of the page are.
+    pub fn origins(&self) -> impl Iterator<Item = u32> {
+        self.origins.chunks_exact(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]]))
     }
     /// Displacements to numbered targets.
     pub fn outside(&self) -> impl Iterator<Item = Pair> {
@@ -296,14 +335,48 @@ struct Log {
     bytes: usize,
 }
 
-/// Code of earlier processes of a program, and of this one for later ones.
+/// What code is kept of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Of {
+    /// A program. Its descriptors are its own, so the file is in memory; the handler that a program needs for its faults sees those of the file.
+    Program,
+    /// A machine. `small`: of one that has hardly begun too.
+    Machine {
+        /// See above.
+        small: bool,
+    },
+}
+
+/// The file.
+enum Bytes {
+    Map(Mmap),
+    File(File),
+}
+
+/// A page and a mode that code was looked for in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Looked {
+    /// Physical address of the page.
+    pub pa: u64,
+    /// See [`PageKey`].
+    pub va: u64,
+    /// See [`PageKey`].
+    pub key: u64,
+}
+
+/// Code of earlier processes of a program or machine, and of this one for later ones.
 pub struct Kept {
+    of: Of,
     file: PathBuf,
     identity: Identity,
     /// What addresses of the program are chosen by.
     pub layout: u64,
-    map: Option<Mmap>,
+    bytes: Option<Bytes>,
     rows: Vec<Row>,
+    /// Bytes of regions that have room beside what is there.
+    room: usize,
+    /// What a machine's pages were looked for by.
+    looked: Mutex<HashMap<Looked, u128>>,
     log: Mutex<Log>,
     /// The process that began the program: what it forks keeps nothing.
     pid: u32,
@@ -350,21 +423,24 @@ fn is_secure() -> bool {
 }
 
 impl Kept {
-    /// What is kept in `folder` of a program. `program` and `with` are texts that change when the program does, or the emulator, its plugins and
+    /// What is kept in `folder` of a program or machine. `name` and `with` are texts that change when that does, or the emulator, its plugins and
     /// options. `None` if nothing shall be kept: the folder is not there, or not this user's alone.
-    pub fn open(folder: &Path, program: &str, with: &str) -> Option<Kept> {
+    pub fn open(folder: &Path, of: Of, name: &str, with: &str) -> Option<Kept> {
         if is_secure() || open_own(folder, true).is_err() {
             return None;
         }
         let features = crate::native::features();
-        let identity = xxh3_128(format!("{program}\n{with}\n{features:?}\n{}", env!("CARGO_PKG_VERSION")).as_bytes());
+        let identity = xxh3_128(format!("{of:?} {name}\n{with}\n{features:?}\n{}", env!("CARGO_PKG_VERSION")).as_bytes());
         let file = folder.join(format!("{identity:032x}.{EXTENSION}"));
         let mut kept = Kept {
+            of,
             file,
             identity,
             layout: 0,
-            map: None,
+            bytes: None,
             rows: Vec::new(),
+            room: 0,
+            looked: Mutex::default(),
             log: Mutex::default(),
             pid: std::process::id(),
             forked: AtomicBool::new(false),
@@ -374,24 +450,32 @@ impl Kept {
             rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()).ok()?;
             kept.layout = u64::from_le_bytes(seed);
         }
+        kept.room = kept.most().saturating_sub(kept.rows.iter().map(|r| r.len).sum());
         Some(kept)
+    }
+    /// Most bytes of the file.
+    fn most(&self) -> usize {
+        if self.of == Of::Program { FILE_MAX } else { MACHINE_FILE_MAX }
     }
     /// Reads the file, if there is one that is as it should be.
     fn read(&mut self) -> Option<()> {
         let mut file = open_own(&self.file, false).ok()?;
         let about = file.metadata().ok()?;
-        let len = usize::try_from(about.len()).ok().filter(|l| *l <= FILE_MAX)?;
+        let len = usize::try_from(about.len()).ok().filter(|l| *l <= self.most() + SLACK)?;
         let Some((layout, rows)) = read_list(&mut file, self.identity, len) else {
             log::warn!("{} is not what it should be and is not used", self.file.display());
             return None;
         };
-        // SAFETY: the file is replaced, not changed; if somebody changes or cuts it all the same, it is read where a fault is an answer, and
-        // what was read is looked at before it is used.
-        self.map = Some(unsafe { Mmap::map(&file) }.ok()?);
-        (self.layout, self.rows) = (layout, rows);
         if about.modified().ok()?.elapsed().is_ok_and(|age| age > USE) {
             let _ = file.set_modified(SystemTime::now());
         }
+        self.bytes = Some(match self.of {
+            // SAFETY: the file is replaced, not changed; if somebody changes or cuts it all the same, it is read where a fault is an answer, and
+            // what was read is looked at before it is used.
+            Of::Program => Bytes::Map(unsafe { Mmap::map(&file) }.ok()?),
+            Of::Machine { .. } => Bytes::File(file),
+        });
+        (self.layout, self.rows) = (layout, rows);
         Some(())
     }
     /// An earlier process has left something.
@@ -400,11 +484,29 @@ impl Kept {
     }
     /// The regions of a row.
     fn bytes_of(&self, row: &Row) -> Option<Vec<u8>> {
-        let map = self.map.as_ref()?;
         let mut bytes = vec![0; row.len];
-        // SAFETY: the row lies in the mapping, whose faults come back as an answer.
-        let left = unsafe { access::copy(bytes.as_mut_ptr(), map.as_ptr().cast_mut().add(row.at), row.len) };
-        (left == 0 && xxh3_64(&bytes) == row.check).then_some(bytes)
+        let read = match self.bytes.as_ref()? {
+            // SAFETY: the row lies in the mapping, whose faults come back as an answer.
+            Bytes::Map(map) => unsafe { access::copy(bytes.as_mut_ptr(), map.as_ptr().cast_mut().add(row.at), row.len) == 0 },
+            Bytes::File(file) => file.read_exact_at(&mut bytes, row.at as u64).is_ok(),
+        };
+        (read && xxh3_64(&bytes) == row.check).then_some(bytes)
+    }
+    /// True if something is kept of a page.
+    pub fn has(&self, page: &PageKey) -> bool {
+        self.rows.binary_search_by_key(page, |r| r.page).is_ok()
+    }
+    /// True if a page has been looked for, with whatever bytes.
+    pub fn has_looked(&self, at: &Looked) -> bool {
+        lock(&self.looked).contains_key(at)
+    }
+    /// A page is looked for: false if it was before, with the same bytes.
+    pub fn look(&self, at: Looked, page: &PageKey) -> bool {
+        let mut looked = lock(&self.looked);
+        if looked.len() >= LOOKED_MAX {
+            looked.clear();
+        }
+        looked.insert(at, page.hash) != Some(page.hash)
     }
     /// What is kept of a page, for [`Region::take`].
     pub fn page(&self, page: &PageKey) -> Option<Vec<u8>> {
@@ -422,7 +524,7 @@ impl Kept {
             return;
         }
         let mut log = lock(&self.log);
-        if log.bytes >= FILE_MAX {
+        if log.bytes >= self.room {
             return;
         }
         let of_page = log.pages.entry(page).or_default();
@@ -431,7 +533,7 @@ impl Kept {
         let bytes = of_page.len() - before;
         (log.bytes, log.regions) = (log.bytes + bytes, log.regions + 1);
     }
-    /// The program ends: writes the file again if much is new. What goes wrong is no concern of the program's.
+    /// The program or machine ends: writes the file again if much is new. What goes wrong is no concern of the guest's.
     pub fn save(&self) {
         // Nor a process that lives in this one's memory.
         if self.forked.load(Ordering::SeqCst) || std::process::id() != self.pid {
@@ -440,13 +542,14 @@ impl Kept {
         // It stays: a program that cannot become another goes on.
         let log = lock(&self.log);
         let all: usize = self.rows.iter().map(|r| r.len).sum();
-        if log.regions < REGIONS_MIN || log.regions * BYTES_A_REGION < all {
+        let least = if self.of == (Of::Machine { small: false }) { MACHINE_REGIONS_MIN } else { REGIONS_MIN };
+        if log.regions < least || log.regions * BYTES_A_REGION < all {
             return;
         }
         // What was not asked for goes when there is much.
-        let stay = |r: &&Row| all < FILE_MAX / 2 || r.used.load(Ordering::Relaxed);
+        let stay = |r: &&Row| all < self.most() / 2 || r.used.load(Ordering::Relaxed);
         let old = || self.rows.iter().filter(stay);
-        if old().map(|r| ROW + r.len).sum::<usize>() + log.pages.len() * ROW + log.bytes + HEAD > FILE_MAX {
+        if old().map(|r| ROW + r.len).sum::<usize>() + log.pages.len() * ROW + log.bytes + HEAD > self.most() + SLACK {
             return;
         }
         let mut pages: BTreeMap<PageKey, Cow<'_, [u8]>> = old().filter_map(|row| Some((row.page, self.bytes_of(row)?.into()))).collect();
@@ -536,7 +639,7 @@ mod tests {
             Folder(path)
         }
         fn open(&self) -> Kept {
-            Kept::open(&self.0, "program", "with").expect("a folder of one's own")
+            Kept::open(&self.0, Of::Program, "program", "with").expect("a folder of one's own")
         }
     }
 
@@ -558,6 +661,8 @@ mod tests {
             outside: &mut [(1, 7)].into_iter(),
             helpers: &[(2, 9)],
             faults: &[(0, 3), (4, 5)],
+            origins: &[6],
+            page: &[0x55; 4096],
             code,
         };
         kept.note(page, parts);
@@ -589,12 +694,21 @@ mod tests {
         assert_eq!(r.blocks().collect::<Vec<_>>(), [(8, 2, 0), (0x10, 2, 1), (0xff8, 2, 2)]);
         assert_eq!(r.from().runs().collect::<Vec<_>>(), [(8, 16), (0xff8, 8)]);
         assert_eq!((r.outside().collect::<Vec<_>>(), r.helpers().collect::<Vec<_>>()), (vec![(1, 7)], vec![(2, 9)]));
+        assert_eq!(r.origins().collect::<Vec<_>>(), [6]);
+        let mut bytes = [0x55; 4096];
+        (bytes[0], bytes[24]) = (1, 1);
+        assert!(r.is_of(&bytes), "what it was made from is the same");
+        for at in [8, 23, 0xff8, 0xfff] {
+            bytes[at] = 1;
+            assert!(!r.is_of(&bytes), "{at}");
+            bytes[at] = 0x55;
+        }
         assert_eq!(r.faults().collect::<Vec<_>>(), [(0, 3), (4, 5)]);
         for other in [PageKey { va: 0x4000, ..page }, PageKey { key: 6, ..page }, PageKey::new(page.va, page.key, &[4; 4096])] {
             assert!(kept.page(&other).is_none(), "{other:?}");
         }
-        assert!(Kept::open(&folder.0, "program", "with other options").is_some_and(|k| k.page(&page).is_none()));
-        assert!(Kept::open(&folder.0, "another program", "with").is_some_and(|k| k.page(&page).is_none()));
+        assert!(Kept::open(&folder.0, Of::Program, "program", "with other options").is_some_and(|k| k.page(&page).is_none()));
+        assert!(Kept::open(&folder.0, Of::Program, "another program", "with").is_some_and(|k| k.page(&page).is_none()));
     }
 
     #[test]
@@ -616,6 +730,25 @@ mod tests {
         let kept = folder.open();
         assert_eq!(codes(&kept.page(&page).expect("the page")), [77, 78, 79].into());
         assert_eq!(regions(&kept.page(&PageKey { va: 0x9000, ..page }).expect("the other")).len(), 100, "what is there already stays once");
+    }
+
+    #[test]
+    fn a_machine_leaves_what_is_worth_it() {
+        let folder = Folder::new("machine");
+        let page = |n: u64| PageKey::new(n << 12, 5, &[n as u8; 4096]);
+        for (small, count, written) in [(false, MACHINE_REGIONS_MIN as u64 - 1, false), (false, MACHINE_REGIONS_MIN as u64, true), (true, 8, true)] {
+            let open = || Kept::open(&folder.0, Of::Machine { small }, "machine", &count.to_string()).expect("a folder of one's own");
+            let kept = open();
+            (0..count).for_each(|n| note(&kept, page(n), MADE, &[8, 0x10, 0xff8], &[n as u8; 33]));
+            kept.save();
+            let kept = open();
+            let found = kept.page(&page(3));
+            assert_eq!((found.is_some(), kept.has_some(), kept.has(&page(3))), (written, written, written), "{small} {count}");
+            assert!(found.is_none_or(|bytes| regions(&bytes).len() == 1));
+        }
+        let (kept, at) = (folder.open(), Looked { pa: 0x1000, va: 1, key: 5 });
+        assert!(!kept.has_looked(&at) && kept.look(at, &page(1)) && kept.has_looked(&at));
+        assert!(!kept.look(at, &page(1)) && kept.look(at, &page(2)) && kept.look(at, &page(1)), "other bytes are looked for again");
     }
 
     /// A program that could not become another goes on, and ends later.
@@ -708,8 +841,8 @@ mod tests {
         std::os::unix::fs::symlink(&link, &file).expect("a link");
         assert!(folder.open().page(&page).is_none());
         set(&folder.0, 0o702);
-        assert!(Kept::open(&folder.0, "program", "with").is_none());
-        assert!(Kept::open(&folder.0.join("nothing"), "program", "with").is_none());
+        assert!(Kept::open(&folder.0, Of::Program, "program", "with").is_none());
+        assert!(Kept::open(&folder.0.join("nothing"), Of::Program, "program", "with").is_none());
         set(&folder.0, 0o700);
     }
 
