@@ -373,8 +373,9 @@ pub struct Kept {
     pub layout: u64,
     bytes: Option<Bytes>,
     rows: Vec<Row>,
-    /// Bytes of regions that have room beside what is there.
-    room: usize,
+    /// Bytes of regions that are there, and that the file may have.
+    all: usize,
+    most: usize,
     /// What a machine's pages were looked for by.
     looked: Mutex<HashMap<Looked, u128>>,
     log: Mutex<Log>,
@@ -439,7 +440,8 @@ impl Kept {
             layout: 0,
             bytes: None,
             rows: Vec::new(),
-            room: 0,
+            all: 0,
+            most: if of == Of::Program { FILE_MAX } else { MACHINE_FILE_MAX },
             looked: Mutex::default(),
             log: Mutex::default(),
             pid: std::process::id(),
@@ -450,18 +452,14 @@ impl Kept {
             rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()).ok()?;
             kept.layout = u64::from_le_bytes(seed);
         }
-        kept.room = kept.most().saturating_sub(kept.rows.iter().map(|r| r.len).sum());
+        kept.all = kept.rows.iter().map(|r| r.len).sum();
         Some(kept)
-    }
-    /// Most bytes of the file.
-    fn most(&self) -> usize {
-        if self.of == Of::Program { FILE_MAX } else { MACHINE_FILE_MAX }
     }
     /// Reads the file, if there is one that is as it should be.
     fn read(&mut self) -> Option<()> {
         let mut file = open_own(&self.file, false).ok()?;
         let about = file.metadata().ok()?;
-        let len = usize::try_from(about.len()).ok().filter(|l| *l <= self.most() + SLACK)?;
+        let len = usize::try_from(about.len()).ok().filter(|l| *l <= self.most + SLACK)?;
         let Some((layout, rows)) = read_list(&mut file, self.identity, len) else {
             log::warn!("{} is not what it should be and is not used", self.file.display());
             return None;
@@ -524,7 +522,8 @@ impl Kept {
             return;
         }
         let mut log = lock(&self.log);
-        if log.bytes >= self.room {
+        // What is there makes room for as much as half of it.
+        if log.bytes >= self.most.saturating_sub(self.all).max(self.most / 2) {
             return;
         }
         let of_page = log.pages.entry(page).or_default();
@@ -541,18 +540,19 @@ impl Kept {
         }
         // It stays: a program that cannot become another goes on.
         let log = lock(&self.log);
-        let all: usize = self.rows.iter().map(|r| r.len).sum();
         let least = if self.of == (Of::Machine { small: false }) { MACHINE_REGIONS_MIN } else { REGIONS_MIN };
-        if log.regions < least || log.regions * BYTES_A_REGION < all {
+        if log.regions < least || log.regions * BYTES_A_REGION < self.all {
             return;
         }
-        // What was not asked for goes when there is much.
-        let stay = |r: &&Row| all < self.most() / 2 || r.used.load(Ordering::Relaxed);
-        let old = || self.rows.iter().filter(stay);
-        if old().map(|r| ROW + r.len).sum::<usize>() + log.pages.len() * ROW + log.bytes + HEAD > self.most() + SLACK {
-            return;
-        }
-        let mut pages: BTreeMap<PageKey, Cow<'_, [u8]>> = old().filter_map(|row| Some((row.page, self.bytes_of(row)?.into()))).collect();
+        // What was not asked for goes when there is much, and what there is no room for.
+        let mut left = (self.most + SLACK).saturating_sub(HEAD + log.pages.len() * ROW + log.bytes);
+        let stays = |r: &&Row| {
+            let stays = (self.all < self.most / 2 || r.used.load(Ordering::Relaxed)) && ROW + r.len <= left;
+            left -= if stays { ROW + r.len } else { 0 };
+            stays
+        };
+        let old = self.rows.iter().filter(stays).filter_map(|row| Some((row.page, self.bytes_of(row)?.into())));
+        let mut pages: BTreeMap<PageKey, Cow<'_, [u8]>> = old.collect();
         for (page, new) in &log.pages {
             let both = match pages.remove(page) {
                 Some(old) => [&*old, new].concat().into(),
@@ -749,6 +749,30 @@ mod tests {
         let (kept, at) = (folder.open(), Looked { pa: 0x1000, va: 1, key: 5 });
         assert!(!kept.has_looked(&at) && kept.look(at, &page(1)) && kept.has_looked(&at));
         assert!(!kept.look(at, &page(1)) && kept.look(at, &page(2)) && kept.look(at, &page(1)), "other bytes are looked for again");
+    }
+
+    /// A file that is full, of what nobody asks for any more or of what somebody does, takes what is new.
+    #[test]
+    fn what_is_new_finds_room() {
+        let folder = Folder::new("room");
+        let page = |n: u64| PageKey::new(n << 12, 5, &[n as u8; 4096]);
+        for asked in [false, true] {
+            let open = || Kept::open(&folder.0, Of::Program, "program", &asked.to_string()).expect("a folder of one's own");
+            for generation in 0..3 {
+                let mut kept = open();
+                kept.most = 16 << 10;
+                if asked {
+                    kept.rows.iter().for_each(|r| assert!(kept.page(&r.page).is_some()));
+                }
+                (0..1000).for_each(|n| note(&kept, page(generation * 1000 + n), MADE, &[8, 0x10, 0xff8], &[n as u8; 33]));
+                kept.save();
+                let now = open();
+                let of = |generation: u64| (0..1000).filter(|n| now.has(&page(generation * 1000 + n))).count();
+                assert!(of(generation) > 20 && now.all < 16 * 3 << 10, "{asked} {generation}: {} of {}", of(generation), now.all);
+                let before = (0..generation).map(of).sum::<usize>();
+                assert_eq!(before > 0, asked && generation > 0, "{asked} {generation}: {before}");
+            }
+        }
     }
 
     /// A program that could not become another goes on, and ends later.

@@ -550,7 +550,7 @@ impl Generator {
         let view = if moves { moving(pc) } else { fixed(pc) };
         let keeps = m.keeps(pc, moves).map(|store| (store, PageKey::new(if moves { view } else { page }, key, &self.page)));
         if let Some((store, kept)) = &keeps {
-            // Of a program the bytes are what they were. To look takes no hash at each store to a machine's page, which is made for what follows.
+            // A program's page, which it cannot write, has been looked for if there is code of it; a machine's may have changed beside its code.
             let others = m.user.is_none() && store.look(Looked { pa: page, va: kept.va, key }, kept);
             if others || !m.code.has_view(pa, view, key) {
                 self.take_kept(m, native, store, kept, &wanted);
