@@ -1,8 +1,8 @@
 //! Where generated code of programs and machines is kept between their runs: `--translations`, a folder of the user's, or nowhere.
 //!
-//! By default it is `emu` in the user's folder of caches, for machines and for programs that were started by emu's name. A program that the kernel starts by binfmt_misc
-//! is in somebody's chroot or container more often than not, where files that appear by themselves are a nuisance: there it takes the word of
-//! the option or the variable. What such programs start does as they do, and makes no folder.
+//! By default it is `emu` in the user's folder of caches, for machines and for programs that were started by emu's name. A program that the
+//! kernel starts by binfmt_misc is in somebody's chroot or container more often than not, where files that appear by themselves are a nuisance:
+//! there it takes the word of the option or the variable. What such programs start does as they do, and makes no folder.
 
 use crate::run::Mistakes;
 use emu_exec::{Kept, MachineSpec, Of};

@@ -15,8 +15,7 @@ fn hot_regions(mode: &str) -> u64 {
     let finished = process::run(&mut command, LIMIT).unwrap();
     assert_eq!(finished.code, Some(0), "{}", finished.errors());
     let errors = finished.errors();
-    let line = errors.lines().find_map(|l| l.strip_prefix("hot regions: ")).unwrap_or_else(|| panic!("no count in {errors}"));
-    line.trim().parse().unwrap()
+    emu::statistic(&errors, "hot regions").unwrap_or_else(|| panic!("no count in {errors}"))
 }
 
 #[test]

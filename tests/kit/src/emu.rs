@@ -4,7 +4,9 @@
 use crate::process::{self, Console, Finished};
 use crate::{Result, error};
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -53,6 +55,36 @@ pub fn command_for(target: &str) -> Result<Command> {
     // What tests run leaves nothing among the user's caches, unless a test is about that.
     command.args(["--target", target]).env("EMU_TRANSLATIONS", "off");
     Ok(command)
+}
+
+/// A folder for `--translations`: empty, this user's alone, and gone when this goes.
+pub struct Translations(PathBuf);
+
+impl Translations {
+    /// Makes it, in the folder for temporary files.
+    pub fn new(name: &str) -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("emu-translations-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => Ok(Self(path)),
+            Err(e) => error(format!("{} cannot be made: {e}", path.display())),
+        }
+    }
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Translations {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A number that `--stats` counts under a name, from what `emu` wrote to standard error.
+pub fn statistic(errors: &str, name: &str) -> Option<u64> {
+    errors.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(": ")?.trim().parse().ok())
 }
 
 /// Runs `emu` to its end, or kills it at the limit.

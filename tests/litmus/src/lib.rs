@@ -98,8 +98,7 @@ impl Report {
     /// # Panics
     /// When there is none of that name.
     pub fn counted(&self, name: &str) -> u64 {
-        let found = self.errors.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(": ")?.parse().ok());
-        found.unwrap_or_else(|| panic!("no '{name}' is counted: {}", self.errors))
+        emu::statistic(&self.errors, name).unwrap_or_else(|| panic!("no '{name}' is counted: {}", self.errors))
     }
 }
 

@@ -1,19 +1,15 @@
 //! Code that an earlier run has kept, in guests that change code and move pages: later runs find it, and it is as right as what they make.
 
+use emu_test_kit::emu::Translations;
 use emu_test_litmus::aliases::assemble_aliases;
 use emu_test_litmus::patch::{WRITERS, assemble_called_again, assemble_device, assemble_same_cpu, assemble_two_cpus, expected_same_cpu};
 use emu_test_litmus::{Report, run_times, scaled};
-use std::fs::{DirBuilder, remove_dir_all};
-use std::os::unix::fs::DirBuilderExt;
 
 /// Runs a guest three times: the first finds nothing, the others do; `check` sees all reports. (All code is made to move, for code is kept of
 /// the upper half of the address space otherwise.)
 fn kept(name: &str, image: &[u8], cpus: u64, check: impl Fn(&Report)) {
-    let folder = std::env::temp_dir().join(format!("emu-litmus-{name}-{}.kept", std::process::id()));
-    let _ = remove_dir_all(&folder);
-    DirBuilder::new().mode(0o700).create(&folder).expect("a folder can be made");
-    let reports = run_times(3, name, image, cpus, &[("EMU_JIT", "moving"), ("EMU_TRANSLATIONS", folder.to_str().expect("a name"))]);
-    let _ = remove_dir_all(&folder);
+    let folder = Translations::new(name).expect("a folder can be made");
+    let reports = run_times(3, name, image, cpus, &[("EMU_JIT", "moving"), ("EMU_TRANSLATIONS", folder.path().to_str().expect("a name"))]);
     reports.iter().for_each(check);
     let found: Vec<u64> = reports.iter().map(|r| r.counted("regions of earlier processes")).collect();
     println!("{name}: {found:?} regions found");

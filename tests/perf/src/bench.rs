@@ -8,8 +8,6 @@ use crate::statistics::{Work, median, scaling, spread};
 use emu_test_boots::{INSTALLER_ON_ONE_CONSOLE, installer};
 use emu_test_kit::qemu::Qemu;
 use emu_test_kit::{Console, Error, Finished, Result, emu, packages, process};
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -277,7 +275,6 @@ impl Bench {
             native_s: Vec::new(),
             checksum: String::new(),
         };
-        let kept = self.scratch.join(format!("kept-{}", std::process::id()));
         let mut first = Row { cpu: format!("{cpu} first"), ..row.clone() };
         for _ in 0..rounds {
             let qemu = self.boot_once(boot, Emulator::Qemu, cpu, None)?;
@@ -286,13 +283,11 @@ impl Bench {
                 row.emu_s.push(self.boot_once(boot, Emulator::Emu, cpu, None)?);
                 continue;
             }
-            let _ = std::fs::remove_dir_all(&kept);
-            DirBuilder::new().mode(0o700).create(&kept).map_err(|e| Error(format!("{} cannot be made: {e}", kept.display())))?;
+            let kept = emu::Translations::new("bench")?;
             first.qemu_s.push(qemu);
-            first.emu_s.push(self.boot_once(boot, Emulator::Emu, cpu, Some(&kept))?);
-            row.emu_s.push(self.boot_once(boot, Emulator::Emu, cpu, Some(&kept))?);
+            first.emu_s.push(self.boot_once(boot, Emulator::Emu, cpu, Some(kept.path()))?);
+            row.emu_s.push(self.boot_once(boot, Emulator::Emu, cpu, Some(kept.path()))?);
         }
-        let _ = std::fs::remove_dir_all(&kept);
         Ok([row, first].into_iter().filter(|r| !r.emu_s.is_empty()).collect())
     }
 

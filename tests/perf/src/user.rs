@@ -13,7 +13,6 @@ use crate::statistics::median;
 use emu_a64_asm::*;
 use emu_test_kit::qemu::Qemu;
 use emu_test_kit::{Error, Finished, Result, emu, packages, process};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -407,12 +406,6 @@ impl UserBench {
     pub fn real(&self, real: &Real, rounds: usize) -> Result<[Row; 2]> {
         let (root, program) = real.place(self.guest)?;
         let mut row = self.row(real.name, real.class, String::new());
-        let kept = self.folder.join(format!("translations-{}", std::process::id()));
-        let empty = || {
-            let _ = std::fs::remove_dir_all(&kept);
-            let made = std::fs::DirBuilder::new().mode(0o700).create(&kept);
-            made.map_err(|e| Error(format!("{} cannot be made: {e}", kept.display())))
-        };
         let arguments = |c: &mut Command| {
             for word in real.arguments {
                 match *word {
@@ -427,10 +420,6 @@ impl UserBench {
             c.arg("-L").arg(&root).arg(&program);
             arguments(c);
         };
-        let again = |c: &mut Command| {
-            c.env("EMU_TRANSLATIONS", &kept);
-            make(c);
-        };
         let output = |done: &Finished| {
             // A compiler writes the version of its package.
             let lines = done.stdout.split(|b| *b == b'\n').filter(|l| !l.starts_with(b"\t.ident"));
@@ -439,14 +428,17 @@ impl UserBench {
         };
         let mut first = Row { cpu: format!("{} first", row.cpu), ..row.clone() };
         for _ in 0..rounds {
-            empty()?;
+            let kept = emu::Translations::new("bench")?;
+            let again = |c: &mut Command| {
+                c.env("EMU_TRANSLATIONS", kept.path());
+                make(c);
+            };
             self.pairs(&mut first, 1, [0.0; 2], again, output)?;
             // What runs once is not made until it runs in a second process.
             let mut second = row.clone();
             self.pairs(&mut second, 1, [0.0; 2], again, output)?;
             self.pairs(&mut row, 1, [0.0; 2], again, output)?;
         }
-        let _ = std::fs::remove_dir_all(&kept);
         let mut command = real.native(self.guest)?;
         arguments(command.env("LC_ALL", "C").env("PYTHONHASHSEED", "0").stdin(std::process::Stdio::null()));
         for _ in 0..rounds {

@@ -60,7 +60,7 @@ fn a_loop_around_a_recursion_is_made_again() {
         let mut command = bench.command(Emulator::Emu, cpu).unwrap();
         let out = command.arg("--stats").arg("-kernel").arg(&image).output().unwrap();
         let text = String::from_utf8_lossy(&out.stderr);
-        let hot = text.lines().find_map(|l| l.strip_prefix("hot regions: ")?.trim().parse::<u64>().ok());
+        let hot = emu_test_kit::emu::statistic(&text, "hot regions");
         assert!(hot.is_some_and(|n| n > 1), "{cpu}: {text}");
     }
 }

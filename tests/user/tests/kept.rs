@@ -47,8 +47,7 @@ fn finished(command: &mut Command) -> Finished {
 /// Regions that were made, and that were found.
 fn regions(done: &Finished) -> (u64, u64) {
     let errors = done.errors();
-    let number = |name: &str| errors.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok());
-    match (number("regions:"), number("regions of earlier processes:")) {
+    match (emu::statistic(&errors, "regions"), emu::statistic(&errors, "regions of earlier processes")) {
         (Some(made), Some(found)) => (made, found),
         _ => panic!("no statistics: {:?} {} {errors}", done.code, done.text()),
     }
