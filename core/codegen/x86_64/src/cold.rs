@@ -47,6 +47,8 @@ pub(crate) enum Cold {
     Between { at: Label, code: (u32, u32), next: Label },
     /// Leaves for the dispatcher at a constant address.
     Leave { at: Label, pc: u64, flags: Snapshot },
+    /// Leaves before an instruction, which the interpreter carries out: its address.
+    Whole { at: Label, pc: u64, flags: Snapshot, late: Late },
     /// Looks for requests before what is mostly entered behind that.
     Look { at: Label, back: Label, pc: u64, flags: Snapshot },
     /// A jump cache does not know a constant address.
@@ -97,6 +99,11 @@ impl Lowering<'_> {
                 Cold::Done => {}
                 Cold::Leave { at, pc, flags } => {
                     self.asm.bind(at);
+                    self.leave_at(pc, flags);
+                }
+                Cold::Whole { at, pc, flags, late } => {
+                    self.asm.bind(at);
+                    self.write_late(&late);
                     self.leave_at(pc, flags);
                 }
                 Cold::Warm { at, pc, counter } => {

@@ -367,8 +367,11 @@ impl Lowering<'_> {
         let at = self.asm.label();
         self.asm.jcc(Cc::NE, at);
         self.cold.push(Cold::Miss { at, pc });
-        let aligned = self.known_aligned();
-        self.aligned_again(aligned, pc);
+        // With nothing put off, only a call that is part of the code goes on in a version that knows.
+        if self.inline.is_some() {
+            let aligned = self.known_aligned();
+            self.aligned_again(aligned, pc);
+        }
         if mode != self.mode {
             // The units of the region are for another mode.
             return self.link(pc, Some(mode));

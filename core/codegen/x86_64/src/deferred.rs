@@ -8,6 +8,7 @@
 //! A jump to a unit that was emitted already is a loop. What is put off there must not be made each time round, so the unit is emitted once
 //! more as a [`Version`] that begins with it put off, and the loop goes on in that.
 
+use crate::aligned::Multiples;
 use crate::analyse::{KeyKind, NO_KEY, NO_PIN};
 use crate::asm::{Alu, Cc, Label, Size, reg::RAX};
 use crate::cold::Cold;
@@ -128,8 +129,8 @@ pub(crate) struct Version {
     /// It is entered at `inner` by what calls it: the look is elsewhere.
     pub called: bool,
     pub emitted: bool,
-    /// Pinned fields that are multiples of 16, see `aligned`.
-    pub aligned: u16,
+    /// What pinned fields are multiples of, see `aligned`.
+    pub aligned: Multiples,
     /// It begins with that distance, or none: see `shared`.
     pub reach: Option<Reach>,
     /// Units of the loop.
@@ -627,10 +628,10 @@ impl Lowering<'_> {
         let here = |v: &&Version| v.unit == unit && v.inline == self.inline;
         let aligned = self.known_aligned();
         let reach = self.shared.reach.filter(|_| self.inline.is_some());
-        let fits = |v: &&Version| have(self, v.entry) && v.aligned & !aligned == 0;
+        let fits = |v: &&Version| have(self, v.entry) && aligned.covers(v.aligned);
         let reached = |v: &&Version| v.reach.is_none_or(|wanted| reach.is_some_and(|r| r.covers(&wanted)));
         let known = self.versions.iter().filter(here).filter(fits);
-        if let Some(v) = known.clone().filter(reached).max_by_key(|v| (v.reach.is_some(), v.aligned.count_ones())) {
+        if let Some(v) = known.clone().filter(reached).max_by_key(|v| (v.reach.is_some(), v.aligned.weight())) {
             return Some(v.label);
         }
         let (nearly, label) = (known.clone().count(), known.clone().map(|v| v.label).next());

@@ -51,10 +51,10 @@ impl Lowering<'_> {
     pub(crate) fn direct(&mut self, op: &Op, c: Code, size: u32, flags: MemFlags, ops: &[Op]) -> bool {
         match c {
             Code::Load => self.direct_load(op, size, flags, ops),
-            Code::Store => self.direct_store(op, size, flags),
-            Code::LoadEx if size <= 8 => self.direct_load_exclusive(op, size),
+            Code::Store => self.direct_store(op, size, flags, ops),
+            Code::LoadEx if size <= 8 => self.direct_load_exclusive(op, size, ops),
             Code::StoreEx if size <= 8 => self.direct_store_exclusive(op, size),
-            Code::Rmw | Code::Cas if size <= 8 => self.direct_atomic(op, c, size),
+            Code::Rmw | Code::Cas if size <= 8 => self.direct_atomic(op, c, size, ops),
             _ => return false,
         }
         true
@@ -100,18 +100,19 @@ impl Lowering<'_> {
         }
     }
 
-    /// Leaves the way if the address is not aligned to `align` bytes.
-    fn direct_align(&mut self, address: Mem, align: u32, scratch: Gpr, slow: Label) {
+    /// Leaves the way if the address of the op, `address` by now, is not aligned to `align` bytes. With registers chosen: behind it ways have parted.
+    fn direct_align(&mut self, op: &Op, imm: u64, address: Mem, align: u32, scratch: Gpr, slow: Label, ops: &[Op]) {
         if align <= 1 {
             return;
         }
+        let Some(other) = self.test_aligned(op, imm, align, slow, ops) else { return };
         if address.disp & (align as i32 - 1) == 0 && address.index.is_none() {
             self.asm.test_ri(if address.base < 4 { Size::B } else { Size::D }, address.base, align as i32 - 1);
         } else {
             self.asm.lea(Size::D, scratch, address);
             self.asm.test_ri(Size::D, scratch, align as i32 - 1);
         }
-        self.asm.jcc(Cc::NE, slow);
+        self.asm.jcc(Cc::NE, other);
         self.flags = NO_KEY;
     }
 
@@ -125,7 +126,7 @@ impl Lowering<'_> {
             let (wl, wh) = (self.fact(low).want, self.fact(high).want);
             let a = self.load_dst(wl).unwrap_or_else(|| self.temp());
             let b = self.load_dst(if wh == wl { NO_PIN } else { wh }).unwrap_or(t);
-            self.direct_align(address, align, t, slow);
+            self.direct_align(op, op.imm, address, align, t, slow, ops);
             if self.whole(flags) {
                 self.touch(slow);
                 self.asm.movups_rm(15, address);
@@ -156,7 +157,7 @@ impl Lowering<'_> {
         }
         if size == 16 || op.shape != Shape::SCALAR || (op.ty.is_float() && size >= 4) {
             let x = self.xtemp();
-            self.direct_align(address, align, t, slow);
+            self.direct_align(op, op.imm, address, align, t, slow, ops);
             self.touch(slow);
             match size {
                 16 => self.asm.movups_rm(x, address),
@@ -171,7 +172,7 @@ impl Lowering<'_> {
         let (dst, signed) = self.extended(op, ops);
         let want = self.fact(dst).want;
         let d = self.load_dst(want).unwrap_or(t);
-        self.direct_align(address, align, t, slow);
+        self.direct_align(op, op.imm, address, align, t, slow, ops);
         self.touch(slow);
         let result = match signed {
             Some(wide) => {
@@ -188,12 +189,12 @@ impl Lowering<'_> {
         self.done(dst, d, true);
     }
 
-    fn direct_store(&mut self, op: &Op, size: u32, flags: MemFlags) {
+    fn direct_store(&mut self, op: &Op, size: u32, flags: MemFlags, ops: &[Op]) {
         let value = self.stored_value(op, size, flags);
         let address = self.direct_address(op, op.imm);
         let t = self.temp();
         let (slow, back) = (self.asm.label(), self.asm.label());
-        self.direct_align(address, Self::alignment(flags, size), t, slow);
+        self.direct_align(op, op.imm, address, Self::alignment(flags, size), t, slow, ops);
         let width = Size::bits(size * 8);
         self.touch(slow);
         match value {
@@ -219,11 +220,11 @@ impl Lowering<'_> {
     }
 
     /// See `load_exclusive`.
-    fn direct_load_exclusive(&mut self, op: &Op, size: u32) {
+    fn direct_load_exclusive(&mut self, op: &Op, size: u32, ops: &[Op]) {
         let address = self.direct_address(op, 0);
         let [t1, t2] = [self.temp(), self.temp()];
         let (slow, back) = (self.asm.label(), self.asm.label());
-        self.direct_align(address, size, t1, slow);
+        self.direct_align(op, 0, address, size, t1, slow, ops);
         self.touch(slow);
         self.asm.movzx_rm(Size::bits(size * 8), t2, address);
         let h = self.f.header;
@@ -281,7 +282,7 @@ impl Lowering<'_> {
     }
 
     /// See `inline_atomic`.
-    fn direct_atomic(&mut self, op: &Op, c: Code, size: u32) {
+    fn direct_atomic(&mut self, op: &Op, c: Code, size: u32, ops: &[Op]) {
         let width = Size::bits(size * 8);
         // rax is the instruction's own.
         self.take(RAX);
@@ -295,7 +296,7 @@ impl Lowering<'_> {
         let address = self.direct_address(op, 0);
         let t = self.temp();
         let (slow, back, cold) = (self.asm.label(), self.asm.label(), self.asm.label());
-        self.direct_align(address, size, t, slow);
+        self.direct_align(op, 0, address, size, t, slow, ops);
         match (c, op.imm) {
             (Code::Cas, _) if self.alone() => {
                 // What is written if it differs is what was there; rax is wanted until nothing can fault any more.

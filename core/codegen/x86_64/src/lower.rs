@@ -569,8 +569,8 @@ impl<'f> Lowering<'f> {
                 } else {
                     self.lower(op, c, u.ops);
                 }
-                if aligned {
-                    self.note_aligned(op.dst);
+                if aligned != 0 {
+                    self.note_aligned(op.dst, aligned);
                 }
             }
             (self.locked, self.xlocked) = (0, 0);
