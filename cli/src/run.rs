@@ -10,7 +10,7 @@ use crate::values;
 use clap::ArgMatches;
 use emu_debug::{Address, Listener, Server};
 use emu_exec::{Clock, Exit, Machine, MachineSpec};
-use emu_host::{Guest, Script, SemihostingConsole, Step, StreamSpec, Streams, TimeLimit, parse_duration, terminal, unescape};
+use emu_host::{Guest, Script, SemihostingConsole, Step, StreamSpec, Streams, TimeLimit, parse_duration, signals, terminal, unescape};
 use emu_plugin::{Catalogue, Discovery};
 use emu_semihosting::{Config as SemihostingConfig, Semihosting};
 use std::ffi::OsString;
@@ -193,6 +193,7 @@ pub fn run(matches: ArgMatches, program: &str, guest: Option<Program>) -> Result
     let limit = args.last("timeout")?.map(|t| parse_duration(&t).map_err(|e| one(format!("--timeout: {e}")))).transpose()?;
     let listener = debugger(&args, &spec, Address::parse)?;
     let semihosting = semihosting(&args, &spec)?;
+    signals::watch();
     let mut streams = Streams::open(&serial_lines(&args)?, args.script()?).map_err(one)?;
     if let Some(config) = &semihosting {
         streams.add_semihosting(config.stream.as_deref()).map_err(one)?;
@@ -356,6 +357,7 @@ fn serial_lines(args: &Args) -> Result<Vec<StreamSpec>, Mistakes> {
 fn watch(machine: &Arc<Machine>, streams: &Arc<Streams>, limit: Option<Duration>, stats: bool, server: Option<Server>) -> i32 {
     let guest = Arc::new(Running(Arc::clone(machine)));
     streams.attach(guest.clone());
+    signals::attach(guest.clone());
     let timer = limit.map(|l| (TimeLimit::start(l, guest), l));
     let exit = machine.run();
     terminal::restore();
@@ -370,6 +372,7 @@ fn watch(machine: &Arc<Machine>, streams: &Arc<Streams>, limit: Option<Duration>
     if let Some(server) = server {
         server.ended(code as u8);
     }
+    signals::end();
     code
 }
 

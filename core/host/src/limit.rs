@@ -9,7 +9,7 @@ use std::time::Duration;
 pub const TIMED_OUT: i32 = 124;
 
 /// How long the machine may take to stop when it is told to.
-const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// Parses `60`, `60s`, `1500ms`, `5m` or `1h`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {

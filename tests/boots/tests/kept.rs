@@ -1,33 +1,53 @@
 //! A kernel that was booted before finds its code, wherever it puts itself this time.
 
 use emu_test_boots::{LIMIT, installer};
+use emu_test_kit::emu;
 use emu_test_kit::emu::Translations;
-use emu_test_kit::{emu, process};
+use emu_test_kit::process::{self, Console, Finished};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 
 fn files(folder: &Translations) -> Vec<fs::Metadata> {
     fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().metadata().unwrap()).collect()
 }
 
-/// What `--stats` says of a boot to the shell: regions made, regions found, jumps patched.
-fn boot(folder: &Translations, smp: &str, append: &str) -> [u64; 3] {
+fn command(folder: &Translations, smp: &str, append: &str) -> Command {
     let (kernel, initrd) = installer().unwrap();
     let mut command = emu::command().unwrap();
     command.args(["-M", "virt", "-cpu", "cortex-a72", "-smp", smp, "-m", "512M", "-nographic", "-kernel"]).arg(kernel).arg("-initrd").arg(initrd);
-    command.args(["-append", append, "--stats", "--expect", "~ # ", "--send", "echo sum=$((6*7))\\n", "--expect", "sum=42"]);
-    let finished = process::run(command.env("EMU_TRANSLATIONS", folder.path()), LIMIT).unwrap();
+    command.args(["-append", append, "--stats"]).env("EMU_TRANSLATIONS", folder.path());
+    command
+}
+
+/// What `--stats` says: regions made, regions found, jumps patched.
+fn counted(finished: &Finished) -> [u64; 3] {
     let errors = finished.errors();
-    assert_eq!(finished.code, Some(0), "{errors}");
     ["regions", "regions of earlier processes", "jumps patched"]
         .map(|name| emu::statistic(&errors, name).unwrap_or_else(|| panic!("{name} {errors}")))
+}
+
+/// The same of a boot to the shell.
+fn boot(folder: &Translations, smp: &str, append: &str) -> [u64; 3] {
+    let mut command = command(folder, smp, append);
+    command.args(["--expect", "~ # ", "--send", "echo sum=$((6*7))\\n", "--expect", "sum=42"]);
+    let finished = process::run(&mut command, LIMIT).unwrap();
+    assert_eq!(finished.code, Some(0), "{}", finished.errors());
+    counted(&finished)
 }
 
 #[test]
 fn a_second_boot_finds_its_code() {
     let folder = Translations::new("boots").unwrap();
     let append = "rdinit=/bin/sh console=ttyAMA0";
-    let first = boot(&folder, "1", append);
+    // This one is told to end from outside.
+    let mut console = Console::start(&mut command(&folder, "1", append)).unwrap();
+    console.expect("~ # ", LIMIT).unwrap();
+    kill_process(Pid::from_raw(console.id() as i32).unwrap(), Signal::TERM).unwrap();
+    let finished = console.wait(LIMIT);
+    assert_eq!((finished.code, finished.timed_out), (None, false), "{}", finished.errors());
+    let first = counted(&finished);
     assert!(first[0] > 5000 && first[1] == 0, "{first:?}");
     let written = files(&folder);
     assert_eq!(written.iter().map(|f| f.mode() & 0o777).collect::<Vec<_>>(), [0o600]);

@@ -121,13 +121,46 @@ fn plain_stdio_leaves_control_c_to_emu() {
     assert_eq!(t.end().signal(), Some(Signal::INT.as_raw()));
 }
 
+/// As under `nohup`.
+#[test]
+fn a_signal_that_is_to_be_ignored_is() {
+    let scratch = Scratch::new("ignored");
+    let image = scratch.file("echo.bin", &echo().bytes());
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", emu().to_str().unwrap()])
+        .args(["--plugin-path", &path_list(&[rv64i_plugin(), tiny_plugin()]), "-M", "tiny", "-kernel", image.to_str().unwrap(), "--stats"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut expect = |text: &[u8]| {
+        let mut got = vec![0; text.len()];
+        output.read_exact(&mut got).unwrap();
+        assert_eq!(got, text);
+    };
+    expect(b"> ");
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    input.write_all(b"a").unwrap();
+    expect(b"a");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
+}
+
 #[test]
 fn signals_and_limits_give_the_terminal_back() {
-    for signal in [Signal::TERM, Signal::HUP, Signal::QUIT] {
-        let t = Terminal::start(&format!("signal{}", signal.as_raw()), &[]);
+    // All but SIGQUIT let the machine end as it does by itself.
+    for (signal, in_order) in [(Signal::TERM, true), (Signal::HUP, true), (Signal::INT, true), (Signal::QUIT, false)] {
+        let t = Terminal::start(&format!("signal{}", signal.as_raw()), &["--stats"]);
         t.expect("> ");
         t.signal(signal);
+        if in_order {
+            t.expect("dispatches: ");
+        }
+        let output = Arc::clone(&t.output);
         assert_eq!(t.end().signal(), Some(signal.as_raw()));
+        assert_eq!(String::from_utf8_lossy(&output.lock().unwrap()).contains("dispatches: "), in_order);
     }
     let t = Terminal::start("limit", &["--timeout", "300ms"]);
     t.expect("> ");
