@@ -4,7 +4,6 @@ use emu_test_boots::{LIMIT, installer};
 use emu_test_kit::emu;
 use emu_test_kit::emu::Translations;
 use emu_test_kit::process::{self, Console, Finished};
-use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
@@ -44,8 +43,7 @@ fn a_second_boot_finds_its_code() {
     // This one is told to end from outside.
     let mut console = Console::start(&mut command(&folder, "1", append)).unwrap();
     console.expect("~ # ", LIMIT).unwrap();
-    kill_process(Pid::from_raw(console.id() as i32).unwrap(), Signal::TERM).unwrap();
-    let finished = console.wait(LIMIT);
+    let finished = console.terminate(LIMIT);
     assert_eq!((finished.code, finished.timed_out), (None, false), "{}", finished.errors());
     let first = counted(&finished);
     assert!(first[0] > 5000 && first[1] == 0, "{first:?}");

@@ -222,6 +222,14 @@ impl Console {
         self.wait_while_talking(limit, limit)
     }
 
+    /// Asks the process to end (SIGTERM), and waits for that; kills at the limit.
+    #[allow(unsafe_code)]
+    pub fn terminate(self, limit: Duration) -> Finished {
+        // SAFETY: it is a child that has not been waited for, so the number is its own.
+        unsafe { libc::kill(self.id() as i32, libc::SIGTERM) };
+        self.wait(limit)
+    }
+
     /// Waits for the end; kills at the limit, or when nothing was printed for so long.
     pub fn wait_while_talking(mut self, limit: Duration, silence: Duration) -> Finished {
         let until = Instant::now() + limit;

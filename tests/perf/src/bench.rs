@@ -263,8 +263,7 @@ impl Bench {
         Ok(row)
     }
 
-    /// Measures a boot of Debian's installer kernel: the whole process, with the code that the boot before has left, and one that finds none. The
-    /// installer does not end by itself, and leaves none.
+    /// Measures a boot of Debian's installer kernel: the whole process, with the code that the boot before has left, and one that finds none.
     pub fn boot(&self, boot: Boot, cpu: &str, rounds: usize) -> Result<Vec<Row>> {
         let mut row = Row {
             name: boot.name().into(),
@@ -279,16 +278,12 @@ impl Bench {
         for _ in 0..rounds {
             let qemu = self.boot_once(boot, Emulator::Qemu, cpu, None)?;
             row.qemu_s.push(qemu);
-            if boot == Boot::Installer {
-                row.emu_s.push(self.boot_once(boot, Emulator::Emu, cpu, None)?);
-                continue;
-            }
             let kept = emu::Translations::new("bench")?;
             first.qemu_s.push(qemu);
             first.emu_s.push(self.boot_once(boot, Emulator::Emu, cpu, Some(kept.path()))?);
             row.emu_s.push(self.boot_once(boot, Emulator::Emu, cpu, Some(kept.path()))?);
         }
-        Ok([row, first].into_iter().filter(|r| !r.emu_s.is_empty()).collect())
+        Ok(vec![row, first])
     }
 
     /// [`Scaling`] of CPUs; `native` has so many threads of the host's own code do a kernel.
@@ -325,8 +320,9 @@ impl Bench {
             let append = format!("{} {INSTALLER_ON_ONE_CONSOLE}", self.console());
             let mut console = Console::start(command.args(["-append", &append]))?;
             console.expect("Select a language", LIMIT)?;
-            // It waits for an answer now, and is killed.
-            return Ok(console.wait(Duration::ZERO).cpu.as_secs_f64());
+            // It waits for an answer now, and is told to end.
+            let done = console.terminate(LIMIT);
+            return if done.timed_out { Err(failure(&format!("{which:?} told to end"), &done)) } else { Ok(done.cpu.as_secs_f64()) };
         }
         if boot == Boot::ShellOnFour {
             command.args(["-smp", "4"]);
