@@ -10,8 +10,9 @@
 //!
 //! * Of a program the place is the address. So that addresses are the same the file also has the number ([`Kept::layout`]) from which the
 //!   program's memory is laid out. Only code of pages that the program cannot write is kept.
-//! * Of a machine, whose kernel chooses its addresses anew each time, the place is a half of the address space, and code is kept that moves
-//!   ([`crate::code::moving`]). So is all in the upper half, where kernels are; of the lower half nothing is kept.
+//! * Of a machine, whose kernel chooses its addresses anew each time, the place is a half of the address space, and code is kept that says where in
+//!   it addresses are ([`emu_x86_64::Position::Relocatable`]): they become those of where its page is now. So is all in the upper half, where
+//!   kernels are, but pages that are executed at several addresses; of the lower half nothing is kept.
 //! * Nothing is kept of an instruction that may lie across pages.
 //! * Code that relies on being alone, on addresses without tags, or on where the guest's memory begins says so, and is used where that holds.
 //! * The file is replaced as a whole, by a rename. Each page's part has a hash: what was damaged is not used.
@@ -36,7 +37,7 @@ use std::time::{Duration, SystemTime};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// The first bytes of a file, with the number of the format.
-const MAGIC: &[u8; 8] = b"emucode2";
+const MAGIC: &[u8; 8] = b"emucode3";
 /// Bytes of a file's head: magic, identity, layout, number of pages, hash of the list of pages.
 const HEAD: usize = 8 + 16 + 8 + 8 + 8;
 /// Bytes of a row of the list.
@@ -93,6 +94,8 @@ impl PageKey {
 pub struct Made {
     /// Tier.
     pub tier: Tier,
+    /// The address of its page, from which its addresses are as far wherever that is.
+    pub page: u64,
     /// It is right only while nobody else sees the guest's memory.
     pub alone: bool,
     /// It takes tags off addresses.
@@ -132,13 +135,15 @@ pub struct Parts<'a> {
     pub faults: &'a [Pair],
     /// Where addresses of the page are, of eight bytes.
     pub origins: &'a [u32],
+    /// Where guest addresses are that change with the page's, of eight bytes.
+    pub addresses: &'a [u32],
     /// The page's bytes.
     pub page: &'a [u8],
     /// The code, before anything in it was made to fit its place.
     pub code: &'a [u8],
 }
 
-/// A region as a file has it: a head of eleven words, five lists of pairs of words, one of words, the guest's bytes, the code.
+/// A region as a file has it: a head of thirteen words, five lists of pairs of words, two of words, the guest's bytes, the code.
 #[derive(Clone, Copy)]
 pub struct Region<'a> {
     /// What for.
@@ -149,6 +154,7 @@ pub struct Region<'a> {
     helpers: &'a [u8],
     faults: &'a [u8],
     origins: &'a [u8],
+    addresses: &'a [u8],
     /// The guest's bytes that it was made from, run by run.
     source: &'a [u8],
     /// The code.
@@ -158,7 +164,7 @@ pub struct Region<'a> {
 }
 
 /// Bytes of a region's head, and of a pair.
-const REGION_HEAD: usize = 44;
+const REGION_HEAD: usize = 52;
 const PAIR: usize = 8;
 
 fn word(out: &mut Vec<u8>, v: u32) {
@@ -174,12 +180,16 @@ fn pairs(list: &[u8]) -> impl Iterator<Item = Pair> {
     list.chunks_exact(PAIR).map(|p| (u32::from_le_bytes([p[0], p[1], p[2], p[3]]), u32::from_le_bytes([p[4], p[5], p[6], p[7]])))
 }
 
+fn words(list: &[u8]) -> impl Iterator<Item = u32> {
+    list.chunks_exact(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]]))
+}
+
 impl Parts<'_> {
     /// Appends the region as a file has it.
     fn write(self, out: &mut Vec<u8>) {
         let start = out.len();
         out.resize(start + REGION_HEAD, 0);
-        let mut counts = [0; 6];
+        let mut counts = [0; 7];
         for (offset, insns, code) in self.blocks {
             word(out, u32::from(offset) | u32::from(insns) << 16);
             word(out, code);
@@ -201,7 +211,8 @@ impl Parts<'_> {
         list(3, &mut self.helpers.iter().copied());
         list(4, &mut self.faults.iter().copied());
         self.origins.iter().for_each(|at| word(out, *at));
-        counts[5] = self.origins.len() as u32;
+        self.addresses.iter().for_each(|at| word(out, *at));
+        (counts[5], counts[6]) = (self.origins.len() as u32, self.addresses.len() as u32);
         self.from.runs().for_each(|(first, bytes)| out.extend(&self.page[first as usize..(first + bytes) as usize]));
         out.extend(self.code);
         out.resize(out.len().next_multiple_of(4), 0);
@@ -213,6 +224,7 @@ impl Parts<'_> {
         word(&mut head, m.insns);
         counts.iter().for_each(|c| word(&mut head, *c));
         word(&mut head, self.code.len() as u32);
+        head.extend(m.page.to_le_bytes());
         out[start..start + head.len()].copy_from_slice(&head);
     }
 }
@@ -231,9 +243,9 @@ impl<'a> Region<'a> {
         let count = |n: usize| word_at(raw, 12 + 4 * n).map(|n| n as usize);
         let mut list = |n: usize, each: usize| bytes_of(count(n)?.checked_mul(each)?);
         let (blocks, from, outside) = (list(0, PAIR)?, list(1, PAIR)?, list(2, PAIR)?);
-        let (helpers, faults, origins) = (list(3, PAIR)?, list(4, PAIR)?, list(5, 4)?);
+        let (helpers, faults, origins, addresses) = (list(3, PAIR)?, list(4, PAIR)?, list(5, 4)?, list(6, 4)?);
         let source = bytes_of(pairs(from).map(|(_, bytes)| bytes as usize).sum())?;
-        let code = bytes_of(count(6)?)?;
+        let code = bytes_of(count(7)?)?;
         let tier = match raw[4] {
             0 => Tier::Brief,
             1 => Tier::Warm,
@@ -242,9 +254,10 @@ impl<'a> Region<'a> {
         };
         let flag = |bit| raw[5] & bit != 0;
         let entry = u16::from_le_bytes([raw[6], raw[7]]);
-        let made = Made { tier, alone: flag(ALONE), tagged: flag(TAGGED), segment: flag(SEGMENT), entry, insns: word_at(raw, 8)? };
+        let made =
+            Made { tier, page: long_at(raw, 44)?, alone: flag(ALONE), tagged: flag(TAGGED), segment: flag(SEGMENT), entry, insns: word_at(raw, 8)? };
         *bytes = behind;
-        let region = Region { made, blocks, from, outside, helpers, faults, origins, source, code, raw };
+        let region = Region { made, blocks, from, outside, helpers, faults, origins, addresses, source, code, raw };
         region.is_sound().then_some(region)
     }
     /// All offsets are inside.
@@ -257,7 +270,7 @@ impl<'a> Region<'a> {
             && pairs(self.from).all(|(first, bytes)| bytes != 0 && u64::from(first) + u64::from(bytes) <= PAGE_SIZE)
             && room(self.outside, 4)
             && room(self.helpers, 8)
-            && self.origins().all(|at| at as usize <= len && len - at as usize >= 8)
+            && self.origins().chain(self.addresses()).all(|at| at as usize <= len && len - at as usize >= 8)
             && self.faults().all(|(at, way)| (at as usize) < len && (way as usize) < len)
     }
     /// Its blocks.
@@ -281,7 +294,11 @@ impl<'a> Region<'a> {
     }
     /// Where addresses of the page are.
     pub fn origins(&self) -> impl Iterator<Item = u32> {
-        self.origins.chunks_exact(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]]))
+        words(self.origins)
+    }
+    /// Where guest addresses are.
+    pub fn addresses(&self) -> impl Iterator<Item = u32> {
+        words(self.addresses)
     }
     /// Displacements to numbered targets.
     pub fn outside(&self) -> impl Iterator<Item = Pair> {
@@ -649,7 +666,7 @@ mod tests {
         }
     }
 
-    const MADE: Made = Made { tier: Tier::Brief, alone: false, tagged: false, segment: false, entry: 8, insns: 3 };
+    const MADE: Made = Made { tier: Tier::Brief, page: 0x5000, alone: false, tagged: false, segment: false, entry: 8, insns: 3 };
 
     fn note(kept: &Kept, page: PageKey, made: Made, offsets: &[u16], code: &[u8]) {
         let mut from = Places::default();
@@ -662,6 +679,7 @@ mod tests {
             helpers: &[(2, 9)],
             faults: &[(0, 3), (4, 5)],
             origins: &[6],
+            addresses: &[1, 8],
             page: &[0x55; 4096],
             code,
         };
@@ -694,7 +712,7 @@ mod tests {
         assert_eq!(r.blocks().collect::<Vec<_>>(), [(8, 2, 0), (0x10, 2, 1), (0xff8, 2, 2)]);
         assert_eq!(r.from().runs().collect::<Vec<_>>(), [(8, 16), (0xff8, 8)]);
         assert_eq!((r.outside().collect::<Vec<_>>(), r.helpers().collect::<Vec<_>>()), (vec![(1, 7)], vec![(2, 9)]));
-        assert_eq!(r.origins().collect::<Vec<_>>(), [6]);
+        assert_eq!((r.origins().collect::<Vec<_>>(), r.addresses().collect::<Vec<_>>()), (vec![6], vec![1, 8]));
         let mut bytes = [0x55; 4096];
         (bytes[0], bytes[24]) = (1, 1);
         assert!(r.is_of(&bytes), "what it was made from is the same");

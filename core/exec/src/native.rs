@@ -26,7 +26,7 @@ use emu_x86_64::frame::{
     COUNTERS, CPU, Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, Link, LinkBase, PINS, PinMap, Runtime, Site,
     TLB_ENTRY, TlbShape,
 };
-use emu_x86_64::{CodeCache, Lowering, Options, Placed, Region, Thunks, Unit};
+use emu_x86_64::{CodeCache, Lowering, Options, Placed, Position, Region, Thunks, Unit};
 use std::mem::offset_of;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -119,6 +119,8 @@ pub struct Native {
     briefs: u64,
     /// All code of machines is made to move.
     pub(crate) all_moves: bool,
+    /// All code is relocatable that need not move, and that of the lower half of the address space is kept too.
+    pub(crate) keeps_all: bool,
     /// Blocks are run by the interpreter the first time: see `once`.
     pub(crate) tries: bool,
     /// What CPUs have run, by physical address.
@@ -324,7 +326,8 @@ impl Native {
                 _ => 0,
             },
             all_moves: mode == "moving",
-            tries: matches!(mode, "" | "fixed" | "moving" | "cold") && !count && !unlinked,
+            keeps_all: mode == "kept",
+            tries: matches!(mode, "" | "fixed" | "moving" | "kept" | "cold") && !count && !unlinked,
             run: Notes::default(),
             samples: samples(mode),
             sampler: Default::default(),
@@ -529,10 +532,16 @@ pub struct Wanted {
 }
 
 impl Generator {
-    /// Makes a region and enters its blocks into the index; `moves`: it shall run wherever its page is mapped. The block, and whether it is in
-    /// the index (if not, its page has changed meanwhile and it is good for one run only); `None` when there is no room just now; an error is a
+    /// Makes a region and enters its blocks into the index; `position`: where it shall run. The block, and whether it is in the index (if not, its page has changed meanwhile and it is good for one run only); `None` when there is no room just now; an error is a
     /// mistake of the target's.
-    pub fn make(&mut self, m: &Machine, cpu: &Vcpu, native: &Native, wanted: Wanted, moves: bool) -> Result<Option<(NativeBlock, bool)>, String> {
+    pub fn make(
+        &mut self,
+        m: &Machine,
+        cpu: &Vcpu,
+        native: &Native,
+        wanted: Wanted,
+        position: Position,
+    ) -> Result<Option<(NativeBlock, bool)>, String> {
         let Wanted { pc, mode, key, pa, attrs, generation, tier, .. } = wanted;
         let started = m.trace.stats.then(std::time::Instant::now);
         let page = pa & !(PAGE_SIZE - 1);
@@ -547,8 +556,10 @@ impl Generator {
         if !readable {
             return Ok(None);
         }
-        let view = if moves { moving(pc) } else { fixed(pc) };
-        let keeps = m.keeps(pc, moves).map(|store| (store, PageKey::new(if moves { view } else { page }, key, &self.page)));
+        let view = if position == Position::Independent { moving(pc) } else { fixed(pc) };
+        // A program's page is found by its address, a machine's by the half of the address space that it is in.
+        let (kind, va) = if m.user.is_some() { (Position::Fixed, page) } else { (Position::Relocatable, moving(pc)) };
+        let keeps = m.keeps(pc).filter(|_| position == kind).map(|store| (store, PageKey::new(va, key, &self.page)));
         if let Some((store, kept)) = &keeps {
             // A program's page, which it cannot write, has been looked for if there is code of it; a machine's may have changed beside its code.
             let others = m.user.is_none() && store.look(Looked { pa: page, va: kept.va, key }, kept);
@@ -577,7 +588,7 @@ impl Generator {
             known: &self.known,
             single: native.frame.unlinked,
             slots_max: native.frame.slot_count,
-            moves,
+            moves: position != Position::Fixed,
             tier,
             ran: Some(&native.run).filter(|_| wanted.ran),
         })?;
@@ -600,7 +611,7 @@ impl Generator {
             }
         }
         let vl = cpu.arch.vector_bytes(mode);
-        self.lower(mode, vl, moves, page, key, native.optimise, tier);
+        self.lower(mode, vl, position, page, key, native.optimise, tier);
         let f = &self.former;
         // Nobody throws the chunk away before its blocks are in the index.
         let mut cache = native.cache.lock().unwrap_or_else(|e| e.into_inner());
@@ -639,13 +650,14 @@ impl Generator {
         if let Some((store, key)) = keeps.filter(|_| kept && whole && !m.code.is_rewritten(pa)) {
             let blocks = self.entries.iter().enumerate().map(|(i, (at, offset))| (block(i, *at, *offset), *offset));
             let parts = Parts {
-                made: self.made(native, tier),
+                made: self.made(native, fixed(pc), tier),
                 blocks: &mut blocks.map(|(b, code)| (b.offset, b.insns, code)),
                 from: &f.from,
                 outside: &mut self.lowering.asm.outside.iter().map(|o| (o.at, o.target)),
                 helpers: &self.lowering.asm.helpers,
                 faults: &faults,
                 origins: &self.lowering.asm.origins,
+                addresses: &self.lowering.asm.addresses,
                 page: &self.page,
                 code: &self.lowering.asm.code,
             };
@@ -661,11 +673,10 @@ impl Generator {
 
 impl Machine {
     /// Where code is kept that is made for an address: that of a program's page that it cannot write, nor could (else it is seldom the same again);
-    /// of a machine what moves in the upper half of the address space, where kernels are. Calls in code that moves take a third longer, which a
-    /// kernel's boot has little of, and programs much.
-    pub(crate) fn keeps(&self, pc: u64, moves: bool) -> Option<&Kept> {
-        let all = self.native.as_ref().is_some_and(|n| n.all_moves);
-        self.kept().filter(|_| self.user.as_ref().map_or(moves && (all || pc >> 63 != 0), |u| u.may_keep_page(pc)))
+    /// of a machine what is relocatable in the upper half of the address space, where kernels are.
+    pub(crate) fn keeps(&self, pc: u64) -> Option<&Kept> {
+        let all = self.native.as_ref().is_some_and(|n| n.keeps_all);
+        self.kept().filter(|_| self.user.as_ref().map_or(all || pc >> 63 != 0, |u| u.may_keep_page(pc)))
     }
     /// Code that was made for that is right now.
     fn may_use(&self, made: &Made) -> bool {
@@ -675,9 +686,10 @@ impl Machine {
 
 impl Generator {
     /// What the region that was just made was made for.
-    fn made(&self, native: &Native, tier: Tier) -> Made {
+    fn made(&self, native: &Native, page: u64, tier: Tier) -> Made {
         Made {
             tier,
+            page,
             alone: self.lowering.relies_on_being_alone(),
             tagged: self.lowering.tagged,
             segment: native.frame.direct.is_some_and(|d| d.segment),
@@ -700,7 +712,6 @@ impl Generator {
         let mut rest = &*bytes;
         let asm = &mut self.lowering.asm;
         let helpers = &native.clusters[self.cluster].frame.helpers;
-        let view = if m.user.is_some() { fixed(pc) } else { moving(pc) };
         // Nobody throws the chunk away before its blocks are in the index.
         let mut cache = native.cache.lock().unwrap_or_else(|e| e.into_inner());
         native.reclaim(m, &mut cache);
@@ -717,6 +728,11 @@ impl Generator {
                 put(at, helper.address as u64);
             }
             r.origins().for_each(|at| put(at, pa & !(PAGE_SIZE - 1)));
+            for at in r.addresses() {
+                let at = at as usize..at as usize + 8;
+                let made = asm.code[at.clone()].try_into().map_or(0, u64::from_le_bytes);
+                asm.code[at].copy_from_slice(&made.wrapping_sub(r.made.page).wrapping_add(fixed(pc)).to_le_bytes());
+            }
             let Some(placed) = cache.place(asm) else { return };
             native.add_faults(placed, r.faults());
             let blocks = r.blocks().map(|(offset, insns, code)| NativeBlock {
@@ -729,7 +745,7 @@ impl Generator {
                 tier: r.made.tier,
             });
             self.replaced.clear();
-            if !m.code.insert_native(pa, view, key, &r.from(), r.made.alone, blocks, generation, &mut self.replaced) {
+            if !m.code.insert_native(pa, fixed(pc), key, &r.from(), r.made.alone, blocks, generation, &mut self.replaced) {
                 return;
             }
             cache.relink(self.replaced.iter().map(|(old, new)| (*old, new.code, new.into)));
@@ -741,7 +757,7 @@ impl Generator {
 
     /// Generates the code of the region that was formed.
     #[allow(clippy::too_many_arguments)]
-    fn lower(&mut self, mode: u64, vl: u32, moves: bool, origin: u64, key: u64, optimised: bool, tier: Tier) {
+    fn lower(&mut self, mode: u64, vl: u32, position: Position, origin: u64, key: u64, optimised: bool, tier: Tier) {
         let f = &self.former;
         let units: Vec<Unit<'_>> = f
             .units
@@ -761,7 +777,7 @@ impl Generator {
             self.counter = (self.counter + 1) % COUNTERS as u16;
             self.counter
         });
-        let region = Region { units: &units, mode, vl, moves, origin, key, hot: tier == Tier::Hot, counter };
+        let region = Region { units: &units, mode, vl, position, origin, key, hot: tier == Tier::Hot, counter };
         let Err(what) = self.lowering.region(&region, &mut self.entries) else { return };
         log::error!("the code generator has a bug: {what} in the region at {:#x}; it is generated with less care for speed", region.units[0].pc);
         self.mistakes += 1;
@@ -799,7 +815,7 @@ impl Generator {
         if native.optimise {
             self.optimise(native, Tier::Warm);
         }
-        self.lower(mode, arch.vector_bytes(mode), false, 0, mode, native.optimise, Tier::Warm);
+        self.lower(mode, arch.vector_bytes(mode), Position::Fixed, 0, mode, native.optimise, Tier::Warm);
         if self.mistakes != 0 {
             return Err("the code generator has a bug".into());
         }

@@ -152,7 +152,7 @@ impl Vcpu {
     /// Takes the code of a machine's page that earlier processes have kept, if it has not been looked for. True if the page was watched for that.
     fn take_kept(&self, machine: &Machine, native: &Native, place: &Place, key: u64) -> bool {
         let Place { pc, mode, pa, .. } = *place;
-        let Some(store) = machine.keeps(pc, true).filter(|k| k.has_some()) else { return false };
+        let Some(store) = machine.keeps(pc).filter(|k| k.has_some()) else { return false };
         let at = Looked { pa: fixed(pa), va: moving(pc), key };
         if machine.user.is_some() || !native.may_move(self.cluster, pc) || store.has_looked(&at) {
             return false;
@@ -192,13 +192,15 @@ impl Vcpu {
         if changed {
             return self.run_ops(machine, once, place, true);
         }
-        let mut moves = self.code_that_moves(machine, native, place, key);
+        let moves = self.code_that_moves(machine, native, place, key);
         if moves.is_none() && self.take_kept(machine, native, place, key) {
             // Requests were served meanwhile: the page may be another one.
             if !self.fetch(machine, place.pc, place.mode).is_ok_and(|now| now == (place.pa, place.attrs)) {
                 return Tried::No;
             }
-            moves = self.code_that_moves(machine, native, place, key);
+            if let Some(block) = self.known_code(machine, place.pc, place.pa, key) {
+                return Tried::Known(block, true);
+            }
         }
         match moves {
             Some(block) if once.entered.add(place.pc, place.mode) => {

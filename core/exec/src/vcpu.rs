@@ -11,6 +11,7 @@ use emu_interp::{End, Fault};
 use emu_ir::{MemFlags, OwnedIrBuf, exit, verify};
 use emu_mem::{Aside, LargeMappings, PAGE_SIZE, TLB_ENTRIES, Tlb, VA_MASK};
 use emu_plugins_api::{Access, AccessKind, ArchitectureHandle, BlockRequest, CpuHeader, Slice, TlbFlush, Translation, attr, fault, irq, perm};
+use emu_x86_64::Position;
 use emu_x86_64::frame::{Exchange, JUMPS, JumpEntry, Link, LinkBase, TLB_ENTRY};
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
@@ -1011,7 +1012,7 @@ impl Vcpu {
     pub(crate) fn make_code(&self, machine: &Machine, native: &Native, wanted: Wanted) -> Option<(NativeBlock, bool)> {
         let Wanted { pc, key, pa, tier, .. } = wanted;
         if let Some(user) = &machine.user {
-            let (block, kept) = self.generate(machine, native, wanted, false)?;
+            let (block, kept) = self.generate(machine, native, wanted, Position::Fixed)?;
             let seen = user.has_code(pc);
             if !seen {
                 // Somebody wrote to the page meanwhile, and nobody will see that again.
@@ -1019,14 +1020,19 @@ impl Vcpu {
             }
             return Some((block, kept && seen));
         }
-        let moves = native.all_moves || machine.keeps(pc, true).is_some() || machine.code.elsewhere(pa, pc);
-        if !(moves && native.may_move(self.cluster, pc)) {
-            return self.generate(machine, native, wanted, false);
+        let position = match native.all_moves || machine.code.elsewhere(pa, pc) {
+            _ if !native.may_move(self.cluster, pc) => Position::Fixed,
+            true => Position::Independent,
+            false if native.keeps_all || machine.keeps(pc).is_some() => Position::Relocatable,
+            false => Position::Fixed,
+        };
+        if position != Position::Independent {
+            return self.generate(machine, native, wanted, position);
         }
         let known = machine.code.find_native(pa, moving(pc), key).filter(|b| b.tier >= tier);
         let block = match known {
             Some(block) => block,
-            None => self.generate(machine, native, wanted, true)?.0,
+            None => self.generate(machine, native, wanted, position)?.0,
         };
         native.entry(machine, self.cluster, wanted, block)
     }
@@ -1040,8 +1046,8 @@ impl Vcpu {
     }
 
     /// Has the CPU's generator make code.
-    fn generate(&self, machine: &Machine, native: &Native, wanted: Wanted, moves: bool) -> Option<(NativeBlock, bool)> {
-        let made = self.with_generator(native, |g| g.make(machine, self, native, wanted, moves));
+    fn generate(&self, machine: &Machine, native: &Native, wanted: Wanted, position: Position) -> Option<(NativeBlock, bool)> {
+        let made = self.with_generator(native, |g| g.make(machine, self, native, wanted, position));
         if let Some(user) = &machine.user {
             user.reports.note(wanted.pc, wanted.mode, wanted.tier != Tier::Brief);
         }

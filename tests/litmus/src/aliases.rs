@@ -24,15 +24,7 @@ pub fn assemble_aliases(cpus: u64, rounds: u64, rewrite: bool) -> Vec<u8> {
         let (code, patched, over, exception) = (g.a.label(), g.a.label(), g.a.label(), g.a.label());
         g.a.b(over);
         library(g, code, patched);
-        // What a load from nowhere comes to: where it was and what it was for.
-        g.a.bind(exception);
-        let a = &mut g.a;
-        a.mrs(X27, SysReg::ELR_EL1);
-        a.mrs(X6, SysReg::FAR_EL1);
-        a.add_imm(X7, X27, 4);
-        a.msr(SysReg::ELR_EL1, X7);
-        a.eret();
-        g.handle(Vector::Sync, exception);
+        returns_from_nowhere(g, exception);
         g.a.bind(over);
         g.only(0, |g| {
             g.put(TABLES + 8 * 4, LEVEL_2 | d::PAGE);
@@ -103,6 +95,66 @@ pub fn assemble_aliases(cpus: u64, rounds: u64, rewrite: bool) -> Vec<u8> {
         g.barrier();
         g.only(0, |g| g.line("calls", &[X22]));
     })
+}
+
+/// The guest: the code is copied to a place of its own among [`ALIASES`], physical and virtual, and called there alone, `rounds` times. It prints the
+/// calls, and what the code gives, which is the same at all places.
+pub fn assemble_elsewhere(rounds: u64, place: u64) -> Vec<u8> {
+    assemble(1, |g| {
+        let (code, patched, over, exception) = (g.a.label(), g.a.label(), g.a.label(), g.a.label());
+        g.a.b(over);
+        library(g, code, patched);
+        returns_from_nowhere(g, exception);
+        g.a.bind(over);
+        let (to, at) = (DATA + place * APART, FIRST + place * APART);
+        g.put(TABLES + 8 * 4, LEVEL_2 | d::PAGE);
+        g.put(LEVEL_2, LEVEL_3 | d::PAGE);
+        for page in 0..2 {
+            g.put(LEVEL_3 + (place * (APART >> 12) + page) * 8, (to + (page << 12)) | d::PAGE | d::NORMAL);
+        }
+        let a = &mut g.a;
+        a.load_address(X9, code);
+        a.mov_imm(X10, to);
+        a.mov_imm(X11, to + (2 << 12));
+        let copy = a.here();
+        a.ldp(X12, X13, Addr::Post(X9, 16));
+        a.stp(X12, X13, Addr::Post(X10, 16));
+        a.cmp(X10, X11);
+        a.b_cond(Cond::Ne, copy);
+        a.dsb(Barrier::Sy);
+        a.ic_iallu();
+        a.dsb(Barrier::Sy);
+        a.isb();
+        a.mov_imm(X26, NOWHERE);
+        a.mov_imm(X20, at);
+        a.mov(X22, XZR);
+        let round = a.here();
+        a.mov(X24, XZR);
+        a.blr(X20);
+        let first = a.label();
+        a.cbz(X22, first);
+        g.expect_eq("the code gives something else another time", X24, X23);
+        let a = &mut g.a;
+        a.bind(first);
+        a.mov(X23, X24);
+        a.add_imm(X22, X22, 1);
+        a.mov_imm(X9, rounds);
+        a.cmp(X22, X9);
+        a.b_cond(Cond::Ne, round);
+        g.line("calls", &[X22, X23]);
+    })
+}
+
+/// What a load from nowhere comes to: where it was and what it was for.
+fn returns_from_nowhere(g: &mut Guest, exception: Label) {
+    g.a.bind(exception);
+    let a = &mut g.a;
+    a.mrs(X27, SysReg::ELR_EL1);
+    a.mrs(X6, SysReg::FAR_EL1);
+    a.add_imm(X7, X27, 4);
+    a.msr(SysReg::ELR_EL1, X7);
+    a.eret();
+    g.handle(Vector::Sync, exception);
 }
 
 /// x24 takes an address in, relative to where the code is (x20).

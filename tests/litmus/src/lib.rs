@@ -125,15 +125,23 @@ pub fn run_with(name: &str, image: &[u8], cpus: u64, variables: &[(&str, &str)])
 /// # Panics
 /// As above.
 pub fn run_times(times: usize, name: &str, image: &[u8], cpus: u64, variables: &[(&str, &str)]) -> Vec<Report> {
+    run_each(name, &vec![image; times], cpus, variables)
+}
+
+/// Several images in turn, each from the same file.
+///
+/// # Panics
+/// As above.
+pub fn run_each(name: &str, images: &[&[u8]], cpus: u64, variables: &[(&str, &str)]) -> Vec<Report> {
     let folder = emu::profile_dir().unwrap_or_else(|e| panic!("{e}"));
     let turn = File::create(folder.join("litmus.lock")).expect("a file can be made beside the tests");
     turn.lock().expect("the file can be locked");
     let file = std::env::temp_dir().join(format!("emu-litmus-{name}-{}.img", std::process::id()));
-    std::fs::write(&file, image).expect("the guest can be written");
-    let once = |_| {
+    let once = |image: &&[u8]| {
+        std::fs::write(&file, image).expect("the guest can be written");
         let mut command = command(cpus);
         command.envs(variables.iter().copied());
-        if times > 1 {
+        if images.len() > 1 {
             command.arg("--stats");
         }
         command.arg("-kernel").arg(&file);
@@ -141,7 +149,7 @@ pub fn run_times(times: usize, name: &str, image: &[u8], cpus: u64, variables: &
         println!("{name}: {:.2} s, peak {} MiB", report.took.as_secs_f64(), report.peak >> 20);
         report
     };
-    let reports = (0..times).map(once).collect();
+    let reports = images.iter().map(once).collect();
     let _ = std::fs::remove_file(&file);
     reports
 }

@@ -107,7 +107,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("core/mem/", "guest RAM"),
     ("core/exec/", "CPU state and guest RAM as raw memory"),
     ("core/codegen/", "CPU state as raw memory, executable memory"),
-    ("core/host/src/terminal.rs", "signals"),
+    ("core/host/src/signals.rs", "signals"),
     ("core/host/src/started.rs", "the auxiliary vector"),
     ("core/plugin/src/load.rs", "dlopen"),
     ("core/plugin/src/guard.rs", "signals while a plugin is loaded"),

@@ -165,6 +165,8 @@ pub struct Asm {
     pub helpers: Vec<(u32, u32)>,
     /// Where [`Region::origin`](crate::Region::origin) is, in eight bytes.
     pub origins: Vec<u32>,
+    /// Where guest addresses are that are as far from those of the region's units wherever its page is mapped, in eight bytes.
+    pub addresses: Vec<u32>,
 }
 
 /// The bytes of an instruction up to its displacement while they are put together: at most eight, in a register.
@@ -198,6 +200,7 @@ impl Asm {
         self.outside.clear();
         self.helpers.clear();
         self.origins.clear();
+        self.addresses.clear();
         self.binds = 0;
     }
     /// A mark that is another once a label was bound, or something emitted that depends on its place.
@@ -206,6 +209,12 @@ impl Asm {
     }
     /// Emits some of what was emitted already once more. Nothing in it depends on its place.
     pub fn again(&mut self, from: u32, to: u32) {
+        let by = self.here() - from;
+        for i in 0..self.addresses.len() {
+            if (from..to).contains(&self.addresses[i]) {
+                self.addresses.push(self.addresses[i] + by);
+            }
+        }
         self.code.extend_from_within(from as usize..to as usize);
     }
     /// Offset of the next byte.
@@ -379,6 +388,13 @@ impl Asm {
         self.u8(0xb8 | dst & 7);
         self.helpers.push((self.here(), number));
         self.bytes(&(address as u64).to_le_bytes());
+    }
+    /// `mov dst, imm` with a guest address, whatever it is in eight bytes, which is noted in `addresses`.
+    pub fn mov_address(&mut self, dst: Gpr, va: u64) {
+        self.u8(0x48 | dst >> 3);
+        self.u8(0xb8 | dst & 7);
+        self.addresses.push(self.here());
+        self.bytes(&va.to_le_bytes());
     }
     /// `mov [m], imm`, sign-extended to the size.
     pub fn mov_mi(&mut self, size: Size, m: Mem, imm: i32) {

@@ -3,7 +3,7 @@
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, reg::*};
 use crate::deferred::Snapshot;
 use crate::frame::{Exchange, JumpEntry, Site, TEMPS};
-use crate::lower::{AccessResult, Lowering, Saved, Target};
+use crate::lower::{AccessResult, Lowering, Position, Saved, Target};
 use crate::memory::{Look, Move, StoreValue};
 use crate::overwritten::Late;
 use crate::shared::STACK;
@@ -299,6 +299,9 @@ impl Lowering<'_> {
                     }
                     self.asm.jmp(back);
                     self.asm.data(data, &site_bytes(&site));
+                    if self.position == Position::Relocatable {
+                        self.asm.addresses.push(self.asm.here() - (size_of::<Site>() - offset_of!(Site, pc)) as u32);
+                    }
                 }
             }
         }

@@ -5,7 +5,7 @@ use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, reg::*};
 use crate::cold::Cold;
 use crate::deferred::Snapshot;
 use crate::frame::{CPU, Exchange, JUMPS, JumpEntry, LinkBase, RUNS};
-use crate::lower::{Loc, Lowering, Target, Value};
+use crate::lower::{Loc, Lowering, Position, Target, Value};
 use emu_ir::{Code, NONE, Op, fence};
 use std::mem::offset_of;
 
@@ -175,13 +175,16 @@ impl Lowering<'_> {
 
     /// Emits those.
     pub(crate) fn link_bases(&mut self) {
-        let va = if self.moves { LinkBase::MOVES } else { self.page };
+        let va = if self.position == Position::Independent { LinkBase::MOVES } else { self.page };
         for (key, label) in std::mem::take(&mut self.bases) {
             let mut bytes = [0; size_of::<LinkBase>()];
             for (to, word) in bytes.chunks_exact_mut(8).zip([va, self.origin, key]) {
                 to.copy_from_slice(&word.to_le_bytes());
             }
             self.asm.data(label, &bytes);
+            if self.position == Position::Relocatable {
+                self.asm.addresses.push(self.asm.here() - (size_of::<LinkBase>() - offset_of!(LinkBase, va)) as u32);
+            }
             self.asm.origins.push(self.asm.here() - (size_of::<LinkBase>() - offset_of!(LinkBase, origin)) as u32);
         }
     }
@@ -203,8 +206,8 @@ impl Lowering<'_> {
 
     /// A constant address in a register, in code that moves from where its page is. The host's flags stay.
     pub(crate) fn place(&mut self, r: Gpr, va: u64) {
-        if !self.moves {
-            return self.asm.mov_ri(r, va);
+        if self.position != Position::Independent {
+            return if self.position != Position::Fixed { self.asm.mov_address(r, va) } else { self.asm.mov_ri(r, va) };
         }
         let page = self.exchange(offset_of!(Exchange, page));
         let offset = va.wrapping_sub(self.page);
@@ -223,7 +226,7 @@ impl Lowering<'_> {
     }
     /// `address`.
     pub(crate) fn moving_address(&mut self, op: &Op) {
-        if !self.moves {
+        if self.position == Position::Fixed {
             self.vals[op.dst as usize].loc = Loc::Const(op.imm);
             return;
         }
@@ -235,7 +238,7 @@ impl Lowering<'_> {
     /// Stores a constant program counter; `free` may be changed.
     pub(crate) fn set_pc(&mut self, pc: u64, free: Gpr) {
         let m = self.header(self.f.header.pc);
-        if self.moves {
+        if self.position != Position::Fixed {
             self.place(free, pc);
             return self.asm.mov_mr(Size::Q, m, free);
         }
@@ -308,7 +311,7 @@ impl Lowering<'_> {
         if let Some(key) = self.link_key(pc, mode) {
             let site = self.asm.jmp_patchable(at);
             self.cold.push(Cold::Link { at, site, pc, key });
-        } else if self.moves {
+        } else if self.position != Position::Fixed {
             // Neither the address nor its line is a constant.
             self.place(RCX, pc);
             let entry = self.probe_register(RCX, RAX, RDX, at);
@@ -341,7 +344,7 @@ impl Lowering<'_> {
     /// Puts the address that a call comes back to on the stack. What follows calls; `free` may be changed.
     pub(crate) fn expect_return(&mut self, pc: u64, free: Gpr) {
         match i32::try_from(pc as i64) {
-            Ok(pc) if !self.moves => self.asm.push_i(pc),
+            Ok(pc) if self.position == Position::Fixed => self.asm.push_i(pc),
             _ => {
                 self.place(free, pc);
                 self.asm.push(free);
@@ -353,7 +356,7 @@ impl Lowering<'_> {
     fn returned(&mut self, pc: u64, mode: u64, back: Label) {
         self.asm.bind(back);
         self.forget_reach();
-        if self.moves {
+        if self.position == Position::Independent {
             // It may have moved meanwhile.
             let page = self.exchange(offset_of!(Exchange, page));
             self.asm.pop(RCX);
@@ -427,7 +430,7 @@ impl Lowering<'_> {
             self.expect_return(behind, RCX);
             let site = self.asm.call_patchable(at);
             self.cold.push(Cold::Link { at, site, pc, key });
-        } else if self.moves {
+        } else if self.position != Position::Fixed {
             self.place(RCX, pc);
             let entry = self.probe_register(RCX, RAX, RDX, at);
             self.expect_return(behind, RDX);

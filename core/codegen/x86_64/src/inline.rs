@@ -9,7 +9,7 @@ use crate::analyse::NO_KEY;
 use crate::asm::{Alu, Cc, Label, Size};
 use crate::control::{CALL, RETURN};
 use crate::deferred::Snapshot;
-use crate::lower::{Lowering, Region};
+use crate::lower::{Lowering, Position, Region};
 use emu_ir::{Code, Op};
 
 /// Ops of what is emitted once more for one place, without what it calls.
@@ -176,7 +176,7 @@ impl Lowering<'_> {
             skip
         });
         match i32::try_from(i.behind as i64) {
-            Ok(behind) if !self.moves => self.asm.alu_ri(Alu::Cmp, Size::Q, r, behind),
+            Ok(behind) if self.position == Position::Fixed => self.asm.alu_ri(Alu::Cmp, Size::Q, r, behind),
             _ => {
                 let t = self.temp();
                 self.place(t, i.behind);

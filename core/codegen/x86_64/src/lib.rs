@@ -43,5 +43,5 @@ mod widen;
 pub use cache::{CHUNK, CodeCache, Placed};
 pub use control::{jumps_expected, returns_expected};
 pub use disassemble::disassemble;
-pub use lower::{Lowering, Options, Region, Unit};
+pub use lower::{Lowering, Options, Position, Region, Unit};
 pub use thunks::Thunks;

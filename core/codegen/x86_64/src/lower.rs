@@ -55,13 +55,24 @@ pub struct Region<'a> {
     pub key: u64,
     /// Vector length in bytes.
     pub vl: u32,
-    /// The code shall run wherever its page is mapped, [`Exchange::page`] saying where; otherwise it is for the addresses of the units only.
-    pub moves: bool,
+    /// Where it shall run.
+    pub position: Position,
     /// It is run a lot, so that care is worth its time.
     pub hot: bool,
     /// It may be run a few times only and is made as quickly as can be. The counter with this number, which others may have too, counts how
     /// often it is entered and goes round in it; the dispatcher hears of it ([`Exchange::warm`]) when that is [`RUNS`](crate::frame::RUNS) times.
     pub counter: Option<u16>,
+}
+
+/// Where code shall run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// At the addresses of its units.
+    Fixed,
+    /// There, and where its page is mapped when it is placed another time: [`Asm::addresses`] says what changes with that.
+    Relocatable,
+    /// Wherever its page is mapped, [`Exchange::page`] saying where. Calls take a third longer.
+    Independent,
 }
 
 /// What the generator may do.
@@ -212,8 +223,8 @@ pub struct Lowering<'f> {
     /// What it was, probably, before the current instruction.
     pub(crate) mode_before: u64,
     pub(crate) vl: u32,
-    /// See [`Region::moves`], and the address of the region's page.
-    pub(crate) moves: bool,
+    /// See [`Region::position`], and the address of the region's page.
+    pub(crate) position: Position,
     pub(crate) page: u64,
     /// See [`returns_expected`](crate::returns_expected).
     pub(crate) expects: bool,
@@ -324,7 +335,7 @@ impl<'f> Lowering<'f> {
             mode_now: None,
             mode_before: 0,
             vl: 0,
-            moves: false,
+            position: Position::Fixed,
             page: 0,
             expects: true,
             returned_early: false,
@@ -390,7 +401,7 @@ impl<'f> Lowering<'f> {
         self.inner_labels.clear();
         self.entry_labels.clear();
         self.bases.clear();
-        (self.mode, self.vl, self.moves) = (region.mode, region.vl, region.moves);
+        (self.mode, self.vl, self.position) = (region.mode, region.vl, region.position);
         (self.origin, self.key) = (region.origin, region.key);
         self.counter = region.counter;
         self.counts_loops = self.f.counts_loops && !region.hot && region.counter.is_none();
@@ -398,7 +409,7 @@ impl<'f> Lowering<'f> {
         self.alone = self.f.alone || self.f.direct.is_some_and(|d| d.alone.load(std::sync::atomic::Ordering::SeqCst));
         self.relied = false;
         self.page = region.units[0].pc & !((1u64 << self.f.tlb.page_bits) - 1);
-        self.expects = self.moves || crate::control::returns_expected(self.page, self.f.tlb.page_bits.into());
+        self.expects = self.position != Position::Fixed || crate::control::returns_expected(self.page, self.f.tlb.page_bits.into());
         for u in region.units {
             let label = self.asm.label();
             self.unit_labels.push((u.pc, label));

@@ -8,7 +8,7 @@ use crate::asm::{Alu, Cc, Gpr, Label, Mem, Shift, Size, reg::*};
 use crate::cold::Cold;
 use crate::frame::{CPU, Exchange, HOMES, Site, TLB_ENTRY, TLB_ENTRY_BITS};
 use crate::groups::Member;
-use crate::lower::{AccessResult, Arg, Loc, Lowering, Value};
+use crate::lower::{AccessResult, Arg, Loc, Lowering, Position, Value};
 use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
 use std::mem::offset_of;
 
@@ -62,8 +62,8 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn site(&self, op: &Op, kind: u8, size: u32) -> Site {
-        let pc = if self.moves { self.pc.wrapping_sub(self.page) } else { self.pc };
-        let moves = u8::from(self.moves);
+        let pc = if self.position == Position::Independent { self.pc.wrapping_sub(self.page) } else { self.pc };
+        let moves = u8::from(self.position == Position::Independent);
         Site { pc, info: self.info, flags: op.aux, size: size as u16, kind, rmw: op.imm as u8, left: self.left as u16, unit: 0, moves }
     }
 

@@ -7,7 +7,7 @@
 
 use emu_ir::{Code, NONE, Op, Shape, Ty, Width, operand_widths, result_width, verify};
 use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, PinMap, Runtime, TLB_ENTRY, TlbShape};
-use emu_x86_64::{CHUNK, CodeCache, Lowering, Options, Region, Thunks, Unit, disassemble};
+use emu_x86_64::{CHUNK, CodeCache, Lowering, Options, Position, Region, Thunks, Unit, disassemble};
 use std::mem::size_of;
 
 /// Offsets in the CPU.
@@ -311,7 +311,10 @@ impl Native {
         let loops = block.ops.iter().any(|op| op.code == Code::Branch as u16);
         let unit = Unit { pc: 0x1000, ops: &block.ops, slots: block.slots, end: 0x1004, counts: &[], loops, flags: u8::MAX };
         self.lowering
-            .region(&Region { units: &[unit], mode: 0, vl: VL, moves: false, origin: 0, key: 0, hot: self.hot, counter: None }, &mut self.entries)
+            .region(
+                &Region { units: &[unit], mode: 0, vl: VL, position: Position::Fixed, origin: 0, key: 0, hot: self.hot, counter: None },
+                &mut self.entries,
+            )
             .expect("a region without a mistake");
         let calls = self.lowering.asm.outside.iter().filter(|o| o.target == self.thunks.interpret).count();
         let placed = self.cache.place(&self.lowering.asm).unwrap_or_else(|| {
