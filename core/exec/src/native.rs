@@ -532,8 +532,8 @@ pub struct Wanted {
 }
 
 impl Generator {
-    /// Makes a region and enters its blocks into the index; `position`: where it shall run. The block, and whether it is in the index (if not, its page has changed meanwhile and it is good for one run only); `None` when there is no room just now; an error is a
-    /// mistake of the target's.
+    /// Makes a region and enters its blocks into the index; `position`: where it shall run. The block, and whether it is in the index (if not, its
+    /// page has changed meanwhile and it is good for one run only); `None` when there is no room just now; an error is a mistake of the target's.
     pub fn make(
         &mut self,
         m: &Machine,

@@ -178,6 +178,27 @@ fn moves() {
     }
 }
 
+/// Guest addresses are eight bytes, whatever they are, and noted, also where code is there once more.
+#[test]
+fn addresses() {
+    let mut asm = Asm::default();
+    asm.mov_rr(Size::Q, 1, 2);
+    let from = asm.here();
+    for (r, va) in [(3, 0x1000), (12, 0xffff_8000_1234_5678)] {
+        asm.mov_address(r, va);
+    }
+    let to = asm.here();
+    asm.mov_rr(Size::Q, 1, 2);
+    asm.mov_address(0, 7);
+    asm.again(from, to);
+    let values = asm.addresses.iter().map(|at| u64::from_le_bytes(asm.code[*at as usize..][..8].try_into().unwrap()));
+    assert_eq!(values.collect::<Vec<_>>(), [0x1000, 0xffff_8000_1234_5678, 7, 0x1000, 0xffff_8000_1234_5678]);
+    let decoded: Vec<Instruction> = Decoder::new(64, &asm.code, DecoderOptions::NONE).into_iter().collect();
+    let loads: Vec<_> = decoded.iter().filter(|i| i.op1_kind() == OpKind::Immediate64).map(|i| (i.op0_register(), i.immediate64())).collect();
+    let both = [(Register::RBX, 0x1000), (Register::R12, 0xffff_8000_1234_5678)];
+    assert_eq!(loads, [both[0], both[1], (Register::RAX, 7), both[0], both[1]]);
+}
+
 #[test]
 fn arithmetic() {
     all_sizes(|s| {
