@@ -102,9 +102,11 @@ fn aligned_in_nearly_all_rounds() {
     };
     let interpreted = run(ENGINES[1], "");
     for mode in ["", "hot", "cold"] {
-        for (g, i) in run(ENGINES[0], mode).lines().zip(interpreted.lines()) {
+        let generated = run(ENGINES[0], mode);
+        for (g, i) in generated.lines().zip(interpreted.lines()) {
             assert_eq!(g, i, "generated code {mode}, interpreter");
         }
+        assert_eq!(generated.lines().count(), interpreted.lines().count(), "{mode}");
     }
     let oracle = qemu::user_aarch64().unwrap();
     let done = emu_test_kit::process::run(oracle.command().arg(&program), std::time::Duration::from_secs(300)).unwrap();

@@ -204,13 +204,14 @@ impl Lowering<'_> {
         }
     }
 
-    /// A constant address in a register, in code that moves from where its page is. The host's flags stay.
+    /// A constant address in a register, as the code's position has it. The host's flags stay.
     pub(crate) fn place(&mut self, r: Gpr, va: u64) {
-        if self.position != Position::Independent {
-            return if self.position != Position::Fixed { self.asm.mov_address(r, va) } else { self.asm.mov_ri(r, va) };
-        }
+        let offset = match self.position {
+            Position::Fixed => return self.asm.mov_ri(r, va),
+            Position::Relocatable => return self.asm.mov_address(r, va),
+            Position::Independent => va.wrapping_sub(self.page),
+        };
         let page = self.exchange(offset_of!(Exchange, page));
-        let offset = va.wrapping_sub(self.page);
         if let Ok(near) = i32::try_from(offset as i64) {
             self.asm.mov_rm(Size::Q, r, page);
             if near != 0 {
