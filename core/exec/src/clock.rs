@@ -40,8 +40,12 @@ struct Queue {
     stop: bool,
     /// `wake` was called, perhaps before `sleep`.
     woken: bool,
+    /// The time in ns at which `sleep` ends by itself; 0 while nobody sleeps, for who does looks at the queue first.
+    sleeps_until: u64,
 }
 
+/// How long nobody sleeps longer than.
+const LONG: Duration = Duration::from_secs(3600);
 /// Time does not stand still.
 const RUNS: u64 = u64::MAX;
 
@@ -137,14 +141,13 @@ impl Time {
     /// Arms a timer for an absolute time in ns; `u64::MAX` disarms it.
     pub fn arm(&self, owner: Owner, deadline: u64) {
         let mut q = self.lock();
-        let first = q.by_time.first().map(|t| t.0);
         if let Some(old) = q.by_owner.remove(&owner) {
             q.by_time.remove(&(old, owner));
         }
         if deadline != u64::MAX {
             q.by_owner.insert(owner, deadline);
             q.by_time.insert((deadline, owner));
-            if first.is_none_or(|f| deadline < f) {
+            if deadline < q.sleeps_until {
                 self.changed.notify_all();
             }
         }
@@ -167,8 +170,11 @@ impl Time {
         }
         due
     }
-    /// Sleeps until the next deadline, a call of `wake`, or the end; false at the end. (Host clock.)
-    pub fn sleep(&self) -> bool {
+    /// Sleeps until the next deadline, at most for `limit`, until a call of `wake`, or the end; false at the end. (Host clock.)
+    ///
+    /// A timer that is armed for later than that wakes nobody. A kernel arms its tick anew each time, and to wake a thread costs the CPU that
+    /// does it 10 us: with the thread of the timers awake for samples in between, a hundredth of a boot.
+    pub fn sleep(&self, limit: Option<Duration>) -> bool {
         let mut q = self.lock();
         if q.stop {
             return false;
@@ -176,10 +182,14 @@ impl Time {
         if std::mem::take(&mut q.woken) {
             return true;
         }
+        let now = self.now(0);
         let next = q.by_time.first().filter(|_| self.stands_at.load(Ordering::SeqCst) == RUNS);
-        let wait = next.map_or(Duration::from_secs(3600), |t| Duration::from_nanos(t.0.saturating_sub(self.now(0))));
+        let next = next.map_or(LONG, |t| Duration::from_nanos(t.0.saturating_sub(now)));
+        let wait = next.min(limit.unwrap_or(LONG));
         if !wait.is_zero() {
+            q.sleeps_until = now.saturating_add(wait.as_nanos() as u64);
             let (mut q, _) = self.changed.wait_timeout(q, wait).unwrap_or_else(|e| e.into_inner());
+            q.sleeps_until = 0;
             q.woken = false;
             return !q.stop;
         }

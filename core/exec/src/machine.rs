@@ -5,6 +5,7 @@ use crate::code::CodeIndex;
 use crate::cpus::Cpus;
 use crate::debug::Debug;
 use crate::services::services;
+use crate::tier::Turn;
 use crate::vcpu::{Request, Vcpu};
 use emu_mem::{AddressSpace, Window};
 use emu_plugins_api::{
@@ -359,16 +360,8 @@ impl Machine {
             let machine = self.clone();
             std::thread::Builder::new().name("timers".into()).spawn(move || machine.timer_thread())
         };
-        let sampler = self.native.as_ref().filter(|n| n.samples && self.user.is_none() && !n.frame.unlinked).map(|_| {
-            let machine = self.clone();
-            std::thread::Builder::new().name("sampler".into()).spawn(move || machine.native.as_ref().map_or((), |n| n.sampler.thread(&machine)))
-        });
         let exit = self.wait_for_events(threads.iter().flatten().count());
         self.time.stop();
-        if let (Some(Ok(sampler)), Some(native)) = (sampler, &self.native) {
-            native.sampler.end();
-            let _ = sampler.join();
-        }
         for thread in threads.into_iter().flatten() {
             let _ = thread.join();
         }
@@ -600,8 +593,11 @@ impl Machine {
         }
     }
 
+    /// The thread that timers are fired on, and samples taken.
     fn timer_thread(&self) {
-        while self.time.sleep() {
+        let sampler = self.native.as_ref().filter(|n| n.samples && !n.frame.unlinked).map(|n| &n.sampler);
+        let mut turn = Turn::default();
+        while self.time.sleep(sampler.and_then(|s| s.sample(self, &mut turn))) {
             self.fire_timers();
             self.deliver_input();
         }

@@ -1,12 +1,12 @@
 //! Code that is run a lot is made again with more care.
 //!
-//! Code is made in a hurry when it is first executed, most of it to run a few times only. [`Sampler::thread`] has the CPUs look up from
+//! Code is made in a hurry when it is first executed, most of it to run a few times only. [`Sampler::sample`] has the CPUs look up from
 //! generated code now and then, where they look for requests anyway: at loops, jumps to elsewhere and calls. Where a CPU is found more than
 //! once the region there is made again as a hot one ([`emu_x86_64::Region::hot`]) and takes the place of what there was: in the index, in
 //! jumps that were patched and, as they are found there, in the CPUs' jump caches. What runs in the old code goes on there until it leaves.
 //!
 //! It is made on the CPU's own thread, which waits for it: 0.2 ms a region, 1.3 % of a kernel's boot with one CPU and 1.5 % of an installer or of a
-//! compiler. Made on the sampler's thread, while the CPU went on in what there was, it came later by the time that the host took to wake that thread:
+//! compiler. Made on another thread, while the CPU went on in what there was, it came later by the time that the host took to wake that thread:
 //! the CPU's thread took as long as before, and a boot and an installer 1.02 to 1.04 of the CPU time.
 //!
 //! A program has no thread for that, which its kernel would show it, and a fork lose: there loops of code that is not hot count their rounds,
@@ -27,10 +27,8 @@ use crate::native::Native;
 use crate::vcpu::Vcpu;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Time between samples.
 const INTERVAL: Duration = Duration::from_millis(1);
@@ -48,39 +46,55 @@ const PLACES: usize = 1024;
 /// By physical address and key of an instruction: samples.
 pub(crate) type Samples = HashMap<(u64, u64), u8, BuildHasherDefault<Mix>>;
 
-/// What takes samples.
+/// What takes samples, on the thread of the timers.
 #[derive(Default)]
 pub struct Sampler {
     asleep: AtomicBool,
-    over: AtomicBool,
-    thread: OnceLock<Thread>,
     /// Samples of hot code since the last one of other code.
     settled: AtomicU32,
 }
 
+/// What that thread keeps between samples.
+#[derive(Default)]
+pub struct Turn {
+    /// When the next sample is due.
+    next: Option<Instant>,
+    /// Samples in turn without a CPU in generated code.
+    idle: u32,
+}
+
 impl Sampler {
-    /// The sampler's own thread, until `end`.
-    pub fn thread(&self, machine: &Machine) {
-        let _ = self.thread.set(std::thread::current());
-        let mut idle = 0;
-        while !self.over.load(Ordering::SeqCst) {
-            std::thread::sleep(INTERVAL * (1 << (self.settled.load(Ordering::Relaxed) / SETTLED).min(2)));
-            let busy = machine.cpus.iter().filter(|c| c.code_seen.load(Ordering::Relaxed) != u64::MAX).map(|c| c.sample()).count();
-            idle = if busy == 0 { idle + 1 } else { 0 };
-            if idle >= IDLE {
-                self.settled.store(0, Ordering::Relaxed);
-                self.asleep.store(true, Ordering::SeqCst);
-                while self.asleep.load(Ordering::SeqCst) && !self.over.load(Ordering::SeqCst) {
-                    std::thread::park();
-                }
-                idle = 0;
-            }
+    /// Takes a sample if it is time: how long it is until the next one, if there is to be one.
+    pub fn sample(&self, machine: &Machine, turn: &mut Turn) -> Option<Duration> {
+        if self.asleep.load(Ordering::SeqCst) {
+            return None;
         }
+        let now = Instant::now();
+        let interval = INTERVAL * (1 << (self.settled.load(Ordering::Relaxed) / SETTLED).min(2));
+        match turn.next {
+            // What comes a little early because of a timer is one wake-up less.
+            Some(next) if next > now + INTERVAL / 4 => return Some(next - now),
+            None => {
+                turn.next = Some(now + interval);
+                return Some(interval);
+            }
+            Some(_) => {}
+        }
+        let busy = machine.cpus.iter().filter(|c| c.code_seen.load(Ordering::Relaxed) != u64::MAX).map(|c| c.sample()).count();
+        turn.idle = if busy == 0 { turn.idle + 1 } else { 0 };
+        if turn.idle >= IDLE {
+            *turn = Turn::default();
+            self.settled.store(0, Ordering::Relaxed);
+            self.asleep.store(true, Ordering::SeqCst);
+            return None;
+        }
+        turn.next = Some(now + interval);
+        Some(interval)
     }
     /// A CPU has been busy for some time.
-    pub fn wake(&self) {
+    pub fn wake(&self, machine: &Machine) {
         if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::SeqCst) {
-            self.unpark();
+            machine.time.wake();
         }
     }
     /// A sample was of hot code, or not.
@@ -89,16 +103,6 @@ impl Sampler {
             self.settled.fetch_add(1, Ordering::Relaxed);
         } else {
             self.settled.store(0, Ordering::Relaxed);
-        }
-    }
-    /// Ends the thread.
-    pub fn end(&self) {
-        self.over.store(true, Ordering::SeqCst);
-        self.unpark();
-    }
-    fn unpark(&self) {
-        if let Some(t) = self.thread.get() {
-            t.unpark();
         }
     }
 }

@@ -864,7 +864,7 @@ impl Vcpu {
     pub fn next_code(&self, machine: &Machine) -> usize {
         let Some(native) = &machine.native else { return 0 };
         if count(&self.counters.dispatches) & 63 == 0 {
-            native.sampler.wake();
+            native.sampler.wake(machine);
         }
         loop {
             if self.exit_request().load(Ordering::Relaxed) != 0 {
