@@ -27,6 +27,8 @@ pub struct Facts {
     pub key: u16,
     /// Its condition.
     pub cc: Cc,
+    /// In place of `key`, the comparison from whose flags it goes into a register where it stands, for they do not last until it is used.
+    pub early: u16,
     /// The comparison whose flags the code of its op makes.
     pub makes: u16,
     /// A floating-point comparison whose result is only asked for what it is, or one of these questions: the comparison's result. Its code
@@ -34,7 +36,8 @@ pub struct Facts {
     pub relation: u32,
 }
 
-const NO_FACTS: Facts = Facts { def: NONE, uses: 0, last: 0, bits: 0, want: NO_PIN, key: NO_KEY, cc: Cc::E, makes: NO_KEY, relation: NONE };
+const NO_FACTS: Facts =
+    Facts { def: NONE, uses: 0, last: 0, bits: 0, want: NO_PIN, key: NO_KEY, cc: Cc::E, early: NO_KEY, makes: NO_KEY, relation: NONE };
 
 /// Kinds of comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -474,9 +477,11 @@ impl Analysis {
         let mut given_up = true;
         while std::mem::take(&mut given_up) {
             for k in 0..self.keys.len() {
-                if self.keys[k].lazy && !self.holds(ops, k, counts, f) {
+                if self.keys[k].lazy
+                    && let Some(lost) = self.lost(ops, k, counts, f)
+                {
                     given_up = true;
-                    if self.by_result(ops, k) {
+                    if self.by_result(ops, k) || self.split(ops, k, lost) {
                         continue;
                     }
                     (self.keys[k].lazy, self.keys[k].producer) = (false, NONE);
@@ -495,9 +500,9 @@ impl Analysis {
         // operands last until the flags are made.
         for i in 0..self.conditions.len() {
             let op = &ops[self.conditions[i] as usize];
-            let key = self.keys[self.facts[op.dst as usize].key as usize];
-            if !key.lazy {
-                self.facts[op.dst as usize].key = NO_KEY;
+            let fact = &mut self.facts[op.dst as usize];
+            if !self.keys.get(usize::from(fact.key.min(fact.early))).is_some_and(|k| k.lazy) {
+                (fact.key, fact.early) = (NO_KEY, NO_KEY);
                 continue;
             }
             for s in operands(op) {
@@ -513,6 +518,16 @@ impl Analysis {
                     let v = &mut self.facts[s as usize];
                     v.uses += 1;
                     v.last = v.last.max(key.first);
+                }
+            }
+        }
+        // Operands that only conditions in the flags asked for any more go with the operation that makes them.
+        for key in self.keys.iter().filter(|k| k.lazy && k.producer != NONE) {
+            let by = &ops[key.producer as usize];
+            for s in [by.a, by.b].into_iter().filter(|s| by.a != by.b && *s != NONE) {
+                let v = &mut self.facts[s as usize];
+                if v.uses == 1 {
+                    v.last = key.producer;
                 }
             }
         }
@@ -539,6 +554,10 @@ impl Analysis {
     /// Notes where the flags of keys are needed: by ops that are not conditions of the same key themselves. `own` is the key of `op`, the `i`th.
     #[inline]
     fn needs(&mut self, op: &Op, i: u32, own: u16) {
+        if let Some(key) = self.facts.get(op.dst as usize).and_then(|v| self.keys.get_mut(usize::from(v.early))) {
+            (key.first, key.last) = (key.first.min(i), i);
+            return;
+        }
         // A carry in the flags of its sum does not look at the carry that the sum had.
         if self.is_dead(op) || self.keys.get(own as usize).is_some_and(|k| k.kind == KeyKind::Adc && k.lazy) {
             return;
@@ -562,18 +581,47 @@ impl Analysis {
         }
     }
 
-    /// True if the flags of a key, once made, stay until their last use.
-    fn holds(&self, ops: &[Op], k: usize, counts: &[(u32, u32)], f: &Frame) -> bool {
+    /// The flags of an operation are lost at an op: what is asked for behind that goes into registers before, and what stands there is computed there.
+    fn split(&mut self, ops: &[Op], k: usize, lost: u32) -> bool {
+        let key = self.keys[k];
+        if !matches!(key.kind, KeyKind::Sub | KeyKind::Add | KeyKind::And) {
+            return false;
+        }
+        let mut found = false;
+        let of_key = |f: &Facts| usize::from(f.key) == k;
+        for i in self.conditions.iter().filter(|i| **i >= lost) {
+            let v = &mut self.facts[ops[*i as usize].dst as usize];
+            if of_key(v) {
+                (v.key, found) = (NO_KEY, true);
+            }
+        }
+        for op in &ops[lost as usize..] {
+            if op.code == INSN_START || self.is_dead(op) {
+                continue;
+            }
+            for s in operands(op) {
+                if let Some(v) = self.facts.get_mut(s as usize).filter(|v| of_key(v)) {
+                    (v.key, v.early, found) = (NO_KEY, k as u16, true);
+                }
+            }
+        }
+        self.spans(ops);
+        self.keys[k].lazy = self.keys[k].first != NONE;
+        found
+    }
+
+    /// The op with which the flags of a key are gone before their last use; `None` if they stay until then.
+    fn lost(&self, ops: &[Op], k: usize, counts: &[(u32, u32)], f: &Frame) -> Option<u32> {
         let key = self.keys[k];
         let from = if key.producer == NONE { key.first } else { key.producer + 1 };
         if from > key.first {
-            return false;
+            return Some(0);
         }
         for i in from..=key.last {
             let op = &ops[i as usize];
             // Counting changes the flags.
             if (i > key.first || key.producer != NONE) && counts.iter().any(|c| c.0 == i) {
-                return false;
+                return Some(i);
             }
             if self.is_dead(op) {
                 continue;
@@ -582,14 +630,18 @@ impl Analysis {
             if own != NO_KEY {
                 // A condition in the flags needs no code; another is computed here.
                 if own as usize != k && !self.keys[own as usize].lazy {
-                    return false;
+                    return Some(i);
                 }
+                continue;
+            }
+            // Into a register, from the flags.
+            if op.dst != NONE && usize::from(self.facts[op.dst as usize].early) == k {
                 continue;
             }
             for s in operands(op).into_iter().filter(|s| *s != NONE) {
                 let other = self.facts[s as usize].key;
                 if other != NO_KEY && other as usize != k && self.keys[other as usize].lazy {
-                    return false;
+                    return Some(i);
                 }
             }
             if i == key.last {
@@ -603,10 +655,10 @@ impl Analysis {
             // What a floating-point comparison answers is there already.
             let answered = op.dst != NONE && self.facts[op.dst as usize].relation == key.a && key.kind == KeyKind::Float;
             if condition != NONE && self.facts[condition as usize].key as usize != k || !(answered || self.keeps_flags(ops, i, f)) {
-                return false;
+                return Some(i);
             }
         }
-        true
+        None
     }
 
     /// True if the code of the `i`th op leaves the host's flags alone, if somebody needs them ([`Lowering::flags_live`](crate::Lowering)).

@@ -47,7 +47,7 @@ pub(crate) enum How {
     And(Operand, Operand),
     /// Those of a - b, where a is the sum of the two operands: what it was before the result came in its place.
     SubFrom(Operand, Operand),
-    /// Those of a + b, 64 bits, where the first operand is the sum.
+    /// Those of a + b, where the first operand is the sum.
     SumTo(Operand, Operand),
 }
 
@@ -170,13 +170,15 @@ impl Lowering<'_> {
             return false;
         }
         self.displace_state(offset, 1);
-        let key = self.fact(v).key;
+        let fact = self.fact(v);
+        // One that has a register is asked for later; its flags may be there all the same.
+        let key = if fact.early != NO_KEY && fact.early == self.flags { fact.early } else { fact.key };
         let (key, what, how, size) = match self.loc(v) {
             Loc::Const(c) => (NO_KEY, What::Const(c & 1 != 0), Some(How::Nothing), Size::B),
-            Loc::None if key != NO_KEY => {
+            Loc::None | Loc::Gpr(_) if key != NO_KEY => {
                 let bits = u32::from(self.an.keys[key as usize].bits);
                 let known = self.deferred.iter().find(|d| d.key == key).map(|d| d.how);
-                (key, What::Cc(self.fact(v).cc), known.or_else(|| self.how(key)), Size::bits(bits))
+                (key, What::Cc(fact.cc), known.or_else(|| self.how(key)), Size::bits(bits))
             }
             _ => return false,
         };
@@ -187,7 +189,7 @@ impl Lowering<'_> {
         }
         if key != NO_KEY {
             // What else asks for this comparison finds it made, while its operands are there.
-            self.flags_of(v);
+            self.make_flags(key);
         }
         let at = known.unwrap_or_else(|| {
             self.deferred.push(Deferred { how, size, key, fields: [(0, What::Const(false)); 4], count: 0, lost: false });
@@ -212,6 +214,8 @@ impl Lowering<'_> {
         match value.loc {
             Loc::Pin(p) => Some(Operand::Pin(p)),
             Loc::State(off) => Some(Operand::State(off)),
+            // What has been used for the last time is nowhere, whatever it was in before.
+            Loc::None => None,
             _ if value.backing != NONE => Some(Operand::State(value.backing)),
             Loc::Const(c) if self.fact(v).bits == 32 => Some(Operand::Imm(c as i32)),
             Loc::Const(c) => i32::try_from(c as i64).ok().map(Operand::Imm),
@@ -259,10 +263,8 @@ impl Lowering<'_> {
         match (k.kind, made.a, made.b, made.at) {
             (KeyKind::And, _, _, Some(r)) => Some(How::Sub(r, Operand::Imm(0))),
             (KeyKind::Sub, Some(a @ (Operand::Pin(_) | Operand::State(_))), Some(b), _) => Some(How::Sub(a, b)),
-            (KeyKind::Sub, _, Some(b), Some(r)) if r != b && apart(r, b) && (k.bits == 64 || matches!(r, Operand::Pin(_))) => {
-                Some(How::SubFrom(r, b))
-            }
-            (KeyKind::Add, _, Some(b), Some(r)) if r != b && apart(r, b) && k.bits == 64 => Some(How::SumTo(r, b)),
+            (KeyKind::Sub, _, Some(b), Some(r)) if r != b && (k.bits == 64 || matches!(r, Operand::Pin(_))) => Some(How::SubFrom(r, b)),
+            (KeyKind::Add, _, Some(b), Some(r)) if r != b && (k.bits == 64 || matches!(r, Operand::Pin(_))) => Some(How::SumTo(r, b)),
             _ => None,
         }
     }
@@ -314,12 +316,11 @@ impl Lowering<'_> {
                 let m = self.state(off);
                 self.asm.alu_rm(op, size, HOMES[p as usize], m);
             }
-            // Not for results: the comparison of two fields in memory.
             (Operand::State(off), Operand::State(other)) => {
                 let (m, n, room) = (self.state(off), self.state(other), self.exchange(offset_of!(Exchange, deferred)));
                 self.asm.mov_mr(Size::Q, room, RAX);
-                self.asm.mov_rm(size, RAX, m);
-                self.asm.alu_rm(op, size, RAX, n);
+                self.asm.mov_rm(size, RAX, n);
+                self.asm.alu_mr(op, size, m, RAX);
                 self.asm.mov_rm(Size::Q, RAX, room);
             }
             (Operand::Imm(_), _) => self.fail("flags of a constant were put off"),
@@ -348,9 +349,34 @@ impl Lowering<'_> {
                 self.store_fields(d);
                 return self.operate(Alu::Sub, Size::Q, r, b);
             }
-            How::SumTo(r, b) => {
+            How::SumTo(r, b) if d.size == Size::Q => {
                 self.operate(Alu::Sub, Size::Q, r, b);
                 self.operate(Alu::Add, Size::Q, r, b);
+            }
+            // A field keeps what it has above the sum.
+            How::SumTo(r, b) => {
+                self.operate(Alu::Sub, Size::Q, r, b);
+                let room = self.exchange(offset_of!(Exchange, deferred));
+                self.asm.mov_mr(Size::Q, room, RAX);
+                match r {
+                    Operand::Pin(p) => self.asm.mov_rr(d.size, RAX, HOMES[p as usize]),
+                    Operand::State(off) => {
+                        let m = self.state(off);
+                        self.asm.mov_rm(d.size, RAX, m);
+                    }
+                    Operand::Imm(_) => {}
+                }
+                match b {
+                    Operand::Pin(p) => self.asm.alu_rr(Alu::Add, d.size, RAX, HOMES[p as usize]),
+                    Operand::State(off) => {
+                        let m = self.state(off);
+                        self.asm.alu_rm(Alu::Add, d.size, RAX, m);
+                    }
+                    Operand::Imm(i) => self.asm.alu_ri(Alu::Add, d.size, RAX, i),
+                }
+                self.asm.mov_rm(Size::Q, RAX, room);
+                self.store_fields(d);
+                return self.operate(Alu::Add, Size::Q, r, b);
             }
         }
         self.store_fields(d);
@@ -547,10 +573,6 @@ impl Lowering<'_> {
             }
             *o = to;
         }
-        match how {
-            How::SubFrom(a, b) | How::SumTo(a, b) if !apart(a, b) => return false,
-            _ => {}
-        }
         self.deferred[i].how = how;
         // The flags are still those of its key, if they were.
         true
@@ -727,14 +749,5 @@ impl Lowering<'_> {
         self.forget_aligned();
         self.aligned.pins = v.aligned;
         self.shared.reach = v.reach;
-    }
-}
-
-/// Operands of which one may be changed without the other.
-fn apart(a: Operand, b: Operand) -> bool {
-    match (a, b) {
-        // Nothing is changed in memory by what is in memory.
-        (Operand::State(_), Operand::State(_)) => false,
-        _ => true,
     }
 }

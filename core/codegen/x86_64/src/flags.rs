@@ -3,20 +3,40 @@
 use crate::analyse::{KeyKind, NO_KEY};
 use crate::asm::{Alu, Cc, Size};
 use crate::lower::{Arg, Loc, Lowering};
-use emu_ir::NONE;
+use emu_ir::{NONE, Op};
 
 impl Lowering<'_> {
     /// The condition code under which the condition `v`, one that stays in the flags, is true; the flags are made if they are not there.
     pub(crate) fn flags_of(&mut self, v: u32) -> Cc {
         let f = self.fact(v);
-        if self.flags != f.key {
+        self.make_flags(f.key);
+        f.cc
+    }
+    /// A condition that goes into a register while its comparison's flags are there. False if the current op is none.
+    pub(crate) fn early(&mut self, op: &Op) -> bool {
+        if op.dst == NONE || self.fact(op.dst).early == NO_KEY {
+            return false;
+        }
+        let f = self.fact(op.dst);
+        self.make_flags(f.early);
+        let t = self.temp();
+        self.asm.setcc(f.cc, t);
+        self.asm.movzx_rr(Size::B, t, t);
+        self.own(op.dst, t, true);
+        true
+    }
+    /// Makes the flags of a comparison, if they are not there.
+    pub(crate) fn make_flags(&mut self, wanted: u16) {
+        if wanted == NO_KEY {
+            return self.fail("a value was used that is nowhere");
+        }
+        if self.flags != wanted {
             // What the comparison needs is free again behind it.
             let locked = self.locked;
-            let key = self.an.keys[f.key as usize];
+            let key = self.an.keys[usize::from(wanted)];
             // The operands of an operation that made the flags on the way may be gone.
             if key.producer != NONE {
-                self.fail("flags were lost");
-                return f.cc;
+                return self.fail("flags were lost");
             }
             let size = Size::bits(key.bits.into());
             let a = self.gpr(key.a);
@@ -43,10 +63,9 @@ impl Lowering<'_> {
                     self.locked &= !(1 << t);
                 }
             }
-            self.flags = f.key;
+            self.flags = wanted;
             self.locked = locked;
         }
-        f.cc
     }
     /// The host's flags are wanted behind the current op: its code must leave them alone, or that of what they are the flags of would be wrong.
     /// `analyse` knows which ops can ([`Analysis::run`]).

@@ -651,7 +651,7 @@ impl Lowering<'_> {
                 _ => continue,
             };
             let f = self.fact(o.dst);
-            if o.ty == op.ty && o.shape == op.shape && [o.a, o.b, o.c] == [op.a, op.b, op.c] && f.uses != 0 && f.key == NO_KEY {
+            if o.ty == op.ty && o.shape == op.shape && [o.a, o.b, o.c] == [op.a, op.b, op.c] && f.uses != 0 && (f.key, f.early) == (NO_KEY, NO_KEY) {
                 let t = self.temp();
                 self.asm.setcc(cc, t);
                 self.asm.movzx_rr(Size::B, t, t);

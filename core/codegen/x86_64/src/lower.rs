@@ -627,6 +627,7 @@ impl<'f> Lowering<'f> {
             Code::ClrEx => self.asm.mov_mi(Size::D, self.header(self.f.header.monitor_size), 0),
             Code::Fence => self.fence(op),
             Code::Call => self.call(op),
+            _ if self.early(op) => {}
             _ => {
                 let done = self.options.native
                     && (self.scaled(op, c, ops)

@@ -7,7 +7,7 @@
 
 mod harness;
 
-use emu_ir::{Code, MemFlags, Op, Shape, Ty, Width};
+use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty, Width};
 use emu_x86_64::Options;
 use emu_x86_64::frame::{Exchange, HostFeatures, Site, TLB_ENTRY};
 use harness::*;
@@ -157,6 +157,11 @@ fn bits(value: u128, bytes: u32) -> u128 {
     if bytes >= 16 { value } else { value & ((1 << (bytes * 8)) - 1) }
 }
 
+fn signed(value: u128, bytes: u32) -> i128 {
+    let shift = 128 - bytes * 8;
+    (value << shift) as i128 >> shift
+}
+
 /// What a block does, with memory as an array.
 fn model(block: &Block, cpu: &mut Cpu, memory: &mut [u8]) -> States {
     let mut states = HashMap::new();
@@ -212,6 +217,21 @@ fn round(block: &Block, cpu: &mut Cpu, memory: &mut [u8], states: &mut States) -
                 continue;
             }
             Code::CmpNe => u128::from(value(op.a) != value(op.b)),
+            Code::CmpEq => u128::from(value(op.a) == value(op.b)),
+            Code::CmpUlt => u128::from(value(op.a) < value(op.b)),
+            Code::CmpUle => u128::from(value(op.a) <= value(op.b)),
+            Code::CmpSlt => u128::from(signed(value(op.a), bytes) < signed(value(op.b), bytes)),
+            Code::SubOverflow | Code::Overflow => {
+                let (a, b) = (signed(value(op.a), bytes), signed(value(op.b), bytes));
+                let exact = if op.opcode() == Some(Code::Overflow) { a + b + value(op.c) as i128 } else { a - b };
+                u128::from(exact != signed(exact as u128, bytes))
+            }
+            Code::Adc => bits(value(op.a) + value(op.b) + value(op.c), bytes),
+            Code::CarryOut => (value(op.a) + value(op.b) + value(op.c)) >> (bytes * 8),
+            Code::Not => value(op.a) ^ 1,
+            Code::AndNot => value(op.a) & (value(op.b) ^ 1),
+            Code::Select => value(if value(op.c) != 0 { op.a } else { op.b }),
+            Code::Trunc => bits(value(op.a), bytes),
             Code::Branch if value(op.a) != 0 => return true,
             Code::Exit => {
                 cpu.put(PC, op.imm);
@@ -232,12 +252,14 @@ const WORD: Width = Width::Bits(64);
 
 /// A random unit. Bases are the first three pinned fields and a field in memory; they are never written but by what goes on by constants. `loops`: it goes
 /// round as often as a field says, which is all that happens to most of its bases.
-fn random_block(rng: &mut Rng, loops: bool) -> Block {
+/// `flags`: some instructions compare, and others ask for what was found.
+fn random_block(rng: &mut Rng, loops: bool, flags: bool) -> Block {
     let bases = [PINNED, PINNED + 8, PINNED + 16, FIELDS + FIELD];
     let mut b = Block::new();
     let mut known: Vec<u32> = bases.map(|at| b.get(WORD, at)).to_vec();
     let indices = [b.get(WORD, PINNED + 64), b.get(WORD, FIELDS + 3 * FIELD)];
     let mut live: Vec<u32> = Vec::new();
+    let mut conditions: Vec<u32> = Vec::new();
     for n in 0..4 + rng.below(24) {
         b.push(Op { imm: 0x1000 + 4 * n, aux: 0, ..blank(Code::InsnStart, Ty::I64, Shape::SCALAR) });
         let i = rng.below(4) as usize;
@@ -254,7 +276,26 @@ fn random_block(rng: &mut Rng, loops: bool) -> Block {
             let offset = b.push(Op { a: index, b: by, ..blank(Code::Shl, Ty::I64, Shape::SCALAR) });
             b.push(Op { a: base, b: offset, ..blank(Code::Add, Ty::I64, Shape::SCALAR) })
         };
-        match rng.below(14) {
+        match rng.below(if flags { 20 } else { 14 }) {
+            14..=16 => {
+                let carry = conditions.last().copied();
+                let (operand, found) = compare(&mut b, rng, carry);
+                conditions.extend(found);
+                live.extend(operand);
+            }
+            17.. => {
+                if let Some(c) = conditions.len().checked_sub(1).map(|last| conditions[last - rng.below(last.min(20) as u64 + 1) as usize]) {
+                    let to = RESULTS + FIELD * (34 + rng.below(8) as usize);
+                    if rng.below(4) == 0 {
+                        b.set(Width::Bits(1), to, c);
+                    } else {
+                        let (x, y) = (b.get(WORD, word(rng)), b.get(WORD, word(rng)));
+                        let v = b.push(Op { a: x, b: y, c, ..blank(Code::Select, Ty::I64, Shape::SCALAR) });
+                        let pinned = PINNED + 8 * (3 + rng.below(6) as usize);
+                        b.set(WORD, if rng.below(2) == 0 { pinned } else { to }, v);
+                    }
+                }
+            }
             0 if !loops || rng.below(4) == 0 => {
                 // The base goes on.
                 let by = b.push(Op { imm: rng.below(64), ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
@@ -346,6 +387,61 @@ fn random_block(rng: &mut Rng, loops: bool) -> Block {
     b
 }
 
+/// An instruction that sets condition flags as A64's do: its first operand, if that has 64 bits, and what can be asked of the flags.
+/// `carry`: what was found before.
+fn compare(b: &mut Block, rng: &mut Rng, carry: Option<u32>) -> (Option<u32>, [u32; 8]) {
+    let scalar = |code, ty| blank(code, ty, Shape::SCALAR);
+    let ty = rng.pick(&[Ty::I32, Ty::I64, Ty::I64]);
+    // What comes from a base may be a base that goes on: it is only looked at.
+    let place = if rng.below(3) == 0 { RESULTS + FIELD * (34 + rng.below(4) as usize) } else { PINNED + 8 * rng.below(9) as usize };
+    let operand = |b: &mut Block, at: usize| {
+        let v = b.get(WORD, at);
+        if ty == Ty::I64 { v } else { b.push(Op { a: v, aux: Ty::I64.0.into(), ..scalar(Code::Trunc, ty) }) }
+    };
+    let x = operand(b, place);
+    let y = if rng.below(3) == 0 { b.push(Op { imm: 1 + rng.below(40), ..scalar(Code::Const, ty) }) } else { operand(b, word(rng)) };
+    let code = rng.pick(&[Code::Sub, Code::Sub, Code::Add, Code::And, Code::Adc]);
+    let with = match rng.below(3) {
+        _ if code != Code::Adc => NONE,
+        0 => b.get(Width::Bits(1), BOOLS + 2),
+        1 => b.push(Op { imm: rng.below(2), ..scalar(Code::Const, Ty::I1) }),
+        _ => carry.unwrap_or_else(|| b.get(Width::Bits(1), BOOLS + 2)),
+    };
+    let result = b.push(Op { a: x, b: y, c: with, ..scalar(code, ty) });
+    let write = |b: &mut Block, rng: &mut Rng| {
+        let wide = if ty == Ty::I64 { result } else { b.push(Op { a: result, aux: ty.0.into(), ..scalar(Code::ZExt, Ty::I64) }) };
+        // In the place of an operand, if that is no base.
+        let to = if place >= RESULTS || place >= PINNED + 24 && rng.below(2) == 0 { place } else { PINNED + 8 * (3 + rng.below(6) as usize) };
+        b.set(WORD, to, wide);
+    };
+    let written = rng.below(6);
+    if written < 3 {
+        write(b, rng);
+    }
+    let zero = b.push(scalar(Code::Const, ty));
+    let none = b.push(scalar(Code::Const, Ty::I1));
+    let n = b.push(Op { a: result, b: zero, ..scalar(Code::CmpSlt, ty) });
+    let z = b.push(Op { a: result, b: zero, ..scalar(Code::CmpEq, ty) });
+    let (c, v) = match code {
+        Code::Sub => (b.push(Op { a: y, b: x, ..scalar(Code::CmpUle, ty) }), b.push(Op { a: x, b: y, ..scalar(Code::SubOverflow, ty) })),
+        Code::Add => (b.push(Op { a: result, b: x, ..scalar(Code::CmpUlt, ty) }), b.push(Op { a: x, b: y, c: none, ..scalar(Code::Overflow, ty) })),
+        Code::Adc => [Code::CarryOut, Code::Overflow].map(|code| b.push(Op { a: x, b: y, c: with, ..scalar(code, ty) })).into(),
+        _ => (none, none),
+    };
+    if rng.below(4) != 0 {
+        [n, z, c, v].into_iter().enumerate().for_each(|(i, f)| b.set(Width::Bits(1), BOOLS + i, f));
+    }
+    if written == 3 {
+        write(b, rng);
+    }
+    // Those that are made of others stand here or, mostly, nowhere.
+    let not = b.push(Op { a: c, ..scalar(Code::Not, Ty::I1) });
+    let higher = b.push(Op { a: c, b: z, ..scalar(Code::AndNot, Ty::I1) });
+    let ge = b.push(Op { a: n, b: v, ..scalar(Code::CmpEq, Ty::I1) });
+    let gt = b.push(Op { a: ge, b: z, ..scalar(Code::AndNot, Ty::I1) });
+    ((ty == Ty::I64).then_some(x), [n, z, c, v, not, higher, ge, gt])
+}
+
 fn natives() -> Vec<Native> {
     let mut all = Vec::new();
     for (features, name) in [(HostFeatures::detect(), "host"), (HostFeatures::baseline(), "baseline")] {
@@ -417,20 +513,30 @@ fn base(rng: &mut Rng) -> u64 {
 
 #[test]
 fn random_units_over_pages_that_move() {
-    random_units("groups", false, 3000);
+    random_units("groups", false, false, 3000);
 }
 
 #[test]
 fn random_loops_over_pages_that_move() {
-    random_units("loops", true, 300);
+    random_units("loops", true, false, 300);
 }
 
-fn random_units(name: &str, loops: bool, count: usize) {
+#[test]
+fn random_units_with_flags() {
+    random_units("flags", false, true, 3000);
+}
+
+#[test]
+fn random_loops_with_flags() {
+    random_units("flag loops", true, true, 300);
+}
+
+fn random_units(name: &str, loops: bool, flags: bool, count: usize) {
     let mut rng = Rng::new(name);
     let (mut natives, mut cpus) = (natives(), [Cpu::new(), Cpu::new()]);
     let (mut runs, mut slow) = (0, 0);
     for _ in 0..count {
-        let block = random_block(&mut rng, loops);
+        let block = random_block(&mut rng, loops, flags);
         block.verified().unwrap_or_else(|e| panic!("{e}\n{}", emu_ir::print(&block.ops)));
         for native in &mut natives {
             for calm in [false, true] {

@@ -23,14 +23,14 @@ pub(crate) fn decode_bit_mask(n: u32, imms: u32, immr: u32) -> Option<u64> {
 }
 
 impl Translator<'_> {
-    /// AddWithCarry() of an addition or subtraction without a carry in; sets the condition flags if asked to.
-    pub(crate) fn add_sub(&mut self, ty: Ty, sub: bool, flags: bool, a: Val, b: Val) -> Val {
-        let result = if sub { self.ir.sub(ty, a, b) } else { self.ir.add(ty, a, b) };
-        if flags {
-            let [n, z, c, v] = self.add_sub_flags(ty, sub, a, b, result);
-            self.set_nzcv(n, z, c, v);
-        }
-        result
+    /// AddWithCarry() of an addition or subtraction without a carry in.
+    pub(crate) fn add_sub(&mut self, ty: Ty, sub: bool, a: Val, b: Val) -> Val {
+        if sub { self.ir.sub(ty, a, b) } else { self.ir.add(ty, a, b) }
+    }
+    /// The flags of a sum or difference, behind the `set` of its result: a code generator that puts them off then knows where that is.
+    pub(crate) fn set_add_sub_flags(&mut self, ty: Ty, sub: bool, a: Val, b: Val, result: Val) {
+        let [n, z, c, v] = self.add_sub_flags(ty, sub, a, b, result);
+        self.set_nzcv(n, z, c, v);
     }
     /// N, Z, C, V of `a + b` or `a - b`, given the result.
     pub(crate) fn add_sub_flags(&mut self, ty: Ty, sub: bool, a: Val, b: Val, result: Val) -> [Val; 4] {
@@ -99,9 +99,12 @@ impl BaseDpimm for Translator<'_> {
             return self.set_r_sp(i.sf, i.rd, a);
         }
         let b = self.ir.iconst(ty, imm);
-        let result = self.add_sub(ty, i.op == 1, i.s == 1, a, b);
+        let result = self.add_sub(ty, i.op == 1, a, b);
         match (i.s, i.sf) {
-            (1, _) => self.set_r(i.sf, i.rd, result),
+            (1, _) => {
+                self.set_r(i.sf, i.rd, result);
+                self.set_add_sub_flags(ty, i.op == 1, a, b, result);
+            }
             (_, 1) if i.rd == i.rn => self.set_base(i.rd, result, imm),
             _ => self.set_r_sp(i.sf, i.rd, result),
         }
@@ -132,8 +135,8 @@ impl BaseDpimm for Translator<'_> {
             }
         };
         if i.opc == 3 {
-            self.set_logical_flags(ty, result);
             self.set_r(i.sf, i.rd, result);
+            self.set_logical_flags(ty, result);
         } else {
             self.set_r_sp(i.sf, i.rd, result);
         }

@@ -229,8 +229,11 @@ impl BaseDpreg for Translator<'_> {
         let a = self.r(i.sf, i.rn);
         let b = self.r(i.sf, i.rm);
         let b = self.shift_const(ty, i.shift, b, i.imm6);
-        let result = self.add_sub(ty, i.op == 1, i.s == 1, a, b);
+        let result = self.add_sub(ty, i.op == 1, a, b);
         self.set_r(i.sf, i.rd, result);
+        if i.s == 1 {
+            self.set_add_sub_flags(ty, i.op == 1, a, b, result);
+        }
     }
 
     fn add_sub_ext(&mut self, i: &AddSubExt) {
@@ -240,8 +243,13 @@ impl BaseDpreg for Translator<'_> {
         let ty = Self::ty(i.sf);
         let a = self.r_sp(i.sf, i.rn);
         let b = self.extend_reg(ty, i.rm, i.option, i.imm3);
-        let result = self.add_sub(ty, i.op == 1, i.s == 1, a, b);
-        if i.s == 1 { self.set_r(i.sf, i.rd, result) } else { self.set_r_sp(i.sf, i.rd, result) }
+        let result = self.add_sub(ty, i.op == 1, a, b);
+        if i.s == 1 {
+            self.set_r(i.sf, i.rd, result);
+            self.set_add_sub_flags(ty, i.op == 1, a, b, result);
+        } else {
+            self.set_r_sp(i.sf, i.rd, result);
+        }
     }
 
     fn adc_sbc(&mut self, i: &AdcSbc) {
@@ -251,13 +259,13 @@ impl BaseDpreg for Translator<'_> {
         let b = if i.op == 1 { self.ir.not(ty, b) } else { b };
         let carry = self.flag(offset::CF);
         let result = self.ir.adc(ty, a, b, carry);
+        self.set_r(i.sf, i.rd, result);
         if i.s == 1 {
             let (n, z) = self.nz(ty, result);
             let c = self.ir.carry(ty, a, b, carry);
             let v = self.ir.overflow(ty, a, b, carry);
             self.set_nzcv(n, z, c, v);
         }
-        self.set_r(i.sf, i.rd, result);
     }
 
     fn rmif(&mut self, i: &Rmif) {

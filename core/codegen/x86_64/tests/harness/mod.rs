@@ -21,6 +21,8 @@ pub const FIELD_COUNT: usize = 32;
 /// Bytes that are 0 or 1.
 pub const BOOLS: usize = FIELDS + FIELD * FIELD_COUNT;
 pub const BOOL_COUNT: usize = 64;
+/// So many of them are condition flags.
+pub const CONDITIONS: usize = 4;
 /// Where results go.
 pub const RESULTS: usize = BOOLS + BOOL_COUNT;
 pub const RESULT_COUNT: usize = 64;
@@ -263,7 +265,7 @@ impl Native {
             tlb: TlbShape { offset: TLB as i32, entries: TLB_ENTRIES as u32, page_bits: 12, views: 1 },
             pin_map: PinMap::new(&pins),
             more: Vec::new(),
-            flags: vec![],
+            flags: (0..CONDITIONS).map(|i| (BOOLS + i) as u32).collect(),
             pins,
             helpers: [(note_flags as *const () as usize, true), (raise_all as *const () as usize, false)]
                 .map(|(address, reads_state)| HelperAddress {
