@@ -917,7 +917,7 @@ unsafe extern "C" fn access(cpu: *mut CpuHeader, site: *const Site) -> u64 {
         ((m, v), &*site, &mut *cpu.cast::<u8>().add(v.layout_of().exchange as usize).cast::<Exchange>())
     };
     count(&v.counters.slow_accesses);
-    let pc = if site.moves != 0 { site.pc.wrapping_add(x.page) } else { site.pc };
+    let pc = if site.moves & Site::MOVES != 0 { site.pc.wrapping_add(x.page) } else { site.pc };
     // SAFETY: this is the CPU's thread.
     let insns = unsafe {
         (*cpu).pc = pc;
@@ -953,9 +953,14 @@ unsafe extern "C" fn access(cpu: *mut CpuHeader, site: *const Site) -> u64 {
         _ => r.store_exclusive(va, size, value(), flags).map(u128::from),
     };
     match result {
-        Ok(v) => {
-            let v = if site.kind == Site::STORE_EX { v } else { order(v) };
-            x.result = [v as u64, (v >> 64) as u64];
+        Ok(value) => {
+            let value = if site.kind == Site::STORE_EX { value } else { order(value) };
+            x.result = [value as u64, (value >> 64) as u64];
+            if site.span != 0 {
+                let first = va.wrapping_sub(site.rmw.into());
+                let distance = v.tlb(flags.view_index()).distance(first, site.span.into(), site.moves & Site::WRITES != 0);
+                x.distance = distance.unwrap_or(emu_x86_64::NOTHING);
+            }
             // SAFETY: as above.
             unsafe { (*cpu).insns = (*cpu).insns.wrapping_add(u64::from(site.left)) };
             0

@@ -204,6 +204,12 @@ impl Tlb {
         let e = &self.entries[index(va)];
         if va.wrapping_add(size - 1) | OFFSET == e.write { Lookup::Host((va as usize).wrapping_add(e.addend) as *mut u8) } else { Lookup::Slow }
     }
+    /// The distance to the host's addresses for bytes that are all fast to get at; it is a multiple of the page.
+    pub fn distance(&self, va: u64, size: u64, write: bool) -> Option<u64> {
+        let e = &self.entries[index(va)];
+        let tag = if write { e.write } else { e.read };
+        (va.wrapping_add(size - 1) | OFFSET == tag).then_some(e.addend as u64)
+    }
     /// The entry for an address, whatever its slow bits; `None` when the permission (`write`) or the page is not in the cache.
     pub fn entry(&self, va: u64, write: bool) -> Option<&Entry> {
         let e = &self.entries[index(va)];

@@ -3,6 +3,7 @@
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size, reg::*};
 use crate::deferred::Snapshot;
 use crate::frame::{Exchange, JumpEntry, Site, TEMPS};
+use crate::groups::NOTHING;
 use crate::lower::{AccessResult, Lowering, Position, Saved, Target};
 use crate::memory::{Look, Move, StoreValue};
 use crate::overwritten::Late;
@@ -23,6 +24,8 @@ pub(crate) enum Cold {
         site: Site,
         result: AccessResult,
         scratch: Gpr,
+        /// What the distance for others goes into.
+        found: Option<Gpr>,
         rax: bool,
         vectors: bool,
         flags: Snapshot,
@@ -31,8 +34,21 @@ pub(crate) enum Cold {
         keeps: bool,
         late: Late,
     },
-    /// An access of a group that has no distance: it looks for its own, with a scratch register and that of the group.
-    Alone { at: Label, back: Label, slow: Label, address: Mem, size: u32, align: u32, view: usize, write: bool, scratch: [Gpr; 2], what: Move },
+    /// An access of a group that has no distance: it looks for its own, with a scratch register and that of the group. `looks` false: one right
+    /// behind a slow one, which has left a distance perhaps.
+    Alone {
+        at: Label,
+        back: Label,
+        slow: Label,
+        address: Mem,
+        size: u32,
+        align: u32,
+        view: usize,
+        write: bool,
+        scratch: [Gpr; 2],
+        what: Move,
+        looks: bool,
+    },
     /// Several accesses off the stack of which the first has no distance: they look up the bytes of all, and if that serves they are carried out
     /// by a copy of the code. Otherwise the first is alone.
     Narrow { at: Label, address: Mem, span: u32, view: usize, write: bool, scratch: [Gpr; 2], code: (u32, u32), alone: Label },
@@ -224,7 +240,14 @@ impl Lowering<'_> {
                     self.count_back(1, Alu::Add);
                     self.asm.jmp_outside(self.thunks.helper_exit);
                 }
-                Cold::Alone { at, back, slow, address, size, align, view, write, scratch, what } => {
+                Cold::Alone { at, back, slow, address, size, scratch, what, looks: false, .. } => {
+                    self.asm.bind(at);
+                    self.asm.test_ri(Size::B, scratch[1], NOTHING as i32);
+                    self.asm.jcc(Cc::NE, slow);
+                    self.carry_out(Mem { index: Some((scratch[1], 0)), ..address }, size, what);
+                    self.asm.jmp(back);
+                }
+                Cold::Alone { at, back, slow, address, size, align, view, write, scratch, what, .. } => {
                     self.asm.bind(at);
                     self.look_up(address, size, view, write, align, scratch, slow);
                     let host = Mem { index: Some((scratch[1], 0)), ..address };
@@ -268,7 +291,7 @@ impl Lowering<'_> {
                     self.asm.again(code.0, code.1);
                     self.asm.jmp(next);
                 }
-                Cold::Access { at, back, address, site, result, scratch, rax, vectors, flags, distances, keeps, late } => {
+                Cold::Access { at, back, address, site, result, scratch, found, rax, vectors, flags, distances, keeps, late } => {
                     self.asm.bind(at);
                     self.write_late(&late);
                     let host = self.exchange(offset_of!(Exchange, flags));
@@ -291,7 +314,11 @@ impl Lowering<'_> {
                     self.asm.call_outside(if vectors { self.thunks.access_vectors } else { self.thunks.access });
                     let from = self.exchange(offset_of!(Exchange, result));
                     self.take_result(result, from);
-                    self.forget_distances(distances);
+                    self.forget_distances(distances & !found.map_or(0, |r| 1 << r));
+                    if let Some(r) = found {
+                        let distance = self.exchange(offset_of!(Exchange, distance));
+                        self.asm.mov_rm(Size::Q, r, distance);
+                    }
                     self.empty_rooms();
                     if keeps {
                         self.asm.push_m(host);
@@ -335,7 +362,7 @@ fn site_bytes(s: &Site) -> [u8; size_of::<Site>()] {
     b[0..8].copy_from_slice(&s.pc.to_le_bytes());
     b[8..12].copy_from_slice(&s.info.to_le_bytes());
     b[12..16].copy_from_slice(&s.flags.to_le_bytes());
-    b[16..18].copy_from_slice(&s.size.to_le_bytes());
+    (b[16], b[17]) = (s.size, s.span);
     (b[18], b[19]) = (s.kind, s.rmw);
     b[20..22].copy_from_slice(&s.left.to_le_bytes());
     (b[22], b[23]) = (s.unit, s.moves);

@@ -117,6 +117,9 @@ pub struct Exchange {
     pub callers: [u64; 2],
     /// See [`Frame::counts_loops`]: rounds before generated code is left for a sample, then negative.
     pub rounds: i64,
+    /// Behind a slow access that looked up for others: the distance from guest to host addresses for all of them, or
+    /// [`NOTHING`](crate::NOTHING).
+    pub distance: u64,
     /// The host's flags while a slow access is carried out in their way.
     pub flags: u64,
     /// Not zero if the dispatcher is asked for because code with a counter ([`Region::counter`](crate::Region::counter)) has run often enough.
@@ -245,16 +248,18 @@ pub struct Site {
     /// `MemFlags`.
     pub flags: u32,
     /// Size in bytes.
-    pub size: u16,
+    pub size: u8,
+    /// Of a load or store that looks up for others too: bytes of all of them, of which the distance is wanted ([`Exchange::distance`]); else 0.
+    pub span: u8,
     /// What kind, see the constants.
     pub kind: u8,
-    /// `rmw::` kind.
+    /// `rmw::` kind; or how far from the first byte of all of them its own is.
     pub rmw: u8,
     /// Instructions that were counted and are not done, this one included.
     pub left: u16,
     /// Size in bytes of an element whose bytes are in order of their own; 0: of the whole.
     pub unit: u8,
-    /// Not zero in code that moves.
+    /// 1 in code that moves; 2 if one of them is a store.
     pub moves: u8,
 }
 
@@ -295,6 +300,10 @@ pub const RETURNS: i32 = 16 << 10;
 /// Kinds of [`Site`].
 #[allow(missing_docs)]
 impl Site {
+    /// Of [`Site::moves`].
+    pub const MOVES: u8 = 1;
+    /// See above.
+    pub const WRITES: u8 = 2;
     pub const LOAD: u8 = 0;
     pub const STORE: u8 = 1;
     pub const CAS: u8 = 2;

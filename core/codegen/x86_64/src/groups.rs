@@ -1,4 +1,4 @@
-//! Accesses that share one look-up, in code that is run a lot.
+//! Accesses that share one look-up.
 //!
 //! What a unit loads and stores off one base at constant distances lies in one page nearly always. The first access of such a group looks up
 //! the whole range from the lowest byte to the highest that the group will touch, and the distance from guest to host addresses stays in a
@@ -16,6 +16,9 @@
 //! or was slow, what lies between is emitted once more, and it looks for itself.
 //!
 //! Addresses are numbered by how they are made, so that an element of an array that is loaded, and stored by the same base and index, is one.
+//!
+//! Code that is not hot has no look-ups out of the way: where the one in the way does not serve an access is slow, and who carries it out says
+//! what distance there is behind it ([`Exchange::distance`](crate::frame::Exchange::distance)). Its groups reach less far and number no addresses.
 
 use crate::asm::{Gpr, Label, Size};
 use crate::cold::Cold;
@@ -26,11 +29,13 @@ use crate::shared::STACK;
 use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
 
 /// In place of a distance: there is none.
-pub(crate) const NOTHING: u64 = 1;
+pub const NOTHING: u64 = 1;
 /// As the owner of a temporary: a group.
 pub(crate) const GROUP: u32 = NONE - 1;
 /// Bytes that a group reaches over at most. The more, the more often the end of a page lies in them.
 const SPAN: i64 = 512;
+/// The same in code that is not hot.
+const WARM_SPAN: i64 = 64;
 /// Groups that have a register at the same time.
 const LIVE: usize = 2;
 /// Bases that are looked out for at the same time.
@@ -97,6 +102,8 @@ pub(crate) struct Groups {
     made: Vec<Made>,
     /// Those that have a register.
     live: Vec<(u16, Gpr)>,
+    /// The code is hot.
+    careful: bool,
     /// The last access.
     before: Option<Before>,
 }
@@ -167,7 +174,7 @@ impl Groups {
             }
             if op.dst != NONE {
                 let (base, distance) = self.distance(op, c);
-                self.from[op.dst as usize] = if base == op.dst { (self.number(op, c), 0) } else { (base, distance) };
+                self.from[op.dst as usize] = if base == op.dst && self.careful { (self.number(op, c), 0) } else { (base, distance) };
             }
         }
     }
@@ -250,7 +257,7 @@ impl Groups {
         if let Some(n) = known.filter(|n| near(&self.list[usize::from(self.open[*n].group)])) {
             let g = &mut self.list[usize::from(self.open[n].group)];
             let (l, h) = (g.low.min(low), g.high.max(high));
-            if h.checked_sub(l).is_some_and(|span| span <= SPAN) {
+            if h.checked_sub(l).is_some_and(|span| span <= if self.careful { SPAN } else { WARM_SPAN }) {
                 (g.low, g.high, g.left) = (l, h, g.left + 1);
                 (g.writes, g.last) = (g.writes || writes, i);
                 self.of[i] = (self.open[n].group, low);
@@ -278,7 +285,9 @@ impl Lowering<'_> {
     pub(crate) fn begin_groups(&mut self, ops: &[Op], slots: u32) {
         let mut groups = std::mem::take(&mut self.groups);
         groups.clear();
-        if self.careful && self.options.native && self.f.direct.is_none() {
+        groups.careful = self.careful;
+        let accesses = || ops.iter().filter(|o| matches!(o.opcode(), Some(Code::Load | Code::Store))).count();
+        if self.options.native && self.f.direct.is_none() && (self.careful || accesses() > 1) {
             groups.find(ops, slots, self.vl, |at| self.call_beside(at, ops).is_some());
         }
         self.groups = groups;

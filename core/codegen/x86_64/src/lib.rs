@@ -43,5 +43,6 @@ mod widen;
 pub use cache::{CHUNK, CodeCache, Placed};
 pub use control::{jumps_expected, returns_expected};
 pub use disassemble::disassemble;
+pub use groups::NOTHING;
 pub use lower::{Lowering, Options, Position, Region, Unit};
 pub use thunks::Thunks;

@@ -64,7 +64,7 @@ impl Lowering<'_> {
     pub(crate) fn site(&self, op: &Op, kind: u8, size: u32) -> Site {
         let pc = if self.position == Position::Independent { self.pc.wrapping_sub(self.page) } else { self.pc };
         let moves = u8::from(self.position == Position::Independent);
-        Site { pc, info: self.info, flags: op.aux, size: size as u16, kind, rmw: op.imm as u8, left: self.left as u16, unit: 0, moves }
+        Site { pc, info: self.info, flags: op.aux, size: size as u8, span: 0, kind, rmw: op.imm as u8, left: self.left as u16, unit: 0, moves }
     }
 
     /// Emits the look-up of `address`, which must not use the two scratch registers. On a hit, the second has the distance to the host's
@@ -132,7 +132,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// The look-up of a load or store, or what an access of a group has in its place: then the label of what is to be done without.
+    /// The look-up of a load or store, or what an access of a group has in its place: then true, and the label of what is to be done without, if there
+    /// is anything but the slow way.
     fn find(
         &mut self,
         member: Option<Member>,
@@ -143,13 +144,13 @@ impl Lowering<'_> {
         write: bool,
         scratch: [Gpr; 2],
         slow: Label,
-    ) -> Option<Label> {
+    ) -> (bool, Option<Label>) {
         let (align, view) = (Self::alignment(flags, size), flags.view_index());
         let Some(m) = member else {
             self.look_up_as(chained, address, size, view, write, align, scratch, slow);
-            return None;
+            return (false, None);
         };
-        let alone = self.asm.label();
+        let alone = if self.careful { self.asm.label() } else { slow };
         // The look-up for all of them sees the alignment of this one.
         let seen = m.leads && !m.shared && m.before as u32 % align == 0 && m.span.is_multiple_of(align);
         let known = !m.shared && self.found_multiple(align, m.leads) || m.room.is_some_and(|room| self.room_aligns(room, align));
@@ -175,11 +176,15 @@ impl Lowering<'_> {
         } else if m.leads {
             let align = if seen { align } else { 1 };
             self.look_up_as(chained, address.plus(-m.before), m.span, view, m.writes, align, scratch, alone);
-        } else if !self.follows(scratch[1], alone) {
+        } else {
+            let without = if self.careful { alone } else { self.asm.label() };
+            if self.follows(scratch[1], without) {
+                return (true, Some(without));
+            }
             self.asm.test_ri(Size::B, scratch[1], 1);
             self.asm.jcc(Cc::NE, alone);
         }
-        Some(alone)
+        (true, Some(alone).filter(|_| self.careful))
     }
 
     /// What a load or store does with the host's memory.
@@ -290,10 +295,28 @@ impl Lowering<'_> {
 
     /// The rest of an inline access: the slow way beside it.
     pub(crate) fn beside(&mut self, labels: (Label, Label), address: Mem, site: Site, result: AccessResult, scratch: Gpr) {
+        self.beside_others(labels, address, site, result, scratch, None);
+    }
+    /// The same; `found`: the register that the distance for other accesses goes into.
+    fn beside_others(&mut self, labels: (Label, Label), address: Mem, site: Site, result: AccessResult, scratch: Gpr, found: Option<Gpr>) {
         let vectors = self.xowner.iter().any(|v| *v != NONE) || self.xlocked != 0;
         let rax = self.owner[RAX as usize] != NONE || self.locked & 1 != 0;
         let (flags, distances, keeps, late) = (self.snapshot(), self.distances(), self.flags_live(), self.late());
-        self.cold.push(Cold::Access { at: labels.0, back: labels.1, address, site, result, scratch, rax, vectors, flags, distances, keeps, late });
+        self.cold.push(Cold::Access {
+            at: labels.0,
+            back: labels.1,
+            address,
+            site,
+            result,
+            scratch,
+            found,
+            rax,
+            vectors,
+            flags,
+            distances,
+            keeps,
+            late,
+        });
     }
 
     /// A load. All registers are chosen, and values moved out of the way, before the look-up: behind it the ways have parted.
@@ -372,7 +395,7 @@ impl Lowering<'_> {
     ) {
         let (slow, back) = (self.asm.label(), self.asm.label());
         let value = if let Move::Store(value) = what { Some(value) } else { None };
-        let alone = self.find(member, self.is_link(), address, size, flags, value.is_some(), scratch, slow);
+        let (grouped, alone) = self.find(member, self.is_link(), address, size, flags, value.is_some(), scratch, slow);
         self.carry_out(Mem { index: Some((scratch[1], 0)), ..address }, size, what);
         if member.is_some_and(|m| m.shared) {
             self.narrow_to();
@@ -382,7 +405,8 @@ impl Lowering<'_> {
         if let Some(at) = alone {
             let (view, write) = (flags.view_index(), value.is_some());
             let align = Self::alignment(flags, size);
-            self.cold.push(Cold::Alone { at, back, slow, address, size, align, view, write, scratch, what });
+            let looks = self.careful;
+            self.cold.push(Cold::Alone { at, back, slow, address, size, align, view, write, scratch, what, looks });
         }
         let mut at = slow;
         if let Some(value) = value {
@@ -391,9 +415,14 @@ impl Lowering<'_> {
             at = self.asm.label();
             self.cold.push(Cold::StoreValue { at: slow, value, to, next: at });
         }
-        let site = self.site(op, if value.is_some() { Site::STORE } else { Site::LOAD }, size);
-        self.beside((at, back), address, site, result, scratch[0]);
-        self.accessed(alone.is_some(), scratch[1], first);
+        let mut site = self.site(op, if value.is_some() { Site::STORE } else { Site::LOAD }, size);
+        let leads = member.filter(|m| m.leads && grouped && !self.careful);
+        if let Some(m) = leads {
+            (site.span, site.rmw) = (m.span as u8, m.before as u8);
+            site.moves |= u8::from(m.writes) * Site::WRITES;
+        }
+        self.beside_others((at, back), address, site, result, scratch[0], leads.map(|_| scratch[1]));
+        self.accessed(grouped, scratch[1], first);
     }
 
     /// The pinned register that wants a loaded value, what was in it being elsewhere.
