@@ -261,6 +261,34 @@ mod tests {
     }
 
     #[test]
+    fn a_timer_that_is_sooner_ends_the_sleep() {
+        let t = std::sync::Arc::new(Time::new(Clock::Host));
+        // Before it, while nobody sleeps, and in it.
+        for wait in [0, 30] {
+            let began = Instant::now();
+            let sleeper = t.clone();
+            t.arm(Owner::Cpu(0, 0), t.now(0) + 7_200_000_000_000);
+            if wait == 0 {
+                t.arm(Owner::Cpu(0, 0), t.now(0) + 5_000_000);
+            }
+            let thread = std::thread::spawn(move || sleeper.sleep(Some(Duration::from_secs(60))));
+            std::thread::sleep(Duration::from_millis(wait));
+            if wait != 0 {
+                t.arm(Owner::Device(1, 0), t.now(0) + 7_200_000_000_000);
+                t.arm(Owner::Cpu(0, 0), t.now(0) + 5_000_000);
+            }
+            assert!(thread.join().expect("a thread that sleeps"));
+            let took = began.elapsed();
+            assert!(took < Duration::from_secs(50), "{took:?}");
+            t.clear();
+        }
+        // By itself at the limit.
+        assert!(t.sleep(Some(Duration::from_millis(5))));
+        t.stop();
+        assert!(!t.sleep(None));
+    }
+
+    #[test]
     fn icount_time_and_randomness_repeat() {
         let run = |seed| {
             let t = Time::new(Clock::Icount { shift: 3, seed });
