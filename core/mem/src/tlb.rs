@@ -195,16 +195,19 @@ impl Tlb {
     /// Looks up a load of `size` bytes.
     #[inline(always)]
     pub fn load(&self, va: u64, size: u64) -> Lookup {
-        let e = &self.entries[index(va)];
-        if va.wrapping_add(size - 1) | OFFSET == e.read { Lookup::Host((va as usize).wrapping_add(e.addend) as *mut u8) } else { Lookup::Slow }
+        self.look_up(va, size, false)
     }
     /// Looks up a store of `size` bytes.
     #[inline(always)]
     pub fn store(&self, va: u64, size: u64) -> Lookup {
-        let e = &self.entries[index(va)];
-        if va.wrapping_add(size - 1) | OFFSET == e.write { Lookup::Host((va as usize).wrapping_add(e.addend) as *mut u8) } else { Lookup::Slow }
+        self.look_up(va, size, true)
+    }
+    #[inline(always)]
+    fn look_up(&self, va: u64, size: u64, write: bool) -> Lookup {
+        self.distance(va, size, write).map_or(Lookup::Slow, |d| Lookup::Host(va.wrapping_add(d) as *mut u8))
     }
     /// The distance to the host's addresses for bytes that are all fast to get at; it is a multiple of the page.
+    #[inline(always)]
     pub fn distance(&self, va: u64, size: u64, write: bool) -> Option<u64> {
         let e = &self.entries[index(va)];
         let tag = if write { e.write } else { e.read };

@@ -554,10 +554,6 @@ impl Analysis {
     /// Notes where the flags of keys are needed: by ops that are not conditions of the same key themselves. `own` is the key of `op`, the `i`th.
     #[inline]
     fn needs(&mut self, op: &Op, i: u32, own: u16) {
-        if let Some(key) = self.facts.get(op.dst as usize).and_then(|v| self.keys.get_mut(usize::from(v.early))) {
-            (key.first, key.last) = (key.first.min(i), i);
-            return;
-        }
         // A carry in the flags of its sum does not look at the carry that the sum had.
         if self.is_dead(op) || self.keys.get(own as usize).is_some_and(|k| k.kind == KeyKind::Adc && k.lazy) {
             return;
@@ -576,8 +572,13 @@ impl Analysis {
     fn spans(&mut self, ops: &[Op]) {
         self.keys.iter_mut().for_each(|k| (k.first, k.last) = (NONE, 0));
         for (i, op) in ops.iter().enumerate() {
-            let own = if op.dst == NONE { NO_KEY } else { self.facts[op.dst as usize].key };
-            self.needs(op, i as u32, own);
+            let i = i as u32;
+            let (own, early) = self.facts.get(op.dst as usize).map_or((NO_KEY, NO_KEY), |f| (f.key, f.early));
+            // It needs the flags of its comparison, and no others for its operands.
+            match self.keys.get_mut(usize::from(early)) {
+                Some(key) => (key.first, key.last) = (key.first.min(i), i),
+                None => self.needs(op, i, own),
+            }
         }
     }
 

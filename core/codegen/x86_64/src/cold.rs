@@ -34,21 +34,10 @@ pub(crate) enum Cold {
         keeps: bool,
         late: Late,
     },
-    /// An access of a group that has no distance: it looks for its own, with a scratch register and that of the group. `looks` false: one right
-    /// behind a slow one, which has left a distance perhaps.
-    Alone {
-        at: Label,
-        back: Label,
-        slow: Label,
-        address: Mem,
-        size: u32,
-        align: u32,
-        view: usize,
-        write: bool,
-        scratch: [Gpr; 2],
-        what: Move,
-        looks: bool,
-    },
+    /// An access of a group that has no distance: it looks for its own, with a scratch register and that of the group.
+    Alone { at: Label, back: Label, slow: Label, address: Mem, size: u32, align: u32, view: usize, write: bool, scratch: [Gpr; 2], what: Move },
+    /// An access of a group right behind a slow one, which has left a distance in the register perhaps.
+    Behind { at: Label, back: Label, slow: Label, host: Mem, size: u32, distance: Gpr, what: Move },
     /// Several accesses off the stack of which the first has no distance: they look up the bytes of all, and if that serves they are carried out
     /// by a copy of the code. Otherwise the first is alone.
     Narrow { at: Label, address: Mem, span: u32, view: usize, write: bool, scratch: [Gpr; 2], code: (u32, u32), alone: Label },
@@ -240,14 +229,14 @@ impl Lowering<'_> {
                     self.count_back(1, Alu::Add);
                     self.asm.jmp_outside(self.thunks.helper_exit);
                 }
-                Cold::Alone { at, back, slow, address, size, scratch, what, looks: false, .. } => {
+                Cold::Behind { at, back, slow, host, size, distance, what } => {
                     self.asm.bind(at);
-                    self.asm.test_ri(Size::B, scratch[1], NOTHING as i32);
+                    self.asm.test_ri(Size::B, distance, NOTHING as i32);
                     self.asm.jcc(Cc::NE, slow);
-                    self.carry_out(Mem { index: Some((scratch[1], 0)), ..address }, size, what);
+                    self.carry_out(host, size, what);
                     self.asm.jmp(back);
                 }
-                Cold::Alone { at, back, slow, address, size, align, view, write, scratch, what, .. } => {
+                Cold::Alone { at, back, slow, address, size, align, view, write, scratch, what } => {
                     self.asm.bind(at);
                     self.look_up(address, size, view, write, align, scratch, slow);
                     let host = Mem { index: Some((scratch[1], 0)), ..address };

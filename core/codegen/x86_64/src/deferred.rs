@@ -349,34 +349,10 @@ impl Lowering<'_> {
                 self.store_fields(d);
                 return self.operate(Alu::Sub, Size::Q, r, b);
             }
-            How::SumTo(r, b) if d.size == Size::Q => {
-                self.operate(Alu::Sub, Size::Q, r, b);
-                self.operate(Alu::Add, Size::Q, r, b);
-            }
-            // A field keeps what it has above the sum.
+            // A field has nothing above a sum of 32 bits (`how`).
             How::SumTo(r, b) => {
-                self.operate(Alu::Sub, Size::Q, r, b);
-                let room = self.exchange(offset_of!(Exchange, deferred));
-                self.asm.mov_mr(Size::Q, room, RAX);
-                match r {
-                    Operand::Pin(p) => self.asm.mov_rr(d.size, RAX, HOMES[p as usize]),
-                    Operand::State(off) => {
-                        let m = self.state(off);
-                        self.asm.mov_rm(d.size, RAX, m);
-                    }
-                    Operand::Imm(_) => {}
-                }
-                match b {
-                    Operand::Pin(p) => self.asm.alu_rr(Alu::Add, d.size, RAX, HOMES[p as usize]),
-                    Operand::State(off) => {
-                        let m = self.state(off);
-                        self.asm.alu_rm(Alu::Add, d.size, RAX, m);
-                    }
-                    Operand::Imm(i) => self.asm.alu_ri(Alu::Add, d.size, RAX, i),
-                }
-                self.asm.mov_rm(Size::Q, RAX, room);
-                self.store_fields(d);
-                return self.operate(Alu::Add, Size::Q, r, b);
+                self.operate(Alu::Sub, d.size, r, b);
+                self.operate(Alu::Add, d.size, r, b);
             }
         }
         self.store_fields(d);

@@ -1,7 +1,7 @@
 //! Conditions that are in the host's flags, and making them again where they are not.
 
 use crate::analyse::{KeyKind, NO_KEY};
-use crate::asm::{Alu, Cc, Size};
+use crate::asm::{Alu, Cc, Gpr, Size};
 use crate::lower::{Arg, Loc, Lowering};
 use emu_ir::{NONE, Op};
 
@@ -19,11 +19,16 @@ impl Lowering<'_> {
         }
         let f = self.fact(op.dst);
         self.make_flags(f.early);
-        let t = self.temp();
-        self.asm.setcc(f.cc, t);
-        self.asm.movzx_rr(Size::B, t, t);
-        self.own(op.dst, t, true);
+        self.own_condition(op.dst, f.cc);
         true
+    }
+    /// A condition that is in the flags goes into a register.
+    pub(crate) fn own_condition(&mut self, v: u32, cc: Cc) -> Gpr {
+        let t = self.temp();
+        self.asm.setcc(cc, t);
+        self.asm.movzx_rr(Size::B, t, t);
+        self.own(v, t, true);
+        t
     }
     /// Makes the flags of a comparison, if they are not there.
     pub(crate) fn make_flags(&mut self, wanted: u16) {

@@ -286,8 +286,8 @@ impl Lowering<'_> {
         let mut groups = std::mem::take(&mut self.groups);
         groups.clear();
         groups.careful = self.careful;
-        let accesses = || ops.iter().filter(|o| matches!(o.opcode(), Some(Code::Load | Code::Store))).count();
-        if self.options.native && self.f.direct.is_none() && (self.careful || accesses() > 1) {
+        let several = || ops.iter().filter(|o| matches!(o.opcode(), Some(Code::Load | Code::Store))).nth(1).is_some();
+        if self.options.native && self.f.direct.is_none() && (self.careful || several()) {
             groups.find(ops, slots, self.vl, |at| self.call_beside(at, ops).is_some());
         }
         self.groups = groups;
@@ -339,7 +339,7 @@ impl Lowering<'_> {
         let Some(b) = self.groups.before.filter(near) else { return false };
         let at = self.asm.label();
         for way in &mut self.cold[b.ways.0..b.ways.1] {
-            if let Cold::Alone { back, .. } | Cold::Access { back, .. } = way {
+            if let Cold::Alone { back, .. } | Cold::Behind { back, .. } | Cold::Access { back, .. } = way {
                 *back = at;
             }
         }

@@ -939,11 +939,7 @@ impl<'f> Lowering<'f> {
             }
             Loc::None => {
                 let cc = self.flags_of(v);
-                let r = self.temp();
-                self.asm.setcc(cc, r);
-                self.asm.movzx_rr(Size::B, r, r);
-                self.own(v, r, true);
-                r
+                self.own_condition(v, cc)
             }
             Loc::Pair(..) => {
                 debug_assert!(false, "a 128-bit value in one register");

@@ -396,17 +396,20 @@ impl Lowering<'_> {
         let (slow, back) = (self.asm.label(), self.asm.label());
         let value = if let Move::Store(value) = what { Some(value) } else { None };
         let (grouped, alone) = self.find(member, self.is_link(), address, size, flags, value.is_some(), scratch, slow);
-        self.carry_out(Mem { index: Some((scratch[1], 0)), ..address }, size, what);
+        let host = Mem { index: Some((scratch[1], 0)), ..address };
+        self.carry_out(host, size, what);
         if member.is_some_and(|m| m.shared) {
             self.narrow_to();
         }
         self.asm.bind(back);
         let first = self.cold.len();
-        if let Some(at) = alone {
-            let (view, write) = (flags.view_index(), value.is_some());
-            let align = Self::alignment(flags, size);
-            let looks = self.careful;
-            self.cold.push(Cold::Alone { at, back, slow, address, size, align, view, write, scratch, what, looks });
+        match alone {
+            Some(at) if self.careful => {
+                let (view, write, align) = (flags.view_index(), value.is_some(), Self::alignment(flags, size));
+                self.cold.push(Cold::Alone { at, back, slow, address, size, align, view, write, scratch, what });
+            }
+            Some(at) => self.cold.push(Cold::Behind { at, back, slow, host, size, distance: scratch[1], what }),
+            None => {}
         }
         let mut at = slow;
         if let Some(value) = value {

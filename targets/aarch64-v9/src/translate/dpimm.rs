@@ -27,8 +27,11 @@ impl Translator<'_> {
     pub(crate) fn add_sub(&mut self, ty: Ty, sub: bool, a: Val, b: Val) -> Val {
         if sub { self.ir.sub(ty, a, b) } else { self.ir.add(ty, a, b) }
     }
-    /// The flags of a sum or difference, behind the `set` of its result: a code generator that puts them off then knows where that is.
-    pub(crate) fn set_add_sub_flags(&mut self, ty: Ty, sub: bool, a: Val, b: Val, result: Val) {
+    /// ADDS and SUBS. The flags come behind the register, as everywhere: a code generator that puts them off then knows where the result is.
+    pub(crate) fn adds_subs(&mut self, sf: u32, sub: bool, rd: u32, a: Val, b: Val) {
+        let ty = Self::ty(sf);
+        let result = self.add_sub(ty, sub, a, b);
+        self.set_r(sf, rd, result);
         let [n, z, c, v] = self.add_sub_flags(ty, sub, a, b, result);
         self.set_nzcv(n, z, c, v);
     }
@@ -99,15 +102,11 @@ impl BaseDpimm for Translator<'_> {
             return self.set_r_sp(i.sf, i.rd, a);
         }
         let b = self.ir.iconst(ty, imm);
-        let result = self.add_sub(ty, i.op == 1, a, b);
-        match (i.s, i.sf) {
-            (1, _) => {
-                self.set_r(i.sf, i.rd, result);
-                self.set_add_sub_flags(ty, i.op == 1, a, b, result);
-            }
-            (_, 1) if i.rd == i.rn => self.set_base(i.rd, result, imm),
-            _ => self.set_r_sp(i.sf, i.rd, result),
+        if i.s == 1 {
+            return self.adds_subs(i.sf, i.op == 1, i.rd, a, b);
         }
+        let result = self.add_sub(ty, i.op == 1, a, b);
+        if i.sf == 1 && i.rd == i.rn { self.set_base(i.rd, result, imm) } else { self.set_r_sp(i.sf, i.rd, result) }
     }
 
     fn minmax_imm(&mut self, i: &MinmaxImm) {

@@ -33,7 +33,7 @@ impl Translator<'_> {
             1 => self.other_operands(ty, holds, a, b, known, nzcv),
             _ => (a, b, None),
         };
-        let result = if op == 1 { self.ir.sub(ty, a, b) } else { self.ir.add(ty, a, b) };
+        let result = self.add_sub(ty, op == 1, a, b);
         let flags = self.add_sub_flags(ty, op == 1, a, b, result);
         let merged: [Val; 4] = std::array::from_fn(|i| {
             let bit = 8 >> i;
@@ -215,10 +215,10 @@ impl BaseDpreg for Translator<'_> {
                 (_, _) => self.ir.andn(ty, a, b),
             }
         };
+        self.set_r(i.sf, i.rd, result);
         if i.opc == 3 {
             self.set_logical_flags(ty, result);
         }
-        self.set_r(i.sf, i.rd, result);
     }
 
     fn add_sub_shifted(&mut self, i: &AddSubShifted) {
@@ -229,11 +229,11 @@ impl BaseDpreg for Translator<'_> {
         let a = self.r(i.sf, i.rn);
         let b = self.r(i.sf, i.rm);
         let b = self.shift_const(ty, i.shift, b, i.imm6);
+        if i.s == 1 {
+            return self.adds_subs(i.sf, i.op == 1, i.rd, a, b);
+        }
         let result = self.add_sub(ty, i.op == 1, a, b);
         self.set_r(i.sf, i.rd, result);
-        if i.s == 1 {
-            self.set_add_sub_flags(ty, i.op == 1, a, b, result);
-        }
     }
 
     fn add_sub_ext(&mut self, i: &AddSubExt) {
@@ -243,13 +243,11 @@ impl BaseDpreg for Translator<'_> {
         let ty = Self::ty(i.sf);
         let a = self.r_sp(i.sf, i.rn);
         let b = self.extend_reg(ty, i.rm, i.option, i.imm3);
-        let result = self.add_sub(ty, i.op == 1, a, b);
         if i.s == 1 {
-            self.set_r(i.sf, i.rd, result);
-            self.set_add_sub_flags(ty, i.op == 1, a, b, result);
-        } else {
-            self.set_r_sp(i.sf, i.rd, result);
+            return self.adds_subs(i.sf, i.op == 1, i.rd, a, b);
         }
+        let result = self.add_sub(ty, i.op == 1, a, b);
+        self.set_r_sp(i.sf, i.rd, result);
     }
 
     fn adc_sbc(&mut self, i: &AdcSbc) {
