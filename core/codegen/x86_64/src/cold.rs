@@ -54,6 +54,11 @@ pub(crate) enum Cold {
     Leave { at: Label, pc: u64, flags: Snapshot },
     /// Leaves before an instruction, which the interpreter carries out: its address.
     Whole { at: Label, pc: u64, flags: Snapshot, late: Late },
+    /// Flags are to be settled.
+    Settle {
+        at: Label,
+        back: Label,
+    },
     /// Looks for requests before what is mostly entered behind that.
     Look { at: Label, back: Label, pc: u64, flags: Snapshot },
     /// A jump cache does not know a constant address.
@@ -127,6 +132,11 @@ impl Lowering<'_> {
                     self.asm.jcc(Cc::E, back);
                     self.leave_at(pc, flags);
                 }
+                Cold::Settle { at, back } => {
+                    self.asm.bind(at);
+                    self.asm.call_outside(self.thunks.settle);
+                    self.asm.jmp(back);
+                }
                 Cold::Miss { at, pc } => {
                     self.asm.bind(at);
                     self.set_pc(pc, RCX);
@@ -139,7 +149,9 @@ impl Lowering<'_> {
                 }
                 Cold::Edge { at, to, flags } => {
                     self.asm.bind(at);
-                    self.make_snapshot(flags);
+                    if !self.leave_snapshot(flags.0 as usize, flags.1 as usize) {
+                        self.make_snapshot(flags);
+                    }
                     self.asm.jmp(to);
                 }
                 Cold::Link { at, site, pc, key } => self.unlinked(at, site, pc, key),

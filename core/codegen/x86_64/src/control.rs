@@ -106,9 +106,6 @@ impl Lowering<'_> {
                         let cc = self.test(op.a);
                         let label = self.way(op.imm);
                         self.asm.jcc(cc, label);
-                        if cc == Cc::A {
-                            self.below = self.fact(op.a).key;
-                        }
                     }
                 };
             }
@@ -569,6 +566,7 @@ impl Lowering<'_> {
             self.raises = false;
             self.fenced = false;
             self.forget_aligned();
+            self.may_be_unsettled();
             let label = self.local_label(op.imm);
             // Where ways meet values are in their slots, those that have been there on every way.
             self.all_to_slots(self.at);
@@ -647,7 +645,7 @@ impl Lowering<'_> {
         let h = self.f.helpers[op.aux as usize];
         let needs_pc = h.needs_pc || h.may_exit;
         if h.reads_state || h.writes_state || needs_pc {
-            self.make_all();
+            self.write_all();
         }
         if h.writes_state {
             self.mode_now = None;
@@ -681,7 +679,12 @@ impl Lowering<'_> {
         self.asm.mov_helper(RDI, op.aux, h.address);
         self.raises = false;
         self.fenced = false;
-        self.asm.call_outside(if h.reads_state || h.writes_state || needs_pc { self.thunks.call } else { self.thunks.call_pure });
+        if h.reads_state || h.writes_state || needs_pc {
+            self.asm.call_outside(self.thunks.call);
+            self.settled = true;
+        } else {
+            self.asm.call_outside(self.thunks.call_pure);
+        }
         self.flags = NO_KEY;
         if needs_pc && self.f.count {
             self.count_back(self.left, Alu::Add);

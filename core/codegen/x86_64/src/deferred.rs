@@ -10,12 +10,13 @@
 
 use crate::aligned::Multiples;
 use crate::analyse::{KeyKind, NO_KEY, NO_PIN};
-use crate::asm::{Alu, Cc, Label, Size, reg::RAX};
+use crate::asm::{Alu, Cc, Gpr, Label, Size, reg::RAX};
 use crate::cold::Cold;
 use crate::frame::{DEFERRED_ROOMS, Exchange, HOMES};
 use crate::lower::{Loc, Lowering};
 use crate::memory::moved;
 use crate::shared::Reach;
+use crate::unsettled;
 use emu_ir::{Code, FAULTS, NONE, Op, Shape, Ty};
 use std::mem::offset_of;
 
@@ -34,6 +35,8 @@ pub(crate) enum Operand {
     /// Another field, by offset.
     State(u32),
     Imm(i32),
+    /// A register, for now.
+    Reg(Gpr),
 }
 
 /// How the host's flags are made.
@@ -61,8 +64,8 @@ pub(crate) enum What {
 /// Fields of one comparison that are not stored yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Deferred {
-    how: How,
-    size: Size,
+    pub(crate) how: How,
+    pub(crate) size: Size,
     /// The comparison in the unit that is being emitted, if it was made there.
     key: u16,
     fields: [(u32, What); 4],
@@ -72,7 +75,22 @@ pub(crate) struct Deferred {
 }
 
 impl Deferred {
-    fn fields(&self) -> &[(u32, What)] {
+    pub(crate) fn of(how: How, size: Size, key: u16) -> Deferred {
+        Deferred { how, size, key, fields: [(0, What::Const(false)); 4], count: 0, lost: false }
+    }
+    /// True for fields of the same comparison.
+    fn is_made_as(&self, other: &Deferred) -> bool {
+        (self.how, self.key, self.size, self.lost) == (other.how, other.key, other.size, other.lost)
+    }
+    /// Adds a field. False if there is no room.
+    pub(crate) fn add(&mut self, field: u32, what: What) -> bool {
+        let room = self.fields.get_mut(usize::from(self.count));
+        let found = room.is_some();
+        room.into_iter().for_each(|f| *f = (field, what));
+        self.count += u8::from(found);
+        found
+    }
+    pub(crate) fn fields(&self) -> &[(u32, What)] {
         &self.fields[..usize::from(self.count)]
     }
     fn remove(&mut self, offset: u32, bytes: u32) {
@@ -183,7 +201,8 @@ impl Lowering<'_> {
             _ => return false,
         };
         let Some(how) = how else { return false };
-        let known = self.deferred.iter().position(|d| d.how == how && d.key == key && d.size == size && !d.lost && d.count < 4);
+        let new = Deferred::of(how, size, key);
+        let known = self.deferred.iter().position(|d| d.is_made_as(&new) && d.count < 4);
         if known.is_none() && self.deferred.len() >= 3 {
             return false;
         }
@@ -192,13 +211,10 @@ impl Lowering<'_> {
             self.make_flags(key);
         }
         let at = known.unwrap_or_else(|| {
-            self.deferred.push(Deferred { how, size, key, fields: [(0, What::Const(false)); 4], count: 0, lost: false });
+            self.deferred.push(new);
             self.deferred.len() - 1
         });
-        let d = &mut self.deferred[at];
-        d.fields[usize::from(d.count)] = (offset, what);
-        d.count += 1;
-        true
+        self.deferred[at].add(offset, what)
     }
 
     /// Fields are written otherwise: what was put off for them is void.
@@ -226,6 +242,9 @@ impl Lowering<'_> {
     /// The same; what is in a register of its own is copied to where it stays.
     fn kept_place_of(&mut self, v: u32, not: Option<Operand>) -> Option<Operand> {
         if let (None, Loc::Gpr(r)) = (self.place_of(v), self.loc(v)) {
+            if !self.defers {
+                return Some(Operand::Reg(r));
+            }
             let to = self.room(|o| Some(o) == not)?;
             if let Operand::State(off) = to {
                 let m = self.state(off);
@@ -243,10 +262,10 @@ impl Lowering<'_> {
     }
 
     /// How the flags of a key are made again later.
-    fn how(&mut self, key: u16) -> Option<How> {
+    pub(crate) fn how(&mut self, key: u16) -> Option<How> {
         let k = self.an.keys[key as usize];
         if k.producer == NONE {
-            if k.kind == KeyKind::Add || k.kind == KeyKind::And && k.a != k.b && !matches!(self.place_of(k.a), Some(Operand::Pin(_))) {
+            if k.kind == KeyKind::Add || self.defers && k.kind == KeyKind::And && k.a != k.b && !matches!(self.place_of(k.a), Some(Operand::Pin(_))) {
                 return None;
             }
             let a = self.kept_place_of(k.a, None)?;
@@ -256,6 +275,7 @@ impl Lowering<'_> {
                 (KeyKind::Sub, ..) => Some(How::Sub(a, b)),
                 (KeyKind::And, ..) if a == b => Some(How::Sub(a, Operand::Imm(0))),
                 (KeyKind::And, Operand::Pin(_), Operand::Pin(_) | Operand::Imm(_)) => Some(How::And(a, b)),
+                (KeyKind::And, ..) if !self.defers => Some(How::And(a, b)),
                 _ => None,
             };
         }
@@ -270,7 +290,7 @@ impl Lowering<'_> {
     }
 
     /// Before an op that makes flags on the way: where its operands are.
-    fn note_operands(&mut self, op: &Op) {
+    pub(crate) fn note_operands(&mut self, op: &Op) {
         let makes = if op.dst == NONE { NO_KEY } else { self.fact(op.dst).makes };
         if makes == NO_KEY {
             return;
@@ -282,7 +302,7 @@ impl Lowering<'_> {
         }
     }
     /// Behind it: where its result is.
-    fn note_result(&mut self, op: &Op) {
+    pub(crate) fn note_result(&mut self, op: &Op) {
         if let Some(made) = self.made_flags
             && op.dst != NONE
             && made.result == op.dst
@@ -323,7 +343,7 @@ impl Lowering<'_> {
                 self.asm.alu_mr(op, size, m, RAX);
                 self.asm.mov_rm(Size::Q, RAX, room);
             }
-            (Operand::Imm(_), _) => self.fail("flags of a constant were put off"),
+            _ => self.fail("flags of a constant or a register were put off"),
         }
     }
     fn store_fields(&mut self, d: &Deferred) {
@@ -361,9 +381,6 @@ impl Lowering<'_> {
     /// it is known what they are.
     fn make_now(&mut self, d: &Deferred, between: bool) {
         let made = between && d.key != NO_KEY && self.flags == d.key;
-        if between && self.make_of_two(d, made) {
-            return;
-        }
         if d.how == How::Nothing || made {
             return self.store_fields(d);
         }
@@ -378,56 +395,28 @@ impl Lowering<'_> {
             self.flags = NO_KEY;
         }
     }
-    /// Stores all four fields at once where they can only be one thing or another: behind the way out of a switch for what is above its last case.
-    /// What is not above a constant that has no sign is equal to it, or less by all of both kinds of comparison. `made`: the host's flags are those
-    /// of the comparison. False if that is not so, or too few registers are free.
-    fn make_of_two(&mut self, d: &Deferred, made: bool) -> bool {
-        let How::Sub(a, Operand::Imm(0..)) = d.how else { return false };
-        let first = d.fields().iter().map(|f| f.0).min().unwrap_or(0);
-        let beside = d.count == 4 && d.fields().iter().all(|f| f.0 < first + 4);
-        let needed = !made && self.an.keys.get(self.flags as usize).is_some_and(|k| k.last >= self.at);
-        if d.key == NO_KEY || d.key != self.below || !beside || needed || !matches!(d.size, Size::D | Size::Q) {
-            return false;
-        }
-        let (mut equal, mut less) = (0u64, 0u64);
-        for (field, what) in d.fields() {
-            let values = match what {
-                What::Const(v) => (*v, *v),
-                What::Cc(Cc::E | Cc::AE | Cc::NS) => (true, false),
-                What::Cc(Cc::NE | Cc::B | Cc::S) => (false, true),
-                What::Cc(Cc::O) => (false, false),
-                What::Cc(_) => return false,
-            };
-            let shift = (field - first) * 8;
-            (equal, less) = (equal | u64::from(values.0) << shift, less | u64::from(values.1) << shift);
-        }
-        let mut free = self.temps.iter().copied().filter(|r| self.locked >> *r & 1 == 0 && self.owner[*r as usize] == NONE);
-        let (Some(r), Some(other)) = (free.next(), free.next()) else { return false };
-        self.asm.mov_ri(r, less);
-        self.asm.mov_ri(other, equal);
-        if !made {
-            if let How::Sub(_, b) = d.how {
-                self.operate(Alu::Cmp, d.size, a, b);
-            }
-            self.flags = NO_KEY;
-        }
-        self.asm.cmov_rr(Cc::E, Size::D, r, other);
-        let m = self.state(first);
-        self.asm.mov_mr(Size::D, m, r);
-        true
-    }
     /// The current op lets others look: all is stored.
     pub(crate) fn make_all(&mut self) {
+        if !self.leave_deferred() {
+            self.write_all();
+        }
+    }
+    /// The same, in the fields.
+    pub(crate) fn write_all(&mut self) {
+        if self.deferred.is_empty() {
+            return;
+        }
         while let Some(d) = self.deferred.pop() {
             self.make_now(&d, true);
         }
+        // What is not among them is in its field already, or nobody's.
+        self.all_written();
     }
     /// The same for what overlaps some bytes.
     pub(crate) fn make_fields(&mut self, offset: u32, bytes: u32) {
         let hit = |d: &Deferred| d.fields().iter().any(|f| f.0 >= offset && f.0 < offset + bytes);
-        while let Some(i) = self.deferred.iter().position(hit) {
-            let d = self.deferred.remove(i);
-            self.make_now(&d, true);
+        if self.deferred.iter().any(hit) {
+            self.write_all();
         }
     }
 
@@ -471,7 +460,7 @@ impl Lowering<'_> {
             Operand::Pin(p) => pins >> p & 1 != 0,
             // A field's width is not known here; none is wider than this.
             Operand::State(off) => off < to && from < off + 8,
-            Operand::Imm(_) => false,
+            Operand::Imm(_) | Operand::Reg(_) => false,
         };
         let live = self.live_now();
         let mut i = 0;
@@ -481,8 +470,12 @@ impl Lowering<'_> {
                 i += 1;
             } else if live & self.bits_of(&d) != 0 || in_halves {
                 if !self.keep_operands(i, hit) {
+                    if self.leave_deferred() {
+                        return;
+                    }
                     self.deferred.remove(i);
                     self.make_now(&d, true);
+                    self.all_written();
                 }
             } else if op.flags() & FAULTS != 0 {
                 self.deferred[i].lost = true;
@@ -514,9 +507,10 @@ impl Lowering<'_> {
             }
         }
         while let Some(i) = self.deferred.iter().position(|d| !d.lost && d.uses(&hit)) {
-            if !self.keep_operands(i, &hit) {
+            if !self.keep_operands(i, &hit) && !self.leave_deferred() {
                 let d = self.deferred.remove(i);
                 self.make_now(&d, false);
+                self.all_written();
             }
         }
     }
@@ -545,7 +539,7 @@ impl Lowering<'_> {
                     self.asm.movq_rm(15, from);
                     self.asm.movq_mr(room, 15);
                 }
-                Operand::Imm(_) => {}
+                Operand::Imm(_) | Operand::Reg(_) => {}
             }
             *o = to;
         }
@@ -586,9 +580,14 @@ impl Lowering<'_> {
     pub(crate) fn flag_routines(&mut self) {
         for ((from, n), label) in std::mem::take(&mut self.routines) {
             self.asm.bind(label);
-            for i in from..from + n {
-                let d = self.snapshots[i as usize];
-                self.make(&d);
+            if !self.leave_snapshot(from as usize, n as usize) {
+                for i in from..from + n {
+                    let d = self.snapshots[i as usize];
+                    self.make(&d);
+                }
+                if unsettled::possible(self.f) {
+                    self.asm.mov_mi(Size::D, unsettled::kind(self.f), 0);
+                }
             }
             self.asm.ret();
         }
@@ -704,11 +703,14 @@ impl Lowering<'_> {
             return own(self);
         }
         let label = self.version(unit, flags, self.inline.is_some());
-        if label.is_none() {
+        if label.is_none() && !self.leave_deferred() {
             for i in flags.0..flags.0 + flags.1 {
                 let d = self.snapshots[i as usize];
                 self.make_now(&d, true);
             }
+            self.all_written();
+        }
+        if label.is_none() {
             return own(self);
         }
         label

@@ -120,6 +120,10 @@ pub struct Exchange {
     /// Behind a slow access that looked up for others: the distance from guest to host addresses for all of them, or
     /// [`NOTHING`](crate::NOTHING).
     pub distance: u64,
+    /// What the condition flags are made from if the fields do not have them, see [`unsettled`](crate::unsettled); 0 if they do. And from what operands.
+    pub unsettled: u64,
+    /// See above.
+    pub operands: [u64; 2],
     /// The host's flags while a slow access is carried out in their way.
     pub flags: u64,
     /// Not zero if the dispatcher is asked for because code with a counter ([`Region::counter`](crate::Region::counter)) has run often enough.
@@ -235,6 +239,8 @@ pub struct Runtime {
     pub interpret: usize,
     /// `fn(cpu, bits)`: a `fence` op that has to wait for others.
     pub fence: usize,
+    /// `fn(cpu)`: writes flags that are [`unsettled`](crate::unsettled). It does no floating-point arithmetic.
+    pub settle: usize,
 }
 
 /// What a slow memory access is, in the code beside it.

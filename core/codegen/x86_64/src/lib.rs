@@ -37,6 +37,7 @@ mod permute;
 mod saturate;
 mod shared;
 mod thunks;
+pub mod unsettled;
 mod vector;
 mod widen;
 

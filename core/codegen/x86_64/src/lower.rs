@@ -247,8 +247,11 @@ pub struct Lowering<'f> {
     pub(crate) deferred: Vec<Deferred>,
     /// The last operation that made flags on the way.
     pub(crate) made_flags: Option<Made>,
-    /// The comparison of which the unit has left if its first operand is above its second.
-    pub(crate) below: u16,
+    /// The condition flags are in their fields, but for what is put off; the op behind the `set`s of flags that the current one is among, and
+    /// behind those that need no code. See `unsettled`.
+    pub(crate) settled: bool,
+    pub(crate) flags_until: u32,
+    pub(crate) left_until: u32,
     /// What was put off where code out of the way begins.
     pub(crate) snapshots: Vec<Deferred>,
     /// Routines that store what a snapshot has.
@@ -347,7 +350,9 @@ impl<'f> Lowering<'f> {
             fenced: false,
             deferred: Vec::new(),
             made_flags: None,
-            below: NO_KEY,
+            settled: false,
+            flags_until: 0,
+            left_until: 0,
             snapshots: Vec::new(),
             routines: Vec::new(),
             defers: false,
@@ -528,7 +533,7 @@ impl<'f> Lowering<'f> {
         self.local.clear();
         self.flags = NO_KEY;
         self.made_flags = None;
-        self.below = NO_KEY;
+        self.begin_unsettled();
         self.returned_early = false;
         (self.unit_pc, self.unit_end) = (u.pc, u.end);
         self.unit_len = u.ops.len() as u32;
@@ -577,6 +582,10 @@ impl<'f> Lowering<'f> {
                     self.before_op(op, c, u.ops);
                     self.lower(op, c, u.ops);
                     self.behind_op(op);
+                } else if op.dst != NONE && self.fact(op.dst).makes != NO_KEY {
+                    self.note_operands(op);
+                    self.lower(op, c, u.ops);
+                    self.note_result(op);
                 } else {
                     self.lower(op, c, u.ops);
                 }
@@ -590,7 +599,7 @@ impl<'f> Lowering<'f> {
     }
 
     /// False for a condition that stays in the flags, and for what nobody uses.
-    fn needs_code(&self, op: &Op) -> bool {
+    pub(crate) fn needs_code(&self, op: &Op) -> bool {
         if op.dst == NONE {
             return true;
         }
@@ -619,7 +628,7 @@ impl<'f> Lowering<'f> {
                         _ => None,
                     };
                 }
-                if !(self.defers && self.defer(op)) && !self.wait(op) {
+                if !self.leaves_flags(op, ops) && !(self.defers && self.defer(op)) && !self.wait(op) {
                     self.set_and_zero(op, ops);
                 }
             }
@@ -1122,7 +1131,7 @@ impl<'f> Lowering<'f> {
     /// Values that are in a pinned field's register go elsewhere, for it is about to be written.
     pub(crate) fn displace_pin(&mut self, pin: u8) {
         self.unaligned(pin);
-        if self.defers {
+        if self.defers || self.made_flags.is_some() {
             self.pin_changes(pin);
         }
         let mut i = 0;
@@ -1159,7 +1168,7 @@ impl<'f> Lowering<'f> {
     }
     /// Values that are copies of the state bytes from `offset` on go elsewhere, for these are about to be written.
     pub(crate) fn displace_state(&mut self, offset: u32, bytes: u32) {
-        if self.defers {
+        if self.defers || self.made_flags.is_some() {
             self.overwritten(offset, bytes);
             self.state_changes(offset, bytes);
         }
@@ -1292,6 +1301,7 @@ impl<'f> Lowering<'f> {
         if !self.deferred.is_empty() {
             self.make_fields(offset, bytes);
         }
+        self.look_at_field(offset, bytes);
         if bits <= 64
             && let Some(p) = self.pins.pin(offset)
         {
@@ -1344,6 +1354,10 @@ impl<'f> Lowering<'f> {
             return;
         }
         self.displace_state(offset, bytes);
+        if bits == 1 && self.f.flags.contains(&offset) {
+            // One of all, or the others are in their fields.
+            self.all_written();
+        }
         let m = self.state(offset);
         match bits {
             1 if self.fact(v).key != NO_KEY => {

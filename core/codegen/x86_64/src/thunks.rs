@@ -6,6 +6,7 @@
 use crate::asm::{Alu, Asm, Cc, Gpr, Mem, Size, reg::*};
 use crate::cache::CodeCache;
 use crate::frame::{CPU, Exchange, Frame, PINS, RETURNS, TEMPS};
+use crate::unsettled;
 use std::mem::offset_of;
 
 /// Numbers of the thunks in [`CodeCache`]'s target list.
@@ -42,6 +43,8 @@ pub struct Thunks {
     pub merge: u32,
     /// Called with fence bits in esi.
     pub fence: u32,
+    /// Called where flags are unsettled: writes them. Keeps all registers and the host's flags.
+    pub settle: u32,
 }
 
 fn state(f: &Frame, i: usize) -> Mem {
@@ -144,6 +147,21 @@ fn clean(a: &mut Asm, f: &Frame) {
     a.ldmxcsr(mxcsr(f)[0]);
 }
 
+/// Before other code that may look at flags: they are settled. Pinned state is in memory; `keeps`: registers that keep their values.
+fn settle(a: &mut Asm, f: &Frame, keeps: &[Gpr]) {
+    if !unsettled::possible(f) {
+        return;
+    }
+    let settled = a.label();
+    let room = |i: usize| Mem::at(CPU, f.disp(f.exchange) + (offset_of!(Exchange, saved) + 8 * (i + 1)) as i32);
+    unsettled::ask(a, f);
+    a.jcc(Cc::E, settled);
+    keeps.iter().enumerate().for_each(|(i, r)| a.mov_mr(Size::Q, room(i), *r));
+    call_runtime(a, f, f.runtime.settle);
+    keeps.iter().enumerate().for_each(|(i, r)| a.mov_rm(Size::Q, *r, room(i)));
+    a.bind(settled);
+}
+
 const SAVED: [Gpr; 6] = [RBX, RBP, R12, R13, R14, R15];
 
 impl Thunks {
@@ -168,6 +186,7 @@ impl Thunks {
         let (_, left) = make(&|a| {
             spill(a, f, all);
             merge(a, f, false);
+            settle(a, f, &[]);
             a.jmp_outside(unspilled);
         })?;
         // rax and rcx hold nothing where these two are jumped to.
@@ -211,6 +230,7 @@ impl Thunks {
         let (_, next) = make(&|a| {
             spill(a, f, all);
             merge(a, f, false);
+            settle(a, f, &[]);
             a.jmp_outside(next_unspilled);
         })?;
         let (enter, _) = make(&|a| {
@@ -243,6 +263,7 @@ impl Thunks {
         let (_, link) = make(&|a| {
             spill(a, f, all);
             merge(a, f, false);
+            settle(a, f, &[RAX]);
             a.mov_rr(Size::Q, RSI, RAX);
             call_runtime(a, f, f.runtime.link);
             a.jmp_outside(go);
@@ -258,11 +279,13 @@ impl Thunks {
         let (_, exit) = make(&|a| {
             spill(a, f, all);
             merge(a, f, false);
+            settle(a, f, &[RAX]);
             a.mov_rr(Size::D, RSI, RAX);
             call_runtime(a, f, f.runtime.exit);
             a.jmp_outside(go);
         })?;
         let (_, helper_exit) = make(&|a| {
+            settle(a, f, &[]);
             call_runtime(a, f, f.runtime.helper_exit);
             a.jmp_outside(go);
         })?;
@@ -275,6 +298,7 @@ impl Thunks {
                 spill(a, f, all);
                 keep(a, vectors);
                 merge(a, f, true);
+                settle(a, f, &[RAX]);
                 a.mov_rr(Size::Q, RSI, RAX);
                 call_runtime(a, f, f.runtime.access);
                 let fault = a.label();
@@ -295,12 +319,15 @@ impl Thunks {
         let (_, access_vectors) = make(&access(true))?;
         // What is called and comes back: pinned state that the call sees or changes is in memory meanwhile. `raises`: other code may use the
         // host's floating point, or look at what the guest's has raised.
-        let called = |pinned: fn(Gpr) -> bool, raises: bool, body: fn(&mut Asm, &Frame)| {
+        let called = |pinned: fn(Gpr) -> bool, raises: bool, looks: bool, body: fn(&mut Asm, &Frame)| {
             move |a: &mut Asm| {
                 a.alu_ri(Alu::Sub, Size::Q, RSP, 8);
                 spill(a, f, pinned);
                 if raises {
                     merge(a, f, false);
+                }
+                if looks {
+                    settle(a, f, &[RAX, RDI, RSI, RDX, RCX]);
                 }
                 body(a, f);
                 if raises {
@@ -317,11 +344,11 @@ impl Thunks {
             a.lea(Size::Q, RDI, Mem::at(CPU, -f.bias));
             a.call_r(R9);
         };
-        let (_, call) = make(&called(all, true, helper))?;
-        let (_, call_pure) = make(&called(volatile, true, helper))?;
+        let (_, call) = make(&called(all, true, true, helper))?;
+        let (_, call_pure) = make(&called(volatile, true, false, helper))?;
         // The interpreter does no arithmetic in the host's floating point and adds its exceptions to the header's: MXCSR stays as it is.
-        let (_, interpret) = make(&called(volatile, false, |a, f| call_runtime(a, f, f.runtime.interpret)))?;
-        let (_, fence) = make(&called(volatile, true, |a, f| call_runtime(a, f, f.runtime.fence)))?;
+        let (_, interpret) = make(&called(volatile, false, false, |a, f| call_runtime(a, f, f.runtime.interpret)))?;
+        let (_, fence) = make(&called(volatile, true, false, |a, f| call_runtime(a, f, f.runtime.fence)))?;
         let (_, interpret_keep) = make(&|a| {
             let room = 4 * 8 + 16 * 16 + 8;
             a.alu_ri(Alu::Sub, Size::Q, RSP, room);
@@ -334,6 +361,21 @@ impl Thunks {
             reload(a, f, volatile);
             a.mov_rm(Size::Q, RAX, exchange(offset_of!(Exchange, saved)));
             a.alu_ri(Alu::Add, Size::Q, RSP, room);
+            a.ret();
+        })?;
+        let (_, settle_thunk) = make(&|a| {
+            let room = 4 * 8 + 16 * 16 + 8;
+            a.pushf();
+            a.push(RAX);
+            a.alu_ri(Alu::Sub, Size::Q, RSP, room);
+            spill(a, f, volatile);
+            keep(a, true);
+            call_runtime(a, f, f.runtime.settle);
+            restore(a, true);
+            reload(a, f, volatile);
+            a.alu_ri(Alu::Add, Size::Q, RSP, room);
+            a.pop(RAX);
+            a.popf();
             a.ret();
         })?;
         let (_, merge_thunk) = make(&|a| {
@@ -363,6 +405,7 @@ impl Thunks {
             interpret_keep,
             merge: merge_thunk,
             fence,
+            settle: settle_thunk,
         })
     }
 }
