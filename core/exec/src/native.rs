@@ -240,7 +240,6 @@ impl Cluster {
             access: access as *const () as usize,
             interpret: interpret as *const () as usize,
             fence: fence as *const () as usize,
-            settle: settle as *const () as usize,
         };
         let frame: &'static Frame = Box::leak(Box::new(Frame {
             bias,
@@ -901,16 +900,6 @@ unsafe extern "C" fn fence(cpu: *mut CpuHeader, bits: u32) {
     let (m, v) = unsafe { of(cpu) };
     Running { machine: m, vcpu: v, cpu, insns: 0, block_insns: 0 }.fence(bits);
 }
-unsafe extern "C" fn settle(cpu: *mut CpuHeader) {
-    // SAFETY: see above; the exchange area and the state belong to the CPU.
-    unsafe {
-        let (m, v) = of(cpu);
-        let (Some(native), Some(flags)) = (&m.native, (*v.exchange()).settled()) else { return };
-        for (offset, flag) in native.clusters[v.cluster].frame.flags.iter().zip(flags) {
-            cpu.cast::<u8>().add(*offset as usize).write(flag.into());
-        }
-    }
-}
 unsafe extern "C" fn interpret(cpu: *mut CpuHeader, op: *const Op, vl: u32) {
     // SAFETY: see above; `op` is a record in the code; the slots and the flags do not overlap.
     unsafe {
@@ -977,6 +966,10 @@ unsafe extern "C" fn access(cpu: *mut CpuHeader, site: *const Site) -> u64 {
             0
         }
         Err(f) => {
+            if let Some(native) = &m.native {
+                // SAFETY: as above.
+                unsafe { emu_x86_64::unsettled::settle(cpu.cast(), native.clusters[v.cluster].frame) };
+            }
             v.deliver(m, pc, site.info, f);
             // A fault takes its time.
             // SAFETY: as above.

@@ -314,6 +314,10 @@ impl Lowering<'_> {
                     self.asm.lea_label(RAX, data);
                     self.asm.call_outside(if vectors { self.thunks.access_vectors } else { self.thunks.access });
                     let from = self.exchange(offset_of!(Exchange, result));
+                    if flags.1 != 0 {
+                        // They are still put off.
+                        self.void_unsettled();
+                    }
                     self.take_result(result, from);
                     self.forget_distances(distances & !found.map_or(0, |r| 1 << r));
                     if let Some(r) = found {

@@ -16,7 +16,6 @@ use crate::frame::{DEFERRED_ROOMS, Exchange, HOMES};
 use crate::lower::{Loc, Lowering};
 use crate::memory::moved;
 use crate::shared::Reach;
-use crate::unsettled;
 use emu_ir::{Code, FAULTS, NONE, Op, Shape, Ty};
 use std::mem::offset_of;
 
@@ -585,9 +584,7 @@ impl Lowering<'_> {
                     let d = self.snapshots[i as usize];
                     self.make(&d);
                 }
-                if unsettled::possible(self.f) {
-                    self.asm.mov_mi(Size::D, unsettled::kind(self.f), 0);
-                }
+                self.void_unsettled();
             }
             self.asm.ret();
         }

@@ -232,15 +232,14 @@ pub struct Runtime {
     pub exit: usize,
     /// `fn(cpu) -> code address or 0`: a helper has left the block.
     pub helper_exit: usize,
-    /// `fn(cpu, site: *const Site) -> u64`: a slow memory access; not 0 if it faulted and the fault was delivered.
+    /// `fn(cpu, site: *const Site) -> u64`: a slow memory access; not 0 if it faulted and the fault was delivered. Flags may be
+    /// [`unsettled`](crate::unsettled).
     pub access: usize,
     /// `fn(cpu, op: *const Op, vl)`: an op carried out by the interpreter on its value slots. It does no floating-point arithmetic with the
     /// host's instructions.
     pub interpret: usize,
     /// `fn(cpu, bits)`: a `fence` op that has to wait for others.
     pub fence: usize,
-    /// `fn(cpu)`: writes flags that are [`unsettled`](crate::unsettled). It does no floating-point arithmetic.
-    pub settle: usize,
 }
 
 /// What a slow memory access is, in the code beside it.

@@ -25,7 +25,7 @@ pub struct Thunks {
     pub exit: u32,
     /// Jumped to: back to the caller of `enter`.
     pub leave: u32,
-    /// Called with [`Exchange::va`] and operands set and a `Site` in rax's place, see `Lowering`: keeps all registers.
+    /// Called with [`Exchange::va`] and operands set and a `Site` in rax's place, see `Lowering`: keeps all registers. Flags may be unsettled.
     pub access: u32,
     /// The same when vector registers hold values.
     pub access_vectors: u32,
@@ -148,7 +148,7 @@ fn clean(a: &mut Asm, f: &Frame) {
 }
 
 /// Before other code that may look at flags: they are settled. Pinned state is in memory; `keeps`: registers that keep their values.
-fn settle(a: &mut Asm, f: &Frame, keeps: &[Gpr]) {
+fn settle(a: &mut Asm, f: &'static Frame, keeps: &[Gpr]) {
     if !unsettled::possible(f) {
         return;
     }
@@ -157,7 +157,7 @@ fn settle(a: &mut Asm, f: &Frame, keeps: &[Gpr]) {
     unsettled::ask(a, f);
     a.jcc(Cc::E, settled);
     keeps.iter().enumerate().for_each(|(i, r)| a.mov_mr(Size::Q, room(i), *r));
-    call_runtime(a, f, f.runtime.settle);
+    unsettled::call(a, f);
     keeps.iter().enumerate().for_each(|(i, r)| a.mov_rm(Size::Q, *r, room(i)));
     a.bind(settled);
 }
@@ -166,7 +166,7 @@ const SAVED: [Gpr; 6] = [RBX, RBP, R12, R13, R14, R15];
 
 impl Thunks {
     /// Makes them and enters them into the cache's target list.
-    pub fn make(f: &Frame, cache: &mut CodeCache) -> Option<Thunks> {
+    pub fn make(f: &'static Frame, cache: &mut CodeCache) -> Option<Thunks> {
         let mut make = |build: &dyn Fn(&mut Asm)| -> Option<(usize, u32)> {
             let mut a = Asm::default();
             build(&mut a);
@@ -298,7 +298,6 @@ impl Thunks {
                 spill(a, f, all);
                 keep(a, vectors);
                 merge(a, f, true);
-                settle(a, f, &[RAX]);
                 a.mov_rr(Size::Q, RSI, RAX);
                 call_runtime(a, f, f.runtime.access);
                 let fault = a.label();
@@ -370,7 +369,7 @@ impl Thunks {
             a.alu_ri(Alu::Sub, Size::Q, RSP, room);
             spill(a, f, volatile);
             keep(a, true);
-            call_runtime(a, f, f.runtime.settle);
+            unsettled::call(a, f);
             restore(a, true);
             reload(a, f, volatile);
             a.alu_ri(Alu::Add, Size::Q, RSP, room);

@@ -1,14 +1,17 @@
 //! Condition flags in memory as what they are made from.
 //!
 //! To store the four conditions of a comparison takes the host eight operations, and hardly anybody looks before the next comparison. So code
-//! stores an [`Unsettled`] and the operands instead, three stores: what the fields say is then nothing until somebody settles them, which
-//! [`Exchange::settled`] says how. All code that the host's compiler made finds them settled: the thunks see to that on the way out. Generated
-//! code that reads a field, or writes some of them, asks first ([`Lowering::settle`]); code that writes all has nothing to ask.
+//! stores an [`Unsettled`] and the operands instead, two or three stores; the fields mean nothing until somebody settles them ([`settle`]). Code
+//! that the host's compiler made finds them settled: thunks see to that on the way out, and a slow access that faults does it itself. Generated
+//! code that reads a field, or writes some of them, asks first (`Lowering::settle`); code that writes all has nothing to ask. The same holds
+//! between regions, whose jumps to each other change nothing.
 //!
 //! It is for targets with [`COUNT`] condition flags.
 
+#![allow(unsafe_code)] // The layout of a CPU.
+
 use crate::analyse::NO_KEY;
-use crate::asm::{Alu, Asm, Cc, Mem, Size};
+use crate::asm::{Alu, Asm, Cc, Mem, Size, reg::RAX, reg::RDI, reg::RSI};
 use crate::cold::Cold;
 use crate::deferred::{Deferred, How, Operand, What};
 use crate::frame::{CPU, Exchange, Frame, HOMES};
@@ -48,13 +51,14 @@ const FALSE: u32 = 16;
 const SMALL: u32 = FIELDS + BITS * COUNT as u32;
 
 impl Exchange {
-    /// The flags in the order of [`Frame::flags`], if they are unsettled; from here on they are not.
-    pub fn settled(&mut self) -> Option<[bool; COUNT]> {
+    /// The flags, 0 or 1, in the order of [`Frame::flags`], if they are unsettled; from here on they are not.
+    #[inline]
+    pub fn settled(&mut self) -> Option<[u8; COUNT]> {
         let kind = std::mem::take(&mut self.unsettled) as u32;
         let [a, b] = self.operands;
         let b = u64::from(kind >> SMALL).checked_sub(1).unwrap_or(b);
-        let shift = if kind & WIDE != 0 { 0 } else { 32 };
         // The operands' bits at the top: what is below is zero and changes nothing.
+        let shift = if kind & WIDE != 0 { 0 } else { 32 };
         let (a, b) = (a << shift, b << shift);
         let (result, carry, overflow) = match kind & 7 {
             0 => return None,
@@ -69,24 +73,36 @@ impl Exchange {
                 (first.wrapping_sub(b), first < b, (first as i64).overflowing_sub(b as i64).1)
             }
         };
-        let (zero, sign) = (result == 0, result >> 63 != 0);
+        let [zero, sign, carry, overflow] = [result == 0, result >> 63 != 0, carry, overflow].map(u32::from);
+        let less = sign ^ overflow;
+        // By condition code without its lowest bit, which says that it is the opposite. Nobody asks for parity, and constants are opposites of false.
+        let holds = overflow | carry << 1 | zero << 2 | (carry | zero) << 3 | sign << 4 | less << 6 | (less | zero) << 7;
         Some(std::array::from_fn(|i| {
             let what = kind >> (FIELDS + BITS * i as u32) & ((1 << BITS) - 1);
-            if what >= FALSE {
-                return what > FALSE;
-            }
-            let holds = match what >> 1 {
-                0 => overflow,
-                1 => carry,
-                2 => zero,
-                3 => carry || zero,
-                4 => sign,
-                6 => sign != overflow,
-                _ => zero || sign != overflow,
-            };
-            holds != (what & 1 != 0)
+            ((holds >> (what >> 1) ^ what) & 1) as u8
         }))
     }
+}
+
+/// Writes a CPU's flags if they are unsettled. It does no floating-point arithmetic.
+///
+/// # Safety
+/// `cpu` is a CPU of that layout, of the calling thread.
+pub unsafe extern "C" fn settle(cpu: *mut u8, f: &'static Frame) {
+    // SAFETY: the caller's promise; fields and exchange area lie in the CPU.
+    unsafe {
+        let Some(flags) = (*cpu.add(f.exchange as usize).cast::<Exchange>()).settled() else { return };
+        for (offset, flag) in f.flags.iter().zip(flags) {
+            cpu.add(*offset as usize).write(flag);
+        }
+    }
+}
+/// Calls that.
+pub(crate) fn call(a: &mut Asm, f: &'static Frame) {
+    a.lea(Size::Q, RDI, Mem::at(CPU, -f.bias));
+    a.mov_ri(RSI, std::ptr::from_ref(f) as u64);
+    a.mov_ri(RAX, settle as *const () as u64);
+    a.call_r(RAX);
 }
 
 /// True if the target's flags can be unsettled.
@@ -305,8 +321,14 @@ impl Lowering<'_> {
     /// All flags have been written, or are about to be with nobody looking: what was unsettled is void. The host's flags stay.
     pub(crate) fn all_written(&mut self) {
         if !self.settled {
-            self.asm.mov_mi(Size::D, kind(self.f), 0);
+            self.void_unsettled();
             self.settled = true;
+        }
+    }
+    /// The same in code out of the way.
+    pub(crate) fn void_unsettled(&mut self) {
+        if possible(self.f) {
+            self.asm.mov_mi(Size::D, kind(self.f), 0);
         }
     }
     /// The fields have what the flags are from here on, but for what is put off. The host's flags stay if anybody needs them.
@@ -377,7 +399,7 @@ mod tests {
                 let small = if y < 15 { (y as u32 + 1) << SMALL } else { 0 };
                 for (kind, operands) in [(kind, [first, y]), (kind | small, [first, if small == 0 { y } else { !y }])] {
                     let mut exchange = Exchange { unsettled: kind.into(), operands, ..Exchange::default() };
-                    assert_eq!(exchange.settled(), Some([holds, false, true, holds]), "{x:#x} {y:#x} {bits} {op} {}", cc.0);
+                    assert_eq!(exchange.settled(), Some([holds, false, true, holds].map(u8::from)), "{x:#x} {y:#x} {bits} {op} {}", cc.0);
                     assert_eq!(exchange.settled(), None, "once");
                     tried += 1;
                 }

@@ -156,7 +156,11 @@ extern "C" fn access(cpu: *mut u8, site: usize) -> u64 {
                     result.add(i).write(*m.byte(va + i));
                 }
             }
-            let fields = std::slice::from_raw_parts(cpu.add(FIELDS), STATE - FIELDS);
+            let mut fields = std::slice::from_raw_parts(cpu.add(FIELDS), STATE - FIELDS).to_vec();
+            // As a fault would see them. Code goes on with flags as it has left them.
+            let flags = exchange.cast::<Exchange>().read().settled();
+            flags.into_iter().flatten().enumerate().for_each(|(i, flag)| fields[BOOLS - FIELDS + i] = flag);
+            let fields = &*fields;
             if m.states.get(&(site.pc, rounds(fields))).is_none_or(|state| state != fields) {
                 m.imprecise = m.imprecise.or(Some(site.pc));
             }

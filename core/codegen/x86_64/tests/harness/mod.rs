@@ -192,13 +192,6 @@ extern "C" fn no_fence(_cpu: *mut u8, _bits: u64) {
     eprintln!("generated code wanted a fence");
     std::process::abort()
 }
-extern "C" fn settle(cpu: *mut u8) {
-    // SAFETY: as below.
-    unsafe {
-        let flags = (*cpu.add(EXCHANGE).cast::<Exchange>()).settled();
-        flags.into_iter().flatten().enumerate().for_each(|(i, flag)| cpu.add(BOOLS + i).write(flag.into()));
-    }
-}
 extern "C" fn interpret(cpu: *mut u8, op: *const Op, vl: u64) {
     // SAFETY: `cpu` is a `Cpu` of `SIZE` bytes that nobody else uses while generated code runs, `op` is in the code beside.
     let (op, slots, flags) = unsafe {
@@ -292,7 +285,6 @@ impl Native {
                 access: access as *const () as usize,
                 interpret: interpret as *const () as usize,
                 fence: no_fence as *const () as usize,
-                settle: settle as *const () as usize,
             },
             count: false,
             alone: false,
