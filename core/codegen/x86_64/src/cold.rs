@@ -55,10 +55,7 @@ pub(crate) enum Cold {
     /// Leaves before an instruction, which the interpreter carries out: its address.
     Whole { at: Label, pc: u64, flags: Snapshot, late: Late },
     /// Flags are to be settled.
-    Settle {
-        at: Label,
-        back: Label,
-    },
+    Settle { at: Label, back: Label },
     /// Looks for requests before what is mostly entered behind that.
     Look { at: Label, back: Label, pc: u64, flags: Snapshot },
     /// A jump cache does not know a constant address.

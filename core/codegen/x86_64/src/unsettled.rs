@@ -115,7 +115,7 @@ pub(crate) fn kind(f: &Frame) -> Mem {
     Mem::at(CPU, f.disp(f.exchange + offset_of!(Exchange, unsettled) as i32))
 }
 
-/// Goes on at `settled` if they are; the host's flags change.
+/// Asks whether they are settled: the host's flags say equal if so.
 pub(crate) fn ask(a: &mut Asm, f: &Frame) {
     a.alu_mi(Alu::Cmp, Size::D, kind(f), 0);
 }

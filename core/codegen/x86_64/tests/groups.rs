@@ -306,6 +306,12 @@ fn random_block(rng: &mut Rng, loops: bool, flags: bool) -> Block {
                 conditions.extend(found);
                 live.extend(operand);
             }
+            17 if rng.below(2) == 0 => {
+                // One flag alone.
+                let condition = conditions.last().copied().filter(|_| rng.below(2) == 0);
+                let v = condition.unwrap_or_else(|| b.get(Width::Bits(1), BOOLS + rng.below(4) as usize));
+                b.set(Width::Bits(1), BOOLS + rng.below(4) as usize, v);
+            }
             17.. => {
                 if let Some(c) = conditions.len().checked_sub(1).map(|last| conditions[last - rng.below(last.min(20) as u64 + 1) as usize]) {
                     let to = RESULTS + FIELD * (34 + rng.below(8) as usize);
