@@ -383,7 +383,7 @@ impl Lowering<'_> {
         if d.how == How::Nothing || made {
             return self.store_fields(d);
         }
-        let needed = !between || self.an.keys.get(self.flags as usize).is_some_and(|k| k.last >= self.at);
+        let needed = !between || self.flags_wanted();
         if needed {
             self.asm.pushf();
         }
@@ -469,12 +469,7 @@ impl Lowering<'_> {
                 i += 1;
             } else if live & self.bits_of(&d) != 0 || in_halves {
                 if !self.keep_operands(i, hit) {
-                    if self.leave_deferred() {
-                        return;
-                    }
-                    self.deferred.remove(i);
-                    self.make_now(&d, true);
-                    self.all_written();
+                    self.store_put_off(i, true);
                 }
             } else if op.flags() & FAULTS != 0 {
                 self.deferred[i].lost = true;
@@ -506,11 +501,17 @@ impl Lowering<'_> {
             }
         }
         while let Some(i) = self.deferred.iter().position(|d| !d.lost && d.uses(&hit)) {
-            if !self.keep_operands(i, &hit) && !self.leave_deferred() {
-                let d = self.deferred.remove(i);
-                self.make_now(&d, false);
-                self.all_written();
+            if !self.keep_operands(i, &hit) {
+                self.store_put_off(i, false);
             }
+        }
+    }
+    /// Stores one of those that are put off, or all if they can be left unsettled; `between`: see `make_now`.
+    fn store_put_off(&mut self, i: usize, between: bool) {
+        if !self.leave_deferred() {
+            let d = self.deferred.remove(i);
+            self.make_now(&d, between);
+            self.all_written();
         }
     }
     /// Copies operands that are about to change to where they stay; the host's flags do too. False if there is no room, or no way to make
@@ -700,17 +701,17 @@ impl Lowering<'_> {
             return own(self);
         }
         let label = self.version(unit, flags, self.inline.is_some());
-        if label.is_none() && !self.leave_deferred() {
+        if label.is_some() {
+            return label;
+        }
+        if !self.leave_deferred() {
             for i in flags.0..flags.0 + flags.1 {
                 let d = self.snapshots[i as usize];
                 self.make_now(&d, true);
             }
             self.all_written();
         }
-        if label.is_none() {
-            return own(self);
-        }
-        label
+        own(self)
     }
     /// Begins a version.
     pub(crate) fn begin_version(&mut self, v: Version) {

@@ -77,6 +77,10 @@ impl Lowering<'_> {
     pub(crate) fn flags_live(&self) -> bool {
         self.an.keys.get(usize::from(self.flags)).is_some_and(|k| k.lazy && k.last > self.at)
     }
+    /// The host's flags are wanted by the current op, which has not begun, or behind it.
+    pub(crate) fn flags_wanted(&self) -> bool {
+        self.an.keys.get(usize::from(self.flags)).is_some_and(|k| k.last >= self.at)
+    }
     /// The condition code of an i1 value, from its key or by a test.
     pub(crate) fn test(&mut self, v: u32) -> Cc {
         if self.fact(v).key != NO_KEY {

@@ -147,6 +147,23 @@ fn clean(a: &mut Asm, f: &Frame) {
     a.ldmxcsr(mxcsr(f)[0]);
 }
 
+fn call_settle(a: &mut Asm, f: &'static Frame) {
+    a.mov_ri(RSI, std::ptr::from_ref(f) as u64);
+    call_runtime(a, f, unsettled::settle as *const () as usize);
+}
+
+/// Calls with all temporaries but rax, the vector registers and the pinned ones kept.
+fn keeping_all(a: &mut Asm, f: &'static Frame, call: impl FnOnce(&mut Asm)) {
+    let room = 4 * 8 + 16 * 16 + 8;
+    a.alu_ri(Alu::Sub, Size::Q, RSP, room);
+    spill(a, f, volatile);
+    keep(a, true);
+    call(a);
+    restore(a, true);
+    reload(a, f, volatile);
+    a.alu_ri(Alu::Add, Size::Q, RSP, room);
+}
+
 /// Before other code that may look at flags: they are settled. Pinned state is in memory; `keeps`: registers that keep their values.
 fn settle(a: &mut Asm, f: &'static Frame, keeps: &[Gpr]) {
     if !unsettled::possible(f) {
@@ -157,7 +174,7 @@ fn settle(a: &mut Asm, f: &'static Frame, keeps: &[Gpr]) {
     unsettled::ask(a, f);
     a.jcc(Cc::E, settled);
     keeps.iter().enumerate().for_each(|(i, r)| a.mov_mr(Size::Q, room(i), *r));
-    unsettled::call(a, f);
+    call_settle(a, f);
     keeps.iter().enumerate().for_each(|(i, r)| a.mov_rm(Size::Q, *r, room(i)));
     a.bind(settled);
 }
@@ -349,30 +366,18 @@ impl Thunks {
         let (_, interpret) = make(&called(volatile, false, false, |a, f| call_runtime(a, f, f.runtime.interpret)))?;
         let (_, fence) = make(&called(volatile, true, false, |a, f| call_runtime(a, f, f.runtime.fence)))?;
         let (_, interpret_keep) = make(&|a| {
-            let room = 4 * 8 + 16 * 16 + 8;
-            a.alu_ri(Alu::Sub, Size::Q, RSP, room);
-            spill(a, f, volatile);
-            keep(a, true);
-            a.mov_rr(Size::Q, RSI, RAX);
-            a.mov_ri(RDX, 16);
-            call_runtime(a, f, f.runtime.interpret);
-            restore(a, true);
-            reload(a, f, volatile);
+            keeping_all(a, f, |a| {
+                a.mov_rr(Size::Q, RSI, RAX);
+                a.mov_ri(RDX, 16);
+                call_runtime(a, f, f.runtime.interpret);
+            });
             a.mov_rm(Size::Q, RAX, exchange(offset_of!(Exchange, saved)));
-            a.alu_ri(Alu::Add, Size::Q, RSP, room);
             a.ret();
         })?;
         let (_, settle_thunk) = make(&|a| {
-            let room = 4 * 8 + 16 * 16 + 8;
             a.pushf();
             a.push(RAX);
-            a.alu_ri(Alu::Sub, Size::Q, RSP, room);
-            spill(a, f, volatile);
-            keep(a, true);
-            unsettled::call(a, f);
-            restore(a, true);
-            reload(a, f, volatile);
-            a.alu_ri(Alu::Add, Size::Q, RSP, room);
+            keeping_all(a, f, |a| call_settle(a, f));
             a.pop(RAX);
             a.popf();
             a.ret();

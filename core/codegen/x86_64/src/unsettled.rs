@@ -11,7 +11,7 @@
 #![allow(unsafe_code)] // The layout of a CPU.
 
 use crate::analyse::NO_KEY;
-use crate::asm::{Alu, Asm, Cc, Mem, Size, reg::RAX, reg::RDI, reg::RSI};
+use crate::asm::{Alu, Asm, Cc, Mem, Size};
 use crate::cold::Cold;
 use crate::deferred::{Deferred, How, Operand, What};
 use crate::frame::{CPU, Exchange, Frame, HOMES};
@@ -97,13 +97,6 @@ pub unsafe extern "C" fn settle(cpu: *mut u8, f: &'static Frame) {
         }
     }
 }
-/// Calls that.
-pub(crate) fn call(a: &mut Asm, f: &'static Frame) {
-    a.lea(Size::Q, RDI, Mem::at(CPU, -f.bias));
-    a.mov_ri(RSI, std::ptr::from_ref(f) as u64);
-    a.mov_ri(RAX, settle as *const () as u64);
-    a.call_r(RAX);
-}
 
 /// True if the target's flags can be unsettled.
 pub(crate) fn possible(f: &Frame) -> bool {
@@ -174,7 +167,7 @@ impl Lowering<'_> {
     }
     /// Before a unit.
     pub(crate) fn begin_unsettled(&mut self) {
-        self.settled = !possible(self.f);
+        self.may_be_unsettled();
         (self.flags_until, self.left_until) = (0, 0);
     }
     /// Where ways meet.
@@ -337,8 +330,7 @@ impl Lowering<'_> {
             return;
         }
         self.settled = true;
-        // The current op may want them too.
-        if self.an.keys.get(usize::from(self.flags)).is_some_and(|k| k.last >= self.at) {
+        if self.flags_wanted() {
             return self.asm.call_outside(self.thunks.settle);
         }
         ask(&mut self.asm, self.f);
