@@ -42,10 +42,17 @@ struct Queue {
     woken: bool,
     /// The time in ns at which `sleep` ends by itself; 0 while nobody sleeps, for who does looks at the queue first.
     sleeps_until: u64,
+    /// The last deadline of a CPU's timer that was due, and the one that is expected next (0: none is).
+    last: u64,
+    expected: u64,
 }
 
 /// How long nobody sleeps longer than.
 const LONG: Duration = Duration::from_secs(3600);
+/// A tick: CPU timers that are due this many ns apart are expected to be so once more.
+const TICK: std::ops::Range<u64> = 500_000..20_000_000;
+/// What a tick is expected early: guests round, and who sleeps wakes later than that anyway.
+const EARLY: u64 = 5_000;
 /// Time does not stand still.
 const RUNS: u64 = u64::MAX;
 
@@ -167,13 +174,19 @@ impl Time {
             q.by_time.pop_first();
             q.by_owner.remove(&owner);
             due.push(owner);
+            let since = t.saturating_sub(q.last);
+            if matches!(owner, Owner::Cpu(..)) && since >= TICK.start {
+                q.expected = if since < TICK.end { t + since - EARLY } else { 0 };
+                q.last = t;
+            }
         }
         due
     }
     /// Sleeps until the next deadline, at most for `limit`, until a call of `wake`, or the end; false at the end. (Host clock.)
     ///
     /// A timer that is armed for later than that wakes nobody. A kernel arms its tick anew each time, and to wake a thread costs the CPU that
-    /// does it 10 us: with the thread of the timers awake for samples in between, a hundredth of a boot.
+    /// does it 10 us: with the thread of the timers awake for samples in between, a hundredth of a boot. Nor does the next tick of a kernel that
+    /// has had two, for it is slept to before it is armed.
     pub fn sleep(&self, limit: Option<Duration>) -> bool {
         let mut q = self.lock();
         if q.stop {
@@ -183,8 +196,9 @@ impl Time {
             return true;
         }
         let now = self.now(0);
-        let next = q.by_time.first().filter(|_| self.stands_at.load(Ordering::SeqCst) == RUNS);
-        let next = next.map_or(LONG, |t| Duration::from_nanos(t.0.saturating_sub(now)));
+        let expected = Some(q.expected).filter(|e| *e > now);
+        let next = q.by_time.first().map(|t| t.0).into_iter().chain(expected).min().filter(|_| self.stands_at.load(Ordering::SeqCst) == RUNS);
+        let next = next.map_or(LONG, |t| Duration::from_nanos(t.saturating_sub(now)));
         let wait = next.min(limit.unwrap_or(LONG));
         if !wait.is_zero() {
             q.sleeps_until = now.saturating_add(wait.as_nanos() as u64);
@@ -224,6 +238,7 @@ impl Time {
         let mut q = self.lock();
         q.by_time.clear();
         q.by_owner.clear();
+        q.expected = 0;
     }
 }
 
@@ -286,6 +301,34 @@ mod tests {
         assert!(t.sleep(Some(Duration::from_millis(5))));
         t.stop();
         assert!(!t.sleep(None));
+    }
+
+    #[test]
+    fn the_next_tick_is_slept_to() {
+        const MS: u64 = 1_000_000;
+        let t = Time::new(Clock::Host);
+        let sleep = |limit| {
+            let began = t.now(0);
+            assert!(t.sleep(Some(Duration::from_secs(limit))));
+            t.now(0) - began
+        };
+        // Two ticks, of two CPUs each.
+        let first = t.now(0) + 10 * MS;
+        for tick in [first, first + 4 * MS] {
+            t.arm(Owner::Cpu(0, 1), tick);
+            t.arm(Owner::Cpu(1, 1), tick + 1000);
+            assert_eq!(t.due(tick + 1000).len(), 2);
+        }
+        // Nobody arms the next one; that of a device is no tick.
+        t.arm(Owner::Device(1, 0), first + 5 * MS);
+        assert_eq!(t.due(first + 5 * MS).len(), 1);
+        assert!(sleep(60) < 50_000 * MS);
+        assert!(t.now(0) + EARLY >= first + 8 * MS);
+        // It did not come: no other is expected. Nor is one behind two that are far apart.
+        assert!(sleep(1) >= 1000 * MS);
+        t.arm(Owner::Cpu(0, 1), first + 1000 * MS);
+        t.due(first + 1000 * MS);
+        assert!(sleep(1) >= 1000 * MS);
     }
 
     #[test]
