@@ -541,7 +541,7 @@ impl Analysis {
         }
         let simple = |i: &u32| {
             let f = self.facts[ops[*i as usize].dst as usize];
-            usize::from(f.key) != k || matches!(f.cc, Cc::E | Cc::NE | Cc::S | Cc::NS)
+            usize::from(f.key.min(f.early)) != k || matches!(f.cc, Cc::E | Cc::NE | Cc::S | Cc::NS)
         };
         if !self.conditions.iter().all(simple) {
             return false;

@@ -506,6 +506,78 @@ fn conditions_of_results_from_everywhere() {
     }
 }
 
+/// All four conditions of an operation, asked for in any order and with what loses the host's flags in between: some are made into registers where
+/// they stand, some of the result, some of the operands.
+#[test]
+fn conditions_that_do_not_last() {
+    let mut rng = Rng::new("conditions that do not last");
+    let mut natives = Native::all();
+    let mut hot = Native::all();
+    hot.iter_mut().for_each(|n| n.hot = true);
+    natives.append(&mut hot);
+    let mut cpu = Cpu::new();
+    for _ in 0..1500 {
+        let mut b = Block::new();
+        let ty = rng.pick(&[Ty::I32, Ty::I64]);
+        let width = Width::Bits(ty.bits());
+        let from = |rng: &mut Rng, b: &mut Block| {
+            let place = rng.pick(&[From::Field, From::Pin, From::Const, From::Op]);
+            operand(rng, b, width, place, &[ty])
+        };
+        let (x, y) = (from(&mut rng, &mut b), from(&mut rng, &mut b));
+        let code = rng.pick(&[Code::Add, Code::Sub, Code::Sub, Code::And]);
+        let r = b.push(Op { a: x, b: y, ..blank(code, ty, Shape::SCALAR) });
+        if rng.below(4) != 0 {
+            b.set(width, PINNED + 8 * rng.below(3) as usize, r);
+        }
+        let zero = b.push(blank(Code::Const, ty, Shape::SCALAR));
+        let none = b.push(blank(Code::Const, Ty::I1, Shape::SCALAR));
+        let mut of = |code, a, b_, c| b.push(Op { a, b: b_, c, ..blank(code, ty, Shape::SCALAR) });
+        let (n, z) = (of(Code::CmpSlt, r, zero, NONE), of(Code::CmpEq, r, zero, NONE));
+        let (c, v) = match code {
+            Code::Sub => (of(Code::CmpUle, y, x, NONE), of(Code::SubOverflow, x, y, NONE)),
+            Code::Add => (of(Code::CmpUlt, r, x, NONE), of(Code::Overflow, x, y, none)),
+            _ => (none, none),
+        };
+        let conditions = [n, z, c, v];
+        let mut all = b.push(blank(Code::Const, Ty::I64, Shape::SCALAR));
+        for i in 0..2 + rng.below(6) as usize {
+            let c = rng.pick(&conditions);
+            match rng.below(5) {
+                0 => {
+                    let (p, q) = (from(&mut rng, &mut b), from(&mut rng, &mut b));
+                    let s = b.push(Op { a: p, b: q, c, ..blank(Code::Select, ty, Shape::SCALAR) });
+                    b.set(width, RESULTS + FIELD * i, s);
+                }
+                1 => b.set(Width::Bits(1), RESULTS + FIELD * i, c),
+                2 => {
+                    // Where nothing of the flags is left.
+                    let (p, q) = (from(&mut rng, &mut b), from(&mut rng, &mut b));
+                    let d = b.push(Op { a: p, b: q, ..blank(Code::UDiv, ty, Shape::SCALAR) });
+                    b.set(width, RESULTS + FIELD * i, d);
+                }
+                _ => {
+                    let wide = b.push(Op { a: c, aux: Ty::I1.0.into(), ..blank(Code::ZExt, Ty::I64, Shape::SCALAR) });
+                    all = b.push(Op { a: all, b: wide, aux: 0x100 | (28 + rng.below(4) as u32), ..blank(Code::Deposit, Ty::I64, Shape::SCALAR) });
+                }
+            }
+        }
+        b.set(Width::Bits(64), RESULTS + FIELD * 9, all);
+        b.end();
+        b.verified().unwrap_or_else(|e| panic!("{e}\n{}", emu_ir::print(&b.ops)));
+        let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&b).0).collect();
+        for _ in 0..2 {
+            cpu.randomise(&mut rng, &[ty]);
+            let start = cpu.bytes()[..STATE].to_vec();
+            for (native, code) in natives.iter_mut().zip(&codes) {
+                if let Err(e) = b.compare(native, *code, &mut cpu, &start) {
+                    panic!("{e}");
+                }
+            }
+        }
+    }
+}
+
 /// A sum with a shifted operand: both in one instruction where that may be, from operands and to results everywhere, in hot code and other.
 #[test]
 fn scaled_sums() {
