@@ -51,9 +51,19 @@ struct Memory {
     states: States,
     /// The first instruction whose slow access found others.
     imprecise: Option<u64>,
+    /// The first slow access that would have faulted.
+    fault: Option<Place>,
 }
 
-type States = HashMap<(u64, u64), Vec<u8>>;
+/// Address of an instruction, and rounds to go.
+type Place = (u64, u64);
+type States = HashMap<Place, Vec<u8>>;
+
+/// An access faults by its alignment: whoever carries those out must be asked.
+fn faults(flags: MemFlags, va: u64, size: u32) -> bool {
+    flags.has(MemFlags::ALIGNED) && !va.is_multiple_of(flags.aligned_unit(size).into())
+        || flags.has(MemFlags::WITHIN16) && va % 16 + u64::from(size) > 16
+}
 
 /// Rounds that the unit has still to go.
 const ROUNDS: usize = FIELDS + 7 * FIELD;
@@ -164,6 +174,9 @@ extern "C" fn access(cpu: *mut u8, site: usize) -> u64 {
             if m.states.get(&(site.pc, rounds(fields))).is_none_or(|state| state != fields) {
                 m.imprecise = m.imprecise.or(Some(site.pc));
             }
+            if faults(MemFlags(site.flags), va as u64, site.size.into()) {
+                m.fault = m.fault.or(Some((site.pc, rounds(fields))));
+            }
             m.slow += 1;
             m.disturb(cpu);
             if site.span != 0 {
@@ -186,13 +199,13 @@ fn signed(value: u128, bytes: u32) -> i128 {
 }
 
 /// What a block does, with memory as an array.
-fn model(block: &Block, cpu: &mut Cpu, memory: &mut [u8]) -> States {
-    let mut states = HashMap::new();
-    while round(block, cpu, memory, &mut states) {}
-    states
+fn model(block: &Block, cpu: &mut Cpu, memory: &mut [u8]) -> (States, Option<Place>) {
+    let (mut states, mut fault) = (HashMap::new(), None);
+    while round(block, cpu, memory, &mut states, &mut fault) {}
+    (states, fault)
 }
 /// The same once; true if it goes round.
-fn round(block: &Block, cpu: &mut Cpu, memory: &mut [u8], states: &mut States) -> bool {
+fn round(block: &Block, cpu: &mut Cpu, memory: &mut [u8], states: &mut States, fault: &mut Option<Place>) -> bool {
     let mut values = vec![0u128; block.slots as usize];
     let mut pc = 0;
     for op in &block.ops {
@@ -201,7 +214,11 @@ fn round(block: &Block, cpu: &mut Cpu, memory: &mut [u8], states: &mut States) -
         let va = |v: u32| (value(v) as u64).wrapping_add(op.imm) as usize % BYTES;
         if matches!(op.opcode(), Some(Code::Load | Code::Store)) {
             let fields = &cpu.bytes()[FIELDS..STATE];
-            states.insert((pc, rounds(fields)), fields.to_vec());
+            let place = (pc, rounds(fields));
+            states.insert(place, fields.to_vec());
+            if faults(MemFlags(op.aux), (value(op.a) as u64).wrapping_add(op.imm), bytes) {
+                *fault = fault.or(Some(place));
+            }
         }
         let new = match op.opcode().expect("an op") {
             Code::InsnStart => {
@@ -272,6 +289,15 @@ fn word(rng: &mut Rng) -> usize {
     if rng.below(3) == 0 { FIELDS + FIELD * rng.below(8) as usize } else { PINNED + 8 * rng.below(9) as usize }
 }
 const WORD: Width = Width::Bits(64);
+
+/// What an access demands of its address.
+fn alignment(rng: &mut Rng) -> u32 {
+    match rng.below(8) {
+        0 => MemFlags::ALIGNED.0,
+        1 | 2 => MemFlags::WITHIN16.0,
+        _ => 0,
+    }
+}
 
 /// A random unit. Bases are the first three pinned fields and a field in memory; they are never written but by what goes on by constants. `loops`: it goes
 /// round as often as a field says, which is all that happens to most of its bases.
@@ -344,7 +370,7 @@ fn random_block(rng: &mut Rng, loops: bool, flags: bool) -> Block {
                 let ty = rng.pick(&[Ty::I8, Ty::I16, Ty::I32, Ty::I64, Ty::I64, Ty::I128, Ty::I128]);
                 let shape = if ty == Ty::I128 || rng.below(6) != 0 { Shape::SCALAR } else { Shape::V128 };
                 let at = element(&mut b, rng, known[i]);
-                let v = b.push(Op { a: at, imm, ..blank(Code::Load, ty, shape) });
+                let v = b.push(Op { a: at, imm, aux: alignment(rng), ..blank(Code::Load, ty, shape) });
                 let to = rng.below(20) as usize;
                 if ty == Ty::I128 && rng.below(3) != 0 {
                     let low = b.push(Op { a: v, ..blank(Code::Lo64, Ty::I128, Shape::SCALAR) });
@@ -398,7 +424,7 @@ fn random_block(rng: &mut Rng, loops: bool, flags: bool) -> Block {
             _ => {
                 let bits = rng.pick(&[8u32, 16, 32, 64, 64, 128, 128]);
                 let v = if bits == 64 { b.get(WORD, word(rng)) } else { b.get(Width::Bits(bits), FIELDS + FIELD * (2 + rng.below(6) as usize)) };
-                let flags = if rng.below(8) == 0 { MemFlags::ALIGNED.0 } else { 0 };
+                let flags = alignment(rng);
                 let at = element(&mut b, rng, known[i]);
                 b.push(Op { a: at, b: v, imm, aux: flags, ..blank(Code::Store, Ty::int(bits).expect("a width"), Shape::SCALAR) });
             }
@@ -503,6 +529,7 @@ fn check(native: &mut Native, [cpu, copy]: &mut [Cpu; 2], block: &Block, rng: &m
         calm,
         states: HashMap::new(),
         imprecise: None,
+        fault: None,
     };
     for (i, b) in flat.iter().enumerate() {
         m.host[i / PAGE].0[i % PAGE] = *b;
@@ -516,16 +543,17 @@ fn check(native: &mut Native, [cpu, copy]: &mut [Cpu; 2], block: &Block, rng: &m
     let mut want = cpu.bytes()[..STATE].to_vec();
     let code = native.compile(block).0;
     copy.bytes_mut()[..STATE].copy_from_slice(&want);
-    let states = model(block, copy, &mut flat);
+    let (states, fault) = model(block, copy, &mut flat);
     with(|m| m.states = states);
     want.copy_from_slice(&copy.bytes()[..STATE]);
     native.run(cpu, code);
-    let (found, slow, imprecise) = with(|m| ((0..BYTES).map(|va| *m.byte(va)).collect::<Vec<u8>>(), (m.slow, m.found), m.imprecise));
+    let (found, slow, imprecise, faulted) =
+        with(|m| ((0..BYTES).map(|va| *m.byte(va)).collect::<Vec<u8>>(), (m.slow, m.found), m.imprecise, m.fault));
     let state = cpu.bytes()[..STATE].iter().zip(&want).position(|(a, b)| a != b);
     let memory = found.iter().zip(&flat).position(|(a, b)| a != b);
     assert!(
-        state.is_none() && memory.is_none() && imprecise.is_none(),
-        "{} hot={}: state differs at {state:?}, memory at {memory:?}, before the access of {imprecise:x?}\n{}\n{}",
+        state.is_none() && memory.is_none() && imprecise.is_none() && fault == faulted,
+        "{} hot={}: state differs at {state:?}, memory at {memory:?}, before the access of {imprecise:x?}; {faulted:x?} for {fault:x?} faults\n{}\n{}",
         native.name,
         native.hot,
         emu_ir::print(&block.ops),
