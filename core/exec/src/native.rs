@@ -917,7 +917,7 @@ unsafe extern "C" fn access(cpu: *mut CpuHeader, site: *const Site) -> u64 {
         ((m, v), &*site, &mut *cpu.cast::<u8>().add(v.layout_of().exchange as usize).cast::<Exchange>())
     };
     count(&v.counters.slow_accesses);
-    let pc = if site.moves & Site::MOVES != 0 { site.pc.wrapping_add(x.page) } else { site.pc };
+    let pc = if site.bits & Site::MOVES != 0 { site.pc.wrapping_add(x.page) } else { site.pc };
     // SAFETY: this is the CPU's thread.
     let insns = unsafe {
         (*cpu).pc = pc;
@@ -958,7 +958,7 @@ unsafe extern "C" fn access(cpu: *mut CpuHeader, site: *const Site) -> u64 {
             x.result = [value as u64, (value >> 64) as u64];
             if site.span != 0 {
                 let first = va.wrapping_sub(site.rmw.into());
-                let distance = v.tlb(flags.view_index()).distance(first, site.span.into(), site.moves & Site::WRITES != 0);
+                let distance = v.tlb(flags.view_index()).distance(first, site.span.into(), site.bits & Site::WRITES != 0);
                 x.distance = distance.unwrap_or(emu_x86_64::NOTHING);
             }
             // SAFETY: as above.

@@ -367,6 +367,6 @@ fn site_bytes(s: &Site) -> [u8; size_of::<Site>()] {
     (b[16], b[17]) = (s.size, s.span);
     (b[18], b[19]) = (s.kind, s.rmw);
     b[20..22].copy_from_slice(&s.left.to_le_bytes());
-    (b[22], b[23]) = (s.unit, s.moves);
+    (b[22], b[23]) = (s.unit, s.bits);
     b
 }

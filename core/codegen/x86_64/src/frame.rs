@@ -264,8 +264,8 @@ pub struct Site {
     pub left: u16,
     /// Size in bytes of an element whose bytes are in order of their own; 0: of the whole.
     pub unit: u8,
-    /// 1 in code that moves; 2 if one of them is a store.
-    pub moves: u8,
+    /// What holds of it, see the constants.
+    pub bits: u8,
 }
 
 /// A jump that goes to the dispatcher until it is patched to go to its target, in the code beside it.
@@ -305,10 +305,12 @@ pub const RETURNS: i32 = 16 << 10;
 /// Kinds of [`Site`].
 #[allow(missing_docs)]
 impl Site {
-    /// Of [`Site::moves`].
+    /// Of [`Site::bits`]: in code that moves.
     pub const MOVES: u8 = 1;
-    /// See above.
+    /// One of those that it looks up for is a store.
     pub const WRITES: u8 = 2;
+    /// It is one of a group: where that does not lie in one page, itself may.
+    pub const GROUPED: u8 = 4;
     pub const LOAD: u8 = 0;
     pub const STORE: u8 = 1;
     pub const CAS: u8 = 2;

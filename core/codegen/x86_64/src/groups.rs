@@ -19,6 +19,7 @@
 //!
 //! Code that is not hot has no look-ups out of the way: where the one in the way does not serve an access is slow, and who carries it out says
 //! what distance there is behind it ([`Exchange::distance`](crate::frame::Exchange::distance)). Its groups reach less far and number no addresses.
+//! A range in two pages is nothing special to who is asked then, so the thunk on the way there looks for the access by itself first.
 
 use crate::asm::{Gpr, Label, Size};
 use crate::cold::Cold;

@@ -13,9 +13,9 @@ use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty};
 use std::mem::offset_of;
 
 /// Offsets in a translation cache entry.
-const READ_TAG: i32 = 0;
-const WRITE_TAG: i32 = 8;
-const ADDEND: i32 = 16;
+pub(crate) const READ_TAG: i32 = 0;
+pub(crate) const WRITE_TAG: i32 = 8;
+pub(crate) const ADDEND: i32 = 16;
 
 /// Size in bytes of what an op moves.
 pub(crate) fn moved(op: &Op, vl: u32) -> u32 {
@@ -63,8 +63,8 @@ impl Lowering<'_> {
 
     pub(crate) fn site(&self, op: &Op, kind: u8, size: u32) -> Site {
         let pc = if self.position == Position::Independent { self.pc.wrapping_sub(self.page) } else { self.pc };
-        let moves = u8::from(self.position == Position::Independent);
-        Site { pc, info: self.info, flags: op.aux, size: size as u8, span: 0, kind, rmw: op.imm as u8, left: self.left as u16, unit: 0, moves }
+        let bits = u8::from(self.position == Position::Independent) * Site::MOVES;
+        Site { pc, info: self.info, flags: op.aux, size: size as u8, span: 0, kind, rmw: op.imm as u8, left: self.left as u16, unit: 0, bits }
     }
 
     /// Emits the look-up of `address`, which must not use the two scratch registers. On a hit, the second has the distance to the host's
@@ -424,7 +424,11 @@ impl Lowering<'_> {
         let leads = member.filter(|m| m.leads && grouped && !self.careful);
         if let Some(m) = leads {
             (site.span, site.rmw) = (m.span as u8, m.before as u8);
-            site.moves |= u8::from(m.writes) * Site::WRITES;
+            site.bits |= u8::from(m.writes) * Site::WRITES;
+        }
+        // What needs no closer look at its address, and is one piece or may be two.
+        if grouped && Self::alignment(flags, size) == 1 && !(size == 16 && flags.has(MemFlags::ATOMIC16)) {
+            site.bits |= Site::GROUPED;
         }
         self.beside_others((at, back), address, site, result, scratch[0], leads.map(|_| scratch[1]));
         self.accessed(grouped, scratch[1], first);

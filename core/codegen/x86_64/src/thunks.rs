@@ -3,9 +3,11 @@
 //! Generated code runs with guest state in [`PINS`], the CPU in [`CPU`], and the stack pointer 16-byte aligned; what it has on the stack are
 //! returns that it expects. A thunk is called, so it begins 8 bytes off.
 
-use crate::asm::{Alu, Asm, Cc, Gpr, Mem, Size, reg::*};
+use crate::asm::{Alu, Asm, Cc, Gpr, Mem, Shift, Size, reg::*};
 use crate::cache::CodeCache;
-use crate::frame::{CPU, Exchange, Frame, PINS, RETURNS, TEMPS};
+use crate::frame::{CPU, Exchange, Frame, PINS, RETURNS, Site, TEMPS, TLB_ENTRY, TLB_ENTRY_BITS};
+use crate::groups::NOTHING;
+use crate::memory::{ADDEND, READ_TAG, WRITE_TAG};
 use crate::unsettled;
 use std::mem::offset_of;
 
@@ -135,7 +137,7 @@ fn merge(a: &mut Asm, f: &Frame, again: bool) {
     // Invalid is bit 0 in both; the others are one further up in MXCSR, for the use of a denormal is bit 1.
     a.mov_rr(Size::D, R10, R11);
     a.alu_ri(Alu::And, Size::D, R10, 1);
-    a.shift_ri(crate::asm::Shift::Shr, Size::D, R11, 1);
+    a.shift_ri(Shift::Shr, Size::D, R11, 1);
     a.alu_ri(Alu::And, Size::D, R11, 0x1e);
     a.alu_rr(Alu::Or, Size::D, R11, R10);
     a.alu_mr(Alu::Or, Size::D, Mem::at(CPU, f.disp(f.header.fp_flags)), R11);
@@ -177,6 +179,88 @@ fn settle(a: &mut Asm, f: &'static Frame, keeps: &[Gpr]) {
     call_settle(a, f);
     keeps.iter().enumerate().for_each(|(i, r)| a.mov_rm(Size::Q, *r, room(i)));
     a.bind(settled);
+}
+
+/// What one of a group can do by itself where the group does not lie in one page: variables of a kernel that are used together and do lie so
+/// would have it call the embedder each time. The site is in rax. Goes on behind this for everything else.
+fn by_itself(a: &mut Asm, f: &'static Frame) {
+    if f.direct.is_some() {
+        return;
+    }
+    let exchange = |o: usize| Mem::at(CPU, f.disp(f.exchange) + o as i32);
+    let of_site = |o: usize| Mem::at(RAX, o as i32);
+    let [other, alone, store, loaded, done] = [(); 5].map(|()| a.label());
+    let (entry, tlb) = (RSI, f.tlb);
+    let tag = |tag: i32| Mem::indexed(CPU, entry, 0, f.disp(tlb.offset) + tag);
+    let used = [RCX, RDX, RSI, RDI];
+    used.iter().for_each(|r| a.push(*r));
+    a.movzx_rm(Size::B, RDX, of_site(offset_of!(Site, bits)));
+    a.test_ri(Size::B, RDX, Site::GROUPED.into());
+    a.jcc(Cc::E, other);
+    a.mov_rm(Size::Q, RCX, exchange(offset_of!(Exchange, va)));
+    // One that looks up for others has no distance for them, if they are in two pages; else it is another thing that is missing.
+    a.movzx_rm(Size::B, RDX, of_site(offset_of!(Site, span)));
+    a.test_rr(Size::D, RDX, RDX);
+    a.jcc(Cc::E, alone);
+    a.movzx_rm(Size::B, RSI, of_site(offset_of!(Site, rmw)));
+    a.neg(Size::Q, RSI);
+    a.alu_rr(Alu::Add, Size::Q, RSI, RCX);
+    a.lea(Size::Q, RDX, Mem::indexed(RSI, RDX, 0, -1));
+    a.alu_rr(Alu::Xor, Size::Q, RDX, RSI);
+    a.shift_ri(Shift::Shr, Size::Q, RDX, tlb.page_bits);
+    a.jcc(Cc::E, other);
+    a.mov_mi(Size::Q, exchange(offset_of!(Exchange, distance)), NOTHING as i32);
+    a.bind(alone);
+    a.mov_rm(Size::D, entry, of_site(offset_of!(Site, flags)));
+    a.alu_ri(Alu::And, Size::D, entry, 15);
+    a.shift_ri(Shift::Shl, Size::D, entry, (tlb.entries * TLB_ENTRY).trailing_zeros() as u8);
+    a.mov_rr(Size::D, RDI, RCX);
+    a.shift_ri(Shift::Shr, Size::D, RDI, tlb.page_bits - TLB_ENTRY_BITS);
+    a.alu_ri(Alu::And, Size::D, RDI, ((tlb.entries - 1) << TLB_ENTRY_BITS) as i32);
+    a.alu_rr(Alu::Add, Size::D, entry, RDI);
+    a.movzx_rm(Size::B, RDI, of_site(offset_of!(Site, size)));
+    a.lea(Size::Q, RDX, Mem::indexed(RCX, RDI, 0, -1));
+    a.alu_ri(Alu::Or, Size::Q, RDX, (1 << tlb.page_bits) - 1);
+    a.alu_mi(Alu::Cmp, Size::B, of_site(offset_of!(Site, kind)), Site::STORE.into());
+    a.jcc(Cc::E, store);
+    // By size: what moves a piece from here to there, and where the next is.
+    let [result, value] = [offset_of!(Exchange, result), offset_of!(Exchange, value)].map(exchange);
+    let by_size = |a: &mut Asm, piece: &dyn Fn(&mut Asm, Size, i32)| {
+        for (bytes, size) in [(1, Size::B), (2, Size::W), (4, Size::D), (8, Size::Q)] {
+            let next = a.label();
+            a.alu_ri(Alu::Cmp, Size::B, RDI, bytes);
+            a.jcc(Cc::NE, next);
+            piece(a, size, 0);
+            a.jmp(loaded);
+            a.bind(next);
+        }
+        piece(a, Size::Q, 8);
+        piece(a, Size::Q, 0);
+        a.jmp(done);
+    };
+    a.alu_rm(Alu::Cmp, Size::Q, RDX, tag(READ_TAG));
+    a.jcc(Cc::NE, other);
+    a.alu_rm(Alu::Add, Size::Q, RCX, tag(ADDEND));
+    by_size(a, &|a, size, at| {
+        a.movzx_rm(size, RDX, Mem::at(RCX, at));
+        a.mov_mr(Size::Q, result.plus(at), RDX);
+    });
+    a.bind(store);
+    a.alu_rm(Alu::Cmp, Size::Q, RDX, tag(WRITE_TAG));
+    a.jcc(Cc::NE, other);
+    a.alu_rm(Alu::Add, Size::Q, RCX, tag(ADDEND));
+    by_size(a, &|a, size, at| {
+        a.mov_rm(Size::Q, RDX, value.plus(at));
+        a.mov_mr(size, Mem::at(RCX, at), RDX);
+    });
+    a.bind(loaded);
+    a.mov_mi(Size::Q, result.plus(8), 0);
+    a.bind(done);
+    used.iter().rev().for_each(|r| a.pop(*r));
+    a.mov_rm(Size::Q, RAX, exchange(offset_of!(Exchange, saved)));
+    a.ret();
+    a.bind(other);
+    used.iter().rev().for_each(|r| a.pop(*r));
 }
 
 const SAVED: [Gpr; 6] = [RBX, RBP, R12, R13, R14, R15];
@@ -308,6 +392,7 @@ impl Thunks {
         })?;
         let access = |vectors: bool| {
             move |a: &mut Asm| {
+                by_itself(a, f);
                 // Values may be in any of these. The site is in rax; whoever has a value there has kept it in `saved`.
                 let room: i32 = if vectors { 8 + 4 * 8 + 16 * 16 } else { 8 + 4 * 8 };
                 let room = (room + 15) / 16 * 16 + 8;

@@ -181,7 +181,7 @@ extern "C" fn access(cpu: *mut u8, site: usize) -> u64 {
             m.disturb(cpu);
             if site.span != 0 {
                 let first = (va as u64).wrapping_sub(site.rmw.into());
-                let distance = m.distance(cpu, first, site.span.into(), site.moves & Site::WRITES != 0);
+                let distance = m.distance(cpu, first, site.span.into(), site.bits & Site::WRITES != 0);
                 exchange.add(offset_of!(Exchange, distance)).cast::<u64>().write(distance);
             }
         }
@@ -607,6 +607,40 @@ fn random_units(name: &str, loops: bool, flags: bool, count: usize) {
     }
     println!("{runs} runs, {slow} slow accesses, {found} of them with a distance for others behind");
     assert!(slow > runs / 2 && found > 100);
+}
+
+/// Where a group lies in two pages, those of it that lie in one need nobody.
+#[test]
+fn a_group_over_the_end_of_a_page() {
+    let mut rng = Rng::new("ends of pages");
+    let mut cpus = [Cpu::new(), Cpu::new()];
+    const ALL: [(Ty, i64); 6] = [(Ty::I64, -8), (Ty::I64, 0), (Ty::I32, -12), (Ty::I8, 8), (Ty::I16, 10), (Ty::I128, 16)];
+    for native in &mut natives() {
+        for round in 0..40 {
+            let mut b = Block::new();
+            let base = b.get(WORD, PINNED);
+            let first = rng.below(6) as usize;
+            for i in 0..6 {
+                let (ty, imm) = ALL[(first + i) % 6];
+                let access = Op { a: base, imm: imm as u64, ..blank(Code::Load, ty, Shape::SCALAR) };
+                b.push(Op { imm: 0x1000 + 4 * i as u64, aux: 0, ..blank(Code::InsnStart, Ty::I64, Shape::SCALAR) });
+                if rng.below(3) == 0 {
+                    let v = b.get(Width::Bits(ty.bits()), FIELDS + FIELD * 2);
+                    b.push(Op { b: v, ..Op { code: Code::Store as u16, ..access } });
+                } else {
+                    let v = b.push(access);
+                    b.set(Width::Bits(ty.bits()), RESULTS + FIELD * i, v);
+                }
+            }
+            b.end();
+            b.verified().unwrap_or_else(|e| panic!("{e}\n{}", emu_ir::print(&b.ops)));
+            let end = 2 * PAGE as u64;
+            let slow = [end, end - 4].map(|base| check(native, &mut cpus, &b, &mut rng, true, [base; 4]).0);
+            assert_eq!(slow[0], 0, "{} hot={}, round {round}:\n{}\n{}", native.name, native.hot, emu_ir::print(&b.ops), native.text());
+            // The second of them lies in two itself.
+            assert!(slow[1] >= 1, "{} hot={}, round {round}", native.name, native.hot);
+        }
+    }
 }
 
 /// A load of 8 bytes, or a store, off a base.
