@@ -49,10 +49,13 @@ fn instructions_and_sequences() {
     must_agree(&report);
     assert!(report.names.len() > 1000, "the oracle knows too few of the encodings");
     let words = vocabulary(&oracle, &chosen, settings).unwrap();
-    let report = sequences(&oracle, &tested, &words, 0..SEQUENCES * scale(), settings).unwrap();
-    must_agree(&report);
-    let count = &report.names["sequence"];
-    assert!(count.completed * 2 > count.cases, "most sequences should run to their end");
+    // In parts, for only so many cases that end in an abort are looked at.
+    for part in 0..scale() {
+        let report = sequences(&oracle, &tested, &words, part * SEQUENCES..(part + 1) * SEQUENCES, settings).unwrap();
+        must_agree(&report);
+        let count = &report.names["sequence"];
+        assert!(count.completed * 2 > count.cases, "most sequences should run to their end");
+    }
     // The runner has one thread and shares nothing, so atomic and ordered accesses were plain ones.
     let locked = Engine::emu_program_by("max", "EMU_ATOMICS", "locked").unwrap();
     must_agree(&singles(&oracle, &locked, &with_order(&chosen), CASES * scale(), settings).unwrap());

@@ -309,8 +309,8 @@ impl Site {
     pub const MOVES: u8 = 1;
     /// One of those that it looks up for is a store.
     pub const WRITES: u8 = 2;
-    /// It is one of a group: where that does not lie in one page, itself may.
-    pub const GROUPED: u8 = 4;
+    /// It is one of a group that has looked for all of them only: where that does not lie in one page, itself may. The sign, which a comparison sees.
+    pub const GROUPED: u8 = 0x80;
     pub const LOAD: u8 = 0;
     pub const STORE: u8 = 1;
     pub const CAS: u8 = 2;

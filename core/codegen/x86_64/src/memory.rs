@@ -426,8 +426,8 @@ impl Lowering<'_> {
             (site.span, site.rmw) = (m.span as u8, m.before as u8);
             site.bits |= u8::from(m.writes) * Site::WRITES;
         }
-        // What needs no closer look at its address, and is one piece or may be two.
-        if grouped && Self::alignment(flags, size) == 1 && !(size == 16 && flags.has(MemFlags::ATOMIC16)) {
+        // What needs no closer look at its address, and is one piece or may be two. Hot code has looked already.
+        if grouped && !self.careful && Self::alignment(flags, size) == 1 && !(size == 16 && flags.has(MemFlags::ATOMIC16)) {
             site.bits |= Site::GROUPED;
         }
         self.beside_others((at, back), address, site, result, scratch[0], leads.map(|_| scratch[1]));

@@ -189,14 +189,13 @@ fn by_itself(a: &mut Asm, f: &'static Frame) {
     }
     let exchange = |o: usize| Mem::at(CPU, f.disp(f.exchange) + o as i32);
     let of_site = |o: usize| Mem::at(RAX, o as i32);
-    let [other, alone, store, loaded, done] = [(); 5].map(|()| a.label());
+    let [other, missed, alone, store, loaded, done] = [(); 6].map(|()| a.label());
     let (entry, tlb) = (RSI, f.tlb);
     let tag = |tag: i32| Mem::indexed(CPU, entry, 0, f.disp(tlb.offset) + tag);
     let used = [RCX, RDX, RSI, RDI];
+    a.alu_mi(Alu::Cmp, Size::B, of_site(offset_of!(Site, bits)), 0);
+    a.jcc(Cc::NS, other);
     used.iter().for_each(|r| a.push(*r));
-    a.movzx_rm(Size::B, RDX, of_site(offset_of!(Site, bits)));
-    a.test_ri(Size::B, RDX, Site::GROUPED.into());
-    a.jcc(Cc::E, other);
     a.mov_rm(Size::Q, RCX, exchange(offset_of!(Exchange, va)));
     // One that looks up for others has no distance for them, if they are in two pages; else it is another thing that is missing.
     a.movzx_rm(Size::B, RDX, of_site(offset_of!(Site, span)));
@@ -208,7 +207,7 @@ fn by_itself(a: &mut Asm, f: &'static Frame) {
     a.lea(Size::Q, RDX, Mem::indexed(RSI, RDX, 0, -1));
     a.alu_rr(Alu::Xor, Size::Q, RDX, RSI);
     a.shift_ri(Shift::Shr, Size::Q, RDX, tlb.page_bits);
-    a.jcc(Cc::E, other);
+    a.jcc(Cc::E, missed);
     a.mov_mi(Size::Q, exchange(offset_of!(Exchange, distance)), NOTHING as i32);
     a.bind(alone);
     a.mov_rm(Size::D, entry, of_site(offset_of!(Site, flags)));
@@ -239,7 +238,7 @@ fn by_itself(a: &mut Asm, f: &'static Frame) {
         a.jmp(done);
     };
     a.alu_rm(Alu::Cmp, Size::Q, RDX, tag(READ_TAG));
-    a.jcc(Cc::NE, other);
+    a.jcc(Cc::NE, missed);
     a.alu_rm(Alu::Add, Size::Q, RCX, tag(ADDEND));
     by_size(a, &|a, size, at| {
         a.movzx_rm(size, RDX, Mem::at(RCX, at));
@@ -247,7 +246,7 @@ fn by_itself(a: &mut Asm, f: &'static Frame) {
     });
     a.bind(store);
     a.alu_rm(Alu::Cmp, Size::Q, RDX, tag(WRITE_TAG));
-    a.jcc(Cc::NE, other);
+    a.jcc(Cc::NE, missed);
     a.alu_rm(Alu::Add, Size::Q, RCX, tag(ADDEND));
     by_size(a, &|a, size, at| {
         a.mov_rm(Size::Q, RDX, value.plus(at));
@@ -259,8 +258,9 @@ fn by_itself(a: &mut Asm, f: &'static Frame) {
     used.iter().rev().for_each(|r| a.pop(*r));
     a.mov_rm(Size::Q, RAX, exchange(offset_of!(Exchange, saved)));
     a.ret();
-    a.bind(other);
+    a.bind(missed);
     used.iter().rev().for_each(|r| a.pop(*r));
+    a.bind(other);
 }
 
 const SAVED: [Gpr; 6] = [RBX, RBP, R12, R13, R14, R15];

@@ -515,17 +515,7 @@ fn chains() {
             }
         }
         b.end();
-        b.verified().expect("a good block");
-        let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&b).0).collect();
-        for _ in 0..10 {
-            cpu.randomise(&mut rng, &[ty]);
-            let start = cpu.bytes()[..STATE].to_vec();
-            for (native, code) in natives.iter_mut().zip(&codes) {
-                if let Err(e) = b.compare(native, *code, &mut cpu, &start) {
-                    panic!("{e}");
-                }
-            }
-        }
+        b.check(&mut natives, &mut cpu, &mut rng, &[ty], 10);
     }
 }
 

@@ -282,17 +282,7 @@ fn carries() {
             }
         }
         b.end();
-        b.verified().expect("a good block");
-        let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&b).0).collect();
-        for _ in 0..4 {
-            cpu.randomise(&mut rng, &[ty]);
-            let start = cpu.bytes()[..STATE].to_vec();
-            for (native, code) in natives.iter_mut().zip(&codes) {
-                if let Err(e) = b.compare(native, *code, &mut cpu, &start) {
-                    panic!("{e}");
-                }
-            }
-        }
+        b.check(&mut natives, &mut cpu, &mut rng, &[ty], 4);
     }
 }
 
@@ -398,17 +388,7 @@ fn chains_of_carries() {
             b.set(Width::Bits(1), RESULTS + FIELD * 19, carry);
         }
         b.end();
-        b.verified().expect("a good block");
-        let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&b).0).collect();
-        for _ in 0..3 {
-            cpu.randomise(&mut rng, &types);
-            let start = cpu.bytes()[..STATE].to_vec();
-            for (native, code) in natives.iter_mut().zip(&codes) {
-                if b.compare(native, *code, &mut cpu, &start).is_err() {
-                    panic!("{}", b.shrink(native, &mut cpu, &start));
-                }
-            }
-        }
+        b.check(&mut natives, &mut cpu, &mut rng, &types, 3);
     }
 }
 
@@ -443,15 +423,7 @@ fn pairs_of_rounds() {
             b.set(wide, RESULTS + FIELD * (4 + i), *v);
         }
         b.end();
-        b.verified().expect("a good block");
-        let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&b).0).collect();
-        cpu.randomise(&mut rng, &[Ty::I32]);
-        let start = cpu.bytes()[..STATE].to_vec();
-        for (native, code) in natives.iter_mut().zip(&codes) {
-            if b.compare(native, *code, &mut cpu, &start).is_err() {
-                panic!("{}", b.shrink(native, &mut cpu, &start));
-            }
-        }
+        b.check(&mut natives, &mut cpu, &mut rng, &[Ty::I32], 1);
     }
 }
 
@@ -492,17 +464,7 @@ fn conditions_of_results_from_everywhere() {
         let s = b.push(Op { a: p, b: q, c, ..blank(Code::Select, ty, Shape::SCALAR) });
         b.set(width, RESULTS + FIELD * 3, s);
         b.end();
-        b.verified().expect("a good block");
-        let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&b).0).collect();
-        for _ in 0..2 {
-            cpu.randomise(&mut rng, &[ty]);
-            let start = cpu.bytes()[..STATE].to_vec();
-            for (native, code) in natives.iter_mut().zip(&codes) {
-                if let Err(e) = b.compare(native, *code, &mut cpu, &start) {
-                    panic!("{e}");
-                }
-            }
-        }
+        b.check(&mut natives, &mut cpu, &mut rng, &[ty], 2);
     }
 }
 
@@ -511,10 +473,7 @@ fn conditions_of_results_from_everywhere() {
 #[test]
 fn conditions_that_do_not_last() {
     let mut rng = Rng::new("conditions that do not last");
-    let mut natives = Native::all();
-    let mut hot = Native::all();
-    hot.iter_mut().for_each(|n| n.hot = true);
-    natives.append(&mut hot);
+    let mut natives = Native::all_tiers();
     let mut cpu = Cpu::new();
     for _ in 0..1500 {
         let mut b = Block::new();
@@ -564,17 +523,7 @@ fn conditions_that_do_not_last() {
         }
         b.set(Width::Bits(64), RESULTS + FIELD * 9, all);
         b.end();
-        b.verified().unwrap_or_else(|e| panic!("{e}\n{}", emu_ir::print(&b.ops)));
-        let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&b).0).collect();
-        for _ in 0..2 {
-            cpu.randomise(&mut rng, &[ty]);
-            let start = cpu.bytes()[..STATE].to_vec();
-            for (native, code) in natives.iter_mut().zip(&codes) {
-                if let Err(e) = b.compare(native, *code, &mut cpu, &start) {
-                    panic!("{e}");
-                }
-            }
-        }
+        b.check(&mut natives, &mut cpu, &mut rng, &[ty], 2);
     }
 }
 
@@ -582,10 +531,7 @@ fn conditions_that_do_not_last() {
 #[test]
 fn scaled_sums() {
     let mut rng = Rng::new("scaled sums");
-    let mut natives = Native::all();
-    let mut hot = Native::all();
-    hot.iter_mut().for_each(|n| n.hot = true);
-    natives.append(&mut hot);
+    let mut natives = Native::all_tiers();
     let mut cpu = Cpu::new();
     let mut one = 0;
     for _ in 0..2000 {
@@ -630,18 +576,8 @@ fn scaled_sums() {
             }
         }
         b.end();
-        b.verified().expect("a good block");
-        let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(&b).0).collect();
+        b.check(&mut natives, &mut cpu, &mut rng, &[ty], 2);
         one += usize::from(["*2]", "*4]", "*8]"].iter().any(|s| natives[0].straight().contains(s)));
-        for _ in 0..2 {
-            cpu.randomise(&mut rng, &[ty]);
-            let start = cpu.bytes()[..STATE].to_vec();
-            for (native, code) in natives.iter_mut().zip(&codes) {
-                if let Err(e) = b.compare(native, *code, &mut cpu, &start) {
-                    panic!("{e}");
-                }
-            }
-        }
     }
     println!("{one} of 2000 sums are one instruction");
     assert!(one > 400, "{one} sums are one instruction");

@@ -308,6 +308,12 @@ impl Native {
         }
         all
     }
+    /// The same, of hot code and of other.
+    pub fn all_tiers() -> Vec<Native> {
+        let mut all = Native::all();
+        all.extend(Native::all().into_iter().map(|native| Native { hot: true, ..native }));
+        all
+    }
     /// Compiles a block; its address, and in how many places it calls the interpreter.
     pub fn compile(&mut self, block: &Block) -> (usize, usize) {
         let loops = block.ops.iter().any(|op| op.code == Code::Branch as u16);
@@ -469,6 +475,23 @@ impl Block {
         }
         let _ = native.compile(self);
         Err(text + &native.text())
+    }
+    /// All generators' code of it against the interpreter, on so many random states.
+    ///
+    /// # Panics
+    /// With what is left of the block when it is made as short as fails.
+    pub fn check(&self, natives: &mut [Native], cpu: &mut Cpu, rng: &mut Rng, types: &[Ty], states: usize) {
+        self.verified().unwrap_or_else(|e| panic!("{e}\n{}", emu_ir::print(&self.ops)));
+        let codes: Vec<usize> = natives.iter_mut().map(|n| n.compile(self).0).collect();
+        for _ in 0..states {
+            cpu.randomise(rng, types);
+            let start = cpu.bytes()[..STATE].to_vec();
+            for (native, code) in natives.iter_mut().zip(&codes) {
+                if self.compare(native, *code, cpu, &start).is_err() {
+                    panic!("{}", self.shrink(native, cpu, &start));
+                }
+            }
+        }
     }
     /// A failing block without the ops that it fails without.
     pub fn shrink(&self, native: &mut Native, cpu: &mut Cpu, start: &[u8]) -> String {
