@@ -24,7 +24,7 @@ use emu_x86_64::asm::{Asm, Mem, Outside, Size, reg::RAX};
 use emu_x86_64::direct::Direct;
 use emu_x86_64::frame::{
     COUNTERS, CPU, Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, Link, LinkBase, PINS, PinMap, Runtime, Site,
-    TLB_ENTRY, TlbShape,
+    Stretches, TLB_ENTRY, TlbShape,
 };
 use emu_x86_64::{CodeCache, Lowering, Options, Placed, Position, Region, Thunks, Unit};
 use std::mem::offset_of;
@@ -54,7 +54,9 @@ pub struct CpuLayout {
     pub jumps: u32,
     /// Translation caches, one a view.
     pub tlb: u32,
-    /// Number of them.
+    /// What code has found in them, see [`Stretches`], one a view.
+    pub stretches: u32,
+    /// Number of views.
     pub views: u32,
     /// Size of everything.
     pub size: u32,
@@ -89,7 +91,9 @@ impl CpuLayout {
         let jumps = round(counters + 2 * COUNTERS as u32);
         let tlb = round(jumps + (JUMPS * size_of::<JumpEntry>()) as u32);
         let views = layout.views.clamp(1, crate::vcpu::MAX_VIEWS as u32);
-        CpuLayout { slots: slots_at, exchange, counters, jumps, tlb, views, size: tlb + views * TLB_ENTRIES as u32 * TLB_ENTRY }
+        let stretches = tlb + views * TLB_ENTRIES as u32 * TLB_ENTRY;
+        let size = stretches + views * size_of::<Stretches>() as u32;
+        CpuLayout { slots: slots_at, exchange, counters, jumps, tlb, stretches, views, size }
     }
 }
 
@@ -250,7 +254,7 @@ impl Cluster {
             counters: at.counters as i32,
             jumps: at.jumps as i32,
             jump_shift: jump_shift(layout),
-            tlb: TlbShape { offset: at.tlb as i32, entries: TLB_ENTRIES as u32, page_bits: 12, views: at.views },
+            tlb: TlbShape { offset: at.tlb as i32, entries: TLB_ENTRIES as u32, page_bits: 12, views: at.views, stretches: at.stretches as i32 },
             pin_map: PinMap::new(&pins),
             more: layout.pins.get().iter().copied().skip(PINS.len()).collect(),
             flags: flags(layout).into_iter().take(8).collect(),

@@ -12,7 +12,7 @@ use emu_ir::{MemFlags, OwnedIrBuf, exit, verify};
 use emu_mem::{Aside, LargeMappings, PAGE_SIZE, TLB_ENTRIES, Tlb, VA_MASK};
 use emu_plugins_api::{Access, AccessKind, ArchitectureHandle, BlockRequest, CpuHeader, Slice, TlbFlush, Translation, attr, fault, irq, perm};
 use emu_x86_64::Position;
-use emu_x86_64::frame::{Exchange, JUMPS, JumpEntry, Link, LinkBase, TLB_ENTRY};
+use emu_x86_64::frame::{Exchange, JUMPS, JumpEntry, Link, LinkBase, Stretches, TLB_ENTRY};
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
@@ -289,7 +289,9 @@ impl Vcpu {
         // SAFETY: the parts lie in the allocation, which is zero and lives as long as the CPU; nobody else uses them yet.
         let tlbs = unsafe {
             part(at.jumps).cast::<JumpEntry>().write(JumpEntry::EMPTY);
-            (0..at.views).map(|v| Tlb::at(part(at.tlb + v * TLB_ENTRIES as u32 * TLB_ENTRY).cast())).collect()
+            let known = |v: u32| part(at.stretches + v * size_of::<Stretches>() as u32).cast();
+            let known = |v| std::ptr::slice_from_raw_parts_mut(known(v), size_of::<Stretches>() / size_of::<u64>());
+            (0..at.views).map(|v| Tlb::at(part(at.tlb + v * TLB_ENTRIES as u32 * TLB_ENTRY).cast(), known(v))).collect()
         };
         let empty = || Jump { pc: 0, mode: 0, epoch: 0, block: None };
         let caches = Caches {

@@ -167,6 +167,20 @@ pub struct Tlb {
     /// Physical pages that stores to took the fast path since the last full flush.
     written: Written,
     large: LargeMappings,
+    known: Known,
+}
+
+/// What generated code has found in entries and goes by without looking at them again: nothing if all is zero, and the first word is zero then.
+struct Known(&'static mut [u64]);
+
+impl Known {
+    /// An entry may say another thing from now on, or nothing.
+    #[inline]
+    fn forget(&mut self) {
+        if self.0.first().is_some_and(|used| *used != 0) {
+            self.0.fill(0);
+        }
+    }
 }
 
 #[inline]
@@ -175,15 +189,17 @@ fn index(va: u64) -> usize {
 }
 
 impl Tlb {
-    /// An empty cache with its entries at `place`.
+    /// An empty cache with its entries at `place`. What generated code remembers of them is at `known`, which is made all zeroes when an entry no
+    /// longer holds, if its first word is not zero.
     ///
     /// # Safety
-    /// `place` must be writable, all zeroes, aligned to 8 bytes, used by nobody else but generated code of the same thread, and live as long
-    /// as the cache.
-    pub unsafe fn at(place: *mut [Entry; ENTRIES]) -> Tlb {
-        // SAFETY: the caller says so; every bit pattern is an entry.
-        let entries = unsafe { &mut *place };
+    /// `place` and `known` must be writable, all zeroes, aligned to 8 bytes, used by nobody else but generated code of the same thread, and live as
+    /// long as the cache.
+    pub unsafe fn at(place: *mut [Entry; ENTRIES], known: *mut [u64]) -> Tlb {
+        // SAFETY: the caller says so; every bit pattern is an entry, and a number.
+        let (entries, known) = unsafe { (&mut *place, Known(&mut *known)) };
         Tlb {
+            known,
             entries,
             locals: Slots::default(),
             aside: Aside::default(),
@@ -222,6 +238,11 @@ impl Tlb {
     /// Enters a translation of the page at `va`; `page_bits` is the size of the mapping that it is part of.
     pub fn fill(&mut self, va: u64, entry: Entry, page_bits: u32) {
         let i = index(va);
+        // Of another page it is the guest's to say when what was there ends to hold.
+        let old = &self.entries[i];
+        if !old.is_absent() && (old.read ^ entry.read) & !OFFSET == 0 {
+            self.known.forget();
+        }
         self.filled.add(i as u16);
         self.large.add(va, page_bits);
         if entry.write & OFFSET == OFFSET {
@@ -248,6 +269,7 @@ impl Tlb {
     }
     /// Forgets everything.
     pub fn flush(&mut self) {
+        self.known.forget();
         self.written.clear();
         self.filled.take(|i| self.entries[usize::from(i)] = EMPTY);
         self.large = LargeMappings::default();
@@ -266,6 +288,7 @@ impl Tlb {
     }
     /// The address space changes: what holds in the old one only is put aside, what the new one left there comes back.
     pub fn switch(&mut self, from: u32, to: u32) {
+        self.known.forget();
         let (entries, locals) = (&mut *self.entries, &mut self.locals);
         for (i, e) in self.aside.switch(from, to, |room| Self::take_locals(entries, locals, |i, e| room.push((i, e)))) {
             if self.entries[i as usize].is_absent() {
@@ -279,6 +302,7 @@ impl Tlb {
     pub fn flush_asid(&mut self, asid: u32, current: u32) {
         self.aside.forget(Some(asid));
         if asid == current {
+            self.known.forget();
             Self::take_locals(self.entries, &mut self.locals, |_, _| ());
         }
     }
@@ -293,6 +317,7 @@ impl Tlb {
         if last < first || self.large.meet(first, last) {
             return self.flush();
         }
+        self.known.forget();
         let meets = |tag: u64| tag & slow::ABSENT == 0 && (first..=last).contains(&(tag & VA_MASK & !OFFSET));
         let forget = |e: &mut Entry| {
             if meets(e.tag(false)) || meets(e.tag(true)) {
@@ -320,8 +345,12 @@ impl Tlb {
         };
         match self.written.of(pa_page) {
             0 => {}
-            Written::ANY => self.used(revoke),
+            Written::ANY => {
+                self.known.forget();
+                self.used(revoke);
+            }
             one => {
+                self.known.forget();
                 // What another address space left comes back to the same slot.
                 let slot = one - 1;
                 revoke(&mut self.entries[usize::from(slot)]);
@@ -331,6 +360,7 @@ impl Tlb {
     }
     /// Makes all stores take the slow path again.
     pub fn revoke_all_writes(&mut self) {
+        self.known.forget();
         self.used(|e| e.write &= !slow::TRACKED);
     }
 }
@@ -344,7 +374,7 @@ mod tests {
     }
     fn tlb() -> Tlb {
         // SAFETY: leaked memory of the right type.
-        unsafe { Tlb::at(Box::leak(vec![EMPTY; ENTRIES].into_boxed_slice().try_into().unwrap())) }
+        unsafe { Tlb::at(Box::leak(vec![EMPTY; ENTRIES].into_boxed_slice().try_into().unwrap()), Box::leak(Box::new([0; 4]))) }
     }
 
     #[test]
@@ -359,6 +389,32 @@ mod tests {
         t.revoke_write(0x1000);
         assert_eq!((t.store(0x5000, 1), t.load(0x5000, 1)), (Lookup::Slow, Lookup::Host(0x10_5000 as *mut u8)));
         assert!(t.entry(0x5123, true).is_some());
+    }
+
+    /// Whatever takes something away of what entries say makes code forget what it knows of them, and nothing else does.
+    #[test]
+    fn what_code_knows_is_forgotten() {
+        let changes: [(&str, bool, fn(&mut Tlb)); 12] = [
+            ("everything", true, |t| t.flush()),
+            ("a page", true, |t| t.flush_range(0x6000, 0x6fff)),
+            ("the address space", true, |t| t.flush_asid(1, 1)),
+            ("another address space", false, |t| t.flush_asid(2, 1)),
+            ("a switch", true, |t| t.switch(1, 2)),
+            ("stores to a page", true, |t| t.revoke_write(0x1000)),
+            ("stores to a page that none go to", false, |t| t.revoke_write(0x9000)),
+            ("all stores", true, |t| t.revoke_all_writes()),
+            ("the page again", true, |t| t.fill(0x5000, entry(0x5000, 0x7000, 1), 12)),
+            ("another page", false, |t| t.fill(0x9000, entry(0x9000, 0x2000, 1), 12)),
+            ("a page in place of this", false, |t| t.fill(0x5000 + (1 << 28), entry(0x5000 + (1 << 28), 0x2000, 1), 12)),
+            ("stores allowed", false, |t| t.allow_write(0x5000)),
+        ];
+        for (what, forgets, change) in changes {
+            let mut t = tlb();
+            t.fill(0x5000, entry(0x5000, 0x1000, 1), 12);
+            t.known.0.copy_from_slice(&[1, 2, 3, 4]);
+            change(&mut t);
+            assert_eq!(*t.known.0, if forgets { [0; 4] } else { [1, 2, 3, 4] }, "{what}");
+        }
     }
 
     #[test]

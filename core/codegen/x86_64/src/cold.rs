@@ -44,6 +44,8 @@ pub(crate) enum Cold {
     /// A room has no distance: looks up what it is for, or else what the group of the access needs, its address, size, whether as for a store, and
     /// alignment.
     Room { at: Label, back: Label, room: Mem, address: Mem, look: Look, view: usize, scratch: [Gpr; 2], group: Option<(Mem, Look)>, alone: Label },
+    /// The addresses are not those of a stretch, which is to have them then.
+    Stretch { at: Label, back: Label, stretch: Mem, used: Mem, address: Mem, size: u32, view: usize, write: bool, scratch: [Gpr; 2], slow: Label },
     /// On the way to code that takes for granted that there may be a distance.
     NoDistance { at: Label, to: Label },
     /// The distance is not the one that was expected.
@@ -272,6 +274,11 @@ impl Lowering<'_> {
                         self.look_up(address, look.size, view, look.write, look.align, scratch, alone);
                         self.asm.jmp(back);
                     }
+                }
+                Cold::Stretch { at, back, stretch, used, address, size, view, write, scratch, slow } => {
+                    self.asm.bind(at);
+                    self.look_up(address, size, view, write, 1, scratch, slow);
+                    self.stretch_to(stretch, used, scratch, back);
                 }
                 Cold::NoDistance { at, to } => {
                     self.asm.bind(at);

@@ -183,6 +183,35 @@ pub struct TlbShape {
     pub page_bits: u8,
     /// Number of views that have one.
     pub views: u32,
+    /// Offset of the [`Stretches`] of the first view; those of the others follow.
+    pub stretches: i32,
+}
+
+/// Guest addresses that are all at one distance from the host's. All zeroes: none.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch {
+    /// The first one, that of a page.
+    pub first: u64,
+    /// What is to be added.
+    pub distance: u64,
+    /// By [`STRETCH_SPANS`]: how many addresses so many bytes may begin at, from the first one on.
+    pub sizes: [u64; STRETCH_SPANS.len()],
+}
+
+/// Bytes that an access looks for at most, and what accesses look for less than that are told apart by.
+pub const STRETCH_SPANS: [u32; 4] = [1, 8, 16, 64];
+/// Stretches of a kind: loops that have more share them, and each begins anew what the other has found.
+pub const STRETCHES: usize = 16;
+
+/// The stretches of a view. Whoever changes an entry of its translation cache, or takes one away, makes them all zeroes if any is used.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug)]
+pub struct Stretches {
+    /// Not zero if any is used.
+    pub used: u64,
+    /// For loads, and for stores.
+    pub of: [[Stretch; STRETCHES]; 2],
 }
 
 /// Bytes of a translation cache entry: tag for loads, tag for stores, addend, the rest.

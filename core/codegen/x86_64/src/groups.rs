@@ -77,6 +77,13 @@ struct Open {
     group: u16,
 }
 
+impl Group {
+    /// True if its base is a value, and not a constant or the page of code that moves.
+    pub(crate) fn is_based(&self) -> bool {
+        self.base < PAGE
+    }
+}
+
 /// How a value was made, and the value.
 #[derive(Clone, Copy, PartialEq)]
 struct Made {
@@ -286,12 +293,16 @@ impl Lowering<'_> {
     pub(crate) fn begin_groups(&mut self, ops: &[Op], slots: u32) {
         let mut groups = std::mem::take(&mut self.groups);
         groups.clear();
-        groups.careful = self.careful;
         let several = || ops.iter().filter(|o| matches!(o.opcode(), Some(Code::Load | Code::Store))).nth(1).is_some();
         if self.options.native && self.f.direct.is_none() && (self.careful || several()) {
-            groups.find(ops, slots, self.vl, |at| self.call_beside(at, ops).is_some());
+            self.find_groups(&mut groups, ops, slots);
         }
         self.groups = groups;
+    }
+    /// Finds the groups of a unit of the region.
+    pub(crate) fn find_groups(&self, groups: &mut Groups, ops: &[Op], slots: u32) {
+        groups.careful = self.careful;
+        groups.find(ops, slots, self.vl, |at| self.call_beside(at, ops).is_some());
     }
 
     /// The register that the current access has the distance to the host in, or will, locked; and what it is of a group, if that has more

@@ -49,15 +49,23 @@ struct Room {
 }
 
 /// What is gone round in: the first and the last unit, and of that the ops before the way round.
-struct Loop {
+pub(crate) struct Loop {
     first: usize,
     last: usize,
     end: usize,
 }
 
 impl Loop {
+    /// True if a unit is one of its own.
+    pub(crate) fn has(&self, unit: usize) -> bool {
+        (self.first..=self.last).contains(&unit)
+    }
+    /// How many it has.
+    pub(crate) fn units(&self) -> usize {
+        self.last - self.first + 1
+    }
     /// The ops of one of its units that belong to it.
-    fn ops<'a>(&self, unit: usize, region: &Region<'a>) -> &'a [Op] {
+    pub(crate) fn ops<'a>(&self, unit: usize, region: &Region<'a>) -> &'a [Op] {
         let ops = region.units[unit].ops;
         if unit == self.last { &ops[..self.end] } else { ops }
     }
@@ -119,11 +127,15 @@ impl Lowering<'_> {
     /// Before a region: finds what its loops keep.
     pub(crate) fn begin_kept(&mut self, region: &Region<'_>) {
         self.kept.rooms.clear();
-        let wanted = self.careful && self.options.native && self.f.direct.is_none() && !self.f.count && !self.f.unlinked;
-        if !wanted || !region.units.iter().any(|u| u.loops) {
+        self.walks.clear();
+        if !self.careful || !self.options.native || self.f.direct.is_some() || !region.units.iter().any(|u| u.loops) {
             return;
         }
         let loops = self.loops_of(region);
+        self.begin_stretches(region, &loops);
+        if self.f.count || self.f.unlinked {
+            return;
+        }
         let mut groups = std::mem::take(&mut self.groups);
         let mut rooms: Vec<Room> = Vec::new();
         for l in &loops {
@@ -133,9 +145,9 @@ impl Lowering<'_> {
             let before = rooms.clone();
             for (n, u) in region.units.iter().enumerate() {
                 // Its innermost one.
-                let inner = loops.iter().filter(|l| (l.first..=l.last).contains(&n)).min_by_key(|l| l.last - l.first);
+                let inner = loops.iter().filter(|l| l.has(n)).min_by_key(|l| l.units());
                 if inner.is_some_and(|i| i.first == l.first) {
-                    groups.find(u.ops, u.slots, self.vl, |at| self.call_beside(at, u.ops).is_some());
+                    self.find_groups(&mut groups, u.ops, u.slots);
                     self.rooms_of(n, region, l, &groups, &mut rooms);
                 }
             }

@@ -36,6 +36,7 @@ mod overwritten;
 mod permute;
 mod saturate;
 mod shared;
+mod stretches;
 mod thunks;
 pub mod unsettled;
 mod vector;

@@ -19,6 +19,7 @@ use crate::inline::Inline;
 use crate::kept::Kept;
 use crate::overwritten::Waiting;
 use crate::shared::Shared;
+use crate::stretches::Walks;
 use crate::thunks::Thunks;
 use emu_ir::{Code, EFFECT, EXITS, FAULTS, NONE, Op, STICKY, Shape, Ty, WRITES};
 use std::mem::offset_of;
@@ -176,6 +177,8 @@ pub struct Lowering<'f> {
     pub(crate) shared: Shared,
     /// What loops keep, see `kept`.
     pub(crate) kept: Kept,
+    /// What they go along, see `stretches`.
+    pub(crate) walks: Walks,
     /// The pinned fields: those of all code, and of the region; registers for values; how many fields the region has registers for, and which of
     /// them it writes, a bit each; labels of the ways in from outside. See `borrowed`.
     pub(crate) pins: PinMap,
@@ -308,6 +311,7 @@ impl<'f> Lowering<'f> {
             aligned: Default::default(),
             shared: Default::default(),
             kept: Kept::default(),
+            walks: Walks::default(),
             pins: f.pin_map.clone(),
             temps: &TEMPS,
             borrowed: 0,

@@ -120,7 +120,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn check_alignment(&mut self, address: Mem, align: u32, scratch: Gpr, slow: Label) {
+    pub(crate) fn check_alignment(&mut self, address: Mem, align: u32, scratch: Gpr, slow: Label) {
         if align > 1 {
             if address.disp & (align as i32 - 1) == 0 && address.index.is_none() {
                 self.asm.test_ri(if address.base < 4 { Size::B } else { Size::D }, address.base, align as i32 - 1);
@@ -129,6 +129,14 @@ impl Lowering<'_> {
                 self.asm.test_ri(Size::D, scratch, align as i32 - 1);
             }
             self.asm.jcc(Cc::NE, slow);
+        }
+    }
+
+    /// The look-up of an access that is alone or looks up for its group: by a stretch, if it has one.
+    fn look_up_here(&mut self, chained: bool, address: Mem, size: u32, view: usize, write: bool, align: u32, scratch: [Gpr; 2], slow: Label) {
+        match self.stretch_here(write) {
+            Some(n) => self.look_along(n, address, size, view, write, align, scratch, slow),
+            None => self.look_up_as(chained, address, size, view, write, align, scratch, slow),
         }
     }
 
@@ -147,7 +155,7 @@ impl Lowering<'_> {
     ) -> (bool, Option<Label>) {
         let (align, view) = (Self::alignment(flags, size), flags.view_index());
         let Some(m) = member else {
-            self.look_up_as(chained, address, size, view, write, align, scratch, slow);
+            self.look_up_here(chained, address, size, view, write, align, scratch, slow);
             return (false, None);
         };
         let alone = if self.careful { self.asm.label() } else { slow };
@@ -177,7 +185,7 @@ impl Lowering<'_> {
             }
         } else if m.leads {
             let align = if seen { align } else { 1 };
-            self.look_up_as(chained, address.plus(-m.before), m.span, view, m.writes, align, scratch, alone);
+            self.look_up_here(chained, address.plus(-m.before), m.span, view, m.writes, align, scratch, alone);
         } else {
             let without = if self.careful { alone } else { self.asm.label() };
             if self.follows(scratch[1], without) {

@@ -9,7 +9,7 @@ mod harness;
 
 use emu_ir::{Code, MemFlags, NONE, Op, Shape, Ty, Width};
 use emu_x86_64::Options;
-use emu_x86_64::frame::{Exchange, HostFeatures, Site, TLB_ENTRY};
+use emu_x86_64::frame::{self, Exchange, HostFeatures, Site, Stretch, Stretches, TLB_ENTRY};
 use harness::*;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -34,6 +34,17 @@ enum Kind {
     Slow,
 }
 
+/// What becomes of pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pages {
+    /// They come and go at every slow access, and some are slow.
+    Move,
+    /// They are as they are at the beginning, and some are slow.
+    Stay,
+    /// The same, and all are fast.
+    Fast,
+}
+
 struct Memory {
     host: Vec<Page>,
     /// Host page of each guest page, and how it is accessed when it is in the cache.
@@ -45,8 +56,7 @@ struct Memory {
     /// Slow accesses, and those with a distance for others behind them.
     slow: usize,
     found: usize,
-    /// Nothing moves.
-    calm: bool,
+    pages: Pages,
     /// By address of the instruction, and rounds to go: the fields before its access, where they are not pinned.
     states: States,
     /// The first instruction whose slow access found others.
@@ -108,6 +118,7 @@ impl Memory {
             for (i, word) in [read, write, addend].into_iter().enumerate() {
                 entry.add(i).write(word);
             }
+            cpu.add(STRETCHES).write_bytes(0, size_of::<Stretches>());
         }
     }
     /// The distance for bytes that the cache has a fast entry of, or sometimes none.
@@ -128,7 +139,7 @@ impl Memory {
     /// # Safety
     /// As for `enter`.
     unsafe fn disturb(&mut self, cpu: *mut u8) {
-        if self.calm {
+        if self.pages != Pages::Move {
             return;
         }
         if self.rng.below(2) == 0 {
@@ -431,15 +442,21 @@ fn random_block(rng: &mut Rng, loops: bool, flags: bool) -> Block {
         }
     }
     if loops {
-        let constant = |b: &mut Block, imm| b.push(Op { imm, ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
-        let (left, one, zero) = (b.get(WORD, ROUNDS), constant(&mut b, 1), constant(&mut b, 0));
-        let left = b.push(Op { a: left, b: one, ..blank(Code::Sub, Ty::I64, Shape::SCALAR) });
-        b.set(WORD, ROUNDS, left);
-        let goes = b.push(Op { a: left, b: zero, ..blank(Code::CmpNe, Ty::I64, Shape::SCALAR) });
-        b.push(Op { a: goes, imm: 0x1000, ..blank(Code::Branch, Ty::I1, Shape::SCALAR) });
+        goes_round(&mut b);
+    } else {
+        b.end();
     }
-    b.end();
     b
+}
+/// Ends a unit that goes round.
+fn goes_round(b: &mut Block) {
+    let constant = |b: &mut Block, imm| b.push(Op { imm, ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
+    let (left, one, zero) = (b.get(WORD, ROUNDS), constant(b, 1), constant(b, 0));
+    let left = b.push(Op { a: left, b: one, ..blank(Code::Sub, Ty::I64, Shape::SCALAR) });
+    b.set(WORD, ROUNDS, left);
+    let goes = b.push(Op { a: left, b: zero, ..blank(Code::CmpNe, Ty::I64, Shape::SCALAR) });
+    b.push(Op { a: goes, imm: 0x1000, ..blank(Code::Branch, Ty::I1, Shape::SCALAR) });
+    b.end();
 }
 
 /// An instruction that sets condition flags as A64's do: its first operand, if that has 64 bits, and what can be asked of the flags.
@@ -510,7 +527,7 @@ fn natives() -> Vec<Native> {
 }
 
 /// Runs a block once, on one CPU, with the model on the other; what was slow.
-fn check(native: &mut Native, [cpu, copy]: &mut [Cpu; 2], block: &Block, rng: &mut Rng, calm: bool, bases: [u64; 4]) -> (usize, usize) {
+fn check(native: &mut Native, [cpu, copy]: &mut [Cpu; 2], block: &Block, rng: &mut Rng, pages: Pages, bases: [u64; 4]) -> (usize, usize) {
     cpu.again();
     cpu.randomise(rng, &[Ty::I64]);
     for (at, base) in [PINNED, PINNED + 8, PINNED + 16, FIELDS + FIELD].into_iter().zip(bases) {
@@ -521,12 +538,12 @@ fn check(native: &mut Native, [cpu, copy]: &mut [Cpu; 2], block: &Block, rng: &m
     let mut m = Memory {
         host: vec![Page([POISON; PAGE]); HOST_PAGES],
         at: std::array::from_fn(|i| i),
-        kind: std::array::from_fn(|_| if calm { Kind::Fast } else { rng.pick(&[Kind::Fast, Kind::Fast, Kind::ReadFast, Kind::Slow]) }),
+        kind: std::array::from_fn(|_| if pages == Pages::Fast { Kind::Fast } else { rng.pick(&[Kind::Fast, Kind::Fast, Kind::ReadFast, Kind::Slow]) }),
         copy: vec![Page([POISON; PAGE]); PAGES],
         rng: Rng(rng.next()),
         slow: 0,
         found: 0,
-        calm,
+        pages,
         states: HashMap::new(),
         imprecise: None,
         fault: None,
@@ -535,7 +552,7 @@ fn check(native: &mut Native, [cpu, copy]: &mut [Cpu; 2], block: &Block, rng: &m
         m.host[i / PAGE].0[i % PAGE] = *b;
     }
     for page in 0..PAGES {
-        let there = calm || rng.below(4) != 0;
+        let there = pages == Pages::Fast || rng.below(4) != 0;
         // SAFETY: the CPU is this function's.
         unsafe { m.enter(cpu.bytes_mut().as_mut_ptr(), page, there) };
     }
@@ -597,9 +614,9 @@ fn random_units(name: &str, loops: bool, flags: bool, count: usize) {
         let block = random_block(&mut rng, loops, flags);
         block.verified().unwrap_or_else(|e| panic!("{e}\n{}", emu_ir::print(&block.ops)));
         for native in &mut natives {
-            for calm in [false, true] {
+            for pages in [Pages::Move, Pages::Fast] {
                 let bases = std::array::from_fn(|_| base(&mut rng));
-                let (all, others) = check(native, &mut cpus, &block, &mut rng, calm, bases);
+                let (all, others) = check(native, &mut cpus, &block, &mut rng, pages, bases);
                 (slow, found) = (slow + all, found + others);
                 runs += 1;
             }
@@ -607,6 +624,102 @@ fn random_units(name: &str, loops: bool, flags: bool, count: usize) {
     }
     println!("{runs} runs, {slow} slow accesses, {found} of them with a distance for others behind");
     assert!(slow > runs / 2 && found > 100);
+}
+
+/// A loop that goes along memory, over the ends of pages: off bases that go on, and off one that does not by an index that is loaded.
+fn walk(rng: &mut Rng) -> Block {
+    let bases = [PINNED, PINNED + 8, PINNED + 16, FIELDS + FIELD];
+    let mut b = Block::new();
+    let constant = |b: &mut Block, imm| b.push(Op { imm, ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
+    let sum = |b: &mut Block, x, y| b.push(Op { a: x, b: y, ..blank(Code::Add, Ty::I64, Shape::SCALAR) });
+    let mut pc = 0x1000;
+    let mut instruction = |b: &mut Block| {
+        b.push(Op { imm: pc, aux: 0, ..blank(Code::InsnStart, Ty::I64, Shape::SCALAR) });
+        pc += 4;
+    };
+    for _ in 0..1 + rng.below(5) {
+        instruction(&mut b);
+        let at = rng.pick(&bases);
+        let mut base = b.get(WORD, at);
+        if rng.below(3) == 0 {
+            let index = b.get(WORD, PINNED + 64);
+            let (mask, by) = (constant(&mut b, 0x1ff), constant(&mut b, 3 + rng.below(2)));
+            let index = b.push(Op { a: index, b: mask, ..blank(Code::And, Ty::I64, Shape::SCALAR) });
+            let index = b.push(Op { a: index, b: by, ..blank(Code::Shl, Ty::I64, Shape::SCALAR) });
+            base = sum(&mut b, base, index);
+        }
+        // Up to four accesses that are near each other.
+        let near = rng.below(4);
+        for _ in 0..1 + rng.below(4) {
+            instruction(&mut b);
+            let (bits, imm, aux) = (rng.pick(&[8u32, 8, 16, 32, 64, 128]), near * rng.below(24), alignment(rng));
+            let ty = Ty::int(bits).expect("a width");
+            if rng.below(2) == 0 {
+                let v = b.push(Op { a: base, imm, aux, ..blank(Code::Load, ty, Shape::SCALAR) });
+                let to = RESULTS + FIELD * rng.below(20) as usize;
+                b.set(Width::Bits(bits), if bits == 64 && rng.below(2) == 0 { PINNED + 64 } else { to }, v);
+            } else {
+                let v = b.get(Width::Bits(bits), FIELDS + FIELD * (2 + rng.below(5) as usize));
+                b.push(Op { a: base, b: v, imm, aux, ..blank(Code::Store, ty, Shape::SCALAR) });
+            }
+        }
+        instruction(&mut b);
+        if rng.below(4) != 0 {
+            let back = rng.below(4) == 0;
+            let by = if back { rng.below(60).wrapping_neg() } else { rng.pick(&[1, 8, 16, 40, 250]) };
+            let (base, by) = (b.get(WORD, at), constant(&mut b, by));
+            let on = sum(&mut b, base, by);
+            b.set(WORD, at, on);
+        }
+    }
+    goes_round(&mut b);
+    b
+}
+
+/// The stretches that loops have found: how many, and how many of those are longer than a page. None says what entries do not.
+fn stretches(cpu: &Cpu) -> (usize, usize) {
+    let word = |at: usize| u64::from_le_bytes(cpu.bytes()[at..at + 8].try_into().expect("8 bytes"));
+    let mut found = (0, 0);
+    for (kind, n) in (0..2).flat_map(|kind| (0..frame::STRETCHES).map(move |n| (kind, n))) {
+        let at = STRETCHES + offset_of!(Stretches, of) + (kind * frame::STRETCHES + n) * size_of::<Stretch>();
+        let (first, distance) = (word(at + offset_of!(Stretch, first)), word(at + offset_of!(Stretch, distance)));
+        let sizes: Vec<u64> = (0..frame::STRETCH_SPANS.len()).map(|i| word(at + offset_of!(Stretch, sizes) + 8 * i)).collect();
+        if sizes.iter().all(|size| *size == 0) {
+            continue;
+        }
+        assert_ne!(word(STRETCHES + offset_of!(Stretches, used)), 0, "whoever empties them would not know");
+        assert!(sizes.iter().zip(frame::STRETCH_SPANS).all(|(size, span)| *size == sizes[0] - u64::from(span - 1)), "{sizes:?}");
+        assert!(first.is_multiple_of(PAGE as u64) && sizes[0].is_multiple_of(PAGE as u64) && first + sizes[0] <= BYTES as u64, "{first:#x} {sizes:?}");
+        for page in (first..first + sizes[0]).step_by(PAGE) {
+            let entry = TLB + page as usize / PAGE * TLB_ENTRY as usize;
+            assert_eq!((word(entry + 8 * kind), word(entry + 16)), (page + PAGE as u64 - 1, distance), "page {page:#x}");
+        }
+        found = (found.0 + 1, found.1 + usize::from(sizes[0] > PAGE as u64));
+    }
+    found
+}
+
+#[test]
+fn walks_over_pages() {
+    let mut rng = Rng::new("walks");
+    let (mut natives, mut cpus) = (natives(), [Cpu::new(), Cpu::new()]);
+    let (mut found, mut long) = ([0; 3], [0; 3]);
+    for _ in 0..600 {
+        let block = walk(&mut rng);
+        block.verified().unwrap_or_else(|e| panic!("{e}\n{}", emu_ir::print(&block.ops)));
+        for native in &mut natives {
+            for pages in [Pages::Move, Pages::Stay, Pages::Fast] {
+                let bases = std::array::from_fn(|_| base(&mut rng));
+                check(native, &mut cpus, &block, &mut rng, pages, bases);
+                let (all, longer) = stretches(&cpus[0]);
+                assert!(native.hot || all == 0);
+                found[pages as usize] += all;
+                long[pages as usize] += longer;
+            }
+        }
+    }
+    println!("stretches {found:?}, longer than a page {long:?}");
+    assert!(found.iter().all(|n| *n > 100) && long[2] > 100);
 }
 
 /// Where a group lies in two pages, those of it that lie in one need nobody.
@@ -635,7 +748,7 @@ fn a_group_over_the_end_of_a_page() {
             b.end();
             b.verified().unwrap_or_else(|e| panic!("{e}\n{}", emu_ir::print(&b.ops)));
             let end = 2 * PAGE as u64;
-            let slow = [end, end - 4].map(|base| check(native, &mut cpus, &b, &mut rng, true, [base; 4]).0);
+            let slow = [end, end - 4].map(|base| check(native, &mut cpus, &b, &mut rng, Pages::Fast, [base; 4]).0);
             assert_eq!(slow[0], 0, "{} hot={}, round {round}:\n{}\n{}", native.name, native.hot, emu_ir::print(&b.ops), native.text());
             // The second of them lies in two itself.
             assert!(slow[1] >= 1, "{} hot={}, round {round}", native.name, native.hot);

@@ -6,7 +6,7 @@
 #![allow(unsafe_code, dead_code)] // Generated code is called; not every test uses everything.
 
 use emu_ir::{Code, NONE, Op, Shape, Ty, Width, operand_widths, result_width, verify};
-use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, PinMap, Runtime, TLB_ENTRY, TlbShape};
+use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, PinMap, Runtime, Stretches, TLB_ENTRY, TlbShape};
 use emu_x86_64::{CHUNK, CodeCache, Lowering, Options, Position, Region, Thunks, Unit, disassemble};
 use std::mem::size_of;
 
@@ -34,7 +34,9 @@ const JUMP_CACHE: usize = (EXCHANGE + size_of::<Exchange>()).next_multiple_of(64
 /// The translation cache, of one view.
 pub const TLB: usize = JUMP_CACHE + JUMPS * size_of::<JumpEntry>();
 pub const TLB_ENTRIES: usize = 16;
-const SIZE: usize = TLB + TLB_ENTRIES * TLB_ENTRY as usize;
+/// What code has found in it.
+pub const STRETCHES: usize = TLB + TLB_ENTRIES * TLB_ENTRY as usize;
+const SIZE: usize = STRETCHES + size_of::<Stretches>();
 
 /// Vector length in bytes of the tests.
 pub const VL: u32 = 32;
@@ -262,7 +264,7 @@ impl Native {
             counters: 0,
             jumps: JUMP_CACHE as i32,
             jump_shift: 2,
-            tlb: TlbShape { offset: TLB as i32, entries: TLB_ENTRIES as u32, page_bits: 12, views: 1 },
+            tlb: TlbShape { offset: TLB as i32, entries: TLB_ENTRIES as u32, page_bits: 12, views: 1, stretches: STRETCHES as i32 },
             pin_map: PinMap::new(&pins),
             more: Vec::new(),
             flags: (0..CONDITIONS).map(|i| (BOOLS + i) as u32).collect(),
