@@ -81,12 +81,7 @@ impl Lowering<'_> {
 
     /// True if units are entered from outside by ways of their own.
     pub(crate) fn has_entries(&self) -> bool {
-        self.borrowed != 0 || self.keeps()
-    }
-    /// What is done there.
-    pub(crate) fn come_in(&mut self) {
-        self.load_borrowed();
-        self.empty_rooms();
+        self.borrowed != 0
     }
     /// The ways into units from outside, behind the code.
     pub(crate) fn entries(&mut self) {
@@ -95,7 +90,7 @@ impl Lowering<'_> {
         }
         for i in 1..self.unit_labels.len() {
             self.asm.bind(self.entry_labels[i]);
-            self.come_in();
+            self.load_borrowed();
             self.asm.jmp(self.unit_labels[i].1);
         }
     }

@@ -5,7 +5,7 @@ use crate::deferred::Snapshot;
 use crate::frame::{Exchange, JumpEntry, Site, TEMPS};
 use crate::groups::NOTHING;
 use crate::lower::{AccessResult, Lowering, Position, Saved, Target};
-use crate::memory::{Look, Move, StoreValue};
+use crate::memory::{Move, StoreValue};
 use crate::overwritten::Late;
 use crate::shared::STACK;
 use emu_ir::Op;
@@ -41,9 +41,6 @@ pub(crate) enum Cold {
     /// Several accesses off the stack of which the first has no distance: they look up the bytes of all, and if that serves they are carried out
     /// by a copy of the code. Otherwise the first is alone.
     Narrow { at: Label, address: Mem, span: u32, view: usize, write: bool, scratch: [Gpr; 2], code: (u32, u32), alone: Label },
-    /// A room has no distance: looks up what it is for, or else what the group of the access needs, its address, size, whether as for a store, and
-    /// alignment.
-    Room { at: Label, back: Label, room: Mem, address: Mem, look: Look, view: usize, scratch: [Gpr; 2], group: Option<(Mem, Look)>, alone: Label },
     /// The addresses are not those of a stretch, which is to have them then.
     Stretch { at: Label, back: Label, stretch: Mem, used: Mem, address: Mem, size: u32, view: usize, write: bool, scratch: [Gpr; 2], slow: Label },
     /// On the way to code that takes for granted that there may be a distance.
@@ -263,18 +260,6 @@ impl Lowering<'_> {
                     let behind = self.asm.label_at(code.1);
                     self.asm.jmp(behind);
                 }
-                Cold::Room { at, back, room, address, look, view, scratch, group, alone } => {
-                    self.asm.bind(at);
-                    let other = if group.is_some() { self.asm.label() } else { alone };
-                    self.look_up(address, look.size, view, look.write, look.align, scratch, other);
-                    self.asm.mov_mr(Size::Q, room, scratch[1]);
-                    self.asm.jmp(back);
-                    if let Some((address, look)) = group {
-                        self.asm.bind(other);
-                        self.look_up(address, look.size, view, look.write, look.align, scratch, alone);
-                        self.asm.jmp(back);
-                    }
-                }
                 Cold::Stretch { at, back, stretch, used, address, size, view, write, scratch, slow } => {
                     self.asm.bind(at);
                     self.look_up(address, size, view, write, 1, scratch, slow);
@@ -328,7 +313,6 @@ impl Lowering<'_> {
                         let distance = self.exchange(offset_of!(Exchange, distance));
                         self.asm.mov_rm(Size::Q, r, distance);
                     }
-                    self.empty_rooms();
                     if keeps {
                         self.asm.push_m(host);
                         self.asm.popf();

@@ -363,7 +363,7 @@ impl Lowering<'_> {
         } else {
             self.asm.alu_ri(Alu::Add, Size::Q, RSP, 8);
         }
-        self.come_in();
+        self.load_borrowed();
         self.compare_mode_key(mode, RCX);
         let at = self.asm.label();
         self.asm.jcc(Cc::NE, at);
@@ -695,7 +695,7 @@ impl Lowering<'_> {
             self.asm.jcc(Cc::NE, at);
             self.cold.push(Cold::HelperExit { at, left: self.left });
         }
-        self.come_in();
+        self.load_borrowed();
         if op.dst != NONE {
             self.vals[op.dst as usize] = Value { loc: Loc::None, backing: NONE, clean: true, slotted: false };
             self.own(op.dst, RAX, true);
@@ -731,7 +731,7 @@ impl Lowering<'_> {
             self.store_borrowed();
             self.asm.mov_ri(RSI, op.aux.into());
             self.asm.call_outside(self.thunks.fence);
-            self.come_in();
+            self.load_borrowed();
             self.raises = false;
         } else if op.aux & fence::ST_LD != 0 && !self.fenced && !(self.f.direct.is_some() && self.alone()) {
             // All else the host orders by itself. (A program has no devices that could see what it does when.)

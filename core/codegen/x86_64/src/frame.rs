@@ -128,14 +128,10 @@ pub struct Exchange {
     pub flags: u64,
     /// Not zero if the dispatcher is asked for because code with a counter ([`Region::counter`](crate::Region::counter)) has run often enough.
     pub warm: u64,
-    /// The distances from guest to host addresses that loops keep; what a region does not say it has is nobody's.
-    pub kept: [u64; KEPT],
     /// The distance from guest to host addresses that loads between loads found last; any value does.
     pub distances: [[u64; DISTANCES_ROW]; DISTANCES / DISTANCES_ROW],
 }
 
-/// Rooms for what loops keep.
-pub const KEPT: usize = 4;
 /// Rooms for such loads. More of them share rooms.
 pub const DISTANCES: usize = 256;
 pub(crate) const DISTANCES_ROW: usize = 32;

@@ -143,8 +143,6 @@ pub(crate) struct Member {
     /// It goes by the distance that calls share (`shared`), and the group's own `before`, `span` and `writes` if it has more accesses.
     pub shared: bool,
     pub narrow: Option<(i32, u32, bool)>,
-    /// It leads, and has its distance from the room of a loop (`kept`).
-    pub room: Option<usize>,
 }
 
 /// Size in bytes of a load or store that may be one of a group.
@@ -317,15 +315,13 @@ impl Lowering<'_> {
         }
         let group = self.groups.list[usize::from(g)];
         let (before, span) = ((low - group.low) as i32, (group.high - group.low) as u32);
-        let mut member = Member { leads: false, writes: group.writes, before, span, shared: false, narrow: None, room: None };
+        let mut member = Member { leads: false, writes: group.writes, before, span, shared: false, narrow: None };
         if let Some((_, r)) = self.groups.live.iter().find(|l| l.0 == g).copied() {
             self.lock(r);
             return (r, Some(member));
         }
-        member.room = self.room_of(&group);
         if group.left < 2 {
-            member.leads = true;
-            return (self.temp(), member.room.map(|_| member));
+            return (self.temp(), None);
         }
         if self.groups.live.len() == LIVE {
             let nearest = |l: &(u16, Gpr)| self.groups.list[usize::from(l.0)].left;

@@ -29,7 +29,6 @@ mod hash;
 mod inline;
 mod integer;
 mod interpret;
-mod kept;
 mod lower;
 mod memory;
 mod overwritten;

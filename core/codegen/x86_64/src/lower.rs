@@ -16,7 +16,6 @@ use crate::deferred::{Deferred, Made, Operand, Snapshot, Version};
 use crate::frame::{BORROWED, CPU, Exchange, Frame, HOMES, PINS, PinMap, TEMPS};
 use crate::groups::{GROUP, Groups};
 use crate::inline::Inline;
-use crate::kept::Kept;
 use crate::overwritten::Waiting;
 use crate::shared::Shared;
 use crate::stretches::Walks;
@@ -175,9 +174,7 @@ pub struct Lowering<'f> {
     pub(crate) aligned: crate::aligned::Aligned,
     /// What calls share, see `shared`.
     pub(crate) shared: Shared,
-    /// What loops keep, see `kept`.
-    pub(crate) kept: Kept,
-    /// What they go along, see `stretches`.
+    /// What loops go along, see `stretches`.
     pub(crate) walks: Walks,
     /// The pinned fields: those of all code, and of the region; registers for values; how many fields the region has registers for, and which of
     /// them it writes, a bit each; labels of the ways in from outside. See `borrowed`.
@@ -310,7 +307,6 @@ impl<'f> Lowering<'f> {
             an: Analysis::default(),
             aligned: Default::default(),
             shared: Default::default(),
-            kept: Kept::default(),
             walks: Walks::default(),
             pins: f.pin_map.clone(),
             temps: &TEMPS,
@@ -432,11 +428,11 @@ impl<'f> Lowering<'f> {
         self.begin_inlines(region);
         self.borrow(region, most);
         self.begin_shared(region, shares);
-        self.begin_kept(region);
+        self.begin_stretches(region);
         for (i, u) in region.units.iter().enumerate() {
             if i == 0 && self.has_entries() {
                 self.asm.bind(self.entry_labels[0]);
-                self.come_in();
+                self.load_borrowed();
             }
             let label = self.unit_labels[i].1;
             self.asm.bind(label);
@@ -525,7 +521,6 @@ impl<'f> Lowering<'f> {
         self.begin_groups(u.ops, u.slots);
         self.begin_chains_of(u.ops, u.slots);
         self.begin_shared_unit(u.ops);
-        self.forget_bases();
         self.vals.clear();
         self.vals.resize(u.slots as usize, NOWHERE);
         self.owner = [NONE; 16];
@@ -626,7 +621,6 @@ impl<'f> Lowering<'f> {
             Code::Set => {
                 if self.touches_mode(op) {
                     self.drop_groups();
-                    self.empty_rooms();
                     self.mode_now = match self.loc(op.a) {
                         Loc::Const(mode) if op.imm == self.f.header.mode_key as u64 => Some(mode),
                         _ => None,
@@ -657,7 +651,6 @@ impl<'f> Lowering<'f> {
             }
         }
         self.follow_stack(op, c);
-        self.follow_bases(op, c);
     }
 
     /// True if a `set` may change the mode key.

@@ -163,16 +163,11 @@ impl Lowering<'_> {
         let seen = m.leads && !m.shared && m.before as u32 % align == 0 && m.span.is_multiple_of(align);
         // Where a slow one may have a distance for others behind it, what comes through may be no multiple: it lay within 16 bytes all the same.
         let shows = if m.leads && !self.careful && flags.has(MemFlags::WITHIN16) { 1 } else { align };
-        let known = !m.shared && self.found_multiple(shows, m.leads) && shows == align || m.room.is_some_and(|room| self.room_aligns(room, align));
-        if !(seen && m.room.is_none()) && !known {
+        let known = !m.shared && self.found_multiple(shows, m.leads) && shows == align;
+        if !seen && !known {
             self.check_alignment(address, align, scratch[0], slow);
         }
-        if let Some(room) = m.room {
-            // The group's own bytes, should those of the room not serve.
-            let look = Look { size: m.span, write: m.writes, align: if seen { align } else { 1 } };
-            let group = (seen || !known).then_some((address.plus(-m.before), look));
-            self.from_room(room, address, view, scratch, group, alone);
-        } else if m.shared {
+        if m.shared {
             if m.leads || !self.follows(scratch[1], alone) {
                 let at = self.narrowly(m, address, view, scratch, alone);
                 if m.leads {
@@ -575,14 +570,6 @@ impl Lowering<'_> {
         }
         self.flags = NO_KEY;
     }
-}
-
-/// Bytes to look up, whether as for a store, and what the first one's address must be a multiple of.
-#[derive(Clone, Copy)]
-pub(crate) struct Look {
-    pub size: u32,
-    pub write: bool,
-    pub align: u32,
 }
 
 /// What the slow way of a store keeps for the embedder.

@@ -168,7 +168,7 @@ impl Lowering<'_> {
         let reach = self.shared.reach?;
         let narrow = (g.left >= 2).then_some(((low - g.low) as i32, (g.high - g.low) as u32, g.writes));
         let (before, span) = ((low - now - reach.low) as i32, (reach.high - reach.low) as u32);
-        Some(Member { leads, writes: true, before, span, shared: true, narrow, room: None })
+        Some(Member { leads, writes: true, before, span, shared: true, narrow })
     }
 
     /// The first of several accesses goes by the stack's distance: what it does where there is none, in place of `alone`.

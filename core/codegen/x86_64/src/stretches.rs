@@ -13,9 +13,9 @@
 
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size};
 use crate::cold::Cold;
+use crate::control::CALL;
 use crate::frame::{STRETCH_SPANS, STRETCHES, Stretch, Stretches};
 use crate::groups::Group;
-use crate::kept::Loop;
 use crate::lower::{Lowering, Region};
 use emu_ir::{Code, Op, Shape, Ty};
 use std::mem::offset_of;
@@ -34,10 +34,35 @@ struct Site {
 /// What accesses may share a stretch by.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Root {
-    /// They are off the same field.
+    /// They are off the same field, at constant distances.
     Field(u32),
+    /// At others: an index may lead to another page than that of the first element.
+    Elements(u32),
     /// They are this group of that unit.
     Group(usize, usize),
+}
+
+/// What is gone round in: the first and the last unit, and of that the ops before the way round.
+struct Loop {
+    first: usize,
+    last: usize,
+    end: usize,
+}
+
+impl Loop {
+    /// True if a unit is one of its own.
+    fn has(&self, unit: usize) -> bool {
+        (self.first..=self.last).contains(&unit)
+    }
+    /// How many it has.
+    fn units(&self) -> usize {
+        self.last - self.first + 1
+    }
+    /// The ops of one of its units that belong to it.
+    fn ops<'a>(&self, unit: usize, region: &Region<'a>) -> &'a [Op] {
+        let ops = region.units[unit].ops;
+        if unit == self.last { &ops[..self.end] } else { ops }
+    }
 }
 
 /// The stretches of a region.
@@ -65,7 +90,12 @@ fn class(span: i64) -> Option<usize> {
 
 impl Lowering<'_> {
     /// Before a region: finds what its loops go along. The inner ones come first.
-    pub(crate) fn begin_stretches(&mut self, region: &Region<'_>, loops: &[Loop]) {
+    pub(crate) fn begin_stretches(&mut self, region: &Region<'_>) {
+        self.walks.clear();
+        if !self.careful || !self.options.native || self.f.direct.is_some() || !region.units.iter().any(|u| u.loops) {
+            return;
+        }
+        let loops = self.loops_of(region);
         let mut order: Vec<(usize, &Loop)> = Vec::new();
         for n in 0..region.units.len() {
             let inner = loops.iter().filter(|l| l.has(n)).min_by_key(|l| l.units());
@@ -87,10 +117,28 @@ impl Lowering<'_> {
         self.groups = groups;
         self.walks.begin = self.walks.begin.wrapping_add(5);
     }
+    /// What units of the region go round in, from wherever to a unit that is not further down.
+    fn loops_of(&self, region: &Region<'_>) -> Vec<Loop> {
+        let mut loops: Vec<Loop> = Vec::new();
+        for (last, u) in region.units.iter().enumerate() {
+            let jumps = |op: &Op| matches!(op.opcode(), Some(Code::Goto | Code::Branch)) && op.aux != CALL;
+            for (at, op) in u.ops.iter().enumerate().filter(|o| jumps(o.1)) {
+                let Some(first) = self.unit_labels.iter().position(|l| l.0 == op.imm).filter(|first| *first <= last) else { continue };
+                match loops.iter_mut().find(|l| l.first == first) {
+                    Some(l) => (l.last, l.end) = (last, at + 1),
+                    None => loops.push(Loop { first, last, end: at + 1 }),
+                }
+            }
+        }
+        loops
+    }
     fn note_site(&mut self, unit: usize, group: usize, g: &Group, region: &Region<'_>, l: &Loop) {
         let root = if g.is_based() {
-            let Some(field) = walked(region.units[unit].ops, g.base, region, l, 0) else { return };
-            Root::Field(field)
+            match walked(region.units[unit].ops, g.base, region, l, 0) {
+                Some((field, 0)) => Root::Field(field),
+                Some((field, _)) => Root::Elements(field),
+                None => return,
+            }
         } else {
             Root::Group(unit, group)
         };
@@ -176,11 +224,11 @@ impl Lowering<'_> {
     }
 }
 
-/// The field that a value of a unit is a sum with, if the loop does not load it from memory.
-fn walked(ops: &[Op], v: u32, region: &Region<'_>, l: &Loop, depth: u32) -> Option<u32> {
+/// The field that a value of a unit is a sum with, of so many sums, if the loop does not load it from memory.
+fn walked(ops: &[Op], v: u32, region: &Region<'_>, l: &Loop, depth: u32) -> Option<(u32, u32)> {
     let op = ops.iter().find(|op| op.dst == v).filter(|op| op.ty == Ty::I64 && op.shape == Shape::SCALAR && depth < 4)?;
     match op.opcode()? {
-        Code::Get => Some(op.imm as u32).filter(|field| !loads(*field, region, l)),
+        Code::Get => Some((op.imm as u32, depth)).filter(|(field, _)| !loads(*field, region, l)),
         Code::Add => walked(ops, op.a, region, l, depth + 1).or_else(|| walked(ops, op.b, region, l, depth + 1)),
         Code::Sub => walked(ops, op.a, region, l, depth + 1),
         _ => None,
