@@ -9,7 +9,7 @@ use crate::once::{Once, Tried};
 use crate::region::NEXT_PAGE_BYTES;
 use emu_interp::{End, Fault};
 use emu_ir::{MemFlags, OwnedIrBuf, exit, verify};
-use emu_mem::{Aside, LargeMappings, PAGE_SIZE, TLB_ENTRIES, Tlb, VA_MASK};
+use emu_mem::{Aside, KNOWN, LargeMappings, PAGE_SIZE, TLB_ENTRIES, Tlb, VA_MASK};
 use emu_plugins_api::{Access, AccessKind, ArchitectureHandle, BlockRequest, CpuHeader, Slice, TlbFlush, Translation, attr, fault, irq, perm};
 use emu_x86_64::Position;
 use emu_x86_64::frame::{Exchange, JUMPS, JumpEntry, Link, LinkBase, Stretches, TLB_ENTRY};
@@ -275,6 +275,9 @@ unsafe impl Send for Vcpu {}
 // SAFETY: as above.
 unsafe impl Sync for Vcpu {}
 
+// The two know each other by this alone.
+const _: () = assert!(size_of::<Stretches>() == KNOWN * 64 && std::mem::offset_of!(Stretches, of) == 64);
+
 impl Vcpu {
     /// A CPU of a target, in the state that `reset` will give it.
     pub fn new(index: u32, cluster: usize, first: u32, arch: ArchitectureHandle) -> Vcpu {
@@ -290,7 +293,6 @@ impl Vcpu {
         let tlbs = unsafe {
             part(at.jumps).cast::<JumpEntry>().write(JumpEntry::EMPTY);
             let known = |v: u32| part(at.stretches + v * size_of::<Stretches>() as u32).cast();
-            let known = |v| std::ptr::slice_from_raw_parts_mut(known(v), size_of::<Stretches>() / size_of::<u64>());
             (0..at.views).map(|v| Tlb::at(part(at.tlb + v * TLB_ENTRIES as u32 * TLB_ENTRY).cast(), known(v))).collect()
         };
         let empty = || Jump { pc: 0, mode: 0, epoch: 0, block: None };

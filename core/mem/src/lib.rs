@@ -14,4 +14,4 @@ mod tlb;
 pub use aside::{Aside, LargeMappings, VA_MASK};
 pub use ram::{PAGE_BITS, PAGE_SIZE, Ram};
 pub use space::{AddressSpace, Hit, MapError, Window};
-pub use tlb::{ENTRIES as TLB_ENTRIES, Entry, Lookup, Tlb, slow};
+pub use tlb::{ENTRIES as TLB_ENTRIES, Entry, KNOWN, Lookup, Tlb, slow};

@@ -170,15 +170,23 @@ pub struct Tlb {
     known: Known,
 }
 
-/// What generated code has found in entries and goes by without looking at them again: nothing if all is zero, and the first word is zero then.
-struct Known(&'static mut [u64]);
+/// Number of the eights of words that generated code has for that: see [`Tlb::at`].
+pub const KNOWN: usize = 1 + 2 * 64;
+
+/// What generated code has found in entries and goes by without looking at them again, eight words each; it is nothing if they are zero. Before that there
+/// are eight words of which the first two have a bit for each that are not, where it is, in order.
+struct Known(&'static mut [[u64; 8]; KNOWN]);
 
 impl Known {
     /// An entry may say another thing from now on, or nothing.
     #[inline]
     fn forget(&mut self) {
-        if self.0.first().is_some_and(|used| *used != 0) {
-            self.0.fill(0);
+        let [[loads, stores, ..], all @ ..] = &mut *self.0;
+        for (used, all) in [loads, stores].into_iter().zip(all.chunks_mut(64)) {
+            while *used != 0 {
+                all[used.trailing_zeros() as usize] = [0; 8];
+                *used &= *used - 1;
+            }
         }
     }
 }
@@ -189,13 +197,13 @@ fn index(va: u64) -> usize {
 }
 
 impl Tlb {
-    /// An empty cache with its entries at `place`. What generated code remembers of them is at `known`, which is made all zeroes when an entry no
-    /// longer holds, if its first word is not zero.
+    /// An empty cache with its entries at `place`. What generated code remembers of them is at `known`, behind two words with a bit for each eight words that
+    /// are not zero there, and six that nobody uses: those, and the two, are made zero when an entry no longer holds.
     ///
     /// # Safety
     /// `place` and `known` must be writable, all zeroes, aligned to 8 bytes, used by nobody else but generated code of the same thread, and live as
     /// long as the cache.
-    pub unsafe fn at(place: *mut [Entry; ENTRIES], known: *mut [u64]) -> Tlb {
+    pub unsafe fn at(place: *mut [Entry; ENTRIES], known: *mut [[u64; 8]; KNOWN]) -> Tlb {
         // SAFETY: the caller says so; every bit pattern is an entry, and a number.
         let (entries, known) = unsafe { (&mut *place, Known(&mut *known)) };
         Tlb {
@@ -374,7 +382,7 @@ mod tests {
     }
     fn tlb() -> Tlb {
         // SAFETY: leaked memory of the right type.
-        unsafe { Tlb::at(Box::leak(vec![EMPTY; ENTRIES].into_boxed_slice().try_into().unwrap()), Box::leak(Box::new([0; 4]))) }
+        unsafe { Tlb::at(Box::leak(vec![EMPTY; ENTRIES].into_boxed_slice().try_into().unwrap()), Box::leak(Box::new([[0; 8]; KNOWN]))) }
     }
 
     #[test]
@@ -411,9 +419,14 @@ mod tests {
         for (what, forgets, change) in changes {
             let mut t = tlb();
             t.fill(0x5000, entry(0x5000, 0x1000, 1), 12);
-            t.known.0.copy_from_slice(&[1, 2, 3, 4]);
+            let mut known = [[0; 8]; KNOWN];
+            known[0][..2].copy_from_slice(&[1 << 63 | 1, 4]);
+            for n in [0, 63, 64 + 2] {
+                known[1 + n] = [n as u64 + 1; 8];
+            }
+            *t.known.0 = known;
             change(&mut t);
-            assert_eq!(*t.known.0, if forgets { [0; 4] } else { [1, 2, 3, 4] }, "{what}");
+            assert!(*t.known.0 == if forgets { [[0; 8]; KNOWN] } else { known }, "{what}");
         }
     }
 

@@ -197,15 +197,16 @@ pub struct Stretch {
 
 /// Bytes that an access looks for at most, and what accesses look for less than that are told apart by.
 pub const STRETCH_SPANS: [u32; 4] = [1, 8, 16, 64];
-/// Stretches of a kind: loops that have more share them, and each begins anew what the other has found.
-pub const STRETCHES: usize = 16;
+/// Stretches of a kind: loops that have more share them, and each begins anew what the other has found. With 16 loops that run by turns were slower
+/// with their stretches than without, where they had the same.
+pub const STRETCHES: usize = 64;
 
-/// The stretches of a view. Whoever changes an entry of its translation cache, or takes one away, makes them all zeroes if any is used.
+/// The stretches of a view. Whoever changes an entry of its translation cache, or takes one away, makes those that are used and `used` zero.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug)]
 pub struct Stretches {
-    /// Not zero if any is used.
-    pub used: u64,
+    /// Those that are not zero, a bit each: for loads, and for stores.
+    pub used: [u64; 2],
     /// For loads, and for stores.
     pub of: [[Stretch; STRETCHES]; 2],
 }

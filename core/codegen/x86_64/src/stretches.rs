@@ -14,7 +14,7 @@
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size};
 use crate::cold::Cold;
 use crate::control::CALL;
-use crate::frame::{STRETCH_SPANS, STRETCHES, Stretch, Stretches};
+use crate::frame::{CPU, STRETCH_SPANS, STRETCHES, Stretch, Stretches};
 use crate::groups::Group;
 use crate::lower::{Lowering, Region};
 use emu_ir::{Code, Op, Shape, Ty};
@@ -42,27 +42,37 @@ enum Root {
     Group(usize, usize),
 }
 
-/// What is gone round in: the first and the last unit, and of that the ops before the way round.
+/// Units that control goes round in: of each unit the ops up to the last that stays there, 0 if it is none of them.
 struct Loop {
-    first: usize,
-    last: usize,
-    end: usize,
+    ends: Vec<usize>,
 }
 
 impl Loop {
     /// True if a unit is one of its own.
     fn has(&self, unit: usize) -> bool {
-        (self.first..=self.last).contains(&unit)
+        self.ends[unit] != 0
     }
     /// How many it has.
     fn units(&self) -> usize {
-        self.last - self.first + 1
+        self.ends.iter().filter(|end| **end != 0).count()
     }
-    /// The ops of one of its units that belong to it.
+    /// The ops of a unit that belong to it.
     fn ops<'a>(&self, unit: usize, region: &Region<'a>) -> &'a [Op] {
-        let ops = region.units[unit].ops;
-        if unit == self.last { &ops[..self.end] } else { ops }
+        &region.units[unit].ops[..self.ends[unit]]
     }
+}
+
+/// Units that control can come to from one, by ways from one unit to another; with that itself only if it comes back.
+fn reached(from: usize, ways: &[(usize, usize, usize)], units: usize) -> Vec<bool> {
+    let (mut reached, mut next) = (vec![false; units], vec![from]);
+    while let Some(n) = next.pop() {
+        for (_, to, _) in ways.iter().filter(|w| w.0 == n) {
+            if !std::mem::replace(&mut reached[*to], true) {
+                next.push(*to);
+            }
+        }
+    }
+    reached
 }
 
 /// The stretches of a region.
@@ -71,15 +81,18 @@ pub(crate) struct Walks {
     sites: Vec<Site>,
     /// Of each kind, loads and stores: what they are for.
     roots: [Vec<(Root, usize)>; 2],
-    /// Where the next region begins to count: regions that run by turns should not have the same.
-    begin: usize,
+    /// Where the region begins to count: regions that run by turns should not have the same.
+    begin: [usize; 2],
 }
 
 impl Walks {
     /// Forgets the last region.
-    pub(crate) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.sites.clear();
-        self.roots.iter_mut().for_each(Vec::clear);
+        for (begin, roots) in self.begin.iter_mut().zip(&mut self.roots) {
+            *begin = (*begin + roots.len()) % STRETCHES;
+            roots.clear();
+        }
     }
 }
 
@@ -115,22 +128,38 @@ impl Lowering<'_> {
             }
         }
         self.groups = groups;
-        self.walks.begin = self.walks.begin.wrapping_add(5);
     }
-    /// What units of the region go round in, from wherever to a unit that is not further down.
+    /// What control goes round in: for each unit that is jumped to from further down, or from itself, the units on ways from there to there.
     fn loops_of(&self, region: &Region<'_>) -> Vec<Loop> {
-        let mut loops: Vec<Loop> = Vec::new();
-        for (last, u) in region.units.iter().enumerate() {
-            let jumps = |op: &Op| matches!(op.opcode(), Some(Code::Goto | Code::Branch)) && op.aux != CALL;
-            for (at, op) in u.ops.iter().enumerate().filter(|o| jumps(o.1)) {
-                let Some(first) = self.unit_labels.iter().position(|l| l.0 == op.imm).filter(|first| *first <= last) else { continue };
-                match loops.iter_mut().find(|l| l.first == first) {
-                    Some(l) => (l.last, l.end) = (last, at + 1),
-                    None => loops.push(Loop { first, last, end: at + 1 }),
-                }
+        let units = region.units.len();
+        let unit = |pc: u64| self.unit_labels.iter().position(|l| l.0 == pc);
+        // From a unit to a unit, and the number of ops up to the way. Who is called comes back.
+        let mut ways: Vec<(usize, usize, usize)> = Vec::new();
+        for (n, u) in region.units.iter().enumerate() {
+            for (at, op) in u.ops.iter().enumerate() {
+                let to = match op.opcode() {
+                    Some(Code::Goto | Code::Jump) if op.aux == CALL => unit(u.end),
+                    Some(Code::Goto | Code::Branch) => unit(op.imm),
+                    _ => None,
+                };
+                ways.extend(to.map(|to| (n, to, at + 1)));
             }
         }
-        loops
+        let back: Vec<_> = ways.iter().map(|(from, to, at)| (*to, *from, *at)).collect();
+        let mut heads: Vec<usize> = ways.iter().filter(|w| w.1 <= w.0).map(|w| w.1).collect();
+        heads.sort_unstable();
+        heads.dedup();
+        let of = |head: usize| {
+            let (there, here) = (reached(head, &ways, units), reached(head, &back, units));
+            let mut ends = vec![0; units];
+            for (from, to, at) in &ways {
+                if there[*from] && here[*from] && there[*to] && here[*to] {
+                    ends[*from] = ends[*from].max(*at);
+                }
+            }
+            Loop { ends }
+        };
+        heads.into_iter().map(of).collect()
     }
     fn note_site(&mut self, unit: usize, group: usize, g: &Group, region: &Region<'_>, l: &Loop) {
         let root = if g.is_based() {
@@ -151,7 +180,7 @@ impl Lowering<'_> {
             }
             None => return,
         };
-        let number = (number + self.walks.begin) % STRETCHES;
+        let number = (number + self.walks.begin[usize::from(g.writes)]) % STRETCHES;
         self.walks.sites.push(Site { unit, group, extent: (g.base, g.low, g.high), writes: g.writes, number });
     }
 
@@ -172,9 +201,9 @@ impl Lowering<'_> {
         let Some(class) = class(size.into()) else { return self.fail("no stretch is for so many bytes") };
         self.check_alignment(address, align, t1, slow);
         let of = self.f.disp(self.f.tlb.stretches) + (view * size_of::<Stretches>()) as i32;
-        let kind = usize::from(write) * size_of::<[Stretch; STRETCHES]>();
-        let stretch = Mem::at(crate::frame::CPU, of + (offset_of!(Stretches, of) + kind + number * size_of::<Stretch>()) as i32);
-        let used = Mem::at(crate::frame::CPU, of + offset_of!(Stretches, used) as i32);
+        let n = usize::from(write) * STRETCHES + number;
+        let stretch = Mem::at(CPU, of + (offset_of!(Stretches, of) + n * size_of::<Stretch>()) as i32);
+        let used = (Mem::at(CPU, of + (offset_of!(Stretches, used) + n / 8) as i32), 1 << (n % 8));
         let (at, back) = (self.asm.label(), self.asm.label());
         if address.disp == 0 && address.index.is_none() {
             self.asm.mov_rr(Size::Q, t1, address.base);
@@ -190,7 +219,7 @@ impl Lowering<'_> {
     }
     /// Behind a look-up, out of the way, that has found a page: its last byte's address is in the first register, which is free, and the distance in the
     /// second.
-    pub(crate) fn stretch_to(&mut self, stretch: Mem, used: Mem, scratch: [Gpr; 2], back: Label) {
+    pub(crate) fn stretch_to(&mut self, stretch: Mem, used: (Mem, i32), scratch: [Gpr; 2], back: Label) {
         let page = 1i32 << self.f.tlb.page_bits;
         let [t1, t2] = scratch;
         let [first, distance] = [offset_of!(Stretch, first), offset_of!(Stretch, distance)].map(|at| stretch.plus(at as i32));
@@ -207,7 +236,7 @@ impl Lowering<'_> {
         self.asm.jcc(Cc::E, before);
         self.asm.alu_rm(Alu::Add, Size::Q, t1, first);
         self.asm.bind(anew);
-        self.asm.mov_mi(Size::B, used, 1);
+        self.asm.alu_mi(Alu::Or, Size::B, used.0, used.1);
         self.asm.mov_mr(Size::Q, first, t1);
         self.asm.mov_mr(Size::Q, distance, t2);
         for (n, span) in STRETCH_SPANS.iter().enumerate() {

@@ -687,7 +687,7 @@ fn stretches(cpu: &Cpu) -> (usize, usize) {
         if sizes.iter().all(|size| *size == 0) {
             continue;
         }
-        assert_ne!(word(STRETCHES + offset_of!(Stretches, used)), 0, "whoever empties them would not know");
+        assert!(word(STRETCHES + offset_of!(Stretches, used) + 8 * kind) >> n & 1 != 0, "whoever empties them would not know");
         assert!(sizes.iter().zip(frame::STRETCH_SPANS).all(|(size, span)| *size == sizes[0] - u64::from(span - 1)), "{sizes:?}");
         assert!(first.is_multiple_of(PAGE as u64) && sizes[0].is_multiple_of(PAGE as u64) && first + sizes[0] <= BYTES as u64, "{first:#x} {sizes:?}");
         for page in (first..first + sizes[0]).step_by(PAGE) {
