@@ -62,11 +62,11 @@ impl Loop {
     }
 }
 
-/// Units that control can come to from one, by ways from one unit to another; with that itself only if it comes back.
+/// Units that control can come to from one, by ways from one unit to another, in order; with that itself only if it comes back.
 fn reached(from: usize, ways: &[(usize, usize, usize)], units: usize) -> Vec<bool> {
     let (mut reached, mut next) = (vec![false; units], vec![from]);
     while let Some(n) = next.pop() {
-        for (_, to, _) in ways.iter().filter(|w| w.0 == n) {
+        for (_, to, _) in ways[ways.partition_point(|w| w.0 < n)..].iter().take_while(|w| w.0 == n) {
             if !std::mem::replace(&mut reached[*to], true) {
                 next.push(*to);
             }
@@ -145,7 +145,8 @@ impl Lowering<'_> {
                 ways.extend(to.map(|to| (n, to, at + 1)));
             }
         }
-        let back: Vec<_> = ways.iter().map(|(from, to, at)| (*to, *from, *at)).collect();
+        let mut back: Vec<_> = ways.iter().map(|(from, to, at)| (*to, *from, *at)).collect();
+        back.sort_unstable();
         let mut heads: Vec<usize> = ways.iter().filter(|w| w.1 <= w.0).map(|w| w.1).collect();
         heads.sort_unstable();
         heads.dedup();
@@ -226,6 +227,7 @@ impl Lowering<'_> {
         let size = |n: usize| stretch.plus((offset_of!(Stretch, sizes) + 8 * n) as i32);
         let [anew, before, longer] = [(); 3].map(|()| self.asm.label());
         self.asm.alu_ri(Alu::Sub, Size::Q, t1, page - 1);
+        // A stretch of zeroes is as far from the host's as nothing is: a guest's address is the host's own there, which no page at 0, nor the last, has.
         self.asm.alu_rm(Alu::Cmp, Size::Q, t2, distance);
         self.asm.jcc(Cc::NE, anew);
         // How far the page is from the first.
