@@ -42,7 +42,18 @@ pub(crate) enum Cold {
     /// by a copy of the code. Otherwise the first is alone.
     Narrow { at: Label, address: Mem, span: u32, view: usize, write: bool, scratch: [Gpr; 2], code: (u32, u32), alone: Label },
     /// The addresses are not those of a stretch, which is to have them then.
-    Stretch { at: Label, back: Label, stretch: Mem, used: (Mem, i32), address: Mem, size: u32, view: usize, write: bool, scratch: [Gpr; 2], slow: Label },
+    Stretch {
+        at: Label,
+        back: Label,
+        stretch: Mem,
+        used: (Mem, i32),
+        address: Mem,
+        size: u32,
+        view: usize,
+        write: bool,
+        scratch: [Gpr; 2],
+        slow: Label,
+    },
     /// On the way to code that takes for granted that there may be a distance.
     NoDistance { at: Label, to: Label },
     /// The distance is not the one that was expected.

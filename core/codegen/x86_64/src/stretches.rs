@@ -197,7 +197,17 @@ impl Lowering<'_> {
     }
 
     /// A look-up by a stretch, as [`Lowering::look_up`] is one.
-    pub(crate) fn look_along(&mut self, number: usize, address: Mem, size: u32, view: usize, write: bool, align: u32, scratch: [Gpr; 2], slow: Label) {
+    pub(crate) fn look_along(
+        &mut self,
+        number: usize,
+        address: Mem,
+        size: u32,
+        view: usize,
+        write: bool,
+        align: u32,
+        scratch: [Gpr; 2],
+        slow: Label,
+    ) {
         let [t1, t2] = scratch;
         let Some(class) = class(size.into()) else { return self.fail("no stretch is for so many bytes") };
         self.check_alignment(address, align, t1, slow);
@@ -273,7 +283,8 @@ fn loads(field: u32, region: &Region<'_>, l: &Loop) -> bool {
         let ops = l.ops(n, region);
         ops.iter().filter(sets).any(|set| {
             let made = ops.iter().find(|op| op.dst == set.a);
-            set.ty != Ty::I64 || made.is_none_or(|op| matches!(op.opcode(), Some(Code::Load | Code::LoadEx | Code::Lo64 | Code::Hi64 | Code::ZExt | Code::SExt)))
+            set.ty != Ty::I64
+                || made.is_none_or(|op| matches!(op.opcode(), Some(Code::Load | Code::LoadEx | Code::Lo64 | Code::Hi64 | Code::ZExt | Code::SExt)))
         })
     })
 }

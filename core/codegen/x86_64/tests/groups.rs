@@ -538,7 +538,9 @@ fn check(native: &mut Native, [cpu, copy]: &mut [Cpu; 2], block: &Block, rng: &m
     let mut m = Memory {
         host: vec![Page([POISON; PAGE]); HOST_PAGES],
         at: std::array::from_fn(|i| i),
-        kind: std::array::from_fn(|_| if pages == Pages::Fast { Kind::Fast } else { rng.pick(&[Kind::Fast, Kind::Fast, Kind::ReadFast, Kind::Slow]) }),
+        kind: std::array::from_fn(
+            |_| if pages == Pages::Fast { Kind::Fast } else { rng.pick(&[Kind::Fast, Kind::Fast, Kind::ReadFast, Kind::Slow]) },
+        ),
         copy: vec![Page([POISON; PAGE]); PAGES],
         rng: Rng(rng.next()),
         slow: 0,
@@ -689,7 +691,10 @@ fn stretches(cpu: &Cpu) -> (usize, usize) {
         }
         assert!(word(STRETCHES + offset_of!(Stretches, used) + 8 * kind) >> n & 1 != 0, "whoever empties them would not know");
         assert!(sizes.iter().zip(frame::STRETCH_SPANS).all(|(size, span)| *size == sizes[0] - u64::from(span - 1)), "{sizes:?}");
-        assert!(first.is_multiple_of(PAGE as u64) && sizes[0].is_multiple_of(PAGE as u64) && first + sizes[0] <= BYTES as u64, "{first:#x} {sizes:?}");
+        assert!(
+            first.is_multiple_of(PAGE as u64) && sizes[0].is_multiple_of(PAGE as u64) && first + sizes[0] <= BYTES as u64,
+            "{first:#x} {sizes:?}"
+        );
         for page in (first..first + sizes[0]).step_by(PAGE) {
             let entry = TLB + page as usize / PAGE * TLB_ENTRY as usize;
             assert_eq!((word(entry + 8 * kind), word(entry + 16)), (page + PAGE as u64 - 1, distance), "page {page:#x}");

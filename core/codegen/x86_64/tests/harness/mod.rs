@@ -6,7 +6,9 @@
 #![allow(unsafe_code, dead_code)] // Generated code is called; not every test uses everything.
 
 use emu_ir::{Code, NONE, Op, Shape, Ty, Width, operand_widths, result_width, verify};
-use emu_x86_64::frame::{Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, PinMap, Runtime, Stretches, TLB_ENTRY, TlbShape};
+use emu_x86_64::frame::{
+    Exchange, Frame, HeaderOffsets, HelperAddress, HostFeatures, JUMPS, JumpEntry, PINS, PinMap, Runtime, Stretches, TLB_ENTRY, TlbShape,
+};
 use emu_x86_64::{CHUNK, CodeCache, Lowering, Options, Position, Region, Thunks, Unit, disassemble};
 use std::mem::size_of;
 
