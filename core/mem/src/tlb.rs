@@ -352,19 +352,16 @@ impl Tlb {
             }
         };
         match self.written.of(pa_page) {
-            0 => {}
-            Written::ANY => {
-                self.known.forget();
-                self.used(revoke);
-            }
+            0 => return,
+            Written::ANY => self.used(revoke),
             one => {
-                self.known.forget();
                 // What another address space left comes back to the same slot.
                 let slot = one - 1;
                 revoke(&mut self.entries[usize::from(slot)]);
                 self.aside.iter_mut().filter(|(i, _)| *i == slot).for_each(|(_, e)| revoke(e));
             }
         }
+        self.known.forget();
     }
     /// Makes all stores take the slow path again.
     pub fn revoke_all_writes(&mut self) {

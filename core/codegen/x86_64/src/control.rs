@@ -24,6 +24,15 @@ pub fn jumps_expected(pc: u64) -> bool {
     (pc << 8) as i64 >> 8 == pc as i64
 }
 
+/// Where control goes on by an op of a unit that ends before `end`, if that is a constant: for a call, where it comes back.
+pub(crate) fn goes_on(op: &Op, end: u64) -> Option<u64> {
+    match op.opcode() {
+        Some(Code::Goto | Code::Jump) if op.aux == CALL => Some(end),
+        Some(Code::Goto | Code::Branch) => Some(op.imm),
+        _ => None,
+    }
+}
+
 impl Lowering<'_> {
     pub(crate) fn request(&self) -> Mem {
         self.header(self.f.header.exit_request)

@@ -195,7 +195,7 @@ pub struct Stretch {
     pub sizes: [u64; STRETCH_SPANS.len()],
 }
 
-/// Bytes that an access looks for at most, and what accesses look for less than that are told apart by.
+/// Numbers of bytes that accesses along a stretch are told apart by: one is of the first that its bytes fit into, and none has more than the last.
 pub const STRETCH_SPANS: [u32; 4] = [1, 8, 16, 64];
 /// Stretches of a kind: loops that have more share them, and each begins anew what the other has found. With 16 loops that run by turns were slower
 /// with their stretches than without, where they had the same.

@@ -69,19 +69,19 @@ pub(crate) struct Group {
     last: usize,
 }
 
+impl Group {
+    /// True if its base is a value, and not a constant or the page of code that moves.
+    pub(crate) fn is_based(&self) -> bool {
+        self.base < PAGE
+    }
+}
+
 /// A base whose accesses come together.
 #[derive(Clone, Copy)]
 struct Open {
     base: u32,
     view: usize,
     group: u16,
-}
-
-impl Group {
-    /// True if its base is a value, and not a constant or the page of code that moves.
-    pub(crate) fn is_based(&self) -> bool {
-        self.base < PAGE
-    }
 }
 
 /// How a value was made, and the value.

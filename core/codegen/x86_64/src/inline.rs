@@ -7,7 +7,7 @@
 
 use crate::analyse::NO_KEY;
 use crate::asm::{Alu, Cc, Label, Size};
-use crate::control::{CALL, RETURN};
+use crate::control::{CALL, RETURN, goes_on};
 use crate::deferred::Snapshot;
 use crate::lower::{Lowering, Position, Region};
 use emu_ir::{Code, Op};
@@ -59,16 +59,10 @@ impl Lowering<'_> {
         for u in region.units {
             let mut shape = Shape { to: Vec::new(), closed: true };
             for op in u.ops {
-                let to = match op.opcode() {
-                    Some(Code::Goto) if op.aux == CALL => u.end,
-                    Some(Code::Goto | Code::Branch) => op.imm,
-                    Some(Code::Jump) if op.aux == RETURN => continue,
-                    Some(Code::Jump) if op.aux == CALL => u.end,
-                    Some(Code::Jump | Code::Exit | Code::ExitJump) => {
-                        shape.closed = false;
-                        continue;
-                    }
-                    _ => continue,
+                let Some(to) = goes_on(op, u.end) else {
+                    let returns = op.code == Code::Jump as u16 && op.aux == RETURN;
+                    shape.closed &= returns || !matches!(op.opcode(), Some(Code::Jump | Code::Exit | Code::ExitJump));
+                    continue;
                 };
                 match region.units.iter().position(|u| u.pc == to) {
                     Some(n) => shape.to.push(n as u16),

@@ -13,7 +13,7 @@
 
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Size};
 use crate::cold::Cold;
-use crate::control::CALL;
+use crate::control::goes_on;
 use crate::frame::{CPU, STRETCH_SPANS, STRETCHES, Stretch, Stretches};
 use crate::groups::Group;
 use crate::lower::{Lowering, Region};
@@ -133,16 +133,11 @@ impl Lowering<'_> {
     fn loops_of(&self, region: &Region<'_>) -> Vec<Loop> {
         let units = region.units.len();
         let unit = |pc: u64| self.unit_labels.iter().position(|l| l.0 == pc);
-        // From a unit to a unit, and the number of ops up to the way. Who is called comes back.
+        // From a unit to a unit, and the number of ops up to the way.
         let mut ways: Vec<(usize, usize, usize)> = Vec::new();
         for (n, u) in region.units.iter().enumerate() {
             for (at, op) in u.ops.iter().enumerate() {
-                let to = match op.opcode() {
-                    Some(Code::Goto | Code::Jump) if op.aux == CALL => unit(u.end),
-                    Some(Code::Goto | Code::Branch) => unit(op.imm),
-                    _ => None,
-                };
-                ways.extend(to.map(|to| (n, to, at + 1)));
+                ways.extend(goes_on(op, u.end).and_then(unit).map(|to| (n, to, at + 1)));
             }
         }
         let mut back: Vec<_> = ways.iter().map(|(from, to, at)| (*to, *from, *at)).collect();

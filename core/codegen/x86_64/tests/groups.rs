@@ -295,6 +295,14 @@ fn round(block: &Block, cpu: &mut Cpu, memory: &mut [u8], states: &mut States, f
     false
 }
 
+/// A number, and a sum.
+fn constant(b: &mut Block, imm: u64) -> u32 {
+    b.push(Op { imm, ..blank(Code::Const, Ty::I64, Shape::SCALAR) })
+}
+fn sum(b: &mut Block, x: u32, y: u32) -> u32 {
+    b.push(Op { a: x, b: y, ..blank(Code::Add, Ty::I64, Shape::SCALAR) })
+}
+
 /// Registers of the state: bases, values, vectors.
 fn word(rng: &mut Rng) -> usize {
     if rng.below(3) == 0 { FIELDS + FIELD * rng.below(8) as usize } else { PINNED + 8 * rng.below(9) as usize }
@@ -330,7 +338,6 @@ fn random_block(rng: &mut Rng, loops: bool, flags: bool) -> Block {
             if rng.below(4) != 0 {
                 return base;
             }
-            let constant = |b: &mut Block, imm| b.push(Op { imm, ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
             let (mask, by) = (constant(b, 0x1ff), constant(b, 3));
             let index = b.push(Op { a: rng.pick(&indices), b: mask, ..blank(Code::And, Ty::I64, Shape::SCALAR) });
             let offset = b.push(Op { a: index, b: by, ..blank(Code::Shl, Ty::I64, Shape::SCALAR) });
@@ -450,7 +457,6 @@ fn random_block(rng: &mut Rng, loops: bool, flags: bool) -> Block {
 }
 /// Ends a unit that goes round.
 fn goes_round(b: &mut Block) {
-    let constant = |b: &mut Block, imm| b.push(Op { imm, ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
     let (left, one, zero) = (b.get(WORD, ROUNDS), constant(b, 1), constant(b, 0));
     let left = b.push(Op { a: left, b: one, ..blank(Code::Sub, Ty::I64, Shape::SCALAR) });
     b.set(WORD, ROUNDS, left);
@@ -632,8 +638,6 @@ fn random_units(name: &str, loops: bool, flags: bool, count: usize) {
 fn walk(rng: &mut Rng) -> Block {
     let bases = [PINNED, PINNED + 8, PINNED + 16, FIELDS + FIELD];
     let mut b = Block::new();
-    let constant = |b: &mut Block, imm| b.push(Op { imm, ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
-    let sum = |b: &mut Block, x, y| b.push(Op { a: x, b: y, ..blank(Code::Add, Ty::I64, Shape::SCALAR) });
     let mut pc = 0x1000;
     let mut instruction = |b: &mut Block| {
         b.push(Op { imm: pc, aux: 0, ..blank(Code::InsnStart, Ty::I64, Shape::SCALAR) });
@@ -771,8 +775,8 @@ fn store(b: &mut Block, base: u32, imm: i64) {
     b.push(Op { a: base, b: v, imm: imm as u64, ..blank(Code::Store, Ty::I64, Shape::SCALAR) });
 }
 fn plus(b: &mut Block, base: u32, by: u64) -> u32 {
-    let by = b.push(Op { imm: by, ..blank(Code::Const, Ty::I64, Shape::SCALAR) });
-    b.push(Op { a: base, b: by, ..blank(Code::Add, Ty::I64, Shape::SCALAR) })
+    let by = constant(b, by);
+    sum(b, base, by)
 }
 
 /// A name, how many look-ups and how many tests for a distance hot code has (an access right behind another of its group has neither), and what it
