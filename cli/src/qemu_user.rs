@@ -75,7 +75,7 @@ pub enum Asked {
 fn add(out: &mut Vec<OsString>, is: Is, value: &OsStr) {
     let made = |name: &str, value: &[u8]| OsString::from_vec([b"--", name.as_bytes(), b"=", value].concat());
     match is {
-        Is::Flag(name) if name == "strace" => out.push("--strace".into()),
+        Is::Flag("strace") => out.push("--strace".into()),
         Is::Flag(name) => out.push(made(name, value.as_bytes())),
         Is::List(name) => out.extend(value.as_bytes().split(|b| *b == b',').filter(|v| !v.is_empty()).map(|v| made(name, v))),
         _ => {}

@@ -584,7 +584,7 @@ impl CpuHeader {
     #[inline]
     pub fn physical_word(&self, pa: u64) -> Option<u64> {
         let offset = pa.wrapping_sub(self.ram_base);
-        if offset < self.ram_bytes && pa % 8 == 0 {
+        if offset < self.ram_bytes && pa.is_multiple_of(8) {
             // SAFETY: the host says that `ram_bytes` bytes at `ram` are RAM as long as the machine exists; base and size are multiples of 8, and so
             // is the address. Guest RAM is only accessed by atomic or racy-by-design accesses.
             let word = unsafe { &*self.ram.add(offset as usize).cast::<AtomicU64>() };

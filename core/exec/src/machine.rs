@@ -676,10 +676,10 @@ impl Machine {
         if let Some(user) = self.user.as_ref().filter(|u| u.has_code(pa)) {
             return user.clear_code(self, pa, 1);
         }
-        if let Some(hit) = self.space.find(pa) {
-            if let Some(ram) = &hit.window.ram {
-                ram.clear_code(hit.offset);
-            }
+        if let Some(hit) = self.space.find(pa)
+            && let Some(ram) = &hit.window.ram
+        {
+            ram.clear_code(hit.offset);
         }
         self.drop_code(pa);
     }

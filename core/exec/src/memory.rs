@@ -554,10 +554,10 @@ impl Env for Running<'_> {
             return self.user_load(user, va, size, flags).map(|v| v as u64);
         }
         const SPECIAL: u32 = MemFlags::ALIGNED.0 | MemFlags::WITHIN16.0;
-        if flags.0 & SPECIAL == 0 || va & 15 & u64::from(size - 1) == 0 {
-            if let Lookup::Host(p) = self.vcpu.tlb(flags.view_index()).load(va, size.into()) {
-                return Ok(read_host(p, size) as u64);
-            }
+        if (flags.0 & SPECIAL == 0 || va & 15 & u64::from(size - 1) == 0)
+            && let Lookup::Host(p) = self.vcpu.tlb(flags.view_index()).load(va, size.into())
+        {
+            return Ok(read_host(p, size) as u64);
         }
         self.load_slow(va, size, flags).map(|v| v as u64)
     }
@@ -577,11 +577,11 @@ impl Env for Running<'_> {
             return self.user_store(user, va, size, value.into(), flags);
         }
         const SPECIAL: u32 = MemFlags::ALIGNED.0 | MemFlags::WITHIN16.0 | MemFlags::RELEASE.0;
-        if flags.0 & SPECIAL == 0 {
-            if let Lookup::Host(p) = self.vcpu.tlb(flags.view_index()).store(va, size.into()) {
-                write_host(p, size, value.into());
-                return Ok(());
-            }
+        if flags.0 & SPECIAL == 0
+            && let Lookup::Host(p) = self.vcpu.tlb(flags.view_index()).store(va, size.into())
+        {
+            write_host(p, size, value.into());
+            return Ok(());
         }
         self.store_slow(va, size, value.into(), flags)?;
         if flags.has(MemFlags::RELEASE) {

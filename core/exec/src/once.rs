@@ -9,6 +9,9 @@
 //! two places are interpreted in turn for ever. What is noted says nothing of what lies there: it may be other code by now, in another address space, which
 //! then is made without having been run.
 //!
+//! Once is enough: with the ops kept to be run two, three, four or six times before code is made, a boot makes 8 to 13 % less of it and takes 1.00 to
+//! 1.03 of the time (+-0.02), for each run takes what is saved by it.
+//!
 //! Code is then made of what has been run ([`Notes::has`]), not of the ways beside, most of which are never gone: half as much for a compiler, which is
 //! as fast with it, since what goes on only one way is in one unit.
 //!
@@ -96,7 +99,7 @@ impl Notes {
             return false;
         }
         self.places[place].store(hash, Ordering::Relaxed);
-        before == 0 || (self.conflicts.fetch_add(1, Ordering::Relaxed) + 1) % CONFLICTS_MAX != 0
+        before == 0 || !(self.conflicts.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(CONFLICTS_MAX)
     }
     /// True if a place has been noted, and that is still known.
     pub(crate) fn has(&self, at: u64, mode: u64) -> bool {

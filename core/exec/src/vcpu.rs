@@ -877,12 +877,14 @@ impl Vcpu {
             let mut epoch = native.epoch.load(Ordering::SeqCst);
             // Only this thread says where it is: if it was last seen inside at this epoch, it still is, and a store that all wait for says nothing new.
             let inside = self.code_seen.load(Ordering::Relaxed) == epoch;
-            while !inside {
-                self.code_seen.store(epoch, Ordering::SeqCst);
-                // Whoever moved on meanwhile may have seen this CPU outside.
-                match native.epoch.load(Ordering::SeqCst) {
-                    now if now == epoch => break,
-                    now => epoch = now,
+            if !inside {
+                loop {
+                    self.code_seen.store(epoch, Ordering::SeqCst);
+                    // Whoever moved on meanwhile may have seen this CPU outside.
+                    match native.epoch.load(Ordering::SeqCst) {
+                        now if now == epoch => break,
+                        now => epoch = now,
+                    }
                 }
             }
             if std::mem::replace(&mut self.caches().code_epoch, epoch) != epoch {
@@ -911,11 +913,10 @@ impl Vcpu {
                     return 0;
                 }
             };
+            // SAFETY: as above.
+            let left = unsafe { (*self.exchange()).stop }.saturating_sub(insns);
             match found {
-                // SAFETY: as above.
-                Ok(Some((NativeBlock { code, insns: n, .. }, kept)))
-                    if !native.frame.count || u64::from(n) <= unsafe { (*self.exchange()).stop }.saturating_sub(insns) =>
-                {
+                Ok(Some((NativeBlock { code, insns: n, .. }, kept))) if !native.frame.count || u64::from(n) <= left => {
                     // Code of a page that changed while it was made is in no index: nobody would take it out of the cache, so it runs once.
                     if !native.frame.unlinked && kept {
                         self.enter_line(native, pc, mode, code);
@@ -1205,12 +1206,14 @@ impl Vcpu {
         let c = self.caches();
         let i = ((pc >> 2 ^ pc >> (2 + JUMP_BITS)) ^ mode) as usize & ((1 << JUMP_BITS) - 1);
         let j = &c.jumps[i];
-        if j.pc == pc && j.mode == mode && j.epoch == c.epoch {
-            if let Some(b) = &j.block {
-                if b.valid.load(Ordering::Acquire) && u64::from(b.insns) <= left {
-                    return Ok(Arc::as_ptr(b));
-                }
-            }
+        if j.pc == pc
+            && j.mode == mode
+            && j.epoch == c.epoch
+            && let Some(b) = &j.block
+            && b.valid.load(Ordering::Acquire)
+            && u64::from(b.insns) <= left
+        {
+            return Ok(Arc::as_ptr(b));
         }
         self.find_block(machine, pc, mode, left, i)
     }

@@ -72,6 +72,7 @@ impl IrBuf {
 pub struct OwnedIrBuf {
     buf: Box<IrBuf>,
     // Boxed so that its address, which `IrBuf::owner` holds, does not move.
+    #[allow(clippy::box_collection)]
     storage: Box<Vec<Op>>,
 }
 

@@ -67,7 +67,7 @@ impl Ram {
     /// Reads eight bytes in one piece; `None` if they are not aligned or not inside.
     #[inline]
     pub fn read_word(&self, offset: u64) -> Option<[u8; 8]> {
-        if offset % 8 != 0 || offset >= self.size() || self.size() - offset < 8 {
+        if !offset.is_multiple_of(8) || offset >= self.size() || self.size() - offset < 8 {
             return None;
         }
         // SAFETY: aligned and inside the mapping, which is aligned to a page and lives as long as `self`.

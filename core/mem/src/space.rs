@@ -96,7 +96,7 @@ impl AddressSpace {
     }
     /// Maps RAM.
     pub fn map_ram(&self, name: &str, base: u64, size: u64, read_only: bool) -> Result<(), MapError> {
-        if size == 0 || size % PAGE_SIZE != 0 || base % PAGE_SIZE != 0 {
+        if size == 0 || !size.is_multiple_of(PAGE_SIZE) || !base.is_multiple_of(PAGE_SIZE) {
             return Err(MapError::Overlap("an address that is not a multiple of the page size".into()));
         }
         let ram = Some(Arc::new(Ram::new(size).map_err(MapError::Memory)?));
@@ -215,7 +215,7 @@ impl AddressSpace {
                 self.find(here)
             } else {
                 built = self.find_building(here);
-                built.as_ref().map(|(window, offset)| Hit { window: &**window, offset: *offset })
+                built.as_ref().map(|(window, offset)| Hit { window, offset: *offset })
             };
             let Some(Hit { window, offset }) = hit else {
                 self.unassigned.fetch_add(1, Ordering::Relaxed);
@@ -238,7 +238,7 @@ impl AddressSpace {
     }
     /// Atomically replaces 8 aligned bytes of RAM: 0 done, 1 not equal, 2 no RAM there.
     pub fn compare_exchange(&self, pa: u64, expected: u64, new: u64, code_written: CodeWritten<'_>) -> u32 {
-        let Some(hit) = self.find(pa).filter(|_| pa % 8 == 0) else { return 2 };
+        let Some(hit) = self.find(pa).filter(|_| pa.is_multiple_of(8)) else { return 2 };
         let Some(ram) = hit.window.writable() else { return 2 };
         // SAFETY: 8 aligned bytes inside the RAM block; guest RAM is only accessed by atomic or racy-by-design accesses.
         let word = unsafe { AtomicU64::from_ptr(ram.pointer(hit.offset).cast()) };

@@ -214,13 +214,15 @@ unsafe extern "C" fn physical(ctx: *mut c_void, pa: u64, data: *mut u8, len: usi
     let m = mock(ctx);
     if m.window(pa).is_some() {
         for i in 0..len {
-            // SAFETY: `data` has `len` bytes (contract of the service), readable or writable as `write` says.
+            // `data` has `len` bytes (contract of the service), readable or writable as `write` says.
             let ok = if write != 0 {
-                m.store(pa + i as u64, 1, u64::from(unsafe { *data.add(i) }))
+                // SAFETY: one of those.
+                let byte = unsafe { *data.add(i) };
+                m.store(pa + i as u64, 1, byte.into())
             } else {
                 match m.load(pa + i as u64, 1) {
                     Some(v) => {
-                        // SAFETY: as above.
+                        // SAFETY: one of those.
                         unsafe { *data.add(i) = v as u8 };
                         true
                     }

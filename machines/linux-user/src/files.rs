@@ -541,7 +541,7 @@ pub fn shmat(c: &mut Call<'_>) -> i64 {
         return at;
     }
     let r = c.host(libc::SYS_shmat, [id, c.k.space.host(at as u64), flags | libc::SHM_REMAP as u64, 0, 0, 0]);
-    if r < 0 && r >= -4095 {
+    if (-4095..0).contains(&r) {
         c.k.space.munmap(at as u64, len);
         return r;
     }

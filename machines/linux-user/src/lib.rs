@@ -10,6 +10,7 @@
 //! thread of its own: a host's id of a process or thread is the guest's. The host's mask of a thread's signals is the guest's, and the
 //! host's actions are the guest's but where the guest has a handler.
 #![allow(unsafe_code)] // System calls on the guest's behalf; every block says why it is sound.
+#![allow(clippy::not_unsafe_ptr_arg_deref)] // The CPU's header comes from core, which calls on the CPU's thread only, and goes nowhere else.
 
 mod calls;
 mod cpu;

@@ -71,7 +71,7 @@ impl Options {
             let mib = o.ram_bytes >> 20;
             return Err(format!("machine virt has 1 MiB to {} MiB of RAM with this CPU, not {mib} MiB; give -m a size in that range", most >> 20));
         }
-        if o.ram_bytes % (1 << 20) != 0 {
+        if !o.ram_bytes.is_multiple_of(1 << 20) {
             return Err(format!("the size of RAM must be whole MiB, not {} bytes; give -m {}M", o.ram_bytes, o.ram_bytes.div_ceil(1 << 20)));
         }
         Ok(o)

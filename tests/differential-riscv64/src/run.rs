@@ -110,10 +110,10 @@ pub fn compare(cases: &[Case], pool: &[u64], engine: &[(&str, &str)], most: usiz
         let last = (first + GROUP as usize).min(cases.len());
         write(0, first, last)?;
         let (mine, other) = (ours(&file, engine)?, theirs(&file)?);
-        for n in first..last {
+        for (n, case) in cases.iter().enumerate().take(last).skip(first) {
             let (Some(a), Some(b)) = (mine.get(n - first), other.get(n - first)) else { break };
             if a != b {
-                differences.push(Difference { case: n, text: describe(&cases[n], n, a, b) });
+                differences.push(Difference { case: n, text: describe(case, n, a, b) });
             }
         }
     }

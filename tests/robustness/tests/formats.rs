@@ -63,12 +63,12 @@ fn kernels() {
             Ok(plan) => {
                 good += 1;
                 for (address, data) in &plan.writes {
-                    let inside = *address >= ram.base && address - ram.base + data.len() as u64 <= ram.size;
+                    let inside = *address >= ram.base && address - ram.base + data.len() <= ram.size;
                     assert!(inside, "case {i}: {} bytes at {address:#x} of {ram:x?}", data.len());
                 }
                 assert!(plan.dtb >= ram.base && plan.dtb + plan.dtb_max <= ram.base + ram.size, "case {i}: {:#x} of {ram:x?}", plan.dtb);
                 // A damaged program may overlap itself; what the loader places overlaps nothing.
-                let mut places: Vec<_> = plan.writes.iter().map(|(at, data)| (*at, at + data.len() as u64)).collect();
+                let mut places: Vec<_> = plan.writes.iter().map(|(at, data)| (*at, at + data.len())).collect();
                 let placed = [plan.initrd, Some((plan.dtb, plan.dtb + plan.dtb_max))];
                 if plan.initrd.is_some() {
                     assert_eq!(places.pop(), plan.initrd, "case {i}");

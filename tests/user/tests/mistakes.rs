@@ -76,7 +76,7 @@ fn damaged_files() {
 fn no_permission() {
     use std::os::unix::fs::PermissionsExt;
     let path = file("unreadable", &std::fs::read(busybox().unwrap()).unwrap());
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::File::open(&path).is_err() {
         refused(&path, 126, "ermission denied");
     } else {

@@ -508,11 +508,11 @@ fn emit(plan: &Plan<'_>, slots: u32) -> FastBlock {
             (matches!(plan.codes[d], Code::Const | Code::Address) && plan.ops[d].dst == slot).then(|| plan.ops[d].imm)
         };
         let k = f.kind as u16;
-        if (Kind::Add64 as u16..=Kind::Mul32 as u16).contains(&k) || (Kind::Eq64 as u16..=Kind::Overflow32 as u16).contains(&k) {
-            if let Some(v) = constant(op.b) {
-                f.imm = v;
-                f.flags |= IMMEDIATE;
-            }
+        if ((Kind::Add64 as u16..=Kind::Mul32 as u16).contains(&k) || (Kind::Eq64 as u16..=Kind::Overflow32 as u16).contains(&k))
+            && let Some(v) = constant(op.b)
+        {
+            f.imm = v;
+            f.flags |= IMMEDIATE;
         }
         if matches!(f.kind, Kind::Carry64 | Kind::Carry32 | Kind::Overflow64 | Kind::Overflow32) {
             match constant(op.c) {
@@ -594,12 +594,14 @@ pub unsafe fn run_fast<E: Env>(block: &FastBlock, base: *mut u8, slot_base: u32,
         // SAFETY: operands are offsets of verified state fields or of slots (function contract); an arm reads at most the operand's width.
         macro_rules! rd {
             ($ty:ty, $off:expr) => {
+                // SAFETY: as above.
                 unsafe { base.add($off as usize).cast::<$ty>().read_unaligned() }
             };
         }
         // SAFETY: results are slots, or state fields that a verified `set` of that width names.
         macro_rules! wr {
             ($ty:ty, $off:expr, $v:expr) => {
+                // SAFETY: as above.
                 unsafe { base.add($off as usize).cast::<$ty>().write_unaligned($v) }
             };
         }

@@ -58,6 +58,7 @@ pub trait Env {
     /// An instruction begins; `insns` of the block have begun, this one included. Everything below happens in it until the next call.
     fn begin(&mut self, insns: u32);
     /// Calls a helper in the instruction at `pc`; `Err` when it has left the block.
+    #[allow(clippy::result_unit_err)] // There is nothing more to say.
     fn call(&mut self, helper: u32, args: [u64; 3], imm: u64, pc: u64) -> Result<u64, ()>;
     /// Reads 1 to 8 bytes of CPU state (verified to lie inside).
     fn state_read(&self, offset: u32, bytes: u32) -> u64;

@@ -90,7 +90,12 @@ impl Lowering<'_> {
         self.chains.from.clear();
         self.chains.into.clear();
         if self.follows_chains() {
-            while region.units.iter().fold(false, |found, u| self.chains.follow(u.ops, u.slots) || found) {}
+            let mut found = true;
+            while std::mem::take(&mut found) {
+                for u in region.units {
+                    found |= self.chains.follow(u.ops, u.slots);
+                }
+            }
         }
     }
     /// Before a unit, whose groups are known.
@@ -132,4 +137,4 @@ impl Lowering<'_> {
     }
 }
 
-const _: () = assert!(DISTANCES % DISTANCES_ROW == 0);
+const _: () = assert!(DISTANCES.is_multiple_of(DISTANCES_ROW));

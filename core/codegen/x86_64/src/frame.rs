@@ -406,10 +406,10 @@ pub struct PinMap {
 impl PinMap {
     /// The map for fields at these offsets.
     pub fn new(pins: &[u32]) -> PinMap {
-        let mut map = vec![0; pins.iter().max().map_or(0, |p| (*p as usize + 7) / 8 + 1)];
+        let mut map = vec![0; pins.iter().max().map_or(0, |p| (*p as usize).div_ceil(8) + 1)];
         for (i, p) in pins.iter().enumerate() {
             map[*p as usize / 8] |= 1 << i;
-            map[(*p as usize + 7) / 8] |= 1 << i;
+            map[(*p as usize).div_ceil(8)] |= 1 << i;
         }
         PinMap { words: map, offsets: pins.to_vec(), aligned: pins.iter().all(|p| p % 8 == 0) }
     }
@@ -438,7 +438,7 @@ impl PinMap {
     pub fn pin(&self, offset: u32) -> Option<usize> {
         let near = *self.words.get(offset as usize / 8)?;
         if near == 0 || self.aligned {
-            return (near != 0 && offset % 8 == 0).then_some(near.trailing_zeros() as usize);
+            return (near != 0 && offset.is_multiple_of(8)).then_some(near.trailing_zeros() as usize);
         }
         self.offsets.iter().position(|at| *at == offset)
     }

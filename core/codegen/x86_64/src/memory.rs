@@ -160,7 +160,7 @@ impl Lowering<'_> {
         };
         let alone = if self.careful { self.asm.label() } else { slow };
         // The look-up for all of them sees the alignment of this one.
-        let seen = m.leads && !m.shared && m.before as u32 % align == 0 && m.span.is_multiple_of(align);
+        let seen = m.leads && !m.shared && (m.before as u32).is_multiple_of(align) && m.span.is_multiple_of(align);
         // Where a slow one may have a distance for others behind it, what comes through may be no multiple: it lay within 16 bytes all the same.
         let shows = if m.leads && !self.careful && flags.has(MemFlags::WITHIN16) { 1 } else { align };
         let known = !m.shared && self.found_multiple(shows, m.leads) && shows == align;

@@ -20,7 +20,7 @@ fn bench(cpus: usize) -> Bench {
     let b = Bench { dist: gic.distributor(), redist: gic.redistributors(), gic, lines };
     b.dw(gicd::CTLR, 3);
     for i in 1..9 {
-        b.dw(gicd::IGROUPR + 4 * i, !0 & if i == 1 { !4 } else { !0 });
+        b.dw(gicd::IGROUPR + 4 * i, if i == 1 { !4 } else { !0 });
         b.dw(gicd::ISENABLER + 4 * i, !0);
     }
     for i in 0..256 {

@@ -217,6 +217,7 @@ extern "C" fn note_flags(cpu: *mut u8, result: u64) -> u64 {
     }
     raise_all(cpu)
 }
+#[allow(clippy::eq_op)] // That 0 / 0 is invalid is the point.
 /// Helper 1: does not look at state; computes with the host's floating point, which raises everything there is.
 extern "C" fn raise_all(_cpu: *mut u8) -> u64 {
     use std::hint::black_box;
