@@ -36,7 +36,7 @@ classes! {
     "atomics" Some(1.0), Some(1.2), "lse" "atomics";
     "LL/SC" Some(1.0), Some(1.0), "llsc";
     "acquire, release, barriers" Some(4.0), Some(4.0), "acqrel";
-    "system calls, system registers" None, Some(8.0), "svc" "sysreg";
+    "system calls, system registers" Some(1.3), Some(8.0), "svc" "sysreg" "syscall";
     "TLB" None, Some(6.0), "tlb" "asid";
     "page faults, forks" Some(1.2), Some(5.0), "fault" "forks";
     "self-modifying code" Some(5.0), Some(5.0), "smc";
