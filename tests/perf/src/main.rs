@@ -3,7 +3,7 @@
 use emu_test_kit::qemu::{self, Qemu};
 use emu_test_perf::bench::{Bench, Boot, ForTwo, Row, Scaling};
 use emu_test_perf::classes;
-use emu_test_perf::kernels::{self, Kernel};
+use emu_test_perf::kernels::{self, Kernel, Needs};
 use emu_test_perf::linux;
 use emu_test_perf::programs::{self, Guest, Program, Programs};
 use emu_test_perf::report::{self, Conditions};
@@ -114,7 +114,11 @@ impl Options {
             // They are A64 code.
             return Vec::new();
         }
-        if self.user { user::kernels().filter(wanted).collect() } else { kernels::ALL.iter().filter(wanted).collect() }
+        if self.user {
+            user::kernels().filter(wanted).collect()
+        } else {
+            kernels::ALL.iter().filter(|k| k.needs != Needs::Linux).filter(wanted).collect()
+        }
     }
 
     /// The chosen kernels in C.
@@ -335,7 +339,7 @@ fn main() -> ExitCode {
         }
         options.in_c().iter().for_each(|p| println!("{:<9} {}", p.name, p.class));
         for kernel in options.kernels() {
-            println!("{:<9} {}{}", kernel.name, kernel.class, if kernel.runs_on("cortex-a72") { "" } else { " (max only)" });
+            println!("{:<9} {}{}", kernel.name, kernel.class, if kernel.needs == Needs::Max { " (max only)" } else { "" });
         }
         return ExitCode::SUCCESS;
     }

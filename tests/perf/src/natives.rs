@@ -87,13 +87,13 @@ fn tlb(repeats: u64) -> u64 {
     }
 }
 
-/// Through a table that the compiler does not see into, as the guest's.
 fn syscall(repeats: u64) -> u64 {
     use rustix::process::{getpid, getppid};
     let (me, parent) = (getpid(), getppid());
     (0..repeats).map(|_| u64::from(getpid() == me) + 2 * u64::from(getppid() == parent)).sum()
 }
 
+/// Through a table that the compiler does not see into, as the guest's.
 fn icall(repeats: u64) -> u64 {
     let functions = black_box(ICALL_FUNCTIONS);
     let (mut state, mut x) = (11, 0);

@@ -21,43 +21,10 @@ const LIMIT: Duration = Duration::from_secs(900);
 /// Kernels that are no programs: EL1, devices, tables.
 const PRIVILEGED: [&str; 7] = ["pacfib", "svc", "sysreg", "mmio", "tlb", "asid", "fault"];
 
-/// The one that is a program only.
-static SYSCALL: Kernel = Kernel {
-    name: "syscall",
-    class: "system calls of a program",
-    needs: Needs::Nothing,
-    repeats: 1_000_000,
-    build: syscall,
-    model: Some(|repeats| 3 * repeats),
-};
-
 /// The kernels that run as programs.
 pub fn kernels() -> impl Iterator<Item = &'static Kernel> {
-    kernels::ALL.iter().filter(|k| !PRIVILEGED.contains(&k.name) && k.runs_on(Guest::Aarch64.model())).chain([&SYSCALL])
-}
-
-/// Asks who it is and who its parent is: calls that take a kernel next to no time. The sum: 1 and 2 for each answer that is the first one again.
-fn syscall(a: &mut Asm, _: Frame, repeats: u64) {
-    const GETPID: u64 = 172;
-    const GETPPID: u64 = 173;
-    let call = |a: &mut Asm, number: u64| {
-        a.mov_imm(X8, number);
-        a.svc(0);
-    };
-    for (number, first) in [(GETPID, X19), (GETPPID, X20)] {
-        call(a, number);
-        a.mov(first, X0);
-    }
-    a.mov(X21, XZR);
-    repeat(a, X10, repeats, |a| {
-        for (number, first, by) in [(GETPID, X19, 1), (GETPPID, X20, 2)] {
-            call(a, number);
-            a.add_imm(X22, X21, by);
-            a.cmp(X0, first);
-            a.csel(X21, X22, X21, Cond::Eq);
-        }
-    });
-    a.mov(X0, X21);
+    let runs = |k: &&Kernel| k.needs == Needs::Linux || k.runs_on(Guest::Aarch64.model());
+    kernels::ALL.iter().filter(|k| !PRIVILEGED.contains(&k.name)).filter(runs)
 }
 
 /// A kernel's program.

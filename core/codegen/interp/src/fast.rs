@@ -591,17 +591,15 @@ pub unsafe fn run_fast<E: Env>(block: &FastBlock, base: *mut u8, slot_base: u32,
             return Outcome { end: End::Exit(block.insns.first().map_or(0, |i| i.0), 0), insns: block.insns.len() as u32 };
         };
         at += 1;
-        // SAFETY: operands are offsets of verified state fields or of slots (function contract); an arm reads at most the operand's width.
         macro_rules! rd {
             ($ty:ty, $off:expr) => {
-                // SAFETY: as above.
+                // SAFETY: operands are offsets of verified state fields or of slots (function contract); an arm reads at most the operand's width.
                 unsafe { base.add($off as usize).cast::<$ty>().read_unaligned() }
             };
         }
-        // SAFETY: results are slots, or state fields that a verified `set` of that width names.
         macro_rules! wr {
             ($ty:ty, $off:expr, $v:expr) => {
-                // SAFETY: as above.
+                // SAFETY: results are slots, or state fields that a verified `set` of that width names.
                 unsafe { base.add($off as usize).cast::<$ty>().write_unaligned($v) }
             };
         }

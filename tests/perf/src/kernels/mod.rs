@@ -24,6 +24,8 @@ pub enum Needs {
     Nothing,
     /// `max`: an extension behind ARMv8.0.
     Max,
+    /// A kernel, whose system calls it makes: it is a program only.
+    Linux,
 }
 
 /// A guest program that measures one thing.
@@ -59,9 +61,13 @@ impl Kernel {
         ((self.repeats as f64 * scale) as u64).max(1)
     }
 
-    /// True if that CPU model has what it uses.
+    /// True if a machine with that CPU model has what it uses.
     pub fn runs_on(&self, cpu: &str) -> bool {
-        self.needs == Needs::Nothing || cpu == "max"
+        match self.needs {
+            Needs::Nothing => true,
+            Needs::Max => cpu == "max",
+            Needs::Linux => false,
+        }
     }
 }
 
@@ -100,6 +106,7 @@ kernels! {
     "llsc" "LL/SC" Nothing 120_000_000 atomics::llsc, Some(atomics::llsc_model);
     "acqrel" "acquire, release, barriers" Nothing 100_000_000 atomics::acqrel, Some(atomics::acqrel_model);
     "svc" "SVC to EL1 and back" Nothing 1_000_000 system::svc, Some(system::svc_model);
+    "syscall" "system calls of a program" Linux 1_000_000 system::syscall, Some(system::syscall_model);
     "sysreg" "system registers" Nothing 3_000_000 system::sysreg, Some(system::sysreg_model);
     "mmio" "device registers" Nothing 8_000_000 system::mmio, Some(system::mmio_model);
     "tlb" "TLB: 256 MiB at random" Nothing 1_500_000 system::tlb, Some(system::tlb_model);

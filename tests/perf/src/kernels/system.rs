@@ -53,6 +53,35 @@ pub fn svc_model(repeats: u64) -> u64 {
     (1..=repeats).rev().fold(0, |x: u64, n| x.wrapping_add(n) ^ 0xff)
 }
 
+/// Asks who it is and who its parent is: calls that take a kernel next to no time. The sum: 1 and 2 for each answer that is the first one again.
+pub fn syscall(a: &mut Asm, _: Frame, repeats: u64) {
+    const GETPID: u64 = 172;
+    const GETPPID: u64 = 173;
+    let call = |a: &mut Asm, number: u64| {
+        a.mov_imm(X8, number);
+        a.svc(0);
+    };
+    for (number, first) in [(GETPID, X19), (GETPPID, X20)] {
+        call(a, number);
+        a.mov(first, X0);
+    }
+    a.mov(X21, XZR);
+    repeat(a, X10, repeats, |a| {
+        for (number, first, by) in [(GETPID, X19, 1), (GETPPID, X20, 2)] {
+            call(a, number);
+            a.add_imm(X22, X21, by);
+            a.cmp(X0, first);
+            a.csel(X21, X22, X21, Cond::Eq);
+        }
+    });
+    a.mov(X0, X21);
+}
+
+/// The sum, if no answer was another one.
+pub fn syscall_model(repeats: u64) -> u64 {
+    3 * repeats
+}
+
 /// Reads and writes system registers that every kernel uses all the time.
 pub fn sysreg(a: &mut Asm, _: Frame, repeats: u64) {
     a.mov(X0, XZR);
